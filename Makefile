@@ -1,0 +1,79 @@
+# Two commands are enough: `make demo` and `make test`. Both set up what they need.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+ONECARD_HOME ?= ./var
+PYTEST_WORKERS ?= 2
+export ONECARD_HOME
+
+.PHONY: help demo serve test check lint types contracts bench lock clean
+
+help: ## list the commands
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+demo: .venv/ready ## a small city's day and night, from the first tap to the bank file
+	@$(BIN)/onecard demo
+
+serve: .venv/ready ## the finance page and the citizen's page of the last demo, on http://127.0.0.1:8000
+	@$(BIN)/onecard serve
+
+test: .venv/ready .venv/system ## style, types, contracts and every test
+	@$(MAKE) --no-print-directory lint types contracts
+	@$(BIN)/pytest -n $(PYTEST_WORKERS) --dist worksteal
+
+check: .venv/ready .venv/system ## format the code, then everything that `make test` does
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+	@$(MAKE) --no-print-directory test
+
+lint: .venv/ready ## formatting and lint
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+
+types: .venv/ready ## strict types
+	@$(BIN)/mypy
+
+contracts: .venv/ready ## the arrows between the rooms
+	@$(BIN)/lint-imports
+
+bench: .venv/ready .venv/system ## run the benchmarks and write docs/benchmarks.md
+	@$(BIN)/onecard bench all --write docs/benchmarks.md
+
+lock: .venv/ready ## pin what pyproject.toml asks for, with hashes and no index address
+	@$(BIN)/pip install --quiet uv
+	@$(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--no-header --no-annotate --python-version 3.11 --output-file requirements.lock --quiet
+
+clean: ## remove the set-up and everything the program keeps
+	@rm -rf .venv build *.egg-info hsm-sim/src/*.egg-info "$(ONECARD_HOME)"
+
+# What the machine lets us install we install; otherwise we name it.
+define as_root
+if [ "$$(id -u)" = 0 ]; then $(1); elif sudo -n true 2>/dev/null; then sudo -n $(1); else false; fi
+endef
+
+.venv/ready: requirements.lock pyproject.toml hsm-sim/pyproject.toml
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed; this is $$(python3 --version)"; exit 1; }
+	@python3 -c 'import ensurepip' 2>/dev/null \
+		|| $(call as_root,bash -c 'apt-get update -qq && apt-get install -qq -y python3-venv >/dev/null') \
+		|| { echo "Python's venv module is missing: apt-get install python3-venv"; exit 1; }
+	@echo "Setting up .venv from requirements.lock (about a minute, once)"
+	@python3 -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . -e hsm-sim
+	@touch $@
+
+.venv/system: .venv/ready
+	@missing=""; \
+	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$$missing postgresql"; \
+	command -v hledger >/dev/null || missing="$$missing hledger"; \
+	if [ -n "$$missing" ]; then \
+		echo "Installing$$missing"; \
+		$(call as_root,bash -c "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing >/dev/null") \
+			|| { echo "The tests need Debian packages that this account cannot install: apt-get install$$missing"; exit 1; }; \
+	fi
+	@touch $@

@@ -1,0 +1,41 @@
+"""What the environment says about where and how the city runs."""
+
+from pathlib import Path
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from city.home import Home
+
+
+class Settings(BaseSettings):
+    """Read from `ONECARD_…` variables; every one has a default that works on a fresh machine."""
+
+    model_config = SettingsConfigDict(env_prefix="ONECARD_", extra="ignore")
+
+    home: Path = Field(default=Path("var"), description="everything the program keeps")
+    database: str | None = Field(default=None, description="database URL; default: SQLite under the home")
+    hsm: str | None = Field(default=None, description="host:port of the HSM; default: hsm-sim as a process")
+    production: bool = Field(default=False, description="refuse demo keys and simulators")
+
+    @field_validator("hsm")
+    @classmethod
+    def _host_and_port(cls, value: str | None) -> str | None:
+        if value is not None and not (value.rpartition(":")[0] and value.rpartition(":")[2].isdecimal()):
+            raise ValueError(f"ONECARD_HSM is {value!r}; give host:port, such as 10.0.0.5:1500")
+        return value
+
+    def city_home(self) -> Home:
+        """The folder layout under the home."""
+        return Home(self.home)
+
+    def database_url(self) -> str:
+        """Where the books are."""
+        return self.database or self.city_home().database_url
+
+    def hsm_address(self) -> tuple[str, int] | None:
+        """Where the HSM listens, or None where a simulated one is to be started."""
+        if self.hsm is None:
+            return None
+        host, _, port = self.hsm.rpartition(":")
+        return host, int(port)

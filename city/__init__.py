@@ -1,0 +1,1 @@
+"""The simulated world that uses the system: cards, riders, operators and their bad days, from a seed."""

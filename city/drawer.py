@@ -1,0 +1,63 @@
+"""The chips of the simulated city's riders, kept between runs as a rider keeps a card in a drawer."""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from card.chip.applet import CardState, VirtualCard, state_from_json, state_to_json
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """A personalised chip at rest: what is on it, and its keys as the HSM wrapped them."""
+
+    card_no: str
+    state: CardState
+    wrapped_keys: bytes
+
+
+class Drawer:
+    """Chips by card number, in a SQLite file of the simulated world's own."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._store = sqlite3.connect(path)
+        self._store.execute(
+            "CREATE TABLE IF NOT EXISTS chip (card_no TEXT PRIMARY KEY, balance_fen INTEGER NOT NULL,"
+            " state TEXT NOT NULL, wrapped_keys BLOB NOT NULL)"
+        )
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._store.close()
+
+    def put(self, chips: Iterable[Chip]) -> None:
+        """Keep these chips as they are now, all or none."""
+        with self._store:
+            self._store.executemany(
+                "INSERT INTO chip VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (card_no) DO UPDATE SET balance_fen = excluded.balance_fen, state = excluded.state",
+                [
+                    (chip.card_no, chip.state.balance_fen, json.dumps(state_to_json(chip.state)), chip.wrapped_keys)
+                    for chip in chips
+                ],
+            )
+
+    def chips(self) -> Iterator[Chip]:
+        """Every chip, by card number."""
+        for card_no, state, wrapped in self._store.execute(
+            "SELECT card_no, state, wrapped_keys FROM chip ORDER BY card_no"
+        ):
+            yield Chip(card_no, state_from_json(json.loads(state)), wrapped)
+
+    def balance_fen(self) -> int:
+        """What all chips hold together."""
+        (total,) = self._store.execute("SELECT COALESCE(SUM(balance_fen), 0) FROM chip").fetchone()
+        return int(total)
+
+
+def keep(cards: Iterable[tuple[VirtualCard, bytes]], drawer: Drawer) -> None:
+    """Put cards that were in use back into the drawer, each with its wrapped keys."""
+    drawer.put(Chip(card.state.public.card_no, card.state, wrapped) for card, wrapped in cards)

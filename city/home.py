@@ -1,0 +1,49 @@
+"""Where one city keeps everything: its database, files, simulated HSM and chips, under one folder."""
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+CITY_ZONE = ZoneInfo("Asia/Shanghai")
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The layout below `ONECARD_HOME`; two homes are two cities that share nothing."""
+
+    root: Path
+
+    @property
+    def database_url(self) -> str:
+        """The embedded database's URL."""
+        return f"sqlite:///{self.root / 'onecard.db'}"
+
+    @property
+    def inbox(self) -> Path:
+        """Where operators drop their batch files."""
+        return self.root / "inbox"
+
+    @property
+    def archive(self) -> Path:
+        """Every byte ever received, by its digest."""
+        return self.root / "archive"
+
+    @property
+    def nights(self) -> Path:
+        """One folder a business date: work files and what the night hands out."""
+        return self.root / "nights"
+
+    @property
+    def hsm(self) -> Path:
+        """State of the simulated HSM."""
+        return self.root / "hsm"
+
+    @property
+    def world(self) -> Path:
+        """The simulated world's own things: chips, depots, what has been replayed."""
+        return self.root / "city"
+
+    def night(self, business_date: date) -> Path:
+        """The folder of one night."""
+        return self.nights / business_date.isoformat()

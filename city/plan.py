@@ -1,0 +1,44 @@
+"""A city on paper: its operators, their bank accounts and agreements, and its tariff, as a JSON file."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+TARIFFS = HERE.parent / "clearing" / "sectors" / "transit" / "tariffs"
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """One operator: who it is, where it is paid, and what it agreed to (`fee_bp`: basis points of the gross)."""
+
+    id: str
+    name: str
+    account_no: str
+    bank_code: str
+    bank_name: str
+    fee_bp: int
+    cycle: str
+
+
+@dataclass(frozen=True, slots=True)
+class CityPlan:
+    """The operators of a city and the text of its tariff file."""
+
+    city: str
+    operators: tuple[Operator, ...]
+    tariff_text: str
+
+    def operator_named(self, name: str) -> Operator | None:
+        """The operator with that public name, or None."""
+        return next((operator for operator in self.operators if operator.name == name), None)
+
+
+def read_plan(name: str) -> CityPlan:
+    """Read one of the plans that stand beside this module: `demo` or `shenzhen`."""
+    document = json.loads((HERE / f"{name}.json").read_text())
+    return CityPlan(
+        city=document["city"],
+        operators=tuple(Operator(**operator) for operator in document["operators"]),
+        tariff_text=(TARIFFS / f"{document['tariff']}.json").read_text(),
+    )

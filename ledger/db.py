@@ -1,0 +1,120 @@
+"""Where money is stored: one schema, SQLite or PostgreSQL, and the two ways to open it.
+
+`writing` is the only way to change anything. It begins with the writer's lock, so that at any moment
+one transaction writes and nothing it has read can change under it; `reading` sees one consistent
+snapshot and can change nothing.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    DateTime,
+    Dialect,
+    Engine,
+    Integer,
+    MetaData,
+    String,
+    create_engine,
+    event,
+    text,
+)
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+ALEMBIC_INI = Path(__file__).resolve().parent.parent / "alembic.ini"
+WRITER_LOCK = 0x0CA2D
+"""Key of PostgreSQL's advisory lock that makes one writer at a time."""
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+"""Every room's tables register here, so that one migration history covers the city."""
+
+Id = BigInteger().with_variant(Integer, "sqlite")
+Fen = BigInteger
+
+
+class Instant(TypeDecorator[datetime]):
+    """A timezone-aware UTC instant: `timestamptz` on PostgreSQL, ISO 8601 text on SQLite."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name == "sqlite":
+            return dialect.type_descriptor(String(32))
+        return dialect.type_descriptor(DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"instant {value!r} has no time zone; give a UTC-aware datetime")
+        utc = value.astimezone(UTC)
+        return utc.isoformat(timespec="microseconds") if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return (datetime.fromisoformat(value) if isinstance(value, str) else value).astimezone(UTC)
+
+
+def make_engine(url: str) -> Engine:
+    """Connect lazily to `sqlite:///path` or `postgresql+psycopg://…`."""
+    engine = create_engine(url)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """One transaction that may write; commits on leaving, rolls back on any exception."""
+    with engine.begin() as conn:
+        if engine.dialect.name == "postgresql":
+            conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": WRITER_LOCK})
+        yield conn
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """One consistent snapshot that can change nothing."""
+    with engine.connect().execution_options(onecard_reading=True) as conn:
+        if engine.dialect.name == "postgresql":
+            conn.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+        yield conn
+
+
+def migrate(engine: Engine, revision: str = "head") -> None:
+    """Bring the schema up (or, given an older revision, down) to `revision`."""
+    config = Config(ALEMBIC_INI)
+    config.attributes["engine"] = engine
+    if revision == "base" or revision.startswith("-"):
+        command.downgrade(config, revision)
+    else:
+        command.upgrade(config, revision)
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(conn: Connection) -> None:
+    reader = conn.get_execution_options().get("onecard_reading", False)
+    conn.exec_driver_sql("BEGIN" if reader else "BEGIN IMMEDIATE")

@@ -1,0 +1,28 @@
+"""Runs the migrations of every room on the engine that `ledger.db.migrate` was given."""
+
+import os
+
+from alembic import context
+from sqlalchemy import Engine
+
+from ledger.db import make_engine, metadata
+
+
+def run() -> None:
+    """Apply the asked-for revisions in one transaction."""
+    engine: Engine | None = context.config.attributes.get("engine")
+    if engine is None:  # the `alembic` command itself: the database is named in the environment
+        engine = make_engine(os.environ["ONECARD_DATABASE"])
+    with engine.connect() as connection:
+        context.configure(
+            connection=connection,
+            target_metadata=metadata,
+            render_as_batch=True,
+            transaction_per_migration=False,
+        )
+        with context.begin_transaction():
+            context.run_migrations()
+        connection.commit()
+
+
+run()

@@ -1,0 +1,125 @@
+"""The tables of this room: participants, their agreements, net positions, instructions, nights."""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    String,
+    Table,
+)
+
+from ledger.db import Fen, Instant, metadata
+
+participant = Table(
+    "settlement_participant",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("name", String(140), nullable=False),
+    Column("name_zh", String(140), nullable=False),
+    Column("account_no", String(34), nullable=False),
+    Column("bank_code", String(12), nullable=False),
+    Column("bank_name", String(140), nullable=False),
+    Column("registered_at", Instant, nullable=False),
+    CheckConstraint("length(bank_code) = 12", name="bank_code"),
+)
+
+agreement = Table(
+    "settlement_agreement",
+    metadata,
+    Column("participant", String(16), ForeignKey("settlement_participant.id"), primary_key=True),
+    Column("valid_from", Date, primary_key=True),
+    Column("valid_to", Date),
+    Column("fee_bp", Integer, nullable=False),
+    Column("fee_min_fen", Fen, nullable=False),
+    Column("fee_max_fen", Fen),
+    Column("cycle", String(4), nullable=False),
+    Column("registered_at", Instant, nullable=False),
+    CheckConstraint("fee_bp BETWEEN 0 AND 10000", name="fee_bp"),
+    CheckConstraint("fee_min_fen >= 0", name="fee_min"),
+    CheckConstraint("fee_max_fen IS NULL OR fee_max_fen >= fee_min_fen", name="fee_max"),
+    CheckConstraint("valid_to IS NULL OR valid_to >= valid_from", name="validity"),
+)
+
+calendar_year = Table(
+    "settlement_calendar_year",
+    metadata,
+    Column("year", SmallInteger, primary_key=True, autoincrement=False),
+    Column("configured_at", Instant, nullable=False),
+)
+
+calendar_day = Table(
+    "settlement_calendar_day",
+    metadata,
+    Column("day", Date, primary_key=True),
+    Column("year", SmallInteger, ForeignKey("settlement_calendar_year.year"), nullable=False),
+    Column("working", Boolean, nullable=False),
+)
+
+position = Table(
+    "settlement_position",
+    metadata,
+    Column("business_date", Date, primary_key=True),
+    Column("role", String(12), primary_key=True),
+    Column("party", String(32), primary_key=True),
+    Column("gross_fen", Fen, nullable=False),
+    Column("fee_fen", Fen, nullable=False),
+    Column("position_fen", Fen, nullable=False),
+    Column("state", String(12), nullable=False),
+    CheckConstraint("role IN ('participant', 'scheme', 'payer')", name="role"),
+    CheckConstraint("state IN ('netted', 'carried', 'counterpart')", name="state"),
+    CheckConstraint("role <> 'participant' OR gross_fen = fee_fen + position_fen", name="gross"),
+)
+
+instruction = Table(
+    "settlement_instruction",
+    metadata,
+    Column("end_to_end_id", String(35), primary_key=True),
+    Column("business_date", Date, nullable=False),
+    Column("participant", String(16), ForeignKey("settlement_participant.id"), nullable=False),
+    Column("amount_fen", Fen, nullable=False),
+    Column("value_date", Date, nullable=False),
+    Column("account_no", String(34), nullable=False),
+    Column("bank_code", String(12), nullable=False),
+    Column("message_id", String(35), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    CheckConstraint("amount_fen > 0", name="amount"),
+    CheckConstraint("state IN ('awaiting_bank', 'paid', 'refused')", name="state"),
+)
+Index("ix_settlement_instruction_business_date", instruction.c.business_date)
+
+night_run = Table(
+    "night_run",
+    metadata,
+    Column("business_date", Date, primary_key=True),
+    Column("started_at", Instant, nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("refused_step", String(32)),
+    Column("refused_reason", String(2000)),
+    Column("finished_at", Instant),
+    CheckConstraint("state IN ('running', 'refused', 'finished')", name="state"),
+    CheckConstraint("(state = 'refused') = (refused_step IS NOT NULL)", name="refused"),
+)
+
+night_step = Table(
+    "night_step",
+    metadata,
+    Column("business_date", Date, primary_key=True),
+    Column("position", SmallInteger, primary_key=True, autoincrement=False),
+    Column("step", String(32), nullable=False),
+    Column("counts", JSON, nullable=False),
+    Column("files", JSON, nullable=False),
+    Column("entries", BigInteger, nullable=False),
+    Column("digest", LargeBinary(32), nullable=False),
+    Column("finished_at", Instant, nullable=False),
+    ForeignKeyConstraint(["business_date"], ["night_run.business_date"]),
+)
