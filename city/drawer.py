@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from card.chip.applet import CardState, VirtualCard, state_from_json, state_to_json
+from card.chip.state import CardState, state_from_json, state_to_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,12 @@ class Drawer:
                 "INSERT INTO chip VALUES (?, ?, ?, ?)"
                 " ON CONFLICT (card_no) DO UPDATE SET balance_fen = excluded.balance_fen, state = excluded.state",
                 [
-                    (chip.card_no, chip.state.balance_fen, json.dumps(state_to_json(chip.state)), chip.wrapped_keys)
+                    (
+                        chip.card_no,
+                        chip.state.purse.balance_fen,
+                        json.dumps(state_to_json(chip.state)),
+                        chip.wrapped_keys,
+                    )
                     for chip in chips
                 ],
             )
@@ -56,8 +61,3 @@ class Drawer:
         """What all chips hold together."""
         (total,) = self._store.execute("SELECT COALESCE(SUM(balance_fen), 0) FROM chip").fetchone()
         return int(total)
-
-
-def keep(cards: Iterable[tuple[VirtualCard, bytes]], drawer: Drawer) -> None:
-    """Put cards that were in use back into the drawer, each with its wrapped keys."""
-    drawer.put(Chip(card.state.public.card_no, card.state, wrapped) for card, wrapped in cards)

@@ -35,6 +35,11 @@ class Home:
         return self.root / "nights"
 
     @property
+    def tariffs(self) -> Path:
+        """The tariff files in force, now or once."""
+        return self.root / "tariffs"
+
+    @property
     def hsm(self) -> Path:
         """State of the simulated HSM."""
         return self.root / "hsm"

@@ -14,7 +14,17 @@ MODES = {ride: mode for mode, ride in RIDES.items()}
 HOLDER_CLASSES = {"HALF": 2, "FREE": 3}
 LINKED_CLASSES = {"STD_TRANSFER40", "TRANSFER40_UNMARKED"}
 FARE_CLASSES = {"ENTRY", "STD", "FULL", *HOLDER_CLASSES, *LINKED_CLASSES}
-FIELDS = ("card_no", "deal_date", "mode", "company_name", "site", "equ_no", "site_code", "deal_value", "fare_class")
+FIELDS = (
+    "card_no",
+    "deal_date",
+    "mode",
+    "company_name",
+    "site",
+    "equ_no",
+    "site_code",
+    "deal_value",
+    "fare_class",
+)
 
 
 class TraceError(Exception):

@@ -111,10 +111,18 @@ def migrate(engine: Engine, revision: str = "head") -> None:
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+    pragmas = (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "busy_timeout=30000",
+        "cache_size=-65536",
+    )
+    for pragma in pragmas:
         connection.execute(f"PRAGMA {pragma}")
 
 
 def _begin_sqlite(conn: Connection) -> None:
     reader = conn.get_execution_options().get("onecard_reading", False)
+    conn.exec_driver_sql(f"PRAGMA query_only={int(reader)}")
     conn.exec_driver_sql("BEGIN" if reader else "BEGIN IMMEDIATE")

@@ -1,1 +1,1 @@
-"""From cleared to paid: the night's run, net positions, payment instructions, bank files, statements, reports."""
+"""From cleared to paid: the night, net positions, payment instructions, bank files, statements, reports."""

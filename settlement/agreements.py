@@ -29,7 +29,7 @@ class Cycle(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """One participant's terms; the fee is `fee_bp` of the gross, within a minimum and maximum a settlement."""
+    """One participant's terms; the fee is `fee_bp` of the gross, between a minimum and a maximum."""
 
     participant: str
     fee_bp: int
@@ -45,8 +45,8 @@ class Agreement:
             raise ValueError(f"{who}: fee_bp {self.fee_bp} is not a share; give 0 to {WHOLE_BP} basis points")
         if self.fee_min_fen < 0 or (self.fee_max_fen is not None and self.fee_max_fen < self.fee_min_fen):
             raise ValueError(
-                f"{who}: fee_min_fen {self.fee_min_fen} and fee_max_fen {self.fee_max_fen} leave no fee possible; "
-                "give a minimum of at least 0 and a maximum not below it"
+                f"{who}: fee_min_fen {self.fee_min_fen} and fee_max_fen {self.fee_max_fen} leave no fee "
+                "possible; give a minimum of at least 0 and a maximum not below it"
             )
         if self.valid_to is not None and self.valid_to < self.valid_from:
             raise ValueError(f"{who}: valid_to {self.valid_to} lies before it; give a later day or none")
@@ -105,9 +105,7 @@ def _all(conn: Connection) -> list[Agreement]:
 
 
 def _agreements(conn: Connection, query: Select[Any]) -> list[Agreement]:
-    return [
-        Agreement(**{**row, "cycle": Cycle(row["cycle"])}) for row in conn.execute(query).mappings()
-    ]
+    return [Agreement(**{**row, "cycle": Cycle(row["cycle"])}) for row in conn.execute(query).mappings()]
 
 
 def _overlap(one: Agreement, other: Agreement) -> bool:

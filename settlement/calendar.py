@@ -31,7 +31,7 @@ class YearUnknown(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """Working days; `configured` holds, for each configured year, the days that differ from the plain week."""
+    """Working days; `configured` holds, for a configured year, the days unlike the plain week."""
 
     configured: Mapping[int, Mapping[date, bool]] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -44,12 +44,14 @@ class Calendar:
         return bool(chinese_calendar.is_workday(day))
 
     def value_date(self, business_date: date, working_days: int) -> date:
-        """The working day `working_days` after a business date; for 0, that day itself or the next working one.
+        """The working day `working_days` after a business date; for 0, that day or the next working one.
 
         Raises YearUnknown.
         """
         if working_days < 0:
-            raise ValueError(f"value date {working_days} days after {business_date} lies in the past; give 0 or more")
+            raise ValueError(
+                f"value date {working_days} days after {business_date} lies in the past; give 0 or more"
+            )
         day, left = business_date, working_days
         while left or not self.is_working(day):
             day += timedelta(days=1)
@@ -63,7 +65,7 @@ def configure_year(
 ) -> bool:
     """Say which weekdays of a year are free and which weekend days are worked; false where already said so.
 
-    Raises ValueError for a day outside the year or named twice, Conflict where the year was configured otherwise.
+    Raises ValueError for a day outside the year or named twice, Conflict where the year is known otherwise.
     """
     free, worked = frozenset(holidays), frozenset(workdays)
     outside = sorted(day for day in free | worked if day.year != year)
@@ -88,7 +90,9 @@ def configure_year(
 def load_calendar(conn: Connection) -> Calendar:
     """The calendar with every configured year; configuration goes before what the library knows."""
     years: dict[int, dict[date, bool]] = {year: {} for year in conn.scalars(select(calendar_year.c.year))}
-    query = select(calendar_day.c.year, calendar_day.c.day, calendar_day.c.working).order_by(calendar_day.c.day)
+    query = select(calendar_day.c.year, calendar_day.c.day, calendar_day.c.working).order_by(
+        calendar_day.c.day
+    )
     for row in conn.execute(query):
         years[row.year][row.day] = row.working
     return Calendar(years)

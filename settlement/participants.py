@@ -41,7 +41,9 @@ class Participant:
                 raise ValueError(f"participant {self.id!r}: {field} {value!r} is not possible; {remedy}")
         for field in ("name", "bank_name"):
             if not 1 <= len(getattr(self, field).strip()) <= 140:
-                raise ValueError(f"participant {self.id!r}: {field} must have 1 to 140 characters; give its name")
+                raise ValueError(
+                    f"participant {self.id!r}: {field} must have 1 to 140 characters; give its name"
+                )
 
     @property
     def display_name(self) -> str:

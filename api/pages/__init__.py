@@ -1,0 +1,1 @@
+"""Server-rendered pages: one for the citizen, one for finance."""

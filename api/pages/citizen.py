@@ -1,0 +1,70 @@
+"""What a citizen sees of one card: what is cleared, what is pending, and the last taps."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, select
+
+from card.registry import find
+from clearing.tables import tap
+from ledger.balances import balance
+
+LAST_TAPS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class CardTap:
+    """One tap of the card as clearing decided it; amounts in fen."""
+
+    event_at: datetime | None
+    ride: int
+    operator: str
+    line: int
+    station: int
+    list_fare_fen: int
+    amount_fen: int
+    paid_fen: int
+    verdict: str
+    money: str
+
+
+@dataclass(frozen=True, slots=True)
+class CardStatement:
+    """A card's money: `cleared_fen` is the ledger's; pending taps are debited on the chip and not yet decided."""
+
+    card_no: str
+    status: str
+    holder_class: int
+    cleared_fen: int
+    pending_taps_fen: int
+    pending_loads_fen: int
+    taps: tuple[CardTap, ...]
+
+
+def card_statement(conn: Connection, card_no: str) -> CardStatement | str:
+    """The card's statement, or a sentence that says what to do about the number."""
+    if len(card_no) != 20 or not card_no.isdecimal():
+        return f"A card number has 20 digits; this one has {len(card_no)} characters. It is on the back of the card."
+    record = find(conn, card_no)
+    if record is None:
+        return "No card of this city has that number. Check the digits on the back of the card."
+    columns = tap.c
+    rows = conn.execute(
+        select(
+            columns.event_at, columns.ride, columns.operator, columns.line, columns.station, columns.list_fare_fen,
+            columns.amount_fen, columns.paid_fen, columns.verdict, columns.money,
+        )
+        .where(columns.card_no == card_no)
+        .order_by(columns.counter.desc(), columns.event_at.desc())
+        .limit(LAST_TAPS)
+    )  # fmt: skip
+    taps = tuple(CardTap(**row._mapping) for row in rows)
+    return CardStatement(
+        card_no=card_no,
+        status=record.status,
+        holder_class=record.holder_class,
+        cleared_fen=balance(conn, f"purse:{card_no}").balance_fen,
+        pending_taps_fen=sum(one.amount_fen for one in taps if one.money == "suspended"),
+        pending_loads_fen=balance(conn, f"load:{card_no}").balance_fen,
+        taps=taps,
+    )

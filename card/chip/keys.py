@@ -1,0 +1,160 @@
+"""The keys a card carries, and the MACs and TACs it makes with them, in both suites.
+
+A session key lives for one transaction; MACs prove to card and SAM that the other side holds the key, the
+TAC proves the transaction to the clearing house. Layouts and suites: PBOC EP, JT/T 978; the national suite
+is this project's own profile.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from hmac import compare_digest
+
+from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
+from cryptography.hazmat.primitives.ciphers import Cipher, modes
+from cryptography.hazmat.primitives.ciphers.algorithms import SM4
+from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
+
+KEY_BYTES = 16
+MAC_BYTES = 4
+
+
+class KeysUnreadable(ValueError):
+    """Wrapped card keys that the transport key does not open."""
+
+
+@dataclass(frozen=True, slots=True)
+class CardKeys:
+    """A card's own keys, 16 bytes each: DPK for purchases, DLK for loads, DTK for TACs. Not in its repr."""
+
+    purchase: bytes = field(repr=False)
+    load: bytes = field(repr=False)
+    tac: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if {len(self.purchase), len(self.load), len(self.tac)} != {KEY_BYTES}:
+            raise ValueError(
+                f"a card key is not {KEY_BYTES} bytes long: give purchase, load and TAC keys whole"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a transaction is about, as every MAC covers it: kind, amount, and the terminal (6 bytes)."""
+
+    kind: int
+    amount_fen: int
+    terminal: bytes
+
+    def pack(self) -> bytes:
+        """Amount, kind, terminal: 11 bytes."""
+        return self.amount_fen.to_bytes(4, "big") + bytes((self.kind,)) + self.terminal
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """A family of algorithms: session key of (key, 8 bytes), MAC of (key, data), TAC key of DTK."""
+
+    algorithm: int
+    session_key: Callable[[bytes, bytes], bytes]
+    mac: Callable[[bytes, bytes], bytes]
+    tac_key: Callable[[bytes], bytes]
+
+
+def purchase_session(
+    suite: Suite, keys: CardKeys, *, rnd: bytes, sequence: int, terminal_sequence: int
+) -> bytes:
+    """The key of one purchase (SESPK), over the right half of the terminal's sequence number."""
+    seed = rnd + sequence.to_bytes(2, "big") + (terminal_sequence & 0xFFFF).to_bytes(2, "big")
+    return suite.session_key(keys.purchase, seed)
+
+
+def load_session(suite: Suite, keys: CardKeys, *, rnd: bytes, sequence: int) -> bytes:
+    """The key of one load (SESLK)."""
+    return suite.session_key(keys.load, rnd + sequence.to_bytes(2, "big") + b"\x80\x00")
+
+
+def purchase_mac1(suite: Suite, session: bytes, order: Order, moment: bytes) -> bytes:
+    """What the SAM sends with DEBIT: it holds the purchase key."""
+    return suite.mac(session, order.pack() + moment)
+
+
+def purchase_mac2(suite: Suite, session: bytes, amount_fen: int) -> bytes:
+    """What the card answers to DEBIT, for the SAM: it has been debited."""
+    return suite.mac(session, amount_fen.to_bytes(4, "big"))
+
+
+def purchase_tac(
+    suite: Suite, keys: CardKeys, order: Order, *, terminal_sequence: int, moment: bytes
+) -> bytes:
+    """The card's signature over a purchase, for the clearing house."""
+    covered = order.pack() + terminal_sequence.to_bytes(4, "big") + moment
+    return suite.mac(suite.tac_key(keys.tac), covered)
+
+
+def load_mac1(suite: Suite, session: bytes, order: Order, *, balance_fen: int) -> bytes:
+    """What the card sends the office before a load: it is genuine, and this is its balance."""
+    return suite.mac(session, balance_fen.to_bytes(4, "big") + order.pack())
+
+
+def load_mac2(suite: Suite, session: bytes, order: Order, moment: bytes) -> bytes:
+    """What the office sends with CREDIT FOR LOAD: it has authorised the load."""
+    return suite.mac(session, order.pack() + moment)
+
+
+def load_tac(
+    suite: Suite, keys: CardKeys, order: Order, *, new_balance_fen: int, sequence: int, moment: bytes
+) -> bytes:
+    """The card's signature over a load, with the balance it has led to."""
+    covered = new_balance_fen.to_bytes(4, "big") + sequence.to_bytes(2, "big") + order.pack() + moment
+    return suite.mac(suite.tac_key(keys.tac), covered)
+
+
+def same_mac(ours: bytes, theirs: bytes) -> bool:
+    """Compare in constant time."""
+    return compare_digest(ours, theirs)
+
+
+def unwrap_card_keys(wrapped: bytes, transport_key: bytes) -> CardKeys:
+    """Open `DPK ‖ DLK ‖ DTK`, 56 bytes wrapped by RFC 3394. Raises KeysUnreadable for another key."""
+    if len(wrapped) != 3 * KEY_BYTES + 8:
+        raise KeysUnreadable(f"wrapped keys of {len(wrapped)} bytes: give all {3 * KEY_BYTES + 8}")
+    try:
+        opened = aes_key_unwrap(transport_key, wrapped)
+    except InvalidUnwrap:
+        raise KeysUnreadable(
+            "the transport key does not open the card keys: use that of the same version"
+        ) from None
+    return CardKeys(opened[:16], opened[16:32], opened[32:])
+
+
+def _triple_des(key: bytes, block: bytes) -> bytes:
+    return Cipher(TripleDES(key + key[:8]), modes.ECB()).encryptor().update(block)
+
+
+def _des_mac(key: bytes, data: bytes) -> bytes:
+    # Three equal keys make triple DES single DES, which the library has no other name for.
+    padded = data + b"\x80" + bytes(-(len(data) + 1) % 8)
+    return Cipher(TripleDES(3 * key), modes.CBC(bytes(8))).encryptor().update(padded)[-8:][:MAC_BYTES]
+
+
+def _fold(key: bytes) -> bytes:
+    return bytes(left ^ right for left, right in zip(key[:8], key[8:], strict=True))
+
+
+def _sm4_session(key: bytes, seed: bytes) -> bytes:
+    block = seed + bytes(byte ^ 0xFF for byte in seed)
+    return Cipher(SM4(key), modes.ECB()).encryptor().update(block)
+
+
+def _sm4_mac(key: bytes, data: bytes) -> bytes:
+    padded = data + b"\x80" + bytes(-(len(data) + 1) % 16)
+    return Cipher(SM4(key), modes.CBC(bytes(16))).encryptor().update(padded)[-16:][:MAC_BYTES]
+
+
+INTERNATIONAL = Suite(0, _triple_des, _des_mac, _fold)
+"""3DES for keys, single-DES CBC for MACs, zero IV, padding 80 00…, left four bytes."""
+
+NATIONAL = Suite(1, _sm4_session, _sm4_mac, bytes)
+"""SM4 throughout; the TAC key is DTK itself."""
+
+SUITES = {suite.algorithm: suite for suite in (INTERNATIONAL, NATIONAL)}

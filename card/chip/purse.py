@@ -1,0 +1,149 @@
+"""The purse on the card: which command is legal when, what a transaction makes of it, as pure functions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from card.chip.apdu import Instruction
+from card.chip.keys import Order
+from card.chip.records import PURSE_BYTES, Kind, PurseRecord
+from card.chip.status import StatusWord
+
+MAX_BALANCE_FEN = 0x7FFFFFFF
+"""Readers mask the topmost bit of the balance off, so it must stay clear."""
+MAX_SEQUENCE = 0xFFFF
+MAC_TRIES = 15
+"""Wrong MACs in a row until the application locks itself for good; 4 bytes would bear guessing for years."""
+LOG_RECORDS = 10
+KEY_INDEX = 1
+
+
+class Phase(StrEnum):
+    """What a card is in the middle of; it forgets all of it when it leaves the field."""
+
+    UNSELECTED = "unselected"
+    SELECTED = "selected"
+    LOADING = "loading"
+    PURCHASING = "purchasing"
+    CAPP_PURCHASING = "capp_purchasing"
+
+
+_ANYWHERE = frozenset({Instruction.SELECT})
+_SELECTED = _ANYWHERE | {
+    Instruction.READ_BINARY,
+    Instruction.READ_RECORD,
+    Instruction.GET_BALANCE,
+    Instruction.INITIALIZE,
+    Instruction.GET_TRANSACTION_PROVE,
+}
+LEGAL: Mapping[Phase, frozenset[Instruction]] = {
+    Phase.UNSELECTED: _ANYWHERE,
+    Phase.SELECTED: _SELECTED,
+    Phase.LOADING: _SELECTED | {Instruction.CREDIT_FOR_LOAD},
+    Phase.PURCHASING: _SELECTED | {Instruction.DEBIT_FOR_PURCHASE},
+    Phase.CAPP_PURCHASING: _SELECTED | {Instruction.DEBIT_FOR_PURCHASE, Instruction.UPDATE_CAPP_DATA_CACHE},
+}
+"""The state table: the rest is refused. Reading leaves a transaction begun; a new one replaces it."""
+
+PHASE_OF_KIND: Mapping[int, Phase] = {
+    Kind.LOAD: Phase.LOADING,
+    Kind.PURCHASE: Phase.PURCHASING,
+    Kind.CAPP_PURCHASE: Phase.CAPP_PURCHASING,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The last transaction the purse completed, for GET TRANSACTION PROVE: `sequence` is the one after it."""
+
+    kind: int
+    sequence: int
+    mac2: bytes
+    tac: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Purse:
+    """Money and counters of a card. `balance_fen` is what can be spent, the overdraft limit included.
+
+    `log` holds up to ten records of 23 bytes, the newest first.
+    """
+
+    balance_fen: int = 0
+    overdraft_limit_fen: int = 0
+    purchase_sequence: int = 0
+    load_sequence: int = 0
+    mac_tries_left: int = MAC_TRIES
+    done: Done | None = None
+    log: bytes = b""
+
+
+def admitted(phase: Phase, instruction: Instruction) -> StatusWord:
+    """DONE where the state table lets the command through, else the word that refuses it."""
+    if instruction in LEGAL[phase]:
+        return StatusWord.DONE
+    if phase is Phase.UNSELECTED:
+        return StatusWord.CONDITIONS_NOT_SATISFIED
+    return StatusWord.NOT_IN_THIS_STATE
+
+
+def judge_order(purse: Purse, order: Order, key_index: int) -> StatusWord:
+    """Whether the purse can begin what INITIALIZE asks for; the first reason that applies refuses it."""
+    loading = order.kind == Kind.LOAD
+    sequence = purse.load_sequence if loading else purse.purchase_sequence
+    if purse.mac_tries_left <= 0:
+        return StatusWord.LOCKED_FOR_GOOD
+    if key_index != KEY_INDEX:
+        return StatusWord.KEY_INDEX
+    if sequence >= MAX_SEQUENCE:
+        return StatusWord.COUNTER_EXHAUSTED
+    # A metro entry is a composite purchase of nothing; a plain purchase or a load of nothing is a mistake.
+    if order.amount_fen == 0 and order.kind != Kind.CAPP_PURCHASE:
+        return StatusWord.WRONG_DATA
+    if loading and purse.balance_fen + order.amount_fen > MAX_BALANCE_FEN:
+        return StatusWord.WRONG_DATA
+    if not loading and order.amount_fen > purse.balance_fen:
+        return StatusWord.FUNDS
+    return StatusWord.DONE
+
+
+def debited(purse: Purse, order: Order, *, moment: bytes, mac2: bytes, tac: bytes) -> Purse:
+    """The purse after a purchase whose MAC1 was right."""
+    sequence = purse.purchase_sequence + 1
+    return replace(
+        _completed(purse, order, sequence, moment=moment, mac2=mac2, tac=tac),
+        balance_fen=purse.balance_fen - order.amount_fen,
+        purchase_sequence=sequence,
+    )
+
+
+def credited(purse: Purse, order: Order, *, moment: bytes, mac2: bytes, tac: bytes) -> Purse:
+    """The purse after a load whose MAC2 was right."""
+    sequence = purse.load_sequence + 1
+    return replace(
+        _completed(purse, order, sequence, moment=moment, mac2=mac2, tac=tac),
+        balance_fen=purse.balance_fen + order.amount_fen,
+        load_sequence=sequence,
+    )
+
+
+def mac_refused(purse: Purse) -> Purse:
+    """The purse after a wrong MAC: one try fewer, and nothing else."""
+    return replace(purse, mac_tries_left=max(purse.mac_tries_left - 1, 0))
+
+
+def _completed(purse: Purse, order: Order, sequence: int, *, moment: bytes, mac2: bytes, tac: bytes) -> Purse:
+    record = PurseRecord(
+        sequence, purse.overdraft_limit_fen, order.amount_fen, order.kind, order.terminal, moment
+    )
+    return replace(
+        purse,
+        mac_tries_left=MAC_TRIES,
+        done=Done(order.kind, sequence, mac2, tac),
+        log=pushed(purse.log, record.pack(), LOG_RECORDS, PURSE_BYTES),
+    )
+
+
+def pushed(records: bytes, record: bytes, keep: int, width: int) -> bytes:
+    """A cyclic file, newest record first, with one more; of more than `keep` the oldest falls out."""
+    return (record + records)[: keep * width]

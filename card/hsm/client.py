@@ -1,0 +1,262 @@
+"""The HSM as the rest of the city calls it: one method a command, over a pool of connections."""
+
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from card.hsm.codec import DONE, MOMENT_BYTES, Answer, CardKeyRef, fixed, number, operator_field, order
+from card.hsm.columns import TacColumns, unpack_verdicts
+from card.hsm.errors import HsmError
+from card.hsm.pool import Pool
+
+BULK_ROWS = 50_000
+"""Rows of one bulk request: some 2 MB, a fraction of a second's work, so that no peer waits long for it."""
+SLOWEST_BULK_ROWS_PER_S = 5_000
+MAX_RANDOM = 256
+CHECK_VALUE_BYTES = 3
+WRAPPED_BYTES = 56
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostics:
+    """Who answers: the check value of its LMK, its own words, and whether to trust it with real money."""
+
+    lmk_check: str
+    text: str
+    simulator: bool
+    demo_keys: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WrappedCardKeys:
+    """DPK, DLK and DTK of a card wrapped under a transport key (RFC 3394), and their check values."""
+
+    wrapped: bytes = field(repr=False)
+    check_values: tuple[bytes, bytes, bytes]
+
+
+class Hsm:
+    """A client of one HSM. Amounts in fen, moments 7 bytes BCD in city time, terminals and MACs raw bytes.
+
+    Every method raises HsmError: the HSM's own code, or `unreachable`, or `garbled`; and ValueError for an
+    argument that does not fit its field. Time-outs are per wait for the HSM. Threads may share a client.
+    """
+
+    def __init__(self, host: str, port: int, *, timeout_s: float = 10.0, connections: int = 4) -> None:
+        self._pool = Pool(host, port, timeout_s, connections)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hang up; the client cannot be used again."""
+        self._pool.close()
+
+    def diagnostics(self) -> Diagnostics:
+        """NC: who is there."""
+        raw = self._ask("NC")
+        if len(raw) < 16 or not raw.isascii():
+            raise HsmError("NC", "garbled", f"{len(raw)} bytes of text")
+        text = raw[16:].decode("ascii")
+        return Diagnostics(
+            raw[:16].decode("ascii"), text, text.startswith("SIMULATOR"), text.endswith("DEMO KEYS")
+        )
+
+    def echo(self, data: bytes) -> bytes:
+        """B2: the same bytes back, at most 65,535."""
+        length = number("length of data", len(data), 2).hex().upper().encode("ascii")
+        return self._ask("B2", length + data)
+
+    def random(self, count: int) -> bytes:
+        """N0: 1 to 256 random bytes."""
+        if not 1 <= count <= MAX_RANDOM:
+            raise ValueError(f"count is {count}: ask for 1 to {MAX_RANDOM} random bytes")
+        return self._ask("N0", f"{count:03d}".encode("ascii"), count)
+
+    def purchase_mac1(
+        self,
+        keys: CardKeyRef,
+        *,
+        rnd: bytes,
+        counter: int,
+        amount_fen: int,
+        kind: int,
+        terminal: bytes,
+        moment: bytes,
+        terminal_sequence: int,
+    ) -> bytes:
+        """E0: the SAM's MAC1, which makes a card debit itself."""
+        fields = (
+            keys.pack()
+            + fixed("rnd", rnd, 4)
+            + number("counter", counter, 2)
+            + order(amount_fen, kind, terminal)
+            + fixed("moment", moment, MOMENT_BYTES)
+            + number("terminal_sequence", terminal_sequence, 4)
+        )
+        return self._ask("E0", fields, 4)
+
+    def verify_purchase_mac2(
+        self,
+        keys: CardKeyRef,
+        *,
+        rnd: bytes,
+        counter: int,
+        terminal_sequence: int,
+        amount_fen: int,
+        mac2: bytes,
+    ) -> bool:
+        """E2: whether the card that answered is the one asked, and has debited itself."""
+        fields = (
+            keys.pack()
+            + fixed("rnd", rnd, 4)
+            + number("counter", counter, 2)
+            + number("terminal_sequence", terminal_sequence, 4)
+            + number("amount_fen", amount_fen, 4)
+            + fixed("mac2", mac2, 4)
+        )
+        return self._verify("E2", fields)
+
+    def authorise_load(
+        self,
+        keys: CardKeyRef,
+        *,
+        rnd: bytes,
+        counter: int,
+        balance_fen: int,
+        amount_fen: int,
+        kind: int,
+        terminal: bytes,
+        moment: bytes,
+        mac1: bytes,
+    ) -> bytes | None:
+        """E4: the MAC2 that makes a card load itself; None where the card's MAC1 is wrong."""
+        fields = (
+            keys.pack()
+            + fixed("rnd", rnd, 4)
+            + number("counter", counter, 2)
+            + number("balance_fen", balance_fen, 4)
+            + order(amount_fen, kind, terminal)
+            + fixed("moment", moment, MOMENT_BYTES)
+            + fixed("mac1", mac1, 4)
+        )
+        answer = self._exchange("E4", fields)
+        return _sized("E4", answer.fields, 4) if answer.error == DONE else None
+
+    def verify_purchase_tac(
+        self,
+        keys: CardKeyRef,
+        *,
+        amount_fen: int,
+        kind: int,
+        terminal: bytes,
+        terminal_sequence: int,
+        moment: bytes,
+        tac: bytes,
+    ) -> bool:
+        """E6: whether a card made this purchase."""
+        fields = (
+            keys.pack()
+            + order(amount_fen, kind, terminal)
+            + number("terminal_sequence", terminal_sequence, 4)
+            + fixed("moment", moment, MOMENT_BYTES)
+            + fixed("tac", tac, 4)
+        )
+        return self._verify("E6", fields)
+
+    def verify_load_tac(
+        self,
+        keys: CardKeyRef,
+        *,
+        new_balance_fen: int,
+        counter: int,
+        amount_fen: int,
+        kind: int,
+        terminal: bytes,
+        moment: bytes,
+        tac: bytes,
+    ) -> bool:
+        """E8: whether a card took this load."""
+        fields = (
+            keys.pack()
+            + number("new_balance_fen", new_balance_fen, 4)
+            + number("counter", counter, 2)
+            + order(amount_fen, kind, terminal)
+            + fixed("moment", moment, MOMENT_BYTES)
+            + fixed("tac", tac, 4)
+        )
+        return self._verify("E8", fields)
+
+    def verify_tacs(self, columns: TacColumns) -> NDArray[np.bool_]:
+        """F0: which purchases their cards made, row by row; an unknown key or algorithm counts as wrong."""
+        if not len(columns):
+            return np.zeros(0, np.bool_)
+        answers = self._pool.exchange(
+            "F0",
+            lambda: (chunk.pack() for chunk in columns.chunks(BULK_ROWS)),
+            extra_s=2 * BULK_ROWS / SLOWEST_BULK_ROWS_PER_S,
+        )
+        verdicts = [
+            unpack_verdicts(answer.fields, min(BULK_ROWS, len(columns) - at * BULK_ROWS))
+            for at, answer in enumerate(answers)
+        ]
+        fitting = [part for part in verdicts if part is not None]
+        if len(fitting) != len(verdicts):
+            raise HsmError("F0", "garbled", "the verdicts are not as many as the rows")
+        return np.concatenate(fitting)
+
+    def card_keys(
+        self, issuer: bytes, card: bytes, key_version: int = 1, transport_version: int = 1
+    ) -> WrappedCardKeys:
+        """F2: a card's own keys for its personalisation, by its two diversification factors of 8 bytes."""
+        fields = bytes((key_version, transport_version)) + fixed("issuer", issuer, 8) + fixed("card", card, 8)
+        raw = self._ask("F2", fields, WRAPPED_BYTES + 3 * CHECK_VALUE_BYTES)
+        return WrappedCardKeys(raw[:56], (raw[56:59], raw[59:62], raw[62:65]))
+
+    def batch_mac(self, operator: str, digest: bytes, key_version: int = 0) -> bytes:
+        """G0: the MAC of an operator's batch file over its SHA-256; version 0 means the newest key."""
+        return self._ask("G0", _batch(operator, digest, key_version), 16)
+
+    def verify_batch_mac(self, operator: str, digest: bytes, mac: bytes, key_version: int) -> bool:
+        """G2: whether the operator named made this batch file."""
+        return self._verify("G2", _batch(operator, digest, key_version) + fixed("mac", mac, 16))
+
+    def sign(self, digest: bytes, key_version: int = 0) -> tuple[int, bytes]:
+        """G4: the key's version, and an Ed25519 signature over a digest of 32 bytes."""
+        raw = self._ask("G4", number("key_version", key_version, 1) + fixed("digest", digest, 32), 65)
+        return raw[0], raw[1:]
+
+    def public_key(self, version: int = 0) -> tuple[int, bytes]:
+        """G6: version and public key of the signature key, Ed25519."""
+        raw = self._ask("G6", number("version", version, 1), 33)
+        return raw[0], raw[1:]
+
+    def _exchange(self, command: str, fields: bytes) -> Answer:
+        return self._pool.exchange(command, lambda: (fields,))[0]
+
+    def _ask(self, command: str, fields: bytes = b"", answer_bytes: int | None = None) -> bytes:
+        answer = self._exchange(command, fields)
+        if answer.error != DONE:
+            raise HsmError(command, answer.error)
+        return _sized(command, answer.fields, answer_bytes)
+
+    def _verify(self, command: str, fields: bytes) -> bool:
+        return self._exchange(command, fields).error == DONE
+
+
+def _batch(operator: str, digest: bytes, key_version: int) -> bytes:
+    return number("key_version", key_version, 1) + operator_field(operator) + fixed("digest", digest, 32)
+
+
+def _sized(command: str, raw: bytes, width: int | None) -> bytes:
+    if width is not None and len(raw) != width:
+        raise HsmError(command, "garbled", f"{len(raw)} bytes of fields instead of {width}")
+    return raw

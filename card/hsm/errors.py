@@ -1,0 +1,21 @@
+"""What can go wrong with the HSM, as one error that says with which command and what to do."""
+
+REMEDIES = {
+    "01": "a MAC, TAC or signature is not right",
+    "12": "no key of that usage and version: see `hsm-sim status`, and the version asked for",
+    "15": "a field holds a value that it cannot hold: check what was passed",
+    "26": "the HSM does not support the algorithm: the card belongs to another suite",
+    "68": "the command is unknown to the HSM or disabled: check its version and its licence",
+    "80": "the fields are too short or too long: client and HSM speak different versions of the format",
+    "unreachable": "see that the HSM runs and that host and port are right",
+    "garbled": "the answer does not fit the request: is it an HSM that listens there?",
+}
+
+
+class HsmError(Exception):
+    """The HSM did not do it. `code` is its error code, or `unreachable`, or `garbled`."""
+
+    def __init__(self, command: str, code: str, detail: str = "") -> None:
+        remedy = REMEDIES.get(code, "an error code that the format does not know: check the HSM's version")
+        super().__init__(f"HSM command {command}: error {code}{f' ({detail})' if detail else ''}: {remedy}")
+        self.command, self.code = command, code

@@ -1,0 +1,78 @@
+"""A figure, the table it stands in, and the page the tables are collected on."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+
+from rich.table import Table
+
+COLUMNS = ("figure", "value", "unit", "against", "ratio", "goal", "held")
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured figure. `ratio` is value against the peer named in `against`, measured in the same run."""
+
+    figure: str
+    value: float
+    unit: str
+    against: str
+    ratio: float
+    goal: str
+    held: bool
+
+
+def at_least(figure: str, value: float, unit: str, *, against: str, peer: float, ratio: float) -> Figure:
+    """A figure that should be at least `ratio` times its peer."""
+    found = value / peer
+    against = f"{against}: {peer:,.0f} {unit}"
+    return Figure(figure, round(value, 1), unit, against, round(found, 2), f"≥ {ratio:g} ×", found >= ratio)
+
+
+def at_most(figure: str, value: float, unit: str, *, against: str, peer: float, ratio: float) -> Figure:
+    """A figure that should be at most `ratio` times its peer."""
+    found = value / peer
+    against = f"{against}: {peer:,.0f} {unit}"
+    return Figure(figure, round(value, 1), unit, against, round(found, 2), f"≤ {ratio:g} ×", found <= ratio)
+
+
+def as_table(name: str, figures: Sequence[Figure]) -> Table:
+    """The figures for a person at a terminal."""
+    table = Table(*COLUMNS, title=f"onecard bench {name}")
+    for row in figures:
+        table.add_row(*_cells(row), style=None if row.held else "red")
+    return table
+
+
+def write_json(path: Path, figures: Sequence[Figure]) -> None:
+    """The figures for a program: a list of rows."""
+    path.write_text(json.dumps([asdict(row) for row in figures], indent=1, ensure_ascii=False) + "\n")
+
+
+def write_page(path: Path, results: dict[str, Sequence[Figure]], *, on: date, machine: str) -> None:
+    """Collect every benchmark's figures on one page of Markdown."""
+    lines = [
+        "# Benchmarks",
+        "",
+        f"Written by `make bench` on {on.isoformat()}: {machine}. Machines differ and are often shared, so read the",
+        "ratios: each was measured against its peer or ceiling in the same run.",
+    ]
+    for name, figures in results.items():
+        lines += ["", f"## {name}", "", f"`onecard bench {name}`", ""]
+        lines += ["| " + " | ".join(COLUMNS) + " |", "| " + " | ".join("---" for _ in COLUMNS) + " |"]
+        lines += ["| " + " | ".join(_cells(row)) + " |" for row in figures]
+    path.write_text("\n".join(lines) + "\n")
+
+
+def _cells(row: Figure) -> list[str]:
+    return [
+        row.figure,
+        f"{row.value:,.0f}" if row.value >= 100 else f"{row.value:g}",
+        row.unit,
+        row.against,
+        f"{row.ratio:g}",
+        row.goal,
+        "yes" if row.held else "no",
+    ]

@@ -1,0 +1,168 @@
+"""The demonstration: a small city's day and night, with one bad tap of every kind, and what it comes to."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+
+from sqlalchemy import select
+
+from card.hotlist import HotlistEntry, hotlist_card
+from city.day import ISSUER, DayPlan, Mischief, PlannedTap, plan_day
+from city.drawer import Drawer
+from city.factory import Factory
+from city.home import CITY_ZONE
+from city.issuing import COUNTER_TERMINAL, issue, load_all
+from city.office import Office
+from city.plan import read_plan
+from city.presentment import present
+from city.riders import Riders
+from city.street import Debit, Street
+from city.world import AGENT, City, agent_pays, found, install, night_of
+from clearing.devices import Device
+from clearing.tables import tap
+from clearing.verdict import Money
+from clearing.wire.tariff import parse_tariff
+from ledger.db import reading, writing
+from settlement.night import Observe, run_night
+from settlement.reports import NightSummary, night_summary
+from terminals.counter import LoadCounter
+from terminals.hotlist import Hotlist
+from terminals.loads import LoadJournal
+
+DEMO_DATE = date(2026, 3, 2)
+RIDERS = 300
+NOON_LOAD_FEN = 5_000
+SEED = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Chips:
+    """The chips beside the books: their difference is what chips have paid and clearing has not accepted."""
+
+    on_chips_fen: int
+    on_purses_fen: int
+    debited_not_cleared_fen: int
+
+    @property
+    def unexplained_fen(self) -> int:
+        """What neither side can account for: 0, or something is wrong."""
+        return self.on_purses_fen - self.on_chips_fen - self.debited_not_cleared_fen
+
+
+@dataclass(frozen=True, slots=True)
+class DemoDay:
+    """What the demonstration shows."""
+
+    plan: DayPlan
+    loaded_fen: int
+    summary: NightSummary
+    chips: Chips
+
+
+def moment(business_date: date, hour: int, minute: int = 0) -> datetime:
+    """A moment of that day on the city's clocks."""
+    return datetime.combine(business_date, time(hour, minute), CITY_ZONE)
+
+
+def live_demo(
+    city: City,
+    *,
+    riders: int = RIDERS,
+    seed: int = SEED,
+    progress: Callable[[str, int, int], None],
+    observe: Observe,
+) -> DemoDay:
+    """Found the city in an empty home, live its first day and run its first night."""
+    plan = read_plan("demo")
+    day = plan_day(plan, DEMO_DATE, riders=riders, mischief=tuple(Mischief), seed=seed)
+    loaded_fen, debits, held = live_day(city, day, progress=progress)
+    run_night(
+        city.engine,
+        night_of(city, DEMO_DATE, at=moment(DEMO_DATE, 23, 30), progress=progress),
+        observe=observe,
+    )
+    with reading(city.engine) as conn:
+        summary = night_summary(conn, DEMO_DATE)
+    return DemoDay(day, loaded_fen, summary, compare_chips(city, held, debits, summary.purse_liabilities_fen))
+
+
+def live_day(
+    city: City, day: DayPlan, *, progress: Callable[[str, int, int], None]
+) -> tuple[int, tuple[Debit, ...], int]:
+    """Everything up to the batch files in the inbox: what was loaded, what was debited, what is on chips, in fen."""
+    plan = read_plan("demo")
+    found(city, plan, business_date=day.business_date, at=moment(day.business_date, 4))
+    mischief = {rider.card_no: rider.mischief for rider in day.riders if rider.mischief}
+    drawer = Drawer(city.home.world / "cards.db")
+    riders = Riders(Factory(city.hsm, city.transport_key_file), drawer)
+    issue(city, riders, day.riders, at=moment(day.business_date, 4), progress=progress)
+    _report_lost(city, mischief, day.business_date)
+    install(city, _devices(day))
+    dawn = moment(day.business_date, 5)
+    loaded_fen = load_all(
+        city, riders, day.riders, business_date=day.business_date, at=dawn, progress=progress
+    )
+    with Street(city.home.world / "depots", city.hsm, parse_tariff(plan.tariff_text)) as street:
+        lived = street.live(day.taps, riders, mischief, progress)
+        if lived.turned_away:
+            tap_, why = lived.turned_away[0]
+            raise RuntimeError(f"card {tap_.card_no} was refused at {tap_.terminal}: {why}")
+        loaded_fen += load_one(city, riders, day)
+        present(
+            street, city.hsm, city.home.inbox, business_date=day.business_date,
+            at=moment(day.business_date, 22), mischief=mischief,
+        )  # fmt: skip
+    riders.keep()
+    drawer.close()
+    agent_pays(city, loaded_fen, business_date=day.business_date, at=moment(day.business_date, 23))
+    return loaded_fen, lived.debits, riders.balance_fen()
+
+
+def load_one(city: City, riders: Riders, day: DayPlan) -> int:
+    """One rider tops the card up at the counter in the evening, each step durable as it happens; the amount."""
+    office = Office(city.engine, city.hsm, AGENT, day.business_date)
+    with LoadJournal(city.home.world / "counter.db") as journal:
+        counter = LoadCounter(COUNTER_TERMINAL, journal, office, Hotlist(0))
+        card = riders.card(day.riders[0].card_no)
+        card.reset()
+        outcome = counter.load(card, NOON_LOAD_FEN, at=moment(day.business_date, 21))
+    if outcome.receipt is None:
+        raise RuntimeError(f"the load was refused: {outcome.refusal}")
+    return NOON_LOAD_FEN
+
+
+def compare_chips(city: City, on_chips_fen: int, debits: tuple[Debit, ...], on_purses_fen: int) -> Chips:
+    """Put what is on the chips beside what the books owe on purses."""
+    columns = tap.c
+    query = select(columns.card_no, columns.counter).where(columns.money == Money.PAID.value)
+    with reading(city.engine) as conn:
+        cleared = {(row.card_no, row.counter) for row in conn.execute(query)}
+        ours = set(conn.scalars(select(tap.c.card_no).where(tap.c.issuer != ISSUER)))
+    missing = sum(
+        debit.amount_fen
+        for debit in debits
+        if (debit.card_no, debit.counter) not in cleared and debit.card_no not in ours
+    )
+    return Chips(on_chips_fen, on_purses_fen, missing)
+
+
+def _report_lost(city: City, mischief: dict[str, Mischief], business_date: date) -> None:
+    reported = moment(business_date, 9) - timedelta(days=3)
+    with writing(city.engine) as conn:
+        for card_no, kind in mischief.items():
+            if kind is Mischief.HOTLISTED:
+                entry = HotlistEntry(card_no, reported, reported + timedelta(days=1), "reported lost")
+                hotlist_card(conn, entry)
+
+
+def _devices(day: DayPlan) -> list[Device]:
+    """Every validator of the plan, and the neighbours that clones ride with."""
+    since = moment(day.business_date, 0) - timedelta(days=365)
+    places = {(one.terminal, one.operator) for one in day.taps}
+    places |= {(f"{int(terminal, 16) ^ 1:012X}", operator) for terminal, operator in places}
+    return [Device(terminal, operator, since) for terminal, operator in sorted(places)]
+
+
+def taps_of(day: DayPlan, card_no: str) -> list[PlannedTap]:
+    """One rider's taps of the day."""
+    return [one for one in day.taps if one.card_no == card_no]

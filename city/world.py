@@ -1,0 +1,135 @@
+"""A city that stands: its books open, its HSM answering; and how it is founded and supplied with cards."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine
+
+from card.hsm.client import Hsm
+from city.home import Home
+from city.plan import CityPlan
+from city.processes import running_hsm
+from clearing.context import Night
+from clearing.devices import Device, register_devices
+from clearing.wire.tariff import Tariff, parse_tariff
+from ledger.accounts import open_accounts
+from ledger.chart import account
+from ledger.day import day_state, open_day
+from ledger.db import make_engine, migrate, writing
+from ledger.entry import Entry, Line
+from ledger.post import post
+from settlement.agreements import Agreement, Cycle, register_agreements
+from settlement.participants import Participant, register_participants
+
+AGENT = "COUNTER-1"
+"""The counter that sells and loads cards; what it takes is owed to us until it arrives at the bank."""
+SINCE = date(2018, 1, 1)
+"""From when the simulated city's agreements hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class City:
+    """An open city. `transport_key_file` is what its card factory shares with the simulated HSM."""
+
+    home: Home
+    engine: Engine
+    hsm: Hsm
+    transport_key_file: Path
+
+
+@contextmanager
+def open_city(
+    home: Home, *, database_url: str | None = None, hsm_address: tuple[str, int] | None = None
+) -> Iterator[City]:
+    """Open the books and reach the HSM; without an address, a simulated one is started."""
+    with ExitStack() as stack:
+        for folder in (home.root, home.inbox, home.archive, home.nights):
+            folder.mkdir(parents=True, exist_ok=True)
+        if hsm_address is None:
+            running = stack.enter_context(running_hsm(home.hsm))
+            hsm_address = (running.host, running.port)
+        engine = make_engine(database_url or home.database_url)
+        stack.callback(engine.dispose)
+        migrate(engine)
+        hsm = stack.enter_context(Hsm(*hsm_address))
+        yield City(home, engine, hsm, home.hsm / "transport.key")
+
+
+def found(city: City, plan: CityPlan, *, business_date: date, at: datetime) -> None:
+    """Put the tariff in force and enter the operators; open the first business day. Again, it changes nothing."""
+    city.home.tariffs.mkdir(exist_ok=True)
+    tariff = parse_tariff(plan.tariff_text)
+    (city.home.tariffs / f"{tariff.name}-{tariff.version}.json").write_text(plan.tariff_text)
+    with writing(city.engine) as conn:
+        _enter(conn, plan, at=at)
+        if day_state(conn, business_date) is None:
+            open_day(conn, business_date, at=at)
+
+
+def _enter(conn: Connection, plan: CityPlan, *, at: datetime) -> None:
+    """Register operators and agreements, and open the standing accounts."""
+    register_participants(
+        conn,
+        [
+            Participant(
+                id=operator.id,
+                name=operator.name,
+                account_no=operator.account_no,
+                bank_code=operator.bank_code,
+                bank_name=operator.bank_name,
+            )
+            for operator in plan.operators
+        ],
+        at=at,
+    )
+    register_agreements(
+        conn,
+        [
+            Agreement(operator.id, fee_bp=operator.fee_bp, cycle=Cycle(operator.cycle), valid_from=SINCE)
+            for operator in plan.operators
+        ],
+        at=at,
+    )
+    codes = ["bank:reserve", "bank:own", f"agent:{AGENT}", "income:fee", "suspense:overcharge"]
+    codes += ["suspense:purse_shortfall", *(f"clearing:{operator.id}" for operator in plan.operators)]
+    codes += [f"payable:{operator.id}" for operator in plan.operators]
+    open_accounts(conn, [account(code) for code in codes], at=at)
+
+
+def install(city: City, devices: Sequence[Device]) -> None:
+    """Register validators as the operators' own."""
+    with writing(city.engine) as conn:
+        register_devices(conn, devices)
+
+
+def tariffs_of(home: Home) -> tuple[Tariff, ...]:
+    """Every tariff that this city has ever had in force, from its folder of tariff files."""
+    return tuple(parse_tariff(path.read_text()) for path in sorted(home.tariffs.glob("*.json")))
+
+
+def night_of(
+    city: City, business_date: date, *, at: datetime, progress: Callable[[str, int, int], None]
+) -> Night:
+    """The night of a business date, booked at `at`."""
+    home = city.home
+    return Night(
+        business_date,
+        at,
+        home.night(business_date),
+        home.inbox,
+        home.archive,
+        city.hsm,
+        tariffs_of(home),
+        progress,
+    )
+
+
+def agent_pays(city: City, amount_fen: int, *, business_date: date, at: datetime) -> None:
+    """The money that the counter took for loads arrives at the custodian bank."""
+    line = Line("bank:reserve", f"agent:{AGENT}", amount_fen, AGENT)
+    entry = Entry(f"agent-pays:{AGENT}:{business_date}", "agent_payment", business_date, at, (line,))
+    with writing(city.engine) as conn:
+        post(conn, [entry], at=at)

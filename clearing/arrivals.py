@@ -1,0 +1,156 @@
+"""What becomes of an arrived file: taken, a repetition, or turned away for the first reason that applies."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from card.hsm.client import Hsm
+from card.hsm.errors import HsmError
+from clearing.wire.batch import Batch, BatchError, batch_name, read_batch
+
+NO_SUCH_KEY = "12"
+"""The HSM's answer where a file names a key version that it does not hold: the file is at fault."""
+
+
+class FileRefusal(StrEnum):
+    """Why a well-formed file is not taken, in order of precedence, after every BatchFlaw."""
+
+    OPERATOR_UNKNOWN = "operator_unknown"
+    MAC_WRONG = "mac_wrong"
+    NAME_DIFFERS = "name_differs"
+    NUMBER_TAKEN = "number_taken"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A file found in the inbox, kept in the archive under its digest."""
+
+    name: str
+    digest: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A file registered as a batch."""
+
+    arrival: Arrival
+    batch: Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """A file whose content is registered already; acknowledged, and nothing changes."""
+
+    arrival: Arrival
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A file turned away: `offset` is None where the flaw has no place in the file."""
+
+    arrival: Arrival
+    flaw: str
+    offset: int | None
+    message: str
+    remedy: str
+
+
+Outcome = Taken | Repeated | Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """What was registered before: digests by (operator, sequence), which are cleared, known operators."""
+
+    digests: dict[tuple[str, int], str]
+    uncleared: list[tuple[str, int]]
+    operators: set[str]
+
+
+def decide(arrivals: Sequence[Arrival], before: Registered, hsm: Hsm) -> list[Outcome]:
+    """What becomes of each file. The result does not depend on the order of the files.
+
+    Raises HsmError where the HSM cannot be asked.
+    """
+    digests = dict(before.digests)
+    outcomes: dict[str, Outcome] = {}
+    held = set(digests.values())
+    for arrival in sorted(arrivals, key=lambda arrival: arrival.name):
+        outcome = (
+            Repeated(arrival) if arrival.digest in held else _judge(arrival, digests, before.operators, hsm)
+        )
+        if isinstance(outcome, Taken):
+            digests[batch_key(outcome.batch)] = arrival.digest
+        outcomes[arrival.name] = outcome
+    # A copy under a wrong name is a repetition even where its name sorts before the right one.
+    held |= set(digests.values())
+    return [
+        Repeated(arrival)
+        if arrival.digest in held and not isinstance(outcomes[arrival.name], Taken)
+        else outcomes[arrival.name]
+        for arrival in arrivals
+    ]
+
+
+def batch_key(batch: Batch) -> tuple[str, int]:
+    """Operator and sequence: what a batch is known by."""
+    return batch.header.operator, batch.header.sequence
+
+
+def _judge(
+    arrival: Arrival, digests: dict[tuple[str, int], str], operators: set[str], hsm: Hsm
+) -> Taken | Rejected:
+    try:
+        batch = read_batch(arrival.content)
+    except BatchError as error:
+        return Rejected(arrival, error.flaw.value, error.offset, str(error), error.remedy)
+    refused = _refusal(arrival, batch, digests, operators, hsm)
+    if refused is None:
+        return Taken(arrival, batch)
+    flaw, offset, message, remedy = refused
+    return Rejected(arrival, flaw.value, offset, message, remedy)
+
+
+def _refusal(
+    arrival: Arrival, batch: Batch, digests: dict[tuple[str, int], str], operators: set[str], hsm: Hsm
+) -> tuple[FileRefusal, int | None, str, str] | None:
+    """The first refusal that applies, with its offset, message and remedy."""
+    header = batch.header
+    if header.operator not in operators:
+        message = f"operator {header.operator} has no registered device"
+        return FileRefusal.OPERATOR_UNKNOWN, 4, message, "register its devices, then send it again"
+    if not _mac_holds(batch, hsm):
+        message = f"the MAC does not hold under version {header.mac_key_version} of {header.operator}'s key"
+        return (
+            FileRefusal.MAC_WRONG,
+            len(arrival.content) - 28,
+            message,
+            "make it with the operator's own key",
+        )
+    expected = batch_name(header.operator, header.sequence)
+    if arrival.name != expected:
+        message = f"the file is named {arrival.name}, but its header says {expected}"
+        return FileRefusal.NAME_DIFFERS, None, message, f"name it {expected}"
+    taken_by = digests.get(batch_key(batch))
+    if taken_by is not None:
+        message = (
+            f"number {header.sequence} of {header.operator} is {taken_by}, this file is {arrival.digest}"
+        )
+        return (
+            FileRefusal.NUMBER_TAKEN,
+            12,
+            message,
+            "find out which is right; send new taps under a new number",
+        )
+    return None
+
+
+def _mac_holds(batch: Batch, hsm: Hsm) -> bool:
+    header = batch.header
+    try:
+        return hsm.verify_batch_mac(header.operator, batch.digest, batch.mac, header.mac_key_version)
+    except HsmError as error:
+        if error.code == NO_SUCH_KEY:
+            return False
+        raise

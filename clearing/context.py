@@ -1,0 +1,63 @@
+"""What a step of the night is given, and what it hands back."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from types import MappingProxyType
+
+from sqlalchemy import Connection, Engine
+
+from card.hsm.client import Hsm
+from clearing.wire.tariff import Tariff
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """One business day's clearing: which day, when it is booked, where its files are, who helps.
+
+    `at` is the booking instant, kept by the runner so that a resumed night books the same; `progress`
+    is told (what, done, total).
+    """
+
+    business_date: date
+    at: datetime
+    folder: Path
+    inbox: Path
+    archive: Path
+    hsm: Hsm
+    tariffs: tuple[Tariff, ...]
+    progress: Callable[[str, int, int], None]
+
+    @property
+    def work(self) -> Path:
+        """The folder of the files that one step leaves for the next."""
+        return self.folder / "work"
+
+
+def nothing_to_write(_conn: Connection) -> None:
+    """Leave the database as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """What a step found and made; `write` puts it into the database in the runner's one transaction."""
+
+    counts: Mapping[str, int]
+    files: tuple[Path, ...] = ()
+    write: Callable[[Connection], None] = nothing_to_write
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "counts", MappingProxyType(dict(self.counts)))
+
+
+class StepRefused(Exception):
+    """A step that cannot go on: which, why, and what to do about it."""
+
+    def __init__(self, step: str, reason: str, remedy: str) -> None:
+        super().__init__(f"{step}: {reason}; {remedy}")
+        self.step, self.reason, self.remedy = step, reason, remedy
+
+
+Step = Callable[[Engine, Night], StepResult]
+"""Reads a snapshot, computes, leaves files; writes nothing to the database before `StepResult.write`."""

@@ -1,0 +1,1 @@
+"""Where the night's rules run: DuckDB in this process."""

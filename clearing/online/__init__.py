@@ -1,0 +1,1 @@
+"""What is decided while a person waits: facts, a decision, an entry."""

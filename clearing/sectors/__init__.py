@@ -1,0 +1,1 @@
+"""What each sector of the city adds to clearing: transit today."""

@@ -1,0 +1,1 @@
+"""Transit: tariffs as data that an authority can read and review."""

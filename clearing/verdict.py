@@ -1,0 +1,58 @@
+"""The verdicts on an offline tap, in order of precedence, and what each does with the money."""
+
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class Money(StrEnum):
+    """Where a tap's money goes."""
+
+    PAID = "paid"
+    SUSPENDED = "suspended"
+    REJECTED = "rejected"
+    NONE = "none"
+
+
+class Verdict(StrEnum):
+    """What became of a presented tap: the first that applies is recorded; ACCEPTED where none does."""
+
+    MALFORMED = "malformed"
+    DUPLICATE = "duplicate"
+    DEVICE_UNKNOWN = "device_unknown"
+    DEVICE_WITHDRAWN = "device_withdrawn"
+    CARD_UNKNOWN = "card_unknown"
+    TAC_WRONG = "tac_wrong"
+    COUNTER_CONFLICT = "counter_conflict"
+    HOTLISTED = "hotlisted"
+    HOTLISTED_GRACE = "hotlisted_grace"
+    TOO_LATE = "too_late"
+    AMOUNT_OUT_OF_BOUNDS = "amount_out_of_bounds"
+    BALANCE_GAP = "balance_gap"
+    PRICE_DIFFERS = "price_differs"
+    ACCEPTED = "accepted"
+
+    @property
+    def money(self) -> Money:
+        """Where a tap's money goes on this verdict."""
+        return MONEY[self]
+
+
+MONEY = MappingProxyType(
+    {
+        Verdict.MALFORMED: Money.NONE,
+        Verdict.DUPLICATE: Money.NONE,
+        Verdict.DEVICE_UNKNOWN: Money.SUSPENDED,
+        Verdict.DEVICE_WITHDRAWN: Money.SUSPENDED,
+        Verdict.CARD_UNKNOWN: Money.SUSPENDED,
+        Verdict.TAC_WRONG: Money.SUSPENDED,
+        Verdict.COUNTER_CONFLICT: Money.SUSPENDED,
+        Verdict.HOTLISTED: Money.REJECTED,
+        Verdict.HOTLISTED_GRACE: Money.PAID,
+        Verdict.TOO_LATE: Money.REJECTED,
+        Verdict.AMOUNT_OUT_OF_BOUNDS: Money.SUSPENDED,
+        Verdict.BALANCE_GAP: Money.PAID,
+        Verdict.PRICE_DIFFERS: Money.PAID,
+        Verdict.ACCEPTED: Money.PAID,
+    }
+)
+"""The money column of the table of verdicts."""

@@ -1,0 +1,198 @@
+"""One tap as an operator presents it: 64 bytes of a batch file (docs/formats/batch.md)."""
+
+import struct
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from clearing.wire.bcd import MOMENT_BYTES, digits_of, moment_of, pack_digits
+
+RECORD_BYTES = 64
+RECORD_VERSION = 1
+KINDS = (6, 9)
+"""Transaction types that a card signs for: purchase and CAPP purchase."""
+HOLDER_CLASSES = (1, 2, 3)
+LINKED_FLAG, FULL_FARE_FLAG = 1, 2
+
+RECORD_DTYPE = np.dtype(
+    [
+        ("version", "u1"),
+        ("ride", "u1"),
+        ("issuer", "u1", (4,)),
+        ("card_no", "u1", (10,)),
+        ("counter", ">u2"),
+        ("balance_before_fen", ">u4"),
+        ("amount_fen", ">u4"),
+        ("kind", "u1"),
+        ("terminal", "u1", (6,)),
+        ("terminal_sequence", ">u4"),
+        ("moment", "u1", (7,)),
+        ("key_version", "u1"),
+        ("algorithm", "u1"),
+        ("tac", "u1", (4,)),
+        ("list_fare_fen", ">u4"),
+        ("holder_class", "u1"),
+        ("flags", "u1"),
+        ("line", ">u2"),
+        ("station", ">u2"),
+        ("tariff_version", ">u2"),
+        ("hotlist_version", ">u2"),
+    ]
+)
+"""The record as columns. Byte fields stay rows of `u1`: a NumPy `S` type would drop their trailing zeros."""
+
+_LAYOUT = struct.Struct(">BB4s10sHIIB6sI7sBB4sIBBHHHH")
+
+
+class Ride(IntEnum):
+    """What a tap did."""
+
+    BUS = 1
+    METRO_ENTRY = 2
+    METRO_EXIT = 3
+
+
+class RecordError(Exception):
+    """A record that cannot be read: `field` holds `value`; `remedy` says what it must hold."""
+
+    def __init__(self, field: str, value: object, remedy: str) -> None:
+        super().__init__(f"{field} is {value}: {remedy}")
+        self.field, self.value, self.remedy = field, value, remedy
+
+
+@dataclass(frozen=True, slots=True)
+class TapRecord:
+    """A tap: the card's own signed facts, and what the terminal knew when it took it."""
+
+    ride: Ride
+    issuer: str
+    card_no: str
+    counter: int
+    balance_before_fen: int
+    amount_fen: int
+    kind: int
+    terminal: str
+    terminal_sequence: int
+    moment: bytes
+    key_version: int
+    algorithm: int
+    tac: bytes
+    list_fare_fen: int
+    holder_class: int
+    linked: bool
+    full_fare: bool
+    line: int
+    station: int
+    tariff_version: int
+    hotlist_version: int
+
+    def pack(self) -> bytes:
+        """Write the 64 bytes; raises RecordError for a value that has no place in them."""
+        flags = LINKED_FLAG * self.linked | FULL_FARE_FLAG * self.full_fare
+        try:
+            packed = _LAYOUT.pack(
+                RECORD_VERSION, self.ride, _hex("issuer", self.issuer, 4), _card_bytes(self.card_no),
+                self.counter, self.balance_before_fen, self.amount_fen, self.kind,
+                _hex("terminal", self.terminal, 6), self.terminal_sequence, self.moment, self.key_version,
+                self.algorithm, _exactly("tac", self.tac, 4), self.list_fare_fen, self.holder_class, flags,
+                self.line, self.station, self.tariff_version, self.hotlist_version,
+            )  # fmt: skip
+        except struct.error as error:
+            raise RecordError("a number", str(error), "it must fit the bytes of its field") from error
+        _check(packed[0], self.ride, self.kind, self.moment, self.holder_class, flags)
+        return packed
+
+    @classmethod
+    def unpack(cls, data: bytes) -> "TapRecord":
+        """Read 64 bytes; raises RecordError naming the first field that cannot be so."""
+        if len(data) != RECORD_BYTES:
+            raise RecordError("length", len(data), f"a record has {RECORD_BYTES} bytes")
+        (version, ride, issuer, card, counter, balance_before_fen, amount_fen, kind, terminal,
+         terminal_sequence, moment, key_version, algorithm, tac, list_fare_fen, holder_class, flags, line,
+         station, tariff_version, hotlist_version) = _LAYOUT.unpack(data)  # fmt: skip
+        try:
+            card_no = digits_of(card)
+        except ValueError as error:
+            raise RecordError("card_no", card.hex().upper(), "it must be 20 decimal digits") from error
+        _check(version, ride, kind, moment, holder_class, flags)
+        return cls(
+            Ride(ride), issuer.hex().upper(), card_no, counter, balance_before_fen, amount_fen, kind,
+            terminal.hex().upper(), terminal_sequence, moment, key_version, algorithm, tac, list_fare_fen,
+            holder_class, bool(flags & LINKED_FLAG), bool(flags & FULL_FARE_FLAG), line, station,
+            tariff_version, hotlist_version,
+        )  # fmt: skip
+
+
+def unreadable(rows: np.ndarray) -> npt.NDArray[np.bool_]:
+    """Say for every row of `RECORD_DTYPE` whether `TapRecord.unpack` would refuse it."""
+    bad = (
+        (rows["version"] != RECORD_VERSION)
+        | ~np.isin(rows["ride"], list(Ride))
+        | ~np.isin(rows["kind"], KINDS)
+    )
+    bad |= ~np.isin(rows["holder_class"], HOLDER_CLASSES) | (rows["flags"] > (LINKED_FLAG | FULL_FARE_FLAG))
+    for field in ("card_no", "moment"):
+        packed = rows[field]
+        bad |= ((packed >> 4 > 9) | (packed & 15 > 9)).any(axis=1)
+    found: npt.NDArray[np.bool_] = bad | ~_on_the_calendar(rows["moment"])
+    return found
+
+
+def _on_the_calendar(moment: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    pairs = (moment >> 4).astype(np.int64) * 10 + (moment & 15)
+    year, month, day = pairs[:, 0] * 100 + pairs[:, 1], pairs[:, 2], pairs[:, 3]
+    leap = ((year % 4 == 0) & (year % 100 != 0)) | (year % 400 == 0)
+    lengths = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
+    days = lengths[np.where(month <= 12, month, 0)] + ((month == 2) & leap)
+    clock = (pairs[:, 4] < 24) & (pairs[:, 5] < 60) & (pairs[:, 6] < 60)
+    on: npt.NDArray[np.bool_] = (year >= 1) & (day >= 1) & (day <= days) & clock
+    return on
+
+
+def _check(version: int, ride: int, kind: int, moment: bytes, holder_class: int, flags: int) -> None:
+    """Refuse values that the format does not know; `_LAYOUT` has seen to widths."""
+    if version != RECORD_VERSION:
+        raise RecordError("version", version, f"this reader knows version {RECORD_VERSION}")
+    if ride not in (1, 2, 3):
+        raise RecordError("ride", ride, "it must be 1 bus, 2 metro entry or 3 metro exit")
+    if kind not in KINDS:
+        raise RecordError("kind", f"{kind:02X}", "it must be 06 purchase or 09 CAPP purchase")
+    if not _is_moment(moment):
+        raise RecordError("moment", moment.hex().upper(), "it must be a date and time YYYYMMDDHHMMSS")
+    if holder_class not in HOLDER_CLASSES:
+        raise RecordError("holder_class", holder_class, "it must be 1 standard, 2 half or 3 free")
+    if flags > (LINKED_FLAG | FULL_FARE_FLAG):
+        raise RecordError("flags", f"{flags:02X}", "only 01 linked trip and 02 full fare are known")
+
+
+@lru_cache(maxsize=4096)
+def _is_moment(moment: bytes) -> bool:
+    """Neighbouring records share their second, so the calendar is asked once."""
+    try:
+        return len(moment) == MOMENT_BYTES and moment_of(moment) is not None
+    except ValueError:
+        return False
+
+
+def _card_bytes(card_no: str) -> bytes:
+    try:
+        return pack_digits(card_no, 10)
+    except ValueError as error:
+        raise RecordError("card_no", repr(card_no), "it must be 20 decimal digits") from error
+
+
+def _hex(field: str, text: str, width: int) -> bytes:
+    try:
+        return _exactly(field, bytes.fromhex(text), width)
+    except ValueError as error:
+        raise RecordError(field, repr(text), f"it must be {2 * width} hexadecimal digits") from error
+
+
+def _exactly(field: str, value: bytes, width: int) -> bytes:
+    # struct would pad or cut a byte string without a word.
+    if len(value) != width:
+        raise RecordError(field, value.hex().upper(), f"it must have {width} bytes")
+    return value

@@ -1,0 +1,268 @@
+"""What the HSM can do: one table of commands, their fields and handlers. Keys and fields in, answer out.
+
+The bytes are docs/formats/hsm.md's. Dates, times and transaction types are computed over as they come:
+whether they make sense is for the asker to judge.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from hmac import compare_digest
+from types import MappingProxyType
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.cmac import CMAC
+from cryptography.hazmat.primitives.keywrap import aes_key_wrap
+
+from hsm_sim import epurse
+from hsm_sim.bulk_work import ROW_BYTES, BulkWork
+from hsm_sim.keys import NEWEST, KeyStore, Usage
+from hsm_sim.wire import ErrorCode, Request
+
+BULK_ROWS_BOUND = 300_000
+RANDOM_BOUND_BYTES = 256
+
+_INTERNATIONAL = b"\x00"
+_HEX_DIGITS = frozenset(b"0123456789ABCDEFabcdef")
+_OPERATOR_CHARACTERS = frozenset(range(0x21, 0x7F))
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """All that a handler may know: the keys, a source of randomness, and what NC says of the machine."""
+
+    keys: KeyStore = field(repr=False)
+    random: Callable[[int], bytes] = field(repr=False)
+    lmk_check: str
+    version: str
+
+
+Answer = bytes | ErrorCode | BulkWork
+Fields = tuple[tuple[str, int | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command's fields, each a name and a width in bytes (None: all that is left), and its handler."""
+
+    fields: Fields
+    handler: Callable[..., Answer]
+
+
+def answer(box: Box, request: Request) -> Answer:
+    """Answer a request: the answer's fields, the reason why not, or work to be done in bulk."""
+    command = COMMANDS.get(request.command)
+    if command is None:
+        return ErrorCode.COMMAND_UNKNOWN
+    values: dict[str, bytes] = {}
+    start = 0
+    for name, width in command.fields:
+        end = max(start, len(request.fields)) if width is None else start + width
+        values[name] = request.fields[start:end]
+        start = end
+    # Slices past the end come out short without complaint; the sum tells.
+    if start != len(request.fields):
+        return ErrorCode.LENGTH_WRONG
+    return command.handler(box, **values)
+
+
+def diagnostics(box: Box) -> Answer:
+    """NC: the LMK's check value, and that this is a simulator."""
+    demo = " DEMO KEYS" if box.keys.demo else ""
+    return f"{box.lmk_check}SIMULATOR hsm-sim {box.version}{demo}".encode("ascii")
+
+
+def echo(_box: Box, *, length: bytes, data: bytes) -> Answer:
+    """B2: the same data back."""
+    if not _HEX_DIGITS.issuperset(length):
+        return ErrorCode.VALUE_IMPOSSIBLE
+    return data if int(length, 16) == len(data) else ErrorCode.LENGTH_WRONG
+
+
+def random_bytes(box: Box, *, count: bytes) -> Answer:
+    """N0: random bytes."""
+    if not count.isdigit() or not 1 <= int(count) <= RANDOM_BOUND_BYTES:
+        return ErrorCode.VALUE_IMPOSSIBLE
+    return box.random(int(count))
+
+
+def purchase_mac1(
+    box: Box, *, rnd: bytes, counter: bytes, amount: bytes, kind: bytes, terminal: bytes, date: bytes,
+    time: bytes, terminal_sequence: bytes, **keys: bytes,
+) -> Answer:  # fmt: skip
+    """E0: the SAM's MAC1, by which a card knows a terminal of this city."""
+    key = _card_key(box, Usage.PURCHASE_ROOT, **keys)
+    if isinstance(key, ErrorCode):
+        return key
+    session = epurse.purchase_session_key(key, rnd, counter, terminal_sequence)
+    return epurse.mac(session, amount + kind + terminal + date + time)
+
+
+def verify_purchase_mac2(
+    box: Box,
+    *,
+    rnd: bytes,
+    counter: bytes,
+    terminal_sequence: bytes,
+    amount: bytes,
+    mac2: bytes,
+    **keys: bytes,
+) -> Answer:
+    """E2: whether the card that answered DEBIT holds the city's key."""
+    key = _card_key(box, Usage.PURCHASE_ROOT, **keys)
+    if isinstance(key, ErrorCode):
+        return key
+    session = epurse.purchase_session_key(key, rnd, counter, terminal_sequence)
+    return _compared(epurse.mac(session, amount), mac2)
+
+
+def authorise_load(
+    box: Box, *, rnd: bytes, counter: bytes, balance: bytes, amount: bytes, kind: bytes, terminal: bytes,
+    date: bytes, time: bytes, mac1: bytes, **keys: bytes,
+) -> Answer:  # fmt: skip
+    """E4: verify the card's MAC1, and only then make the MAC2 that loads it."""
+    key = _card_key(box, Usage.LOAD_ROOT, **keys)
+    if isinstance(key, ErrorCode):
+        return key
+    session = epurse.load_session_key(key, rnd, counter)
+    if not compare_digest(epurse.mac(session, balance + amount + kind + terminal), mac1):
+        return ErrorCode.VERIFICATION_FAILED
+    return epurse.mac(session, amount + kind + terminal + date + time)
+
+
+def verify_purchase_tac(
+    box: Box, *, amount: bytes, kind: bytes, terminal: bytes, terminal_sequence: bytes, date: bytes,
+    time: bytes, tac: bytes, **keys: bytes,
+) -> Answer:  # fmt: skip
+    """E6: whether the card made this purchase."""
+    return _tac_compared(box, amount + kind + terminal + terminal_sequence + date + time, tac, keys)
+
+
+def verify_load_tac(
+    box: Box, *, new_balance: bytes, counter: bytes, amount: bytes, kind: bytes, terminal: bytes, date: bytes,
+    time: bytes, tac: bytes, **keys: bytes,
+) -> Answer:  # fmt: skip
+    """E8: whether the card took this load."""
+    return _tac_compared(box, new_balance + counter + amount + kind + terminal + date + time, tac, keys)
+
+
+def verify_purchase_tacs(box: Box, *, rows: bytes, columns: bytes) -> Answer:
+    """F0: as E6 for many; the work itself is left to whoever has the time for it."""
+    count = int.from_bytes(rows)
+    if len(columns) != count * ROW_BYTES:
+        return ErrorCode.LENGTH_WRONG
+    if count > BULK_ROWS_BOUND:
+        return ErrorCode.VALUE_IMPOSSIBLE
+    roots = {
+        version: root
+        for version in (NEWEST, *box.keys.versions(Usage.TAC_ROOT))
+        if (root := box.keys.find(Usage.TAC_ROOT, version)) is not None
+    }
+    return BulkWork(count, columns, roots)
+
+
+def personalisation_keys(
+    box: Box, *, version: bytes, transport_version: bytes, issuer: bytes, card: bytes
+) -> Answer:
+    """F2: a card's three keys, wrapped for its personalisation (RFC 3394), and their check values."""
+    transport = box.keys.find(Usage.TRANSPORT, transport_version[0])
+    if transport is None:
+        return ErrorCode.KEY_UNKNOWN
+    derived = []
+    for usage in (Usage.PURCHASE_ROOT, Usage.LOAD_ROOT, Usage.TAC_ROOT):
+        root = box.keys.find(usage, version[0])
+        if root is None:
+            return ErrorCode.KEY_UNKNOWN
+        derived.append(epurse.card_key(root, issuer, card))
+    return aes_key_wrap(transport, b"".join(derived)) + b"".join(map(epurse.check_value, derived))
+
+
+def make_batch_mac(box: Box, *, version: bytes, operator: bytes, digest: bytes) -> Answer:
+    """G0: the MAC under which an operator presents a batch."""
+    return _batch_mac(box, version, operator, digest)
+
+
+def verify_batch_mac(box: Box, *, version: bytes, operator: bytes, digest: bytes, mac: bytes) -> Answer:
+    """G2: whether that operator made this MAC over this digest."""
+    made = _batch_mac(box, version, operator, digest)
+    return made if isinstance(made, ErrorCode) else _compared(made, mac)
+
+
+def sign(box: Box, *, version: bytes, digest: bytes) -> Answer:
+    """G4: an Ed25519 signature (RFC 8032) over the digest."""
+    number, key = _signature_key(box, version)
+    return bytes((number,)) + key.sign(digest) if key else ErrorCode.KEY_UNKNOWN
+
+
+def public_key(box: Box, *, version: bytes) -> Answer:
+    """G6: the key by which anybody verifies what G4 signs."""
+    number, key = _signature_key(box, version)
+    return bytes((number,)) + key.public_key().public_bytes_raw() if key else ErrorCode.KEY_UNKNOWN
+
+
+def _compared(made: bytes, given: bytes) -> bytes | ErrorCode:
+    return b"" if compare_digest(made, given) else ErrorCode.VERIFICATION_FAILED
+
+
+def _card_key(
+    box: Box, usage: Usage, *, version: bytes, algorithm: bytes, issuer: bytes, card: bytes
+) -> bytes | ErrorCode:
+    if algorithm != _INTERNATIONAL:
+        return ErrorCode.ALGORITHM_UNSUPPORTED
+    root = box.keys.find(usage, version[0])
+    return ErrorCode.KEY_UNKNOWN if root is None else epurse.card_key(root, issuer, card)
+
+
+def _tac_compared(box: Box, message: bytes, tac: bytes, keys: Mapping[str, bytes]) -> bytes | ErrorCode:
+    key = _card_key(box, Usage.TAC_ROOT, **keys)
+    return key if isinstance(key, ErrorCode) else _compared(epurse.mac(epurse.tac_key(key), message), tac)
+
+
+def _batch_mac(box: Box, version: bytes, operator: bytes, digest: bytes) -> bytes | ErrorCode:
+    name = operator.rstrip(b" ")
+    if not name or not _OPERATOR_CHARACTERS.issuperset(name):
+        return ErrorCode.VALUE_IMPOSSIBLE
+    root = box.keys.find(Usage.BATCH_ROOT, version[0])
+    return ErrorCode.KEY_UNKNOWN if root is None else _cmac(_cmac(root, operator), digest)
+
+
+def _cmac(key: bytes, message: bytes) -> bytes:
+    cmac = CMAC(AES(key))
+    cmac.update(message)
+    return cmac.finalize()
+
+
+def _signature_key(box: Box, version: bytes) -> tuple[int, Ed25519PrivateKey | None]:
+    number = version[0] or box.keys.newest(Usage.SIGNATURE)
+    seed = box.keys.find(Usage.SIGNATURE, number)
+    return number, None if seed is None else Ed25519PrivateKey.from_private_bytes(seed)
+
+
+_KEYS: Fields = (("version", 1), ("algorithm", 1), ("issuer", 8), ("card", 8))
+_DEAL: Fields = (("amount", 4), ("kind", 1), ("terminal", 6))
+_MOMENT: Fields = (("date", 4), ("time", 3))
+_SESSION: Fields = (("rnd", 4), ("counter", 2))
+_SEQUENCE: Fields = (("terminal_sequence", 4),)
+_BATCH: Fields = (("version", 1), ("operator", 8), ("digest", 32))
+
+COMMANDS: Mapping[bytes, Command] = MappingProxyType(
+    {
+        b"NC": Command((), diagnostics),
+        b"B2": Command((("length", 4), ("data", None)), echo),
+        b"N0": Command((("count", 3),), random_bytes),
+        b"E0": Command((*_KEYS, *_SESSION, *_DEAL, *_MOMENT, *_SEQUENCE), purchase_mac1),
+        b"E2": Command((*_KEYS, *_SESSION, *_SEQUENCE, ("amount", 4), ("mac2", 4)), verify_purchase_mac2),
+        b"E4": Command((*_KEYS, *_SESSION, ("balance", 4), *_DEAL, *_MOMENT, ("mac1", 4)), authorise_load),
+        b"E6": Command((*_KEYS, *_DEAL, *_SEQUENCE, *_MOMENT, ("tac", 4)), verify_purchase_tac),
+        b"E8": Command(
+            (*_KEYS, ("new_balance", 4), ("counter", 2), *_DEAL, *_MOMENT, ("tac", 4)), verify_load_tac
+        ),
+        b"F0": Command((("rows", 4), ("columns", None)), verify_purchase_tacs),
+        b"F2": Command((("version", 1), ("transport_version", 1), *_KEYS[2:]), personalisation_keys),
+        b"G0": Command(_BATCH, make_batch_mac),
+        b"G2": Command((*_BATCH, ("mac", 16)), verify_batch_mac),
+        b"G4": Command((("version", 1), ("digest", 32)), sign),
+        b"G6": Command((("version", 1),), public_key),
+    }
+)
+"""Every command by its two letters; the fields stand in the order of the wire."""

@@ -1,0 +1,123 @@
+"""The HSM's folder: the LMK (unless it is given otherwise) and the keys sealed under it."""
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+from hsm_sim.keys import LMK_BYTES, KeyStore, Usage, seal_keys, unseal_keys
+
+_LMK_FILE = "lmk.key"
+_KEYS_FILE = "keys.json"
+_PRIVATE = 0o600
+
+
+class HomeError(Exception):
+    """The folder cannot be used as it is; the message says what is wrong and what to do."""
+
+
+def create_home(
+    folder: Path,
+    keys: KeyStore,
+    *,
+    given_lmk: bytes | None,
+    random: Callable[[int], bytes],
+    transport_key_file: Path | None = None,
+) -> bytes:
+    """Lay the keys down in a folder that has none, and return the LMK they are sealed under.
+
+    The LMK is the given one, else the folder's, else a new one kept in the folder. The transport key goes, in
+    hex, to `transport_key_file`, for the one who personalises cards. Raises HomeError rather than write over
+    anything.
+    """
+    keys_file = folder / _KEYS_FILE
+    for path in (keys_file, transport_key_file):
+        if path is not None and os.path.lexists(path):
+            raise HomeError(f"{path} exists and is not written over; choose another place or move it away")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lmk = given_lmk
+    if lmk is None and os.path.lexists(folder / _LMK_FILE):
+        lmk = _read_lmk(folder / _LMK_FILE)
+    if lmk is None:
+        lmk = random(LMK_BYTES)
+        _write_private(folder / _LMK_FILE, lmk.hex() + "\n", replace=False)
+    if transport_key_file is not None:
+        transport = keys.slots[Usage.TRANSPORT, keys.newest(Usage.TRANSPORT)]
+        _write_private(transport_key_file, transport.hex() + "\n", replace=False)
+    # Last, as its presence says that all the rest is there.
+    _write_private(keys_file, seal_keys(keys, lmk, random), replace=False)
+    return lmk
+
+
+def open_home(folder: Path, *, given_lmk: bytes | None) -> tuple[KeyStore, bytes]:
+    """The keys of a folder and the LMK. Raises HomeError, or KeyFileError where the keys do not open."""
+    keys_file = folder / _KEYS_FILE
+    if not keys_file.exists():
+        raise HomeError(f"{folder} holds no keys; make them with `hsm-sim init --home {folder}`")
+    lmk = given_lmk if given_lmk is not None else _read_lmk(folder / _LMK_FILE)
+    return unseal_keys(_read_private(keys_file), lmk), lmk
+
+
+def replace_keys(folder: Path, keys: KeyStore, lmk: bytes, *, random: Callable[[int], bytes]) -> None:
+    """Put other keys in the place of a folder's."""
+    _write_private(folder / _KEYS_FILE, seal_keys(keys, lmk, random), replace=True)
+
+
+def parse_lmk(text: str, source: str) -> bytes:
+    """Read an LMK from hex. Raises HomeError naming `source`, never the value."""
+    try:
+        lmk = bytes.fromhex(text.strip())
+    except ValueError:
+        lmk = b""
+    if len(lmk) != LMK_BYTES:
+        raise HomeError(f"the LMK in {source} is not {2 * LMK_BYTES} hex digits; correct it there")
+    return lmk
+
+
+def _read_lmk(path: Path) -> bytes:
+    if not os.path.lexists(path):
+        raise HomeError(f"there is no LMK in {path}; restore it, or give the LMK in HSM_SIM_LMK")
+    return parse_lmk(_read_private(path), str(path))
+
+
+def _read_private(path: Path) -> str:
+    """Read a file that is ours alone. Raises HomeError where others could read or have written it."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        raise HomeError(f"{path} cannot be opened: {error.strerror}; it must be a file of our own") from error
+    with os.fdopen(descriptor, encoding="utf-8", errors="replace") as file:
+        found = os.fstat(descriptor)
+        if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
+            raise HomeError(
+                f"{path} has mode {stat.S_IMODE(found.st_mode):04o} and owner {found.st_uid}; others must "
+                f"not reach it: chown it to {os.geteuid()} and chmod it to {_PRIVATE:04o}"
+            )
+        return file.read()
+
+
+def _write_private(path: Path, text: str, *, replace: bool) -> None:
+    """Write a file that only we can read, whole or not at all, durably. Raises HomeError where it exists."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _PRIVATE)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(descriptor)
+        if replace:
+            draft.replace(path)
+        else:
+            # A link, unlike a rename, fails where something is there already.
+            path.hardlink_to(draft)
+    except FileExistsError as error:
+        raise HomeError(
+            f"{path} exists and is not written over; choose another place or move it away"
+        ) from error
+    finally:
+        draft.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

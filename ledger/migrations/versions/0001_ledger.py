@@ -1,0 +1,250 @@
+"""The ledger: accounts, entries of lines, business days, snapshots and seals, append-only where money is."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from ledger.db import Fen, Id, Instant
+
+revision = "0001_ledger"
+down_revision = None
+
+APPEND_ONLY = ("ledger_entry", "ledger_line", "ledger_snapshot", "ledger_seal")
+KEPT = ("ledger_account", "ledger_control", "ledger_day")
+DEFINITION = "UPDATE OF id, code, segment, kind, limit_rule, owner, currency, opened_at"
+BACKWARDS = (
+    "NEW.business_date <> OLD.business_date OR OLD.state || NEW.state"
+    " NOT IN ('openopen', 'openclosing', 'closingclosing', 'closingclosed', 'closedclosed')"
+)
+STRAY_ADDED = (
+    "SELECT EXISTS (SELECT 1 FROM added n LEFT JOIN ledger_entry e"
+    " ON e.id = n.entry_id AND n.id >= e.first_line_id AND n.id < e.first_line_id + e.line_count"
+    " LEFT JOIN ledger_account d ON d.id = n.debit_id LEFT JOIN ledger_account c ON c.id = n.credit_id"
+    " WHERE e.id IS NULL OR d.id IS NULL OR c.id IS NULL)"
+)
+FUNCTIONS = ("append_only", "keeps_rows", "fixed_definition", "day_order", "closed_day", "line_belongs")
+Code = sa.String(96).with_variant(sa.String(96, collation="C"), "postgresql")
+
+
+def upgrade() -> None:
+    _create_books()
+    _create_entries()
+    _create_closes()
+    for statement in _postgresql_guards() if _on_postgresql() else _sqlite_guards():
+        op.execute(statement)
+
+
+def downgrade() -> None:
+    # A table takes its triggers with it.
+    for table in ("seal", "snapshot", "line", "entry", "day", "control", "account"):
+        op.drop_table(f"ledger_{table}")
+    if _on_postgresql():
+        for function in FUNCTIONS:
+            op.execute(f"DROP FUNCTION ledger_{function}()")
+
+
+def _on_postgresql() -> bool:
+    return op.get_context().dialect.name == "postgresql"
+
+
+def _create_books() -> None:
+    op.create_table(
+        "ledger_account",
+        sa.Column("id", Id, primary_key=True, autoincrement=False),
+        sa.Column("code", Code, nullable=False),
+        sa.Column("segment", Code, nullable=False),
+        sa.Column("kind", sa.String(16), nullable=False),
+        sa.Column("limit_rule", sa.String(24), nullable=False),
+        sa.Column("owner", sa.Text, nullable=False),
+        sa.Column("currency", sa.String(3), nullable=False),
+        sa.Column("opened_at", Instant, nullable=False),
+        sa.Column("closed_at", Instant),
+        sa.Column("debits_posted_fen", Fen, nullable=False),
+        sa.Column("credits_posted_fen", Fen, nullable=False),
+        sa.Column("debits_held_fen", Fen, nullable=False),
+        sa.Column("credits_held_fen", Fen, nullable=False),
+        sa.UniqueConstraint("code"),
+        sa.CheckConstraint("kind IN ('asset', 'liability', 'equity', 'income', 'expense')", name="kind"),
+        sa.CheckConstraint(
+            "limit_rule IN ('none', 'no_debit_balance', 'no_credit_balance')", name="limit_rule"
+        ),
+        sa.CheckConstraint(
+            "limit_rule <> 'no_debit_balance' OR debits_posted_fen + debits_held_fen <= credits_posted_fen",
+            name="no_debit_balance",
+        ),
+        sa.CheckConstraint(
+            "limit_rule <> 'no_credit_balance' OR credits_posted_fen + credits_held_fen <= debits_posted_fen",
+            name="no_credit_balance",
+        ),
+        sa.CheckConstraint(
+            "debits_posted_fen BETWEEN 0 AND 1000000000000000000"
+            " AND credits_posted_fen BETWEEN 0 AND 1000000000000000000"
+            " AND debits_held_fen BETWEEN 0 AND 1000000000000000000"
+            " AND credits_held_fen BETWEEN 0 AND 1000000000000000000",
+            name="totals",
+        ),
+        sa.CheckConstraint(
+            "closed_at IS NULL"
+            " OR (debits_posted_fen = credits_posted_fen AND debits_held_fen = 0 AND credits_held_fen = 0)",
+            name="closed_empty",
+        ),
+        postgresql_with={"fillfactor": 70},
+    )
+    op.create_table(
+        "ledger_control",
+        sa.Column("segment", Code, primary_key=True),
+        sa.Column("debits_posted_fen", Fen, nullable=False),
+        sa.Column("credits_posted_fen", Fen, nullable=False),
+        sa.CheckConstraint(
+            "debits_posted_fen BETWEEN 0 AND 4000000000000000000"
+            " AND credits_posted_fen BETWEEN 0 AND 4000000000000000000",
+            name="totals",
+        ),
+    )
+
+
+def _create_entries() -> None:
+    op.create_table(
+        "ledger_day",
+        sa.Column("business_date", sa.Date, primary_key=True),
+        sa.Column("state", sa.String(8), nullable=False),
+        sa.Column("opened_at", Instant, nullable=False),
+        sa.Column("closing_at", Instant),
+        sa.Column("closed_at", Instant),
+        sa.CheckConstraint("state IN ('open', 'closing', 'closed')", name="state"),
+    )
+    op.create_table(
+        "ledger_entry",
+        sa.Column("id", Id, primary_key=True, autoincrement=False),
+        sa.Column("reference", sa.Text, nullable=False),
+        sa.Column("kind", sa.String(32), nullable=False),
+        sa.Column("business_date", sa.Date, sa.ForeignKey("ledger_day.business_date"), nullable=False),
+        sa.Column("event_at", Instant, nullable=False),
+        sa.Column("posted_at", Instant, nullable=False),
+        sa.Column("narrative", sa.Text, nullable=False),
+        sa.Column("reverses_id", Id, sa.ForeignKey("ledger_entry.id")),
+        sa.Column("first_line_id", Id, nullable=False),
+        sa.Column("line_count", sa.Integer, nullable=False),
+        sa.Column("digest", sa.LargeBinary(32), nullable=False),
+        sa.UniqueConstraint("reference"),
+        sa.UniqueConstraint("reverses_id"),
+        sa.CheckConstraint("line_count > 0", name="line_count"),
+        sa.CheckConstraint("reverses_id <> id", name="reverses_another"),
+        sa.Index(None, "business_date"),
+    )
+    op.create_table(
+        "ledger_line",
+        sa.Column("id", Id, primary_key=True, autoincrement=False),
+        sa.Column("entry_id", Id, nullable=False),
+        sa.Column("debit_id", Id, nullable=False),
+        sa.Column("credit_id", Id, nullable=False),
+        sa.Column("amount_fen", Fen, nullable=False),
+        sa.Column("item", sa.Text, nullable=False),
+        sa.CheckConstraint("amount_fen > 0", name="amount"),
+        sa.CheckConstraint("debit_id <> credit_id", name="two_accounts"),
+        sa.Index(None, "debit_id", "id"),
+        sa.Index(None, "credit_id", "id"),
+    )
+
+
+def _create_closes() -> None:
+    op.create_table(
+        "ledger_snapshot",
+        sa.Column("account_id", Id, sa.ForeignKey("ledger_account.id"), primary_key=True),
+        sa.Column("business_date", sa.Date, sa.ForeignKey("ledger_day.business_date"), primary_key=True),
+        sa.Column("debits_posted_fen", Fen, nullable=False),
+        sa.Column("credits_posted_fen", Fen, nullable=False),
+    )
+    op.create_table(
+        "ledger_seal",
+        sa.Column("business_date", sa.Date, sa.ForeignKey("ledger_day.business_date"), primary_key=True),
+        sa.Column("entries", Id, nullable=False),
+        sa.Column("merkle_root", sa.LargeBinary(32), nullable=False),
+        sa.Column("previous_root", sa.LargeBinary(32), nullable=False),
+        sa.Column("root", sa.LargeBinary(32), nullable=False),
+        sa.Column("key_version", sa.Integer, nullable=False),
+        sa.Column("signature", sa.LargeBinary(64), nullable=False),
+        sa.Column("sealed_at", Instant, nullable=False),
+    )
+
+
+def _sqlite_guards() -> list[str]:
+    guards = []
+    for table in APPEND_ONLY:
+        for change in ("UPDATE", "DELETE"):
+            guards.append(_sqlite_guard(table, f"no_{change.lower()}", change, "", f"{table} is append-only"))
+    for table in KEPT:
+        guards.append(_sqlite_guard(table, "no_delete", "DELETE", "", f"{table} keeps its rows"))
+    guards.append(
+        _sqlite_guard("ledger_account", "fixed_definition", DEFINITION, "", "an account is as it was opened")
+    )
+    closed = "WHEN (SELECT state FROM ledger_day WHERE business_date = NEW.business_date) = 'closed'"
+    guards.append(
+        _sqlite_guard("ledger_entry", "closed_day", "INSERT", closed, "a closed day takes no entry")
+    )
+    guards.append(
+        _sqlite_guard("ledger_day", "day_order", "UPDATE", f"WHEN {BACKWARDS}", "a day only goes on")
+    )
+    stray = (
+        "WHEN NOT EXISTS (SELECT 1 FROM ledger_entry e WHERE e.id = NEW.entry_id"
+        " AND NEW.id >= e.first_line_id AND NEW.id < e.first_line_id + e.line_count)"
+        " OR NOT EXISTS (SELECT 1 FROM ledger_account WHERE id = NEW.debit_id)"
+        " OR NOT EXISTS (SELECT 1 FROM ledger_account WHERE id = NEW.credit_id)"
+    )
+    guards.append(
+        _sqlite_guard("ledger_line", "line_belongs", "INSERT", stray, "a line belongs to its entry")
+    )
+    return guards
+
+
+def _sqlite_guard(table: str, name: str, event: str, when: str, message: str) -> str:
+    body = f"BEGIN SELECT RAISE(ABORT, '{message}'); END"
+    return f"CREATE TRIGGER {table}_{name} BEFORE {event} ON {table} {when} {body}"
+
+
+def _postgresql_guards() -> list[str]:
+    guards = [
+        _function("append_only", "RAISE EXCEPTION '% is append-only', TG_TABLE_NAME;"),
+        _function("keeps_rows", "RAISE EXCEPTION '% keeps its rows', TG_TABLE_NAME;"),
+        _function("fixed_definition", "RAISE EXCEPTION 'an account is as it was opened';"),
+        _function("day_order", _if(BACKWARDS, "a day only goes on", "NEW")),
+        _function(
+            "closed_day",
+            _if(
+                "EXISTS (SELECT 1 FROM added JOIN ledger_day USING (business_date) WHERE state = 'closed')",
+                "a closed day takes no entry",
+                "NULL",
+            ),
+        ),
+        # EXECUTE plans anew each time: one line and a million want other joins.
+        _function(
+            "line_belongs",
+            f"EXECUTE '{STRAY_ADDED}' INTO stray; {_if('stray', 'a line belongs to its entry', 'NULL')}",
+            "DECLARE stray boolean;",
+        ),
+        _postgresql_guard("ledger_account", "fixed_definition", f"BEFORE {DEFINITION}", "FOR EACH STATEMENT"),
+        _postgresql_guard("ledger_day", "day_order", "BEFORE UPDATE", "FOR EACH ROW"),
+    ]
+    for table, name in (("ledger_entry", "closed_day"), ("ledger_line", "line_belongs")):
+        each = "REFERENCING NEW TABLE AS added FOR EACH STATEMENT"
+        guards.append(_postgresql_guard(table, name, "AFTER INSERT", each))
+    for table in APPEND_ONLY:
+        event = "BEFORE UPDATE OR DELETE OR TRUNCATE"
+        guards.append(_postgresql_guard(table, "append_only", event, "FOR EACH STATEMENT"))
+    for table in KEPT:
+        guards.append(
+            _postgresql_guard(table, "keeps_rows", "BEFORE DELETE OR TRUNCATE", "FOR EACH STATEMENT")
+        )
+    return guards
+
+
+def _postgresql_guard(table: str, name: str, event: str, each: str) -> str:
+    return f"CREATE TRIGGER {table}_{name} {event} ON {table} {each} EXECUTE FUNCTION ledger_{name}()"
+
+
+def _function(name: str, body: str, declare: str = "") -> str:
+    code = f"$$ {declare} BEGIN {body} END $$"
+    return f"CREATE FUNCTION ledger_{name}() RETURNS trigger LANGUAGE plpgsql AS {code}"
+
+
+def _if(condition: str, message: str, otherwise: str) -> str:
+    return f"IF {condition} THEN RAISE EXCEPTION '{message}'; END IF; RETURN {otherwise};"

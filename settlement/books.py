@@ -1,0 +1,139 @@
+"""The night's own check of the books, before it touches them and after: any finding stops it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+from typing import Final
+
+from sqlalchemy import Connection, Engine, select
+
+from clearing.context import Night, StepRefused, StepResult
+from clearing.tables import batch_file, chip_load, tap
+from clearing.verdict import Money
+from ledger.balances import totals
+from ledger.checks import Finding, check_books
+from ledger.db import reading
+from ledger.money import yuan
+from ledger.snapshots import total_fen
+from settlement.day_end import movements_on
+from settlement.files import write_csv
+from settlement.netting import Role, Standing
+from settlement.positions import positions_of
+
+FINDING_COLUMNS: Final = ("check", "subject", "expected fen", "found fen", "what")
+_SHOWN: Final = 3
+
+
+def check_books_before(engine: Engine, night: Night) -> StepResult:
+    """Refuse to begin on books that do not agree with themselves."""
+    with reading(engine) as conn:
+        findings = check_books(conn)
+    return _result("check_books_before", night, findings)
+
+
+def check_books_after(engine: Engine, night: Night) -> StepResult:
+    """Refuse to seal books that do not agree, or a day in which money came from nowhere or was lost."""
+    with reading(engine) as conn:
+        findings = [*check_books(conn), *check_conservation(conn, night.business_date)]
+    return _result("check_books_after", night, findings)
+
+
+def check_conservation(conn: Connection, business_date: date) -> list[Finding]:
+    """Hold the day's movements in the ledger against what clearing and netting say they did, in fen."""
+    return [finding for check in CONSERVATION for finding in check(conn, business_date)]
+
+
+def presented_taps_are_all_decided(conn: Connection, business_date: date) -> list[Finding]:
+    """What the night's files presented is what became paid, suspended, rejected and discarded taps."""
+    cleared = batch_file.c.cleared_on == business_date
+    filed_fen = conn.execute(select(total_fen(batch_file.c.amount_fen)).where(cleared)).scalar_one()
+    batch = (batch_file.c.operator == tap.c.operator) & (batch_file.c.sequence == tap.c.sequence)
+    query = select(tap.c.money, total_fen(tap.c.amount_fen)).join(batch_file, batch).where(cleared)
+    by_money: dict[str, int] = dict(conn.execute(query.group_by(tap.c.money)).tuples().all())
+    parts = ", ".join(f"{by_money.get(money, 0)} {money}" for money in Money)
+    return _compare("presented", "taps", filed_fen, sum(by_money.values()), f"of the fen presented: {parts}")
+
+
+def paid_taps_left_their_purses(conn: Connection, business_date: date) -> list[Finding]:
+    """What paid taps cost came out of purses, or stands in suspense where a purse held too little."""
+    movements = _kind(movements_on(conn, business_date), "clearing")
+    paid = select(total_fen(tap.c.amount_fen), total_fen(tap.c.paid_fen)).where(
+        tap.c.decided_on == business_date, tap.c.money == Money.PAID
+    )
+    cost_fen, paid_fen = conn.execute(paid).one()
+    moved_fen = sum(movements.values())
+    owed_fen = sum(fen for (_, credited), fen in movements.items() if credited == "clearing")
+    return [
+        *_compare("conservation", "purses", cost_fen, moved_fen, "paid taps against what left the purses"),
+        *_compare(
+            "conservation", "operators", paid_fen, owed_fen, "paid taps against what operators are owed"
+        ),
+    ]
+
+
+def netting_moved_what_it_says(conn: Connection, business_date: date) -> list[Finding]:
+    """What the position sheet nets is what became payable and what became fee."""
+    movements = _kind(movements_on(conn, business_date), "net")
+    sheet = positions_of(conn, business_date)
+    net_fen = sum(row.position_fen for row in sheet if row.standing is Standing.NETTED)
+    fee_fen = sum(row.position_fen for row in sheet if row.role is Role.SCHEME)
+    payable_fen, income_fen = (movements.get(("clearing", row), 0) for row in ("payable", "income:fee"))
+    return [
+        *_compare(
+            "conservation", "payable", net_fen, payable_fen, "net positions against what became payable"
+        ),
+        *_compare(
+            "conservation", "income:fee", fee_fen, income_fen, "the scheme's position against its income"
+        ),
+        *_compare(
+            "conservation", "positions", 0, sum(row.position_fen for row in sheet), "sum of all positions"
+        ),
+    ]
+
+
+def pending_loads_are_all_known(conn: Connection, _business_date: date) -> list[Finding]:
+    """Money taken and not yet on a chip is what unconfirmed loads say."""
+    query = select(total_fen(chip_load.c.amount_fen)).where(chip_load.c.confirmed_at.is_(None))
+    ordered_fen = conn.execute(query).scalar_one()
+    booked_fen = sum(row.balance_fen for row in totals(conn) if row.code == "load")
+    return _compare(
+        "conservation", "load", ordered_fen, booked_fen, "unconfirmed loads against load accounts"
+    )
+
+
+CONSERVATION: Final[tuple[Callable[[Connection, date], list[Finding]], ...]] = (
+    presented_taps_are_all_decided,
+    paid_taps_left_their_purses,
+    netting_moved_what_it_says,
+    pending_loads_are_all_known,
+)
+
+
+def _result(step: str, night: Night, findings: Sequence[Finding]) -> StepResult:
+    if not findings:
+        return StepResult({"findings": 0})
+    path = write_csv(
+        night.folder / "out" / "reports" / f"{step}.csv",
+        FINDING_COLUMNS,
+        ((one.check, one.subject, one.expected_fen, one.found_fen, one.message) for one in findings),
+    )
+    shown = "; ".join(
+        f"{one.check} {one.subject}: {yuan(one.expected_fen)} yuan expected, {yuan(one.found_fen)} found"
+        f" ({one.message})"
+        for one in findings[:_SHOWN]
+    )
+    more = f"; and {len(findings) - _SHOWN} more" if findings[_SHOWN:] else ""
+    raise StepRefused(
+        step,
+        f"{len(findings)} findings: {shown}{more}",
+        f"see {path}; correct by reversal, never by overwriting",
+    )
+
+
+def _kind(movements: Mapping[tuple[str, str, str], int], kind: str) -> Mapping[tuple[str, str], int]:
+    return {(debited, credited): fen for (of, debited, credited), fen in movements.items() if of == kind}
+
+
+def _compare(check: str, subject: str, expected_fen: int, found_fen: int, message: str) -> list[Finding]:
+    if expected_fen == found_fen:
+        return []
+    return [Finding(check, subject, expected_fen, found_fen, message)]

@@ -1,0 +1,198 @@
+"""Chips against purses: what a card last said it holds, and what we owe its holder."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from typing import Final
+
+from sqlalchemy import ColumnElement, Connection, and_, case, func, literal, select
+
+from clearing.facts import DISBELIEVED
+from clearing.tables import card_position, tap
+from clearing.verdict import Money, Verdict
+from ledger.bulk import one_of
+from ledger.snapshots import total_fen
+from ledger.tables import account, entry, line
+from settlement.bank_files import decimal_yuan
+from settlement.day_end import accounts_at
+
+CHIP_COLUMNS: Final = (
+    "card", "chip yuan", "loaded since yuan", "purse yuan", "difference yuan", "suspended yuan",
+    "rejected yuan", "shortfall yuan", "remainder yuan", "missing taps", "reason",
+)  # fmt: skip
+
+
+class Reason(StrEnum):
+    """Why a purse and its chip differ, in order of precedence."""
+
+    EXPLAINED = "explained"  # taps of the card that are suspended or rejected, and shortfalls, add up to it
+    LOAD_PENDING = "load_pending"  # the chip holds a load that it has not confirmed
+    TAPS_DOUBTFUL = "taps_doubtful"  # taps that the card did not prove to have made add up to the remainder
+    TAPS_MISSING = "taps_missing"  # counters were never presented, so their amounts are not known
+    UNEXPLAINED = "unexplained"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One card whose purse is not what its chip last said plus what was loaded since; amounts in fen."""
+
+    card_no: str
+    chip_fen: int
+    loaded_fen: int
+    purse_fen: int
+    suspended_fen: int
+    rejected_fen: int
+    shortfall_fen: int
+    pending_fen: int
+    doubtful_fen: int
+    missing_taps: int
+
+    @property
+    def difference_fen(self) -> int:
+        """What the purse is above the chip."""
+        return self.purse_fen - self.chip_fen - self.loaded_fen
+
+    @property
+    def remainder_fen(self) -> int:
+        """What is left of the difference after taps that were made and not booked."""
+        return self.difference_fen - self.suspended_fen - self.rejected_fen - self.shortfall_fen
+
+    @property
+    def reason(self) -> Reason:
+        """The first reason that covers the whole difference."""
+        if self.remainder_fen == 0:
+            return Reason.EXPLAINED
+        if self.pending_fen and self.remainder_fen == -self.pending_fen:
+            return Reason.LOAD_PENDING
+        if self.remainder_fen == self.doubtful_fen:
+            return Reason.TAPS_DOUBTFUL
+        if self.missing_taps:
+            return Reason.TAPS_MISSING
+        return Reason.UNEXPLAINED
+
+    def row(self) -> Sequence[object]:
+        """The difference as CHIP_COLUMNS."""
+        amounts = (
+            self.chip_fen, self.loaded_fen, self.purse_fen, self.difference_fen, self.suspended_fen,
+            self.rejected_fen, self.shortfall_fen, self.remainder_fen,
+        )  # fmt: skip
+        return (self.card_no, *map(decimal_yuan, amounts), self.missing_taps, self.reason)
+
+
+def compared_chips(conn: Connection) -> int:
+    """How many cards have ever shown us their chip's balance."""
+    return conn.execute(select(func.count()).select_from(card_position)).scalar_one()
+
+
+def chip_differences(conn: Connection, business_date: date) -> list[Difference]:
+    """Cards whose purse differs from the chip at the end of a business date, by card number."""
+    at = accounts_at(business_date)
+    seen = card_position.c
+    query = (
+        select(card_position, (at.c.credits_fen - at.c.debits_fen).label("purse_fen"))
+        .join(at, at.c.code == literal("purse:") + seen.card_no)
+        .where(seen.balance_fen != at.c.credits_fen - at.c.debits_fen)
+        .order_by(seen.card_no)
+    )
+    rows = conn.execute(query).all()
+    cards = [row.card_no for row in rows]
+    loaded = _loaded_since(conn, business_date, cards)
+    pending = _pending(conn, business_date, cards)
+    shortfalls = _shortfalls(conn, cards)
+    taps = _taps(conn, cards)
+    found = []
+    for row in rows:
+        facts = taps.get(row.card_no, _NO_TAPS)
+        found.append(
+            Difference(
+                card_no=row.card_no,
+                chip_fen=row.balance_fen,
+                loaded_fen=loaded.get(row.card_no, 0),
+                purse_fen=row.purse_fen,
+                suspended_fen=facts["suspended_fen"],
+                rejected_fen=facts["rejected_fen"],
+                shortfall_fen=shortfalls.get(row.card_no, 0),
+                pending_fen=pending.get(row.card_no, 0),
+                doubtful_fen=facts["doubtful_fen"],
+                missing_taps=row.counter - row.first_counter + 1 - facts["counters"],
+            )
+        )
+    return [one for one in found if one.difference_fen]
+
+
+def _loaded_since(conn: Connection, business_date: date, cards: Sequence[str]) -> Mapping[str, int]:
+    """Loads that the chip confirmed after the tap by which we last saw its balance."""
+    debit, credit = account.alias("debit"), account.alias("credit")
+    seen = card_position.c
+    query = (
+        select(seen.card_no, total_fen(line.c.amount_fen))
+        .select_from(card_position)
+        .join(credit, credit.c.code == literal("purse:") + seen.card_no)
+        .join(line, line.c.credit_id == credit.c.id)
+        .join(debit, debit.c.id == line.c.debit_id)
+        .join(entry, entry.c.id == line.c.entry_id)
+        .where(
+            one_of(conn, seen.card_no, cards),
+            debit.c.segment == "load",
+            entry.c.business_date <= business_date,
+            entry.c.event_at > seen.event_at,
+        )
+        .group_by(seen.card_no)
+    )
+    return dict(conn.execute(query).tuples().all())
+
+
+def _pending(conn: Connection, business_date: date, cards: Sequence[str]) -> Mapping[str, int]:
+    at = accounts_at(business_date)
+    codes = [f"load:{card_no}" for card_no in cards]
+    query = select(at.c.code, at.c.credits_fen - at.c.debits_fen).where(one_of(conn, at.c.code, codes))
+    return {code.partition(":")[2]: pending_fen for code, pending_fen in conn.execute(query)}
+
+
+def _shortfalls(conn: Connection, cards: Sequence[str]) -> Mapping[str, int]:
+    """What taps cost beyond what the purse held; the item of such a line begins with the card's number."""
+    wanted = frozenset(cards)
+    card_no = func.substr(line.c.item, 1, 20)
+    query = (
+        select(card_no, total_fen(line.c.amount_fen))
+        .join(account, account.c.id == line.c.debit_id)
+        .where(account.c.code == "suspense:purse_shortfall")
+        .group_by(card_no)
+    )
+    return {card: fen for card, fen in conn.execute(query) if card in wanted}
+
+
+_NO_TAPS: Final[Mapping[str, int]] = {
+    "suspended_fen": 0,
+    "rejected_fen": 0,
+    "doubtful_fen": 0,
+    "counters": 0,
+}
+
+
+def _taps(conn: Connection, cards: Sequence[str]) -> Mapping[str, Mapping[str, int]]:
+    """What each card presented and did not pay, and how many of its counters we have seen."""
+    table = tap.c
+    seen = card_position.c
+    doubtful = table.verdict.in_(DISBELIEVED)
+    made = table.verdict.not_in([Verdict.MALFORMED, Verdict.DUPLICATE])
+
+    def amount_where(*conditions: ColumnElement[bool]) -> ColumnElement[int]:
+        return total_fen(case((and_(*conditions), table.amount_fen), else_=0))
+
+    query = (
+        select(
+            table.card_no,
+            amount_where(table.money == Money.SUSPENDED, ~doubtful).label("suspended_fen"),
+            amount_where(table.money == Money.REJECTED, ~doubtful).label("rejected_fen"),
+            amount_where(table.money != Money.PAID, doubtful).label("doubtful_fen"),
+            func.count(table.counter.distinct())
+            .filter(table.counter.between(seen.first_counter, seen.counter), ~doubtful)
+            .label("counters"),
+        )
+        .join(card_position, seen.card_no == table.card_no)
+        .where(one_of(conn, table.card_no, cards), made)
+        .group_by(table.card_no)
+    )
+    return {row["card_no"]: dict(row) for row in conn.execute(query).mappings()}

@@ -1,0 +1,40 @@
+"""Files that are either whole or not there: written beside their place, synced, and renamed into it."""
+
+import csv
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+CSV_ENCODING: Final = "utf-8-sig"
+"""UTF-8 with a byte order mark: without it, spreadsheet programs take Chinese names for something else."""
+
+
+@contextmanager
+def placed(path: Path) -> Iterator[Path]:
+    """Give a path to write to; on leaving without an exception it becomes `path`, whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.draft")
+    yield draft
+    with draft.open("rb") as written:
+        os.fsync(written.fileno())
+    draft.replace(path)
+    _sync_folder(path.parent)
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:
+    """Place a CSV file under these column names (RFC 4180); returns its path."""
+    with placed(path) as draft, draft.open("w", encoding=CSV_ENCODING, newline="") as out:
+        writer = csv.writer(out)
+        writer.writerow(columns)
+        writer.writerows(rows)
+    return path
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,186 @@
+"""The night: a list of named steps from the day's cut-off to its seal, killed anywhere and taken up again.
+
+Every step reads, computes and writes files first; what it writes to the database is written together
+with the record that it is done, in one transaction. So a step is either done or has left nothing but
+files that the next attempt replaces.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Final
+
+from sqlalchemy import Connection, Engine, func, select
+
+from clearing import steps as clearing
+from clearing.context import Night, Step, StepRefused, StepResult
+from ledger.day import DayState, day_state
+from ledger.db import reading, writing
+from ledger.tables import day as day_table
+from settlement.books import check_books_after, check_books_before
+from settlement.night_lock import NightRunning, exclusive
+from settlement.night_log import (
+    Run,
+    RunState,
+    StepRecord,
+    changed_file,
+    finish_run,
+    last_entry_id,
+    mark_files,
+    record_step,
+    recorded_steps,
+    references_after,
+    refuse_run,
+    run_of,
+    start_run,
+    step_digest,
+    unfinished_before,
+)
+from settlement.reconcile import reconcile
+from settlement.report_files import report
+from settlement.steps import close_day, instruct, net, seal
+
+STEPS: Final[tuple[tuple[str, Step], ...]] = (
+    ("check_books_before", check_books_before),
+    ("close_day", close_day),
+    ("collect", clearing.collect),
+    ("verify", clearing.verify),
+    ("match", clearing.match),
+    ("price", clearing.price),
+    ("post", clearing.post),
+    ("net", net),
+    ("instruct", instruct),
+    ("report", report),
+    ("reconcile", reconcile),
+    ("check_books_after", check_books_after),
+    ("seal", seal),
+)
+
+Observe = Callable[[str, str, StepResult | None], None]
+"""Told (step, "started" | "done" | "already", result); "done" comes after the step is committed."""
+
+
+class NightRefused(Exception):
+    """The night stopped, or never started: at which step, why, and what to do before running it again."""
+
+    def __init__(self, step: str, reason: str, remedy: str) -> None:
+        self.step, self.reason, self.remedy = step, reason, remedy
+        super().__init__(f"{step}: {reason}; {remedy}")
+
+
+@dataclass(frozen=True, slots=True)
+class NightReport:
+    """A finished night, booked at the instant of its first start, which is `at`."""
+
+    business_date: date
+    at: datetime
+    already_finished: bool  # finished before: nothing was done
+    steps: tuple[StepRecord, ...]
+
+
+def unobserved(_step: str, _state: str, _result: StepResult | None) -> None:
+    """Watch nothing."""
+
+
+def run_night(engine: Engine, night: Night, *, observe: Observe = unobserved) -> NightReport:
+    """Run the night of `night.business_date` from the first step that is not done yet.
+
+    Raises NightRefused where another night runs, an earlier one is not finished, the business date is not
+    one that can be closed, or a step refuses; run again after the remedy, it goes on where it stopped.
+    """
+    try:
+        with exclusive(engine, night.folder.parent):
+            return _run(engine, night, observe)
+    except NightRunning as running:
+        raise NightRefused(
+            "start", f"a night is already running: {running}", "wait until it ends, then run this one again"
+        ) from running
+
+
+def _run(engine: Engine, night: Night, observe: Observe) -> NightReport:
+    run, done = _start(engine, night)
+    for position, (name, _) in enumerate(STEPS):
+        if position < len(done):
+            _require_untouched(done[position], name, night)
+            observe(name, "already", None)
+            continue
+        observe(name, "started", None)
+        # The booking instant is that of the first start, so that a resumed night books what it would have.
+        result = _do(engine, replace(night, at=run.started_at), position, finished_at=night.at)
+        observe(name, "done", result)
+    with reading(engine) as conn:
+        steps = tuple(recorded_steps(conn, night.business_date))
+    return NightReport(night.business_date, run.started_at, run.state is RunState.FINISHED, steps)
+
+
+def _start(engine: Engine, night: Night) -> tuple[Run, list[StepRecord]]:
+    with writing(engine) as conn:
+        known = run_of(conn, night.business_date)
+        if known is None or known.state is not RunState.FINISHED:
+            _require_turn(conn, night.business_date)
+        return start_run(conn, night.business_date, at=night.at), recorded_steps(conn, night.business_date)
+
+
+def _require_turn(conn: Connection, business_date: date) -> None:
+    earlier = unfinished_before(conn, business_date)
+    if earlier is not None:
+        raise NightRefused(
+            "start",
+            f"the night of {earlier} was started and is not finished",
+            f"run the night of {earlier} first",
+        )
+    state = day_state(conn, business_date)
+    if state is None:
+        raise NightRefused(
+            "start", f"business date {business_date} was never opened", "give a business date that is open"
+        )
+    if state is DayState.CLOSED:
+        raise NightRefused(
+            "start", f"business date {business_date} is closed already", "give a business date that is open"
+        )
+    older = conn.scalar(
+        select(func.min(day_table.c.business_date)).where(
+            day_table.c.business_date < business_date, day_table.c.state != DayState.CLOSED
+        )
+    )
+    if older is not None:
+        raise NightRefused(
+            "start", f"business date {older} is not closed yet", f"run the night of {older} first"
+        )
+
+
+def _require_untouched(record: StepRecord, name: str, night: Night) -> None:
+    if record.step != name:
+        raise NightRefused(
+            name,
+            f"this night recorded {record.step!r} in its place",
+            "finish it with the release that began it",
+        )
+    changed = changed_file(record, night.folder)
+    if changed is not None:
+        raise NightRefused(
+            name,
+            f"{night.folder / changed} is not the file that this step left",
+            "bring the file back from the copy of the night's folder; the steps after it were made from it",
+        )
+
+
+def _do(engine: Engine, night: Night, position: int, *, finished_at: datetime) -> StepResult:
+    name, step = STEPS[position]
+    try:
+        result = step(engine, night)
+        marks = mark_files(result.files, night.folder)
+        with writing(engine) as conn:
+            newest = last_entry_id(conn)
+            result.write(conn)
+            references = references_after(conn, newest)
+            digest = step_digest(result.counts, marks, references)
+            record = StepRecord(name, result.counts, marks, len(references), digest)
+            record_step(conn, night.business_date, position, record, at=finished_at)
+            if position == len(STEPS) - 1:
+                finish_run(conn, night.business_date, at=finished_at)
+    except StepRefused as refused:
+        with writing(engine) as conn:
+            refuse_run(conn, night.business_date, name, f"{refused.reason}; {refused.remedy}")
+        raise NightRefused(name, refused.reason, refused.remedy) from refused
+    return result

@@ -1,0 +1,168 @@
+"""Reconciliation: files against taps against the books, chips against purses, instructions against the bank.
+
+Tolerance is zero fen. Totals come first; where they differ, both sides are shown. What operators presented
+must agree with the books or the night stops; what a chip says may differ from its purse for reasons, which
+are listed to the fen.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, Select, func, select
+
+from clearing.context import Night, StepRefused, StepResult
+from clearing.tables import batch_file, tap
+from clearing.verdict import Money
+from ledger.db import reading
+from ledger.snapshots import total_fen
+from ledger.tables import account, entry, line
+from settlement.bank_files import decimal_yuan
+from settlement.chips import CHIP_COLUMNS, Reason, chip_differences, compared_chips
+from settlement.day_end import entry_lines
+from settlement.files import write_csv
+from settlement.instructions import awaiting_bank
+
+STAGE_COLUMNS: Final = (
+    "operator", "files", "records in files", "taps", "yuan in files", "presented yuan", "paid yuan",
+    "booked yuan", "agrees",
+)  # fmt: skip
+BANK_COLUMNS: Final = (
+    "end-to-end id",
+    "participant",
+    "yuan",
+    "value date",
+    "days overdue",
+    "account",
+    "message",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """One operator's night at each stage, in records and fen."""
+
+    operator: str
+    files: int = 0
+    records: int = 0
+    filed_fen: int = 0
+    taps: int = 0
+    presented_fen: int = 0
+    paid_fen: int = 0
+    booked_fen: int = 0
+
+    @property
+    def agrees(self) -> bool:
+        """Whether everything in the files became a tap, and everything paid is booked."""
+        return (self.records, self.filed_fen, self.paid_fen) == (
+            self.taps,
+            self.presented_fen,
+            self.booked_fen,
+        )
+
+
+def reconcile(engine: Engine, night: Night) -> StepResult:
+    """Hold each side against the other, list differences, refuse where operators' money does not agree."""
+    day, folder = night.business_date, night.folder / "out" / "reports"
+    with reading(engine) as conn:
+        stages = operator_stages(conn, day)
+        compared = compared_chips(conn)
+        chips = chip_differences(conn, day)
+        waiting = awaiting_bank(conn)
+    files = (
+        write_csv(folder / "reconciliation.csv", STAGE_COLUMNS, map(_stage_row, stages)),
+        write_csv(folder / "chips.csv", CHIP_COLUMNS, (one.row() for one in chips)),
+        write_csv(
+            folder / "bank.csv",
+            BANK_COLUMNS,
+            (
+                (
+                    one.end_to_end_id,
+                    one.participant,
+                    decimal_yuan(one.amount_fen),
+                    one.value_date,
+                    max((day - one.value_date).days, 0),
+                    one.account_no,
+                    one.message_id,
+                )
+                for one in waiting
+            ),
+        ),
+    )
+    wrong = [one for one in stages if not one.agrees]
+    if wrong:
+        raise StepRefused(
+            "reconcile",
+            "; ".join(_in_words(one) for one in wrong[:3])
+            + (f"; and {len(wrong) - 3} more" if wrong[3:] else ""),
+            f"see {files[0]}; find what was lost between the stages that differ, then run again",
+        )
+    return StepResult(
+        {
+            "operators": len(stages),
+            "chips": compared,
+            "chips_differing": len(chips),
+            "chips_unexplained": sum(one.reason is Reason.UNEXPLAINED for one in chips),
+            "awaiting_bank": len(waiting),
+        },
+        files,
+    )
+
+
+def operator_stages(conn: Connection, business_date: date) -> list[Stages]:
+    """What operators presented, what became of it, and what the books say of this night, by operator."""
+    found: dict[str, dict[str, Any]] = {}
+    for names, query in _stage_queries(business_date):
+        for operator, *values in conn.execute(query):
+            found.setdefault(operator, {}).update(zip(names, values, strict=True))
+    return [Stages(operator, **found[operator]) for operator in sorted(found)]
+
+
+def _stage_queries(business_date: date) -> Iterator[tuple[tuple[str, ...], Select[Any]]]:
+    files, taps = batch_file.c, tap.c
+    cleared = files.cleared_on == business_date
+    yield (
+        ("files", "records", "filed_fen"),
+        select(files.operator, func.count(), total_fen(files.record_count), total_fen(files.amount_fen))
+        .where(cleared)
+        .group_by(files.operator),
+    )
+    yield (
+        ("taps", "presented_fen"),
+        select(taps.operator, func.count(), total_fen(taps.amount_fen))
+        .join(batch_file, (files.operator == taps.operator) & (files.sequence == taps.sequence))
+        .where(cleared)
+        .group_by(taps.operator),
+    )
+    yield (
+        ("paid_fen",),
+        select(taps.operator, total_fen(taps.paid_fen))
+        .where(taps.decided_on == business_date, taps.money == Money.PAID)
+        .group_by(taps.operator),
+    )
+    operator = func.substr(account.c.code, len("clearing:") + 1)
+    yield (
+        ("booked_fen",),
+        select(operator, total_fen(line.c.amount_fen))
+        .select_from(entry_lines().join(account, account.c.id == line.c.credit_id))
+        .where(
+            entry.c.business_date == business_date,
+            entry.c.kind == "clearing",
+            account.c.segment == "clearing",
+        )
+        .group_by(account.c.code),
+    )
+
+
+def _stage_row(one: Stages) -> Sequence[object]:
+    amounts = (one.filed_fen, one.presented_fen, one.paid_fen, one.booked_fen)
+    verdict = "yes" if one.agrees else "NO"
+    return (one.operator, one.files, one.records, one.taps, *map(decimal_yuan, amounts), verdict)
+
+
+def _in_words(one: Stages) -> str:
+    return (
+        f"{one.operator}: files hold {one.records} records of {one.filed_fen} fen, taps are {one.taps} of "
+        f"{one.presented_fen} fen; {one.paid_fen} fen are paid, {one.booked_fen} fen booked"
+    )

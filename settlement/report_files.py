@@ -1,0 +1,223 @@
+"""The night's reports as files: statements, trial balance, positions, exceptions, the summary."""
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, func, or_, select
+
+from clearing.context import Night, StepResult
+from clearing.tables import batch_file, rejected_file, tap
+from clearing.verdict import Money, Verdict
+from clearing.wire.batch import batch_name
+from clearing.workfiles import write_bytes
+from ledger.db import reading
+from settlement.bank_files import decimal_yuan
+from settlement.files import write_csv
+from settlement.instructions import instructed_on
+from settlement.netting import Position, Role
+from settlement.participants import participants_of
+from settlement.positions import positions_of
+from settlement.reports import NightSummary, night_summary
+from settlement.statements import Statement, city_time, operators_of, write_statement
+
+EXCEPTION_COLUMNS: Final = (
+    "exception", "operator", "file", "record", "card", "counter", "time", "amount yuan", "money",
+    "first presented", "age days", "what", "remedy",
+)  # fmt: skip
+
+
+def report(engine: Engine, night: Night) -> StepResult:
+    """Write everything that participants and finance get of this night."""
+    reports = night.folder / "out" / "reports"
+    with reading(engine) as conn:
+        statements = _statements(conn, night)
+        summary = night_summary(conn, night.business_date)
+        exceptions = list(exception_rows(conn, night.business_date))
+    files = [
+        *statements,
+        write_csv(reports / "trial_balance.csv", _TRIAL_COLUMNS, _trial_rows(summary)),
+        write_csv(reports / "positions.csv", _POSITION_COLUMNS, map(_position_row, summary.positions)),
+        write_csv(reports / "exceptions.csv", EXCEPTION_COLUMNS, exceptions),
+        write_bytes(reports / "summary.json", summary_json(summary)),
+    ]
+    counts = {"statements": len(statements) // 2, "exceptions": len(exceptions)}
+    return StepResult(counts | {"trial_difference_fen": summary.difference_fen}, tuple(files))
+
+
+def exception_rows(conn: Connection, business_date: date) -> Iterator[Sequence[object]]:
+    """Rows of EXCEPTION_COLUMNS: what is suspended, what this night did not simply accept, files, gaps."""
+    yield from _tap_exceptions(conn, business_date)
+    query = select(rejected_file).where(rejected_file.c.collected_on == business_date)
+    for row in conn.execute(query.order_by(rejected_file.c.name, rejected_file.c.digest)):
+        yield ("file_rejected", "", row.name, *_blank(9 - 3), row.collected_on, 0, row.message, row.remedy)
+    yield from _missing_files(conn, business_date)
+
+
+def summary_json(summary: NightSummary) -> bytes:
+    """The summary as JSON, amounts in fen; the same night gives the same bytes."""
+    content = {
+        "business_date": summary.business_date.isoformat(),
+        "booked_at": summary.booked_at.isoformat() if summary.booked_at else None,
+        "steps": [{"step": one.step, "counts": dict(one.counts)} for one in summary.steps],
+        "files_accepted": summary.files_accepted,
+        "files_rejected": summary.files_rejected,
+        "presented": summary.presented,
+        "by_money": dict(summary.taps_by_money),
+        "verdicts": [
+            {
+                "verdict": row.verdict,
+                "money": row.money,
+                "taps": row.taps,
+                "new": row.new,
+                "presented_fen": row.presented_fen,
+                "paid_fen": row.paid_fen,
+            }
+            for row in summary.verdicts
+        ],
+        "operators": [
+            {
+                "participant": row.participant,
+                "name": row.name,
+                "gross_fen": row.gross_fen,
+                "fee_fen": row.fee_fen,
+                "net_fen": row.net_fen,
+                "standing": row.standing,
+                "end_to_end_id": row.end_to_end_id,
+                "value_date": row.value_date.isoformat() if row.value_date else None,
+            }
+            for row in summary.operators
+        ],
+        "purse_liabilities_fen": summary.purse_liabilities_fen,
+        "pending_loads_fen": summary.pending_loads_fen,
+        "trial_balance_difference_fen": summary.difference_fen,
+    }
+    return json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n"
+
+
+def _statements(conn: Connection, night: Night) -> list[Path]:
+    participants = participants_of(conn)
+    positions = {
+        row.party: row for row in positions_of(conn, night.business_date) if row.role is Role.PARTICIPANT
+    }
+    instructed = instructed_on(conn, night.business_date)
+    operators = sorted({*operators_of(conn, night.business_date), *positions})
+    files: list[Path] = []
+    for done, operator in enumerate(operators):
+        night.progress("report", done, len(operators))
+        statement = Statement(
+            night.business_date,
+            operator,
+            participants.get(operator),
+            positions.get(operator),
+            instructed.get(operator),
+        )
+        files += write_statement(conn, statement, night.folder / "out" / "statements", made_at=night.at)
+    night.progress("report", len(operators), len(operators))
+    return files
+
+
+_TRIAL_COLUMNS: Final = (
+    "account",
+    "kind",
+    "debits yuan",
+    "credits yuan",
+    "debit balance yuan",
+    "credit balance yuan",
+)
+_POSITION_COLUMNS: Final = ("role", "party", "gross yuan", "fee yuan", "position yuan", "standing")
+
+
+def _trial_rows(summary: NightSummary) -> Iterator[Sequence[object]]:
+    for row in summary.trial_balance:
+        yield (
+            row.code,
+            row.kind,
+            decimal_yuan(row.debits_fen),
+            decimal_yuan(row.credits_fen),
+            decimal_yuan(max(row.net_fen, 0)),
+            decimal_yuan(max(-row.net_fen, 0)),
+        )
+    nets = [row.net_fen for row in summary.trial_balance]
+    yield (
+        "total",
+        "",
+        decimal_yuan(sum(row.debits_fen for row in summary.trial_balance)),
+        decimal_yuan(sum(row.credits_fen for row in summary.trial_balance)),
+        decimal_yuan(sum(net for net in nets if net > 0)),
+        decimal_yuan(-sum(net for net in nets if net < 0)),
+    )
+
+
+def _position_row(row: Position) -> Sequence[object]:
+    amounts = (decimal_yuan(amount) for amount in (row.gross_fen, row.fee_fen, row.position_fen))
+    return (row.role, row.party, *amounts, row.standing)
+
+
+def _tap_exceptions(conn: Connection, business_date: date) -> Iterator[Sequence[object]]:
+    table = tap.c
+    # Everything still suspended is listed until it is decided; the rest on the night that decided it.
+    query = (
+        select(tap)
+        .where(
+            or_(
+                table.money == Money.SUSPENDED,
+                (table.decided_on == business_date) & (table.verdict != Verdict.ACCEPTED),
+            )
+        )
+        .order_by(table.business_date, table.operator, table.sequence, table.position)
+    )
+    for row in conn.execute(query):
+        yield (
+            row.verdict,
+            row.operator,
+            batch_name(row.operator, row.sequence),
+            row.position,
+            row.card_no,
+            row.counter,
+            city_time(row.event_at),
+            decimal_yuan(row.amount_fen),
+            row.money,
+            row.business_date,
+            (business_date - row.business_date).days,
+            row.flaw or _WHAT.get(row.verdict, ""),
+            "",
+        )
+
+
+def _missing_files(conn: Connection, business_date: date) -> Iterator[Sequence[object]]:
+    """Numbers an operator left out below the highest it has sent."""
+    table = batch_file.c
+    previous = func.coalesce(
+        func.lag(table.sequence).over(partition_by=table.operator, order_by=table.sequence), 0
+    ).label("previous")
+    steps = select(table.operator, table.sequence, previous).subquery()
+    query = select(steps).where(steps.c.sequence > steps.c.previous + 1)
+    for row in conn.execute(query.order_by(steps.c.operator, steps.c.sequence)):
+        first, last = row.previous + 1, row.sequence - 1
+        what = f"{last - first + 1} files from number {first} to {last} were never presented"
+        name = batch_name(row.operator, first)
+        remedy = "ask the operator to send them"
+        yield ("file_missing", row.operator, name, *_blank(6), business_date, 0, what, remedy)
+
+
+def _blank(count: int) -> tuple[Any, ...]:
+    return ("",) * count
+
+
+_WHAT: Final = {
+    Verdict.DUPLICATE: "presented before with the same content",
+    Verdict.DEVICE_UNKNOWN: "the terminal is not registered to this operator",
+    Verdict.DEVICE_WITHDRAWN: "the terminal was withdrawn at the time of the tap",
+    Verdict.CARD_UNKNOWN: "no such card is registered",
+    Verdict.TAC_WRONG: "the card's signature does not verify",
+    Verdict.COUNTER_CONFLICT: "another tap of this card has the same counter",
+    Verdict.HOTLISTED: "the device had to hold the list that names this card",
+    Verdict.HOTLISTED_GRACE: "the card was listed, within the deadline for distributing the list",
+    Verdict.TOO_LATE: "older than the presentment window",
+    Verdict.AMOUNT_OUT_OF_BOUNDS: "the amount is not one this ride can cost",
+    Verdict.BALANCE_GAP: "a tap before this one was never presented",
+    Verdict.PRICE_DIFFERS: "the operator's price is not the tariff's; paid at the lower",
+}

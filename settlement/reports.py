@@ -1,0 +1,157 @@
+"""What finance asks of a night: steps, taps by verdict, who gets what, the trial balance, the seal."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlalchemy import Connection, Table, func, select
+
+from clearing.tables import batch_file, rejected_file, tap
+from clearing.verdict import Verdict
+from ledger.balances import Balance
+from ledger.seal import Seal, seal_of
+from ledger.snapshots import total_fen
+from settlement.day_end import trial_balance_at
+from settlement.instructions import Instructed, instructed_on
+from settlement.netting import Position, Role
+from settlement.night_log import FileMark, Run, StepRecord, recorded_steps, run_of
+from settlement.participants import participants_of
+from settlement.positions import positions_of
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictTotal:
+    """The night's taps with one verdict, in fen; `new` counts those first presented this night."""
+
+    verdict: str
+    money: str
+    taps: int
+    new: int
+    presented_fen: int
+    paid_fen: int
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorTotal:
+    """What a participant gets for the business date; without a payment, id and value date are empty."""
+
+    participant: str
+    name: str
+    gross_fen: int
+    fee_fen: int
+    net_fen: int
+    standing: str
+    end_to_end_id: str = ""
+    value_date: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NightSummary:
+    """One night in figures, as far as it has come; balances are those at the end of the business date."""
+
+    business_date: date
+    state: str
+    booked_at: datetime | None
+    steps: tuple[StepRecord, ...]
+    files_accepted: int
+    files_rejected: int
+    verdicts: tuple[VerdictTotal, ...]
+    operators: tuple[OperatorTotal, ...]
+    positions: tuple[Position, ...]
+    trial_balance: tuple[Balance, ...]
+    purse_liabilities_fen: int
+    pending_loads_fen: int
+    seal: Seal | None
+    files: tuple[FileMark, ...]
+
+    @property
+    def presented(self) -> int:
+        """Taps presented for the first time this night."""
+        return sum(row.new for row in self.verdicts)
+
+    @property
+    def taps_by_money(self) -> Mapping[str, int]:
+        """Taps decided or presented this night, by what became of their money."""
+        counts: dict[str, int] = {}
+        for row in self.verdicts:
+            counts[row.money] = counts.get(row.money, 0) + row.taps
+        return counts
+
+    @property
+    def difference_fen(self) -> int:
+        """What the trial balance is out by: debits less credits, 0 in sound books."""
+        return sum(row.net_fen for row in self.trial_balance)
+
+
+def night_summary(conn: Connection, business_date: date) -> NightSummary:
+    """The figures of a business date's night, whether it is finished, stopped or not yet begun."""
+    run: Run | None = run_of(conn, business_date)
+    steps = tuple(recorded_steps(conn, business_date))
+    positions = tuple(positions_of(conn, business_date))
+    balances = tuple(trial_balance_at(conn, business_date))
+    return NightSummary(
+        business_date=business_date,
+        state=run.state if run else "not started",
+        booked_at=run.started_at if run else None,
+        steps=steps,
+        files_accepted=_count(conn, batch_file, business_date),
+        files_rejected=_count(conn, rejected_file, business_date),
+        verdicts=verdict_totals(conn, business_date),
+        operators=_operators(conn, business_date, positions),
+        positions=positions,
+        trial_balance=balances,
+        purse_liabilities_fen=_under(balances, "purse"),
+        pending_loads_fen=_under(balances, "load"),
+        seal=seal_of(conn, business_date),
+        files=tuple(mark for record in steps for mark in record.files if mark.path.startswith("out/")),
+    )
+
+
+def verdict_totals(conn: Connection, business_date: date) -> tuple[VerdictTotal, ...]:
+    """The taps that this night was shown or decided, by verdict in the order of precedence."""
+    new = func.count().filter(tap.c.business_date == business_date)
+    query = (
+        select(
+            tap.c.verdict,
+            tap.c.money,
+            func.count(),
+            new,
+            total_fen(tap.c.amount_fen),
+            total_fen(tap.c.paid_fen),
+        )
+        .where((tap.c.business_date == business_date) | (tap.c.decided_on == business_date))
+        .group_by(tap.c.verdict, tap.c.money)
+    )
+    order = [verdict.value for verdict in Verdict]
+    rows = [VerdictTotal(*row) for row in conn.execute(query)]
+    return tuple(sorted(rows, key=lambda row: (order.index(row.verdict), row.money)))
+
+
+def _operators(
+    conn: Connection, business_date: date, positions: tuple[Position, ...]
+) -> tuple[OperatorTotal, ...]:
+    names = {one.id: one.display_name for one in participants_of(conn).values()}
+    paid: dict[str, Instructed] = instructed_on(conn, business_date)
+    return tuple(
+        OperatorTotal(
+            row.party,
+            names[row.party],
+            row.gross_fen,
+            row.fee_fen,
+            row.position_fen,
+            row.standing,
+            paid[row.party].end_to_end_id if row.party in paid else "",
+            paid[row.party].value_date if row.party in paid else None,
+        )
+        for row in positions
+        if row.role is Role.PARTICIPANT
+    )
+
+
+def _count(conn: Connection, table: Table, business_date: date) -> int:
+    query = select(func.count()).select_from(table).where(table.c.collected_on == business_date)
+    return conn.execute(query).scalar_one()
+
+
+def _under(balances: Iterable[Balance], segment: str) -> int:
+    return sum(balance.balance_fen for balance in balances if balance.code == segment)

@@ -1,0 +1,11 @@
+"""The list of cards that must not ride, as a terminal holds it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Hotlist:
+    """One version of the whole list; the version travels in every record."""
+
+    version: int
+    cards: frozenset[str] = frozenset()

@@ -1,0 +1,120 @@
+"""From a depot's outbox to the clearing house: batches made once, sent again until they are acknowledged."""
+
+import json
+import os
+from datetime import date, datetime
+from hashlib import sha256
+from pathlib import Path
+
+from card.hsm.client import Hsm
+from clearing.wire.batch import batch_name, write_batch
+from clearing.wire.bcd import pack_moment
+from terminals.outbox import BatchState, Outbox, StoredBatch
+
+MAX_RECORDS = 100_000
+MAC_KEY_VERSION = 1
+MAX_ACKNOWLEDGEMENT_BYTES = 65_536
+
+
+class Uploader:
+    """One operator's depot: its outbox, the HSM that holds its batch key, the folder it drops files into."""
+
+    def __init__(
+        self, operator: str, outbox: Outbox, hsm: Hsm, drop: Path, *, mac_key_version: int = MAC_KEY_VERSION
+    ) -> None:
+        self._operator = operator
+        self._outbox = outbox
+        self._hsm = hsm
+        self._drop = drop
+        self._mac_key_version = mac_key_version
+
+    def make(self, business_date: date, *, at: datetime, max_records: int = MAX_RECORDS) -> list[StoredBatch]:
+        """Put every waiting ride into batches of at most `max_records`, oldest first; none where none waits.
+
+        Raises HsmError where the HSM cannot be asked; batches made before stay made.
+        """
+        made: list[int] = []
+        while waiting := self._outbox.waiting(max_records):
+            sequence = self._outbox.next_batch()
+            # The HSM is asked before anything is written; a number is used up only by a batch that is kept.
+            body = write_batch(
+                operator=self._operator,
+                sequence=sequence,
+                business_date=business_date,
+                made_at=pack_moment(at),
+                mac_key_version=self._mac_key_version,
+                records=[record for _, record in waiting],
+                mac=self._mac,
+            )
+            self._outbox.store_batch(
+                sequence=sequence,
+                operator=self._operator,
+                business_date=business_date,
+                body=body,
+                numbers=[number for number, _ in waiting],
+            )
+            made.append(sequence)
+        return [batch for batch in self._outbox.batches(BatchState.SENDING) if batch.sequence in made]
+
+    def send(self) -> list[Path]:
+        """Drop every batch that is not acknowledged, again if need be; the same batch is the same bytes."""
+        self._drop.mkdir(parents=True, exist_ok=True)
+        sent = []
+        for batch in self._outbox.batches(BatchState.SENDING):
+            if batch.body is None:
+                continue
+            path = self._drop / batch_name(batch.operator, batch.sequence)
+            # An older answer would be taken for the answer to what is sent now.
+            self._answer_path(batch).unlink(missing_ok=True)
+            _write_whole(path, batch.body)
+            sent.append(path)
+        return sent
+
+    def take_acknowledgements(self) -> list[int]:
+        """Read the answers in `acks/`: the numbers acknowledged now, for the first time.
+
+        A batch turned away as it was sent is held for a person (`Outbox.release` sends it again). An answer
+        to other bytes than ours means that the file was damaged on its way: it goes out again.
+        """
+        acknowledged = []
+        for batch in self._outbox.batches(BatchState.SENDING):
+            if batch.body is None or (answer := _read_answer(self._answer_path(batch))) is None:
+                continue
+            ours = answer.get("sha256") == sha256(batch.body).hexdigest()
+            if answer.get("status") in ("accepted", "repeated"):
+                if ours:
+                    self._outbox.acknowledge(batch.sequence)
+                    acknowledged.append(batch.sequence)
+                else:
+                    self._outbox.hold(batch.sequence, "other content was accepted under this number")
+            elif answer.get("status") == "rejected" and ours:
+                self._outbox.hold(
+                    batch.sequence, str(answer.get("message") or answer.get("reason") or "rejected")
+                )
+        return acknowledged
+
+    def _mac(self, digest: bytes) -> bytes:
+        return self._hsm.batch_mac(self._operator, digest, self._mac_key_version)
+
+    def _answer_path(self, batch: StoredBatch) -> Path:
+        return self._drop / "acks" / f"{batch_name(batch.operator, batch.sequence)}.ack"
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    """A reader of the folder sees the whole file or none."""
+    part = path.with_name(f".{path.name}.part")
+    with part.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def _read_answer(path: Path) -> dict[str, object] | None:
+    """The answer, or None where there is none that can be read: then the batch simply goes out again."""
+    try:
+        with path.open("rb") as file:
+            answer = json.loads(file.read(MAX_ACKNOWLEDGEMENT_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return answer if isinstance(answer, dict) else None

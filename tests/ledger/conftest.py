@@ -1,0 +1,35 @@
+"""Books with one open day and a few accounts, on both kinds of database."""
+
+import pytest
+from sqlalchemy import Engine
+
+from ledger import chart
+from ledger.accounts import Account, Kind, Limit, open_accounts
+from ledger.day import open_day
+from ledger.db import writing
+from tests.ledger.some_books import AT, DAY, Books, Tamper
+
+
+@pytest.fixture
+def books(engine: Engine) -> Books:
+    """Books on both kinds of database: the day of 2018-09-01 is open, and two purses, an agent, an operator."""
+    with writing(engine) as conn:
+        open_day(conn, DAY, at=AT)
+        codes = (
+            "purse:1",
+            "purse:2",
+            "agent:A",
+            "clearing:METRO-1",
+            "income:fee",
+            "bank:reserve",
+            "expense:loss",
+        )
+        filled = Account("till:1", Kind.ASSET, Limit.NO_CREDIT_BALANCE)
+        open_accounts(conn, [filled, *(chart.account(code) for code in codes)], at=AT)
+    return Books(engine)
+
+
+@pytest.fixture
+def tampered(books: Books) -> Tamper:
+    """A way to change the books behind the ledger's back."""
+    return Tamper(books)

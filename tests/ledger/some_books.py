@@ -1,0 +1,79 @@
+"""Books to try things on: short ways to post, to look, and to tamper."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+
+from sqlalchemy import Connection, Engine, text
+
+from ledger.balances import balances
+from ledger.db import reading, writing
+from ledger.entry import Entry, Line, Posted, Refused
+from ledger.post import post
+
+DAY = date(2018, 9, 1)
+AT = datetime(2018, 9, 1, 3, 4, 5, 678901, tzinfo=UTC)
+GUARDED = ("account", "control", "day", "entry", "line", "snapshot", "seal")
+
+
+@dataclass(frozen=True)
+class Books:
+    """An engine on books of which one day is open, and the accounts that tests speak of."""
+
+    engine: Engine
+    day: date = DAY
+    at: datetime = AT
+
+    def entry(self, reference: str, *lines: Line, kind: str = "test", reverses: str | None = None) -> Entry:
+        return Entry(reference, kind, self.day, self.at, lines, reverses=reverses)
+
+    def load(self, card: str, amount_fen: int, reference: str = "") -> Entry:
+        line = Line("agent:A", f"purse:{card}", amount_fen, card)
+        return self.entry(reference or f"load:{card}", line, kind="load")
+
+    def tap(self, card: str, amount_fen: int, reference: str) -> Entry:
+        return self.entry(
+            reference, Line(f"purse:{card}", "clearing:METRO-1", amount_fen, reference), kind="tap"
+        )
+
+    def post(self, *entries: Entry, closing: bool = False) -> list[Posted | Refused]:
+        with writing(self.engine) as conn:
+            return post(conn, entries, at=self.at, closing=closing)
+
+    def nets(self) -> dict[str, int]:
+        with reading(self.engine) as conn:
+            return {
+                found.code: found.net_fen for found in balances(conn) if found.debits_fen or found.credits_fen
+            }
+
+    def on(self, day: date) -> "Books":
+        return replace(self, day=day)
+
+
+def unguard(conn: Connection) -> None:
+    """Take the triggers away, as someone with the database's password could."""
+    if conn.dialect.name == "postgresql":
+        for table in GUARDED:
+            conn.execute(text(f"ALTER TABLE ledger_{table} DISABLE TRIGGER USER"))
+        return
+    triggers = conn.execute(text("SELECT name FROM sqlite_master WHERE type = 'trigger'")).scalars().all()
+    for name in triggers:
+        conn.execute(text(f"DROP TRIGGER {name}"))
+
+
+@dataclass(frozen=True)
+class Tamper:
+    """Statements run with the triggers gone."""
+
+    books: Books
+
+    def __call__(self, *statements: str) -> None:
+        with writing(self.books.engine) as conn:
+            unguard(conn)
+            for statement in statements:
+                conn.execute(text(statement))
+
+
+def answers(found: Sequence[Posted | Refused]) -> list[str]:
+    """What became of each entry, in short."""
+    return [found.reason.value if isinstance(found, Refused) else "posted" for found in found]

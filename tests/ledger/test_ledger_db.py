@@ -1,0 +1,72 @@
+import re
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Engine, inspect, text
+from sqlalchemy.exc import DBAPIError
+
+from ledger import tables
+from ledger.db import make_engine, metadata, migrate, reading, writing
+
+
+def test_the_tables_are_what_the_migration_makes(engine: Engine) -> None:
+    def ours(_object: object, name: str | None, kind: str, _reflected: object, _compared: object) -> bool:
+        return kind != "table" or (name or "").startswith("ledger_")
+
+    with engine.connect() as conn:
+        context = MigrationContext.configure(conn, opts={"include_object": ours, "compare_type": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_check_constraints_are_those_of_the_migration(engine: Engine) -> None:
+    for table in metadata.tables.values():
+        if not table.name.startswith("ledger_"):
+            continue
+        declared = {str(found.name) for found in table.constraints if str(found.name).startswith("ck_")}
+        migrated = {found["name"] for found in inspect(engine).get_check_constraints(table.name)}
+        assert migrated == declared
+
+
+def test_migrations_go_up_and_down_and_up_again(engine: Engine) -> None:
+    migrate(engine, "base")
+    assert not [name for name in inspect(engine).get_table_names() if name.startswith("ledger_")]
+    migrate(engine)
+    assert {"ledger_account", "ledger_line"} <= set(inspect(engine).get_table_names())
+
+
+def test_reading_can_change_nothing(engine: Engine) -> None:
+    insert = "INSERT INTO ledger_control VALUES ('purse', 0, 0)"
+    with pytest.raises(DBAPIError, match=re.compile("read.?only", re.IGNORECASE)), reading(engine) as conn:
+        conn.execute(text(insert))
+    with writing(engine) as conn:
+        conn.execute(text(insert))
+
+
+def test_reading_sees_one_snapshot(engine: Engine) -> None:
+    with reading(engine) as conn:
+        count = text("SELECT count(*) FROM ledger_control")
+        assert conn.execute(count).scalar_one() == 0
+        with writing(engine) as other:
+            other.execute(text("INSERT INTO ledger_control VALUES ('purse', 0, 0)"))
+        assert conn.execute(count).scalar_one() == 0
+
+
+def test_what_fails_while_writing_leaves_nothing(engine: Engine) -> None:
+    with pytest.raises(ZeroDivisionError), writing(engine) as conn:
+        conn.execute(
+            tables.control.insert().values(segment="purse", debits_posted_fen=0, credits_posted_fen=0)
+        )
+        raise ZeroDivisionError
+    with reading(engine) as conn:
+        assert conn.execute(tables.control.select()).all() == []
+
+
+def test_sqlite_waits_for_its_disk(tmp_path: Path) -> None:
+    engine = make_engine(f"sqlite:///{tmp_path / 'books.db'}")
+    with engine.connect() as conn:
+        assert conn.exec_driver_sql("PRAGMA journal_mode").scalar_one() == "wal"
+        assert conn.exec_driver_sql("PRAGMA synchronous").scalar_one() == 2
+        assert conn.exec_driver_sql("PRAGMA foreign_keys").scalar_one() == 1
+    engine.dispose()
