@@ -7,7 +7,7 @@ from datetime import date, datetime, time, timedelta
 from sqlalchemy import select
 
 from card.hotlist import HotlistEntry, hotlist_card
-from city.day import ISSUER, DayPlan, Mischief, PlannedTap, plan_day
+from city.day import ISSUER, DayPlan, Mischief, plan_day
 from city.drawer import Drawer
 from city.factory import Factory
 from city.home import CITY_ZONE
@@ -105,8 +105,8 @@ def live_day(
     with Street(city.home.world / "depots", city.hsm, parse_tariff(plan.tariff_text)) as street:
         lived = street.live(day.taps, riders, mischief, progress)
         if lived.turned_away:
-            tap_, why = lived.turned_away[0]
-            raise RuntimeError(f"card {tap_.card_no} was refused at {tap_.terminal}: {why}")
+            place, why = lived.turned_away[0]
+            raise RuntimeError(f"{day.taps[place]} was refused: {why}")
         loaded_fen += load_one(city, riders, day)
         present(
             street, city.hsm, city.home.inbox, business_date=day.business_date,
@@ -137,11 +137,11 @@ def compare_chips(city: City, on_chips_fen: int, debits: tuple[Debit, ...], on_p
     query = select(columns.card_no, columns.counter).where(columns.money == Money.PAID.value)
     with reading(city.engine) as conn:
         cleared = {(row.card_no, row.counter) for row in conn.execute(query)}
-        ours = set(conn.scalars(select(tap.c.card_no).where(tap.c.issuer != ISSUER)))
+        foreign = set(conn.scalars(select(tap.c.card_no).where(tap.c.issuer != ISSUER)))
     missing = sum(
         debit.amount_fen
         for debit in debits
-        if (debit.card_no, debit.counter) not in cleared and debit.card_no not in ours
+        if (debit.card_no, debit.counter) not in cleared and debit.card_no not in foreign
     )
     return Chips(on_chips_fen, on_purses_fen, missing)
 
@@ -161,8 +161,3 @@ def _devices(day: DayPlan) -> list[Device]:
     places = {(one.terminal, one.operator) for one in day.taps}
     places |= {(f"{int(terminal, 16) ^ 1:012X}", operator) for terminal, operator in places}
     return [Device(terminal, operator, since) for terminal, operator in sorted(places)]
-
-
-def taps_of(day: DayPlan, card_no: str) -> list[PlannedTap]:
-    """One rider's taps of the day."""
-    return [one for one in day.taps if one.card_no == card_no]

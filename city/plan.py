@@ -23,9 +23,10 @@ class Operator:
 
 @dataclass(frozen=True, slots=True)
 class CityPlan:
-    """The operators of a city and the text of its tariff file."""
+    """The operators of a city, the card company that runs the scheme, and the text of its tariff file."""
 
     city: str
+    scheme: Operator
     operators: tuple[Operator, ...]
     tariff_text: str
 
@@ -39,6 +40,7 @@ def read_plan(name: str) -> CityPlan:
     document = json.loads((HERE / f"{name}.json").read_text())
     return CityPlan(
         city=document["city"],
+        scheme=Operator(**document["scheme"]),
         operators=tuple(Operator(**operator) for operator in document["operators"]),
         tariff_text=(TARIFFS / f"{document['tariff']}.json").read_text(),
     )

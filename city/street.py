@@ -34,10 +34,10 @@ class Debit:
 
 @dataclass(frozen=True, slots=True)
 class Lived:
-    """What came of a day's taps: the debits in order, and the taps that a validator turned away, with why."""
+    """What came of a day's taps: the debits in order, and the places of taps turned away, with why."""
 
     debits: tuple[Debit, ...]
-    turned_away: tuple[tuple[PlannedTap, Refusal | None], ...]
+    turned_away: tuple[tuple[int, Refusal | None], ...]
 
 
 class Street:
@@ -96,7 +96,7 @@ class Street:
             for done, tap in enumerate(taps, 1):
                 outcome = self._happen(tap, riders, mischief.get(tap.card_no))
                 if outcome.record is None:
-                    turned_away.append((tap, outcome.refusal))
+                    turned_away.append((done - 1, outcome.refusal))
                 else:
                     debits.append(Debit(tap.card_no, outcome.record.counter, outcome.record.amount_fen))
                 progress("taps", done, len(taps))

@@ -48,6 +48,11 @@ class SztTap:
     linked: bool
     full_fare: bool
 
+    @property
+    def shows_class(self) -> bool:
+        """Whether the row tells its holder's class: an entry pays nothing, and a full fare is anyone's."""
+        return self.ride is not Ride.METRO_ENTRY and not self.full_fare
+
 
 @dataclass(frozen=True, slots=True)
 class BadRow:

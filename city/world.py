@@ -81,7 +81,7 @@ def _enter(conn: Connection, plan: CityPlan, *, at: datetime) -> None:
                 bank_code=operator.bank_code,
                 bank_name=operator.bank_name,
             )
-            for operator in plan.operators
+            for operator in (plan.scheme, *plan.operators)
         ],
         at=at,
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ledger.accounts import Limit
 from ledger.day import DayState
@@ -11,11 +12,8 @@ from ledger.facts import Booked, Facts
 MAX_TOTAL_FEN = 10**18
 """Where a running total ends, well inside 64 bits; the database holds the same bound."""
 
-_Sums = dict[str, int]
 
-
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(NamedTuple):
     """An entry as it was offered, with its digest, or with why it can never be posted."""
 
     entry: Entry
@@ -23,8 +21,7 @@ class Offer:
     flaw: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """An entry that is to be booked under a number."""
 
     entry_id: int
@@ -154,7 +151,9 @@ class _Books:
         message = f"entry {entry.reference!r}: its original {entry.reverses!r} {what}"
         return Refused(entry.reference, reason, "", 0, message)
 
-    def _limits(self, entry: Entry, debits_fen: _Sums, credits_fen: _Sums) -> Refused | None:
+    def _limits(
+        self, entry: Entry, debits_fen: dict[str, int], credits_fen: dict[str, int]
+    ) -> Refused | None:
         """Refuse by the first account past its limit: the debited ones first, in the order of the lines."""
         accounts, posted = self._facts.accounts, self.decision
         for code, amount_fen in debits_fen.items():
@@ -177,7 +176,7 @@ class _Books:
                     return _past_limit(entry, code, total_fen + account.credits_held_fen - other_fen)
         return None
 
-    def _accept(self, offer: Offer, debits_fen: _Sums, credits_fen: _Sums) -> Posted:
+    def _accept(self, offer: Offer, debits_fen: dict[str, int], credits_fen: dict[str, int]) -> Posted:
         entry, entry_id = offer.entry, self._next_entry_id
         decision = self.decision
         for total, sums in ((decision.debits_fen, debits_fen), (decision.credits_fen, credits_fen)):
@@ -187,9 +186,7 @@ class _Books:
         if entry.reverses is not None:
             original = self._originals[entry.reverses]
             reverses_id = original.entry_id
-            self._originals[entry.reverses] = Booked(
-                original.entry_id, original.digest, entry.reference, original.lines
-            )
+            self._originals[entry.reverses] = original._replace(reversed_by=entry.reference)
         decision.accepted.append(Accepted(entry_id, self._next_line_id, entry, offer.digest, reverses_id))
         booked = Booked(entry_id, offer.digest, None, entry.lines)
         self._booked[entry.reference] = self._originals[entry.reference] = booked
@@ -206,9 +203,9 @@ def _past_limit(entry: Entry, code: str, short_fen: int) -> Refused:
     return Refused(entry.reference, Reason.LIMIT_EXCEEDED, code, short_fen, message)
 
 
-def _sums(entry: Entry) -> tuple[_Sums, _Sums]:
-    debits_fen: _Sums = {}
-    credits_fen: _Sums = {}
+def _sums(entry: Entry) -> tuple[dict[str, int], dict[str, int]]:
+    debits_fen: dict[str, int] = {}
+    credits_fen: dict[str, int] = {}
     for line in entry.lines:
         debits_fen[line.debit] = debits_fen.get(line.debit, 0) + line.amount_fen
         credits_fen[line.credit] = credits_fen.get(line.credit, 0) + line.amount_fen

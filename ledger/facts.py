@@ -27,8 +27,7 @@ class AccountFacts(NamedTuple):
     credits_held_fen: int
 
 
-@dataclass(frozen=True, slots=True)
-class Booked:
+class Booked(NamedTuple):
     """An entry that is in the books; `lines` only where a reversal of it is offered."""
 
     entry_id: int
@@ -114,7 +113,7 @@ def _originals(conn: Connection, references: Sequence[str]) -> dict[str, Booked]
         .join(reversal, reversal.c.reverses_id == tables.entry.c.id)
         .where(one_of(conn, tables.entry.c.reference, references))
     )
-    reversals = dict(conn.execute(query).tuples())
+    reversals = {row[0]: row[1] for row in conn.execute(query)}
     return {
         found.entry.reference: Booked(
             found.entry_id, found.digest, reversals.get(found.entry.reference), found.entry.lines

@@ -48,7 +48,7 @@ def presented_taps_are_all_decided(conn: Connection, business_date: date) -> lis
     filed_fen = conn.execute(select(total_fen(batch_file.c.amount_fen)).where(cleared)).scalar_one()
     batch = (batch_file.c.operator == tap.c.operator) & (batch_file.c.sequence == tap.c.sequence)
     query = select(tap.c.money, total_fen(tap.c.amount_fen)).join(batch_file, batch).where(cleared)
-    by_money: dict[str, int] = dict(conn.execute(query.group_by(tap.c.money)).tuples().all())
+    by_money: dict[str, int] = dict(conn.execute(query.group_by(tap.c.money)).all())
     parts = ", ".join(f"{by_money.get(money, 0)} {money}" for money in Money)
     return _compare("presented", "taps", filed_fen, sum(by_money.values()), f"of the fen presented: {parts}")
 

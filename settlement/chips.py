@@ -140,7 +140,7 @@ def _loaded_since(conn: Connection, business_date: date, cards: Sequence[str]) -
         )
         .group_by(seen.card_no)
     )
-    return dict(conn.execute(query).tuples().all())
+    return dict(conn.execute(query).all())
 
 
 def _pending(conn: Connection, business_date: date, cards: Sequence[str]) -> Mapping[str, int]:

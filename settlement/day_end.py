@@ -43,11 +43,15 @@ def balances_at(conn: Connection, business_date: date, segments: Sequence[str]) 
 
 
 def trial_balance_at(conn: Connection, business_date: date) -> list[Balance]:
-    """The trial balance at the end of that date: standing accounts each, any other sub-ledger in a row."""
+    """The trial balance at the end of that date: standing accounts each, any other sub-ledger in a row.
+
+    What never moved until then is left out, so that accounts opened later do not show.
+    """
     at = accounts_at(business_date)
     row = _row(at.c.segment, at.c.code).label("row")
-    query = select(row, at.c.kind, total_fen(at.c.debits_fen), total_fen(at.c.credits_fen))
-    return _balances(conn, query.group_by(row, at.c.kind).order_by(row, at.c.kind))
+    debits, credits = total_fen(at.c.debits_fen), total_fen(at.c.credits_fen)
+    query = select(row, at.c.kind, debits, credits).group_by(row, at.c.kind).having(debits + credits > 0)
+    return _balances(conn, query.order_by(row, at.c.kind))
 
 
 def taken_for_clearing(conn: Connection, after: date | None, until: date) -> Mapping[str, int]:

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Final
 
 CSV_ENCODING: Final = "utf-8-sig"
 """UTF-8 with a byte order mark: without it, spreadsheet programs take Chinese names for something else."""
+
+_FORMULA = re.compile(r"[=+@\t\r]|-(?![0-9.]+$)")
 
 
 @contextmanager
@@ -28,8 +31,16 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object
     with placed(path) as draft, draft.open("w", encoding=CSV_ENCODING, newline="") as out:
         writer = csv.writer(out)
         writer.writerow(columns)
-        writer.writerows(rows)
+        writer.writerows(harmless(row) for row in rows)
     return path
+
+
+def harmless(row: Sequence[object]) -> list[object]:
+    """The row with a quote before text that a spreadsheet would run as a formula; numbers stay as they are.
+
+    Names of files and of participants come from outside and are shown on finance's own machines.
+    """
+    return [f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell for cell in row]
 
 
 def _sync_folder(folder: Path) -> None:

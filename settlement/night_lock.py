@@ -13,7 +13,7 @@ NIGHT_LOCK: Final = 0x0CA2E
 """Key of PostgreSQL's session advisory lock that a night holds from its first step to its last."""
 
 LOCK_FILE: Final = "night.lock"
-_LINGER_MS: Final = 3_000
+_LINGER_MS: Final = 1_500
 
 
 class NightRunning(Exception):

@@ -39,10 +39,12 @@ class Participant:
             value = getattr(self, field)
             if not pattern.fullmatch(value):
                 raise ValueError(f"participant {self.id!r}: {field} {value!r} is not possible; {remedy}")
-        for field in ("name", "bank_name"):
-            if not 1 <= len(getattr(self, field).strip()) <= 140:
+        for field, least in (("name", 1), ("bank_name", 1), ("name_zh", 0)):
+            value = getattr(self, field)
+            if not least <= len(value.strip()) <= 140 or not value.isprintable():
                 raise ValueError(
-                    f"participant {self.id!r}: {field} must have 1 to 140 characters; give its name"
+                    f"participant {self.id!r}: {field} {value!r} is not possible; "
+                    f"give {least} to 140 printable characters"
                 )
 
     @property

@@ -52,7 +52,8 @@ def exception_rows(conn: Connection, business_date: date) -> Iterator[Sequence[o
     yield from _tap_exceptions(conn, business_date)
     query = select(rejected_file).where(rejected_file.c.collected_on == business_date)
     for row in conn.execute(query.order_by(rejected_file.c.name, rejected_file.c.digest)):
-        yield ("file_rejected", "", row.name, *_blank(9 - 3), row.collected_on, 0, row.message, row.remedy)
+        what = row.message.removesuffix(f"; {row.remedy}")
+        yield ("file_rejected", "", row.name, *_blank(6), row.collected_on, 0, what, row.remedy)
     yield from _missing_files(conn, business_date)
 
 

@@ -52,6 +52,7 @@ class NightSummary:
     business_date: date
     state: str
     booked_at: datetime | None
+    refused: str
     steps: tuple[StepRecord, ...]
     files_accepted: int
     files_rejected: int
@@ -93,6 +94,7 @@ def night_summary(conn: Connection, business_date: date) -> NightSummary:
         business_date=business_date,
         state=run.state if run else "not started",
         booked_at=run.started_at if run else None,
+        refused=f"{run.refused_step}: {run.refused_reason}" if run and run.refused_step else "",
         steps=steps,
         files_accepted=_count(conn, batch_file, business_date),
         files_rejected=_count(conn, rejected_file, business_date),

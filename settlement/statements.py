@@ -22,7 +22,7 @@ from clearing.wire.bcd import CITY_ZONE
 from clearing.wire.record import Ride
 from ledger.snapshots import total_fen
 from settlement.bank_files import decimal_yuan
-from settlement.files import CSV_ENCODING, placed
+from settlement.files import CSV_ENCODING, harmless, placed
 from settlement.instructions import Instructed
 from settlement.netting import Position
 from settlement.participants import Participant
@@ -91,7 +91,7 @@ def write_statement(
         book = stack.enter_context(_Book(drafts[1], made_at))
         writer = csv.writer(table)
         for row in (*statement.particulars(), (), SUMMARY_COLUMNS, *summary, ()):
-            writer.writerow(row)
+            writer.writerow(harmless(row))
             book.head(row)
         writer.writerow(TAP_COLUMNS)
         for line in tap_lines(conn, statement.operator, statement.business_date):

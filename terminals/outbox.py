@@ -117,8 +117,7 @@ class Outbox:
             self._grouped = False
             self._db.execute("COMMIT")
 
-    @property
-    def full(self) -> bool:
+    def is_full(self) -> bool:
         """Whether as many rides wait for their acknowledgement as the depot is to hold."""
         return self._unacknowledged >= self._capacity
 

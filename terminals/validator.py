@@ -175,7 +175,7 @@ class Validator:
 
     def _objection(self, public: PublicData, day: date, ride: RideFacts) -> Refusal | None:
         """What speaks against the ride before a fare is asked, in the order of `Refusal`."""
-        if self._outbox.full:
+        if self._outbox.is_full():
             return Refusal.OUTBOX_FULL
         if not self.tariff.in_force(day):
             return Refusal.TARIFF_NOT_IN_FORCE

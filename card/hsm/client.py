@@ -195,23 +195,22 @@ class Hsm:
         )
         return self._verify("E8", fields)
 
-    def verify_tacs(self, columns: TacColumns) -> NDArray[np.bool_]:
+    def verify_tacs(self, columns: TacColumns, *, chunk_rows: int = BULK_ROWS) -> NDArray[np.bool_]:
         """F0: which purchases their cards made, row by row; an unknown key or algorithm counts as wrong."""
         if not len(columns):
             return np.zeros(0, np.bool_)
         answers = self._pool.exchange(
             "F0",
-            lambda: (chunk.pack() for chunk in columns.chunks(BULK_ROWS)),
-            extra_s=2 * BULK_ROWS / SLOWEST_BULK_ROWS_PER_S,
+            lambda: (chunk.pack() for chunk in columns.chunks(chunk_rows)),
+            extra_s=2 * chunk_rows / SLOWEST_BULK_ROWS_PER_S,
         )
-        verdicts = [
-            unpack_verdicts(answer.fields, min(BULK_ROWS, len(columns) - at * BULK_ROWS))
-            for at, answer in enumerate(answers)
-        ]
-        fitting = [part for part in verdicts if part is not None]
-        if len(fitting) != len(verdicts):
-            raise HsmError("F0", "garbled", "the verdicts are not as many as the rows")
-        return np.concatenate(fitting)
+        verdicts = []
+        for at, answer in enumerate(answers):
+            part = unpack_verdicts(answer.fields, min(chunk_rows, len(columns) - at * chunk_rows))
+            if answer.error != DONE or part is None:
+                raise HsmError("F0", "garbled", "the verdicts are not as many as the rows")
+            verdicts.append(part)
+        return np.concatenate(verdicts)
 
     def card_keys(
         self, issuer: bytes, card: bytes, key_version: int = 1, transport_version: int = 1

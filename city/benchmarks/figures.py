@@ -1,7 +1,7 @@
 """A figure, the table it stands in, and the page the tables are collected on."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -51,7 +51,7 @@ def write_json(path: Path, figures: Sequence[Figure]) -> None:
     path.write_text(json.dumps([asdict(row) for row in figures], indent=1, ensure_ascii=False) + "\n")
 
 
-def write_page(path: Path, results: dict[str, Sequence[Figure]], *, on: date, machine: str) -> None:
+def write_page(path: Path, results: Mapping[str, Sequence[Figure]], *, on: date, machine: str) -> None:
     """Collect every benchmark's figures on one page of Markdown."""
     lines = [
         "# Benchmarks",

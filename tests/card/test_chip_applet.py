@@ -298,6 +298,17 @@ def test_a_torn_card_has_debited_itself_wholly_or_not_at_all() -> None:
         assert say(card, DEBIT_CAPP) == ["6901"], "what was begun is forgotten"
 
 
+@pytest.mark.parametrize("phase", Phase)
+def test_power_off_forgets_what_the_card_was_in_the_middle_of(phase: Phase) -> None:
+    card = worked_card()
+    say(card, *STATES[phase])
+    before = card.state
+    card.reset()
+    assert card.phase is Phase.UNSELECTED
+    assert card.state is before
+    assert say(card, INIT_PURCHASE, SELECT, DEBIT)[::2] == ["6985", "6901"]
+
+
 def test_the_proof_is_for_the_last_transaction_by_kind_and_number() -> None:
     card = worked_card()
     say(card, SELECT, INIT_PURCHASE, DEBIT)

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from card.chip import keys as crypto
-from card.chip.applet import VirtualCard
 from card.chip.apdu import Answer, Apdu, Instruction
+from card.chip.applet import VirtualCard
 from card.chip.commands import init_capp_purchase, init_load, init_purchase, select
 from card.chip.files import PublicData
 from card.chip.keys import INTERNATIONAL, CardKeys, Order
@@ -26,7 +26,7 @@ MOVES_MONEY = {Instruction.DEBIT_FOR_PURCHASE, Instruction.CREDIT_FOR_LOAD}
 KNOWN = st.sampled_from(list(Instruction)).map(lambda one: one.to_bytes(2, "big"))
 PARAMETERS = st.sampled_from([b"\x04\0", b"\0\2", b"\1\2", b"\3\2", b"\1\0", b"\0\0", b"\0\xf0", b"\x95\0"])
 NEAR = st.builds(
-    lambda head, p, data, le: Apdu(*head, *p, data, le).pack(),
+    lambda head, p, data, le: Apdu(head[0], head[1], p[0], p[1], data, le).pack(),
     KNOWN,
     PARAMETERS | st.binary(min_size=2, max_size=2),
     st.sampled_from([0, 2, 11, 15, 48]).flatmap(lambda n: st.binary(min_size=n, max_size=n)),

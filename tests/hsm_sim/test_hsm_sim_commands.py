@@ -10,13 +10,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.cmac import CMAC
 from cryptography.hazmat.primitives.keywrap import aes_key_unwrap
-from hypothesis import given
-from hypothesis import strategies as st
-
 from hsm_sim.bulk_work import BulkWork
 from hsm_sim.commands import BULK_ROWS_BOUND, COMMANDS, Answer, Box, answer
 from hsm_sim.keys import DEMO_KEYS, KeyStore, Usage, demo_keys
 from hsm_sim.wire import ErrorCode, Request
+from hypothesis import given
+from hypothesis import strategies as st
+
 from tests.hsm_sim import worked_example as example
 
 FORMAT = Path(__file__).resolve().parents[2] / "docs" / "formats" / "hsm.md"

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-
 from hsm_sim import epurse
+
 from tests.hsm_sim import worked_example as example
 
 

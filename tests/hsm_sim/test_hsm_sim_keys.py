@@ -6,9 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from hsm_sim.home import HomeError, create_home, open_home, parse_lmk, replace_keys
 from hsm_sim.keys import (
     DEMO_KEYS,
@@ -21,6 +18,8 @@ from hsm_sim.keys import (
     seal_keys,
     unseal_keys,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 LMK = bytes(range(32))
 

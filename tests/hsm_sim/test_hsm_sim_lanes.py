@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives.ciphers import Cipher, modes
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from hsm_sim import bulk, epurse
 from hsm_sim.bulk import COLUMN_WIDTHS, TacColumns, verify_tacs
 from hsm_sim.bulk_work import ROW_BYTES
 from hsm_sim.des_lanes import Bytes, Lanes, Plane
 from hsm_sim.sbox_circuits import CIRCUITS, Circuit
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from tests.hsm_sim import worked_example as example
 
 # FIPS 46-3, S1 to S8: four rows each, a hex digit an entry.

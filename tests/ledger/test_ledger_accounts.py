@@ -1,3 +1,5 @@
+"""Opening and closing accounts, and the chart that defines them."""
+
 from datetime import UTC, datetime, timedelta
 
 import pytest

@@ -1,3 +1,5 @@
+"""The two ways to open the database, and the migration of the ledger."""
+
 import re
 from pathlib import Path
 

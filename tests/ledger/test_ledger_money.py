@@ -1,3 +1,5 @@
+"""Splitting and writing money."""
+
 import pytest
 from hypothesis import given
 from hypothesis.strategies import integers, lists

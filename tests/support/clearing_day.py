@@ -24,7 +24,7 @@ from clearing.wire.record import Ride, TapRecord
 from clearing.wire.tariff import Tariff, parse_tariff
 from ledger.accounts import open_accounts
 from ledger.chart import account
-from ledger.day import begin_close, open_day
+from ledger.day import begin_close, current_day, open_day
 from ledger.db import reading, writing
 from ledger.entry import Entry, Line, Posted
 from ledger.post import post
@@ -137,7 +137,9 @@ class SmallCity:
 
     def furnish(self, *, cards: int = 3, purse_fen: int = 1_000_000) -> None:
         """Open the day, register cards with money in their purses, and two operators with two devices each."""
-        records = [CardRecord(card_no(n), ISSUER, 1, 1, 0, at(0, day=date(2018, 1, 1))) for n in range(1, cards + 1)]
+        records = [
+            CardRecord(card_no(n), ISSUER, 1, 1, 0, at(0, day=date(2018, 1, 1))) for n in range(1, cards + 1)
+        ]
         long_ago = at(0, day=date(2018, 1, 1))
         with writing(self.engine) as conn:
             open_day(conn, DAY, at=at(0))
@@ -189,12 +191,15 @@ class SmallCity:
         return result
 
     def clear(self, day: date = DAY) -> dict[str, StepResult]:
-        """Close the day and run the five steps of its night."""
+        """Close the days up to this one and run the five steps of its night."""
         with writing(self.engine) as conn:
-            begin_close(conn, day, at=at(1, day=day + timedelta(days=1)))
+            while (closing := current_day(conn)) <= day:
+                begin_close(conn, closing, at=at(1, day=closing + timedelta(days=1)))
         return {name: self.step(name, day) for name, _ in STEPS}
 
-    def load(self, card: str, amount_fen: int, *, when: datetime, counter: int, new_balance_fen: int = 0) -> None:
+    def load(
+        self, card: str, amount_fen: int, *, when: datetime, counter: int, new_balance_fen: int = 0
+    ) -> None:
         """Put money on a card's chip, order and proof."""
         reference = f"{card}-{counter}"
         with writing(self.engine) as conn:

@@ -42,6 +42,12 @@ def test_a_wrong_mac2_is_refused_and_ends_the_purchase(sam: HsmSam) -> None:
     assert sam.transmit(bytes.fromhex("8072000004512929DF")).hex() == "6901"
 
 
+def test_a_purchase_that_could_not_begin_ends_the_one_before(sam: HsmSam) -> None:
+    sam.transmit(INIT)
+    assert sam.transmit(init_with(18, "09")).hex() == "6a88"
+    assert sam.transmit(bytes.fromhex("8072000004512929DF")).hex() == "6901"
+
+
 def test_it_tells_its_terminal_number_and_key_index(sam: HsmSam) -> None:
     assert sam.transmit(sam_commands.terminal_id()).hex() == GATE + "9000"
     assert sam.transmit(sam_commands.key_index()).hex() == "019000"

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from card.hsm.client import Hsm
 from clearing.wire.batch import Ride
 from terminals.outbox import Outbox
 from terminals.outcome import Refusal
@@ -64,15 +63,15 @@ def test_torn_at_any_apdu_the_ride_is_paid_once_and_recorded_once(depot: Depot, 
 
 @pytest.mark.parametrize("at", range(APDUS))
 def test_power_lost_at_any_apdu_the_ride_is_paid_once_and_recorded_once(
-    depot: Depot, hsm: Hsm, tmp_path: Path, at: int
+    depot: Depot, tmp_path: Path, at: int
 ) -> None:
     path, card = tmp_path / "power.db", TearingCard(depot.card(), at=at, after=True, error=PowerLoss)
     with Outbox(path) as outbox:
-        dark = Depot(hsm, depot._transport_key, outbox)
+        dark = depot.with_outbox(outbox)
         with pytest.raises(PowerLoss):
             dark.validator().tap(card, EXIT, at=AT)
     with Outbox(path) as outbox:
-        light = Depot(hsm, depot._transport_key, outbox)
+        light = depot.with_outbox(outbox)
         assert light.validator().tap(returned(card.card), EXIT, at=SOON).opened
         (record,) = outbox.records()
     assert depot.tac_holds(record)
@@ -99,7 +98,7 @@ def test_in_a_station_the_next_gate_opens_for_the_ride_paid_at_the_first(
         (GATE, EXIT, BUS, timedelta(seconds=5)),
         (GATE, EXIT, EXIT, RETURN_WINDOW + timedelta(seconds=1)),
     ],
-    ids=["another bus", "another station", "another ride", "another day's ride"],
+    ids=["another bus", "another station", "another ride", "too late to be the same"],
 )
 def test_another_ride_brings_the_torn_one_home_and_is_paid_itself(
     depot: Depot, terminal: str, first: RideFacts, second: RideFacts, later: timedelta
@@ -122,11 +121,11 @@ def test_a_torn_ride_comes_home_even_where_the_next_is_refused(depot: Depot) -> 
 
 
 def test_a_card_that_rode_elsewhere_since_leaves_the_torn_ride_for_a_person(
-    depot: Depot, hsm: Hsm, tmp_path: Path
+    depot: Depot, tmp_path: Path
 ) -> None:
     card = torn_at_debit(depot)
     with Outbox(tmp_path / "elsewhere.db", "off") as outbox:
-        elsewhere = Depot(hsm, depot._transport_key, outbox)
+        elsewhere = depot.with_outbox(outbox)
         assert elsewhere.validator(FAR_GATE).tap(returned(card.card), BUS, at=SOON).opened
     assert depot.validator().tap(returned(card.card), EXIT, at=AT + timedelta(minutes=1)).opened
     ((lost, counter_found),) = depot.outbox.unresolved()
@@ -194,7 +193,7 @@ def test_whatever_tears_every_debit_ends_as_one_record(
 ) -> None:
     card, opened = depot.card(purchase_sequence=0), 0
     with Outbox(tmp_path_factory.mktemp("day") / "outbox.db", "off") as outbox:
-        day = Depot(depot.hsm, depot._transport_key, outbox)
+        day = depot.with_outbox(outbox)
         for minute, (terminal, ride, at, after) in enumerate([*taps, (GATE, BUS, None, False)]):
             card.reset()
             torn = TearingCard(card, at=at, after=after)

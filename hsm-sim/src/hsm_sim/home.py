@@ -97,9 +97,12 @@ def _read_private(path: Path) -> str:
 
 
 def _write_private(path: Path, text: str, *, replace: bool) -> None:
-    """Write a file that only we can read, whole or not at all, durably. Raises HomeError where it exists."""
+    """Write a file that only we can read, whole or not at all, durably. Raises HomeError where it cannot."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _PRIVATE)
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _PRIVATE)
+    except OSError as error:
+        raise HomeError(f"{path} cannot be written: {error.strerror}; make its folder ready first") from error
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)

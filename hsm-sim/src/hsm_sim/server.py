@@ -66,7 +66,6 @@ class Conversation(asyncio.Protocol):
         self._bulk: asyncio.Task[None] | None = None
         self._next_turn: asyncio.Handle | None = None
         self._answers_blocked = False
-        self._input_ended = False
         self._moved_at_s = self._loop.time()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -84,11 +83,6 @@ class Conversation(asyncio.Protocol):
         self._frames.feed(data)
         if not self._busy:
             self._take_turn()
-
-    def eof_received(self) -> bool:
-        self._input_ended = True
-        # A client may say that it has asked everything and still wait for the answers.
-        return self._busy
 
     def pause_writing(self) -> None:
         self._answers_blocked = True
@@ -150,11 +144,12 @@ class Conversation(asyncio.Protocol):
         self._wait_for_more()
 
     def _wait_for_more(self) -> None:
-        """Read on only when all that was read has been answered, so that no client can fill the memory."""
+        """Read on only when all that was read has been answered.
+
+        So no client can fill the memory, and the end of one's input is met only when it has all its answers.
+        """
         if self._busy:
             self._transport.pause_reading()
-        elif self._input_ended:
-            self._transport.close()
         else:
             self._transport.resume_reading()
 

@@ -1,0 +1,46 @@
+"""`onecard bench NAME`: the one door to all benchmarks."""
+
+import os
+import platform
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from api.doors import Refused, console, now
+from city.benchmarks.figures import Figure, as_table, write_json, write_page
+from city.benchmarks.night import bench_night
+from city.home import CITY_ZONE
+
+BENCHMARKS = {"night": bench_night}
+
+
+def bench(
+    name: Annotated[str, typer.Argument(help=f"one of {', '.join(BENCHMARKS)}, or all")],
+    size: Annotated[
+        int | None, typer.Option(help="how large; each benchmark has its own default", min=100)
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="write the figures here, as JSON")] = None,
+    write: Annotated[Path | None, typer.Option(help="write the page of all figures here")] = None,
+) -> None:
+    """Measure speed and memory, each figure beside a peer or a ceiling in the same run."""
+    if name != "all" and name not in BENCHMARKS:
+        raise Refused(f"no benchmark is named {name!r}; give one of {', '.join(BENCHMARKS)}, or all")
+    results: dict[str, list[Figure]] = {}
+    for each, run in BENCHMARKS.items():
+        if name in ("all", each):
+            results[each] = run(size)
+            console.print(as_table(each, results[each]))
+    if json_file:
+        write_json(json_file, [figure for figures in results.values() for figure in figures])
+    if write:
+        write_page(write, results, on=_today(), machine=_machine())
+
+
+def _today() -> date:
+    return now().astimezone(CITY_ZONE).date()
+
+
+def _machine() -> str:
+    return f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"

@@ -1,0 +1,210 @@
+"""`onecard`: the command line of the city's card company."""
+
+import json
+import shutil
+import sys
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvicorn
+from rich.table import Table
+from sqlalchemy.exc import OperationalError
+
+from api.bars import bars
+from api.bench_commands import bench
+from api.demo_story import operators_table, tell
+from api.doors import Refused, books, city, console, fail, now, settings, write_text
+from api.ledger_commands import ledger
+from api.pages.app import make_app
+from api.pages.citizen import card_statement
+from card.hsm.errors import HsmError
+from city.demo import live_demo
+from city.home import CITY_ZONE, Home
+from city.plan import read_plan
+from city.replay import ReplayRefused, can_take, replay
+from city.report import totals_report
+from city.szt import TraceError
+from city.world import night_of
+from ledger.db import reading
+from ledger.money import yuan
+from settlement.night import NightRefused, run_night
+from settlement.reports import night_summary
+
+app = typer.Typer(
+    help="City one-card (城市一卡通) clearing and settlement. Everything is kept under ONECARD_HOME (./var).",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(ledger, name="ledger")
+app.command("bench")(bench)
+
+Day = Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="business date, such as 2026-03-02")]
+DEMO_MARK = "demo.city"
+
+
+class TraceFormat(StrEnum):
+    """Traces that can be replayed."""
+
+    SZT = "szt"
+
+
+@app.command()
+def demo() -> None:
+    """Live a small city's day and night in ONECARD_HOME, afresh each time."""
+    home = settings().city_home()
+    _make_room(home)
+    with city() as opened, bars(console) as shown:
+        day = live_demo(opened, progress=shown.tell, observe=shown.observe)
+    tell(console, day, home.night(day.summary.business_date), home.root)
+
+
+def _make_room(home: Home) -> None:
+    """Clear away an earlier demonstration; never anything else."""
+    if home.root.exists() and any(home.root.iterdir()) and not (home.root / DEMO_MARK).exists():
+        raise Refused(
+            f"{home.root} already keeps a city that is not a demonstration; set ONECARD_HOME to another folder"
+        )
+    if settings().database is not None:
+        raise Refused("the demonstration keeps its own database; unset ONECARD_DATABASE")
+    for kept in (home.inbox, home.archive, home.nights, home.tariffs, home.hsm, home.world):
+        shutil.rmtree(kept, ignore_errors=True)
+    for file in home.root.glob("onecard.db*"):
+        file.unlink()
+    home.root.mkdir(parents=True, exist_ok=True)
+    (home.root / DEMO_MARK).write_text("Made by `onecard demo`, which clears it away when it runs again.\n")
+
+
+@app.command()
+def night(
+    business_date: Day,
+    at: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%dT%H:%M:%S"], help="booking instant in city time; default: now"),
+    ] = None,
+) -> None:
+    """Run the night of a business day from the first step not done yet; a finished night changes nothing."""
+    day = business_date.date()
+    booked_at = at.replace(tzinfo=CITY_ZONE) if at else now()
+    with city() as opened, bars(console) as shown:
+        report = run_night(
+            opened.engine, night_of(opened, day, at=booked_at, progress=shown.tell), observe=shown.observe
+        )
+    if report.already_finished:
+        console.print(f"The night of {day} was finished before; nothing changed.")
+    status(business_date)
+
+
+@app.command()
+def status(business_date: Day) -> None:
+    """Show a night: its steps with counts and digests, and what each operator gets."""
+    with books() as engine, reading(engine) as conn:
+        summary = night_summary(conn, business_date.date())
+    table = Table("step", "counts", "entries", "digest", title=f"{summary.business_date}: {summary.state}")
+    for step in summary.steps:
+        counts = ", ".join(f"{name} {count}" for name, count in step.counts.items() if count)
+        table.add_row(step.step, counts or "–", str(step.entries), step.digest.hex()[:16])
+    console.print(table)
+    if summary.operators:
+        console.print(operators_table(summary))
+    if summary.seal:
+        console.print(f"Sealed: root {summary.seal.root.hex()}", soft_wrap=True)
+
+
+@app.command("card")
+def show_card(card_no: Annotated[str, typer.Argument(help="the card's 20 digits")]) -> None:
+    """Show one card: what is cleared, what is pending, its newest taps with their verdicts."""
+    with books() as engine, reading(engine) as conn:
+        statement = card_statement(conn, card_no)
+    if isinstance(statement, str):
+        raise Refused(statement)
+    console.print(
+        f"Card {statement.card_no}: {yuan(statement.cleared_fen)} yuan cleared, "
+        f"{yuan(statement.pending_taps_fen)} in taps not yet decided, "
+        f"{yuan(statement.pending_loads_fen)} in loads on their way"
+    )
+    table = Table("when", "operator", "terminal line · stop", "charged", "verdict", "money")
+    for tap in statement.taps:
+        when = tap.event_at.astimezone(CITY_ZONE).strftime("%Y-%m-%d %H:%M:%S") if tap.event_at else "–"
+        place = f"{tap.line} · {tap.station}"
+        table.add_row(when, tap.operator, place, yuan(tap.amount_fen), tap.verdict, tap.money)
+    console.print(table)
+
+
+@app.command("replay")
+def replay_trace(
+    trace: Annotated[Path, typer.Argument(help="the trace's CSV file")],
+    business_date: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="the day to clear it on")],
+    format: Annotated[TraceFormat, typer.Option("--format", help="the trace's format")] = TraceFormat.SZT,
+    report: Annotated[
+        Path | None, typer.Option(help="write totals by operator and mode here, as JSON")
+    ] = None,
+) -> None:
+    """Replay a real trace: every row a purse transaction on a virtual card, cleared and settled."""
+    try:
+        data = trace.read_bytes()
+    except OSError as error:
+        raise Refused(f"{trace} cannot be read: {error.strerror}; give the path of the trace") from error
+    day, plan = business_date.date(), read_plan("shenzhen")
+    home = _home_for(data, business_date)
+    with city(home) as opened, bars(console) as shown:
+        done = replay(opened, plan, data, business_date=day, progress=shown.tell, observe=shown.observe)
+        with reading(opened.engine) as conn:
+            totals = totals_report(conn, plan, done.business_date)
+            summary = night_summary(conn, done.business_date)
+    console.print(operators_table(summary))
+    everything = totals["all"]
+    console.print(
+        f"{everything['rows']} taps cleared on {done.business_date}: list fares {yuan(everything['list_fen'])}, "
+        f"paid {yuan(everything['paid_fen'])} yuan"
+    )
+    if done.already:
+        console.print(f"This trace was replayed before, on {done.business_date}; nothing changed.")
+    if done.bad_rows:
+        left_out = (report or trace).with_suffix(".left-out.json")
+        rows = [{name: getattr(row, name) for name in row.__slots__} for row in done.bad_rows]
+        write_text(left_out, json.dumps(rows, ensure_ascii=False, indent=1) + "\n")
+        console.print(
+            f"[red]{len(rows)} rows were left out[/red]; each with its remedy: {left_out}", soft_wrap=True
+        )
+    if report:
+        write_text(report, json.dumps(totals, ensure_ascii=False, indent=1) + "\n")
+        console.print(f"Totals: {report}", soft_wrap=True)
+    place = opened.home.root
+    console.print(
+        f"The replayed city is in {place}; look at it with ONECARD_HOME={place} onecard serve", soft_wrap=True
+    )
+
+
+def _home_for(data: bytes, business_date: datetime) -> Home | None:
+    """None for the settings' own home; a home below it where the books there cannot take the trace's day."""
+    chosen = settings()
+    if chosen.database is not None or can_take(chosen.city_home(), data, business_date.date()):
+        return None
+    return Home(chosen.home / "replay")
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="port to listen on")] = 8000,
+) -> None:
+    """Serve the finance page and the citizen's page."""
+    with books() as engine:
+        console.print(
+            f"Finance: http://{host}:{port}/finance   My card: http://{host}:{port}/   (Ctrl-C ends)"
+        )
+        application = make_app(engine, settings().city_home().nights, now)
+        uvicorn.run(application, host=host, port=port, log_level="warning")
+
+
+def main() -> None:
+    """Run one command; what a person can mend is said in a line, and the exit status is 1."""
+    try:
+        app()
+    except (Refused, NightRefused, ReplayRefused, TraceError, HsmError) as error:
+        sys.exit(fail(error).exit_code)
+    except OperationalError as error:
+        sys.exit(fail(f"the database cannot be used: {error.orig}; check ONECARD_DATABASE").exit_code)

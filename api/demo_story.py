@@ -1,0 +1,88 @@
+"""What the demonstration prints when it ends."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from city.demo import DemoDay
+from ledger.money import yuan
+from settlement.reports import NightSummary
+
+
+def tell(console: Console, day: DemoDay, night_folder: Path, home: Path) -> None:
+    """Print the day and the night in figures, and where to go on."""
+    summary = day.summary
+    console.print(
+        f"\n[bold]{summary.business_date}[/bold]: {len(day.plan.riders)} cards, "
+        f"loads of {yuan(day.loaded_fen)} yuan, {len(day.plan.taps)} rides.\n"
+    )
+    console.print(_verdicts(summary))
+    console.print(operators_table(summary))
+    for line in _proof(day):
+        console.print(line, soft_wrap=True)
+    console.print(f"\nFiles: [cyan]{night_folder / 'out'}[/cyan]")
+    for mark in summary.files:
+        console.print(f"  {mark.path}", highlight=False)
+    console.print("\nNext:")
+    for command, what in _next(day, home):
+        console.print(f"  [green]{command}[/green]  {what}", highlight=False, soft_wrap=True)
+
+
+def _verdicts(summary: NightSummary) -> Table:
+    by_money = summary.taps_by_money
+    table = Table("verdict", "taps", "presented, yuan", "paid, yuan", title="Taps")
+    for name in ("taps", "presented, yuan", "paid, yuan"):
+        next(column for column in table.columns if column.header == name).justify = "right"
+    presented_fen = sum(row.presented_fen for row in summary.verdicts)
+    table.add_row("[bold]presented[/bold]", str(summary.presented), yuan(presented_fen), "")
+    for title, moneys in (
+        ("accepted", ("paid",)),
+        ("suspended", ("suspended",)),
+        ("rejected", ("rejected", "none")),
+    ):
+        rows = [row for row in summary.verdicts if row.money in moneys]
+        count = sum(by_money.get(money, 0) for money in moneys)
+        paid_fen = sum(row.paid_fen for row in rows)
+        table.add_section()
+        table.add_row(
+            f"[bold]{title}[/bold]", str(count), yuan(sum(row.presented_fen for row in rows)), yuan(paid_fen)
+        )
+        for row in rows:
+            table.add_row(f"  {row.verdict}", str(row.taps), yuan(row.presented_fen), yuan(row.paid_fen))
+    return table
+
+
+def operators_table(summary: NightSummary) -> Table:
+    """Each operator's gross, fee and net, in yuan, with the day the money moves."""
+    table = Table("operator", "", "gross", "fee", "net", "paid on", title="Operators, yuan")
+    for column in table.columns[2:5]:
+        column.justify = "right"
+    for row in summary.operators:
+        value_date = str(row.value_date or row.standing)
+        table.add_row(
+            row.participant, row.name, yuan(row.gross_fen), yuan(row.fee_fen), yuan(row.net_fen), value_date
+        )
+    return table
+
+
+def _proof(day: DemoDay) -> Iterator[str]:
+    summary, chips = day.summary, day.chips
+    yield f"Trial balance difference: [bold]{yuan(summary.difference_fen)}[/bold] yuan"
+    yield (
+        f"Chips hold {yuan(chips.on_chips_fen)}, purses owe {yuan(chips.on_purses_fen)}: the difference is "
+        f"{yuan(chips.debited_not_cleared_fen)} debited by taps not accepted; "
+        f"[bold]{yuan(chips.unexplained_fen)}[/bold] unexplained"
+    )
+    if summary.seal is not None:
+        yield f"Seal of {summary.seal.entries} entries: root [bold]{summary.seal.root.hex()}[/bold]"
+        yield f"  signed by the HSM, key version {summary.seal.key_version}: {summary.seal.signature.hex()}"
+
+
+def _next(day: DemoDay, home: Path) -> Iterator[tuple[str, str]]:
+    card = day.plan.riders[0].card_no
+    at_home = "" if home == Path("var") else f"ONECARD_HOME={home} "
+    yield f"{at_home}make serve", "the finance page and the citizen's page"
+    yield f"{at_home}.venv/bin/onecard card {card}", "one rider's card: balance, pending, taps"
+    yield f"{at_home}.venv/bin/onecard ledger trial-balance", "the books"

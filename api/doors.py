@@ -1,0 +1,85 @@
+"""How every command gets into the city: its settings, its home, and what production refuses."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from sqlalchemy import Engine
+
+from api.settings import Settings
+from city.home import Home
+from city.world import City, open_city
+from ledger.db import make_engine, migrate
+
+console = Console()
+errors = Console(stderr=True)
+
+
+class Refused(Exception):
+    """The command cannot be done as asked; the message says what was wrong and what to do."""
+
+
+def settings() -> Settings:
+    """The settings in the environment. Raises Refused for one that cannot be."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise Refused(f"ONECARD_{where.upper()}: {first['msg']}") from error
+
+
+def now() -> datetime:
+    """This instant: the only clock below the command line."""
+    return datetime.now(UTC)
+
+
+@contextmanager
+def city(home: Home | None = None) -> Iterator[City]:
+    """The city of the settings (or of another home), open; refused in production where it is a simulation."""
+    chosen = settings()
+    if chosen.production and chosen.hsm is None:
+        raise Refused("production needs a real HSM: set ONECARD_HSM to its host:port; hsm-sim is a simulator")
+    place = home or chosen.city_home()
+    with open_city(
+        place,
+        database_url=chosen.database if home is None else None,
+        hsm_address=chosen.hsm_address(),
+    ) as opened:
+        if chosen.production and (who := opened.hsm.diagnostics()).simulator:
+            raise Refused(
+                f"production refuses {who.text!r}: set ONECARD_HSM to a real HSM, loaded by a ceremony"
+            )
+        yield opened
+
+
+@contextmanager
+def books() -> Iterator[Engine]:
+    """The books of the settings, made or upgraded, without an HSM."""
+    chosen = settings()
+    chosen.home.mkdir(parents=True, exist_ok=True)
+    engine = make_engine(chosen.database_url())
+    try:
+        migrate(engine)
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file that the user named. Raises Refused where that cannot be."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise Refused(f"{path} cannot be written: {error.strerror}; give another path") from error
+
+
+def fail(message: object) -> typer.Exit:
+    """Say on the error stream what was wrong; the exit to raise."""
+    errors.print(f"[red]onecard:[/red] {message}", highlight=False, soft_wrap=True, markup=True)
+    return typer.Exit(1)

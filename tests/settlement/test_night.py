@@ -1,0 +1,314 @@
+"""The night: resumed from anywhere to the same books, never twice, never two at once."""
+
+import multiprocessing
+import signal
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filelock import FileLock
+from sqlalchemy import Engine, event, text
+
+from card.hsm.client import Hsm
+from city.processes import RunningHsm
+from clearing.context import Night, StepResult
+from ledger.accounts import open_accounts
+from ledger.chart import account
+from ledger.day import DayState, day_state
+from ledger.db import metadata, reading, writing
+from ledger.entry import Entry, Line, Posted
+from ledger.post import post
+from settlement.night import STEPS, NightRefused, run_night
+from settlement.night_lock import LOCK_FILE, NIGHT_LOCK
+from settlement.night_log import recorded_steps, run_of
+from settlement.reports import night_summary
+from tests.settlement.conftest import FinishedNight, PreparedDay
+from tests.settlement.killed_night import run_until_killed
+from tests.settlement.small_day import AT, DAY, night_of
+
+NAMES = [name for name, _ in STEPS]
+FORKED = multiprocessing.get_context("forkserver")
+FORKED.set_forkserver_preload(["tests.settlement.killed_night"])
+
+
+def everything(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
+    """Every row of every table of ours, by table, in a fixed order."""
+    rows: dict[str, list[tuple[Any, ...]]] = {}
+    with reading(engine) as conn:
+        for table in metadata.sorted_tables:
+            query = table.select().order_by(*table.primary_key.columns)
+            rows[table.name] = [tuple(row) for row in conn.execute(query)]
+    return rows
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file under a folder, by its path."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def killed(hsm: RunningHsm, database_url: str, home: Path, step: str, instant: str) -> int | None:
+    """Run the night in a process that kills itself there; its exit code."""
+    process = FORKED.Process(
+        target=run_until_killed, args=(database_url, str(home), hsm.host, hsm.port, step, instant)
+    )
+    process.start()
+    process.join(60)
+    return process.exitcode
+
+
+def test_the_steps_are_those_of_the_design_in_their_order() -> None:
+    assert NAMES == [
+        "check_books_before", "close_day", "collect", "verify", "match", "price", "post", "net", "instruct",
+        "report", "reconcile", "check_books_after", "seal",
+    ]  # fmt: skip
+
+
+def test_a_night_killed_in_every_step_ends_like_one_that_was_not(
+    day: PreparedDay, database_url: str, hsm_process: RunningHsm, finished: FinishedNight
+) -> None:
+    """Killed before and after each commit. The unbroken night ran on SQLite, so both databases keep one book."""
+    for done, step in enumerate(NAMES):
+        for instant in ("commit", "done"):
+            assert killed(hsm_process, database_url, day.home, step, instant) == -signal.SIGKILL
+            with reading(day.engine) as conn:
+                assert len(recorded_steps(conn, DAY)) == done + (instant == "done")
+    report = run_night(day.engine, day.night)
+    assert report.already_finished
+    assert report.steps == finished.report.steps
+    assert everything(day.engine) == everything(finished.engine)
+    assert contents(day.night.folder) == contents(finished.night.folder)
+
+
+def test_each_step_writes_and_is_recorded_in_one_transaction(day: PreparedDay) -> None:
+    commits: list[str] = []
+    running = ""
+
+    def observe(step: str, _state: str, _result: StepResult | None) -> None:
+        nonlocal running
+        running = step
+
+    event.listen(day.engine, "commit", lambda _conn: commits.append(running))
+    run_night(day.engine, day.night, observe=observe)
+    assert [step for step in commits if step] == NAMES
+
+
+def test_a_resumed_night_books_with_the_instant_of_its_first_start(
+    day: PreparedDay, finished: FinishedNight
+) -> None:
+    class Stop(Exception):
+        """Stands for a crash that Python survives."""
+
+    def stop(step: str, state: str, _result: StepResult | None) -> None:
+        if (step, state) == ("net", "started"):
+            raise Stop
+
+    with pytest.raises(Stop):
+        run_night(day.engine, day.night, observe=stop)
+    later = night_of(day.home, day.night.hsm, at=AT + timedelta(hours=3))
+    report = run_night(day.engine, later)
+    assert report.at == AT
+    assert [record.digest for record in report.steps] == [record.digest for record in finished.report.steps]
+    with reading(day.engine) as conn:
+        assert set(
+            conn.execute(text("SELECT DISTINCT posted_at FROM ledger_entry WHERE kind = 'net'"))
+        ) == set(conn.execute(text("SELECT DISTINCT posted_at FROM ledger_entry WHERE kind = 'clearing'")))
+
+
+def test_a_finished_night_run_again_changes_nothing_and_says_so(day: PreparedDay) -> None:
+    first = run_night(day.engine, day.night)
+    rows, files = everything(day.engine), contents(day.home)
+    seen: list[tuple[str, str]] = []
+    again = run_night(
+        day.engine,
+        night_of(day.home, day.night.hsm, at=AT + timedelta(days=1)),
+        observe=lambda step, state, _result: seen.append((step, state)),
+    )
+    assert (first.already_finished, again.already_finished) == (False, True)
+    assert (again.at, again.steps) == (first.at, first.steps)
+    assert seen == [(name, "already") for name in NAMES]
+    assert (everything(day.engine), contents(day.home)) == (rows, files)
+
+
+def test_two_nights_never_run_at_once(day: PreparedDay) -> None:
+    refusals: list[NightRefused] = []
+
+    def second_night(step: str, state: str, _result: StepResult | None) -> None:
+        if (step, state) == ("verify", "started"):
+            with pytest.raises(NightRefused) as refused:
+                run_night(day.engine, night_of(day.home, day.night.hsm, DAY + timedelta(days=1)))
+            refusals.append(refused.value)
+
+    assert not run_night(day.engine, day.night, observe=second_night).already_finished
+    assert [(one.step, "already running" in one.reason) for one in refusals] == [("start", True)]
+
+
+def test_a_night_on_another_machine_is_seen_through_the_database(day: PreparedDay) -> None:
+    """Another machine has another file system: only the database, or on SQLite the lock file, can tell."""
+    if day.engine.dialect.name == "postgresql":
+        with day.engine.connect() as other:
+            other.execute(text(f"SELECT pg_advisory_lock({NIGHT_LOCK})"))
+            with pytest.raises(NightRefused, match="database's lock"):
+                run_night(day.engine, day.night)
+            other.execute(text(f"SELECT pg_advisory_unlock({NIGHT_LOCK})"))
+    else:
+        day.night.folder.parent.mkdir(parents=True)
+        with (
+            FileLock(day.night.folder.parent / LOCK_FILE),
+            pytest.raises(NightRefused, match="already running"),
+        ):
+            run_night(day.engine, day.night)
+    assert run_night(day.engine, day.night).steps
+
+
+def unknown_day(day: PreparedDay) -> Night:
+    return night_of(day.home, day.night.hsm, date(2030, 1, 1))
+
+
+def skipped_day(day: PreparedDay) -> Night:
+    """The day after, while this one is still open."""
+    with writing(day.engine) as conn:
+        conn.execute(
+            text("INSERT INTO ledger_day (business_date, state, opened_at) VALUES (:day, 'open', :at)"),
+            {"day": "2018-09-02", "at": AT.isoformat()},
+        )
+    return night_of(day.home, day.night.hsm, DAY + timedelta(days=1))
+
+
+def foreign_participant(day: PreparedDay) -> Night:
+    with writing(day.engine) as conn:
+        conn.execute(text("DELETE FROM settlement_agreement"))
+        conn.execute(text("DELETE FROM settlement_participant WHERE id = 'BUS-1'"))
+    return day.night
+
+
+def missing_agreement(day: PreparedDay) -> Night:
+    with writing(day.engine) as conn:
+        conn.execute(text("DELETE FROM settlement_agreement WHERE participant = 'METRO-1'"))
+    return day.night
+
+
+def no_account_to_pay_from(day: PreparedDay) -> Night:
+    with writing(day.engine) as conn:
+        conn.execute(text("DELETE FROM settlement_participant WHERE id = 'SCHEME'"))
+    return day.night
+
+
+def silent_hsm(day: PreparedDay) -> Night:
+    return night_of(day.home, Hsm("127.0.0.1", 1, timeout_s=1.0))
+
+
+def books_that_do_not_agree(day: PreparedDay) -> Night:
+    with writing(day.engine) as conn:
+        conn.execute(
+            text(
+                "UPDATE ledger_account SET debits_posted_fen = debits_posted_fen + 1 WHERE segment = 'agent'"
+            )
+        )
+    return day.night
+
+
+@pytest.mark.parametrize(
+    ("spoil", "step", "reason", "remedy"),
+    [
+        (unknown_day, "start", "2030-01-01 was never opened", "give a business date that is open"),
+        (skipped_day, "start", "2018-09-01 is not closed yet", "run the night of 2018-09-01 first"),
+        (books_that_do_not_agree, "check_books_before", "0.01", "by reversal, never by overwriting"),
+        (silent_hsm, "collect", "MACs cannot be checked", "run again"),
+        (foreign_participant, "net", "BUS-1 has a balance to be netted", "register the participant"),
+        (missing_agreement, "net", "METRO-1 has no agreement", "register an agreement"),
+        (no_account_to_pay_from, "instruct", "no bank account to pay from", "register a participant SCHEME"),
+    ],
+)
+def test_a_refused_night_names_step_reason_and_remedy(
+    day: PreparedDay, spoil: Callable[[PreparedDay], Night], step: str, reason: str, remedy: str
+) -> None:
+    night = spoil(day)
+    with pytest.raises(NightRefused) as refused:
+        run_night(day.engine, night)
+    assert refused.value.step == step
+    assert reason in refused.value.reason
+    assert remedy in refused.value.remedy
+    with reading(day.engine) as conn:
+        run = run_of(conn, night.business_date)
+        if step == "start":
+            assert run is None
+        else:
+            assert run is not None
+            assert (run.state, run.refused_step) == ("refused", step)
+            assert reason in night_summary(conn, night.business_date).refused
+
+
+def test_a_refused_night_goes_on_after_the_remedy(day: PreparedDay, finished: FinishedNight) -> None:
+    with pytest.raises(NightRefused):
+        run_night(day.engine, silent_hsm(day))
+    report = run_night(day.engine, day.night)
+    assert report.steps == finished.report.steps
+
+
+def test_a_later_night_waits_for_one_that_stopped(day: PreparedDay) -> None:
+    with pytest.raises(NightRefused):
+        run_night(day.engine, silent_hsm(day))
+    with pytest.raises(NightRefused, match="night of 2018-09-01 was started and is not finished"):
+        run_night(day.engine, night_of(day.home, day.night.hsm, DAY + timedelta(days=1)))
+
+
+def test_a_work_file_changed_between_two_runs_stops_the_night(day: PreparedDay) -> None:
+    def spoil(step: str, state: str, _result: StepResult | None) -> None:
+        if (step, state) == ("price", "done"):
+            with (day.night.work / "verdicts.parquet").open("ab") as file:
+                file.write(b"\0")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_night(day.engine, day.night, observe=spoil)
+    with pytest.raises(
+        NightRefused, match=r"verdicts\.parquet is not the file that this step left"
+    ) as refused:
+        run_night(day.engine, day.night)
+    assert refused.value.step == "match"
+
+
+def test_the_next_day_trades_while_this_one_is_closed(day: PreparedDay, finished: FinishedNight) -> None:
+    """What is booked on the next day between any two steps changes neither this day's figures nor its files."""
+    tomorrow = DAY + timedelta(days=1)
+
+    def trade(step: str, state: str, _result: StepResult | None) -> None:
+        if state != "done" or step == "check_books_before":
+            return
+        with writing(day.engine) as conn:
+            open_accounts(conn, [account("wallet:H1")], at=AT)
+            line = Line("agent:KIOSK-1", "wallet:H1", 700), Line("wallet:H1", "clearing:METRO-1", 300)
+            entry = Entry(f"online:{step}", "online", tomorrow, AT, line)
+            assert isinstance(post(conn, [entry], at=AT)[0], Posted)
+
+    with writing(day.engine) as conn:
+        open_accounts(conn, [account("clearing:METRO-1")], at=AT)
+    run_night(day.engine, day.night, observe=trade)
+    assert contents(day.night.folder / "out") == contents(finished.out)
+
+
+def test_the_next_night_nets_only_what_came_after(day: PreparedDay) -> None:
+    run_night(day.engine, day.night)
+    tomorrow = DAY + timedelta(days=1)
+    with writing(day.engine) as conn:
+        assert day_state(conn, DAY) is DayState.CLOSED
+        open_accounts(conn, [account("wallet:H1")], at=AT)
+        lines = Line("agent:KIOSK-1", "wallet:H1", 1_000), Line("wallet:H1", "clearing:METRO-1", 500)
+        refund = Line("clearing:BUS-1", "wallet:H1", 90)
+        post(conn, [Entry("online:1", "online", tomorrow, AT, (*lines, refund))], at=AT)
+    run_night(day.engine, night_of(day.home, day.night.hsm, tomorrow, AT + timedelta(days=1)))
+    with reading(day.engine) as conn:
+        second = night_summary(conn, tomorrow)
+    assert {(row.party, row.position_fen, row.standing) for row in second.positions} == {
+        ("BUS-1", -90, "carried"),
+        ("METRO-1", 497, "netted"),
+        ("SCHEME", 3, "counterpart"),
+        ("wallet", -410, "counterpart"),
+    }
+    assert [row.end_to_end_id for row in second.operators] == ["", "20180902-METRO-1-01"]
