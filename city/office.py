@@ -62,7 +62,7 @@ class Office:
             raise OfficeGone(str(error)) from error
         if mac2 is None:
             return None
-        at = moment_of(request.moment)
+        at = moment_of(request.ordered_at)
         self._orders.append(
             LoadOrder(
                 request.card_no, request.amount_fen, self._agent, request.reference, self._business_date, at

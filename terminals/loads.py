@@ -12,6 +12,7 @@ CREATE TABLE IF NOT EXISTS load (
     state TEXT NOT NULL CHECK (state IN ('begun', 'proven', 'confirmed', 'lost'))
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX IF NOT EXISTS load_begun ON load (card_no) WHERE state = 'begun';
+CREATE INDEX IF NOT EXISTS load_proven ON load (reference) WHERE state = 'proven';
 """
 _IN_BYTES = ("rnd", "moment", "mac1", "ordered_at")
 

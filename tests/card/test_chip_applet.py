@@ -1,9 +1,7 @@
 """The card's dialogue, byte for byte, and its state table."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
-from time import perf_counter
 from typing import Any
 
 import pytest
@@ -370,17 +368,3 @@ def test_a_card_of_the_national_suite_speaks_the_same_dialogue() -> None:
     mac1 = crypto.purchase_mac1(suite, session, order, MOMENT).hex()
     assert say(card, f"805401000F0000005720260131164329{mac1}08")[0][-4:] == "9000"
     assert card.state.purse.balance_fen == 9_800
-
-
-def test_a_whole_composite_purchase_takes_the_card_half_a_millisecond_at_most() -> None:
-    def best_of(runs: int, purchase: Callable[[], object]) -> float:
-        def once() -> float:
-            began = perf_counter()
-            purchase()
-            return perf_counter() - began
-
-        return min(once() for _ in range(runs))
-
-    assert (
-        best_of(50, lambda: say(worked_card(), SELECT, "805C000204", INIT_CAPP, UPDATE, DEBIT_CAPP)) < 0.0005
-    )

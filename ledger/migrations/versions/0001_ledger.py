@@ -185,10 +185,9 @@ def _sqlite_guards() -> list[str]:
         _sqlite_guard("ledger_day", "day_order", "UPDATE", f"WHEN {BACKWARDS}", "a day only goes on")
     )
     stray = (
-        "WHEN NOT EXISTS (SELECT 1 FROM ledger_entry e WHERE e.id = NEW.entry_id"
-        " AND NEW.id >= e.first_line_id AND NEW.id < e.first_line_id + e.line_count)"
-        " OR NOT EXISTS (SELECT 1 FROM ledger_account WHERE id = NEW.debit_id)"
-        " OR NOT EXISTS (SELECT 1 FROM ledger_account WHERE id = NEW.credit_id)"
+        "WHEN NOT EXISTS (SELECT 1 FROM ledger_entry e, ledger_account d, ledger_account c"
+        " WHERE e.id = NEW.entry_id AND NEW.id >= e.first_line_id AND NEW.id < e.first_line_id + e.line_count"
+        " AND d.id = NEW.debit_id AND c.id = NEW.credit_id)"
     )
     guards.append(
         _sqlite_guard("ledger_line", "line_belongs", "INSERT", stray, "a line belongs to its entry")
