@@ -29,7 +29,7 @@ def issue(
     new = riders.issue(people, progress)
     records = [
         CardRecord(rider.card_no, rider.issuer, rider.holder_class, 1, 0, at - ISSUED_BEFORE)
-        for rider in people
+        for rider in new
         if rider.issuer == ISSUER
     ]
     with writing(city.engine) as conn:

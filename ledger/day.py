@@ -38,10 +38,10 @@ def open_day(conn: Connection, business_date: date, *, at: datetime) -> None:
 def current_day(conn: Connection) -> date:
     """The newest open day. Raises DayOrderError when no day is open."""
     query = select(func.max(tables.day.c.business_date)).where(tables.day.c.state == DayState.OPEN.value)
-    found = conn.execute(query).scalar_one()
+    found: date | None = conn.execute(query).scalar_one()
     if found is None:
         raise DayOrderError("no business day is open; open one first")
-    return _as_date(found)
+    return found
 
 
 def day_state(conn: Connection, business_date: date) -> DayState | None:
@@ -101,15 +101,10 @@ def _require_earlier(conn: Connection, business_date: date, states: tuple[DaySta
 
 def _successor(conn: Connection, business_date: date) -> date | None:
     query = select(func.min(tables.day.c.business_date)).where(tables.day.c.business_date > business_date)
-    found = conn.execute(query).scalar_one()
-    return None if found is None else _as_date(found)
+    found: date | None = conn.execute(query).scalar_one()
+    return found
 
 
 def _move(conn: Connection, business_date: date, state: DayState, **instants: datetime) -> None:
     this_day = update(tables.day).where(tables.day.c.business_date == business_date)
     conn.execute(this_day.values(state=state.value, **instants))
-
-
-def _as_date(found: object) -> date:
-    assert isinstance(found, date)
-    return found

@@ -2,14 +2,17 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import URL, Engine, make_url, text
 
+from card.hsm.client import Hsm
+from city.home import Home
 from city.processes import RunningHsm, private_postgres, running_hsm
+from city.world import City
 from ledger.db import make_engine, migrate
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -87,3 +90,29 @@ def hsm_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHsm
     """A real `hsm-sim` on a loopback socket, with its demo keys."""
     with running_hsm(tmp_path_factory.mktemp("hsm")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def city_hsm(hsm_process: RunningHsm) -> Iterator[Hsm]:
+    """A client of the running HSM."""
+    with Hsm(hsm_process.host, hsm_process.port) as hsm:
+        yield hsm
+
+
+@pytest.fixture(scope="session")
+def make_city(city_hsm: Hsm, hsm_process: RunningHsm) -> Callable[[Path, Engine], City]:
+    """Make a city in a folder, with its books in a migrated database."""
+
+    def make(folder: Path, engine: Engine) -> City:
+        home = Home(folder)
+        for needed in (home.root, home.inbox, home.archive, home.nights):
+            needed.mkdir(parents=True, exist_ok=True)
+        return City(home, engine, city_hsm, hsm_process.transport_key_file)
+
+    return make
+
+
+@pytest.fixture
+def city(make_city: Callable[[Path, Engine], City], tmp_path: Path, engine: Engine) -> City:
+    """An empty city on either kind of database."""
+    return make_city(tmp_path / "city", engine)

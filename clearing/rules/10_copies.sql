@@ -4,7 +4,7 @@ SELECT readable.no,
        readable.place > 1 OR original.card_no IS NOT NULL AS duplicate
 FROM (SELECT no, card_no, counter, record,
              ROW_NUMBER() OVER (PARTITION BY card_no, counter, record
-                                ORDER BY CASE WHEN retried THEN 2 ELSE 1 END, no) AS place
+                                ORDER BY CASE WHEN retried THEN 0 ELSE 1 END, no) AS place
       FROM tap
       WHERE NOT malformed) readable
 LEFT JOIN (SELECT DISTINCT card_no, counter, record FROM earlier) original

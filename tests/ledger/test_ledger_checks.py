@@ -147,6 +147,19 @@ def test_an_overdrawn_account_needs_more_than_missing_triggers(kept: Books, tamp
         tampered("UPDATE ledger_account SET debits_posted_fen = 501 WHERE code = 'purse:1'")
 
 
+def test_an_account_past_its_limit_is_found_even_where_the_limit_was_taken_away(
+    kept: Books, tampered: Tamper
+) -> None:
+    if kept.engine.dialect.name == "postgresql":
+        unlimited = "ALTER TABLE ledger_account DROP CONSTRAINT ck_ledger_account_no_debit_balance"
+    else:
+        unlimited = "PRAGMA ignore_check_constraints = ON"
+    tampered(unlimited, "UPDATE ledger_account SET debits_held_fen = 301 WHERE code = 'purse:1'")
+    with reading(kept.engine) as conn:
+        [found] = check_books(conn)
+    assert (found.check, found.subject, found.found_fen) == ("limits_hold", "purse:1", 1)
+
+
 def test_every_check_is_named_after_what_it_reports() -> None:
     named = {check.__name__ for check in CHECKS}
     reported = {name for _, expected in CHANGES.values() for name in expected}

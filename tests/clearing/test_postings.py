@@ -1,0 +1,103 @@
+"""Who is credited and from whose money, as numbers and in the books."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import Engine
+
+from card.hotlist import HotlistEntry, hotlist_card
+from card.hsm.client import Hsm
+from city.processes import RunningHsm
+from clearing.postings import shares
+from clearing.totals import RideTotal, cleared_totals
+from clearing.wire.bcd import pack_moment
+from clearing.wire.record import Ride
+from ledger.balances import balance, history
+from ledger.db import writing
+from tests.support.clearing_day import DAY, TAP, SmallCity, at, card_no, signed
+
+taps = st.lists(
+    st.tuples(st.sampled_from("abc"), st.integers(0, 5), st.integers(1, 500), st.integers(0, 500)),
+    max_size=20,
+)
+
+
+@given(taps=taps, purses=st.dictionaries(st.sampled_from("abc"), st.integers(0, 900)))
+def test_purses_pay_in_the_order_of_counters_as_far_as_they_reach(
+    taps: list[tuple[str, int, int, int]], purses: dict[str, int]
+) -> None:
+    cards = [card for card, *_ in taps]
+    counters, amounts, owed = (np.array([row[n] for row in taps], np.int64) for n in (1, 2, 3))
+    paid = np.minimum(amounts, owed)
+    parts = shares(cards, counters, amounts, paid, purses)
+    left = dict(purses)
+    for n in sorted(range(len(taps)), key=lambda n: (cards[n], counters[n], n)):
+        covered = min(left.get(cards[n], 0), int(amounts[n]))
+        left[cards[n]] = left.get(cards[n], 0) - covered
+        assert parts.purse_paid[n] + parts.purse_over[n] == covered
+        assert parts.purse_paid[n] == min(covered, paid[n]), "the operator comes before the rider's refund"
+        assert parts.purse_paid[n] + parts.short_paid[n] == paid[n]
+        assert parts.purse_over[n] + parts.short_over[n] == amounts[n] - paid[n]
+
+
+@pytest.fixture
+def city(engine: Engine, hsm_process: RunningHsm, tmp_path: Path) -> Iterator[SmallCity]:
+    with Hsm(hsm_process.host, hsm_process.port) as hsm:
+        small = SmallCity(engine, hsm, tmp_path / "city")
+        small.furnish(purse_fen=300)
+        yield small
+
+
+def test_a_batch_is_one_entry_with_a_line_a_tap(city: SmallCity) -> None:
+    second = replace(
+        TAP, card_no=card_no(2), ride=Ride.METRO_EXIT, list_fare_fen=400, amount_fen=200, holder_class=2
+    )
+    city.present("BUS-1", 7, [signed(TAP), signed(second)])
+    results = city.clear()
+    assert (results["post"].counts["entries"], results["post"].counts["paid_fen"]) == (1, 360)
+    movements = city.look(history, "clearing:BUS-1")
+    assert {(m.reference, m.kind, m.item, m.amount_fen, m.counter_account) for m in movements} == {
+        ("batch:BUS-1:7", "clearing", f"{card_no(1)}:1", 160, f"purse:{card_no(1)}"),
+        ("batch:BUS-1:7", "clearing", f"{card_no(2)}:1", 200, f"purse:{card_no(2)}"),
+    }
+    assert city.look(cleared_totals, DAY) == [
+        RideTotal("BUS-1", Ride.BUS, 1, 200, 160),
+        RideTotal("BUS-1", Ride.METRO_EXIT, 1, 400, 200),
+    ]
+
+
+def test_an_overcharge_is_kept_for_the_rider(city: SmallCity) -> None:
+    city.present("BUS-1", 1, [signed(replace(TAP, amount_fen=170))])
+    city.clear()
+    assert city.look(balance, "clearing:BUS-1").balance_fen == 160
+    assert city.look(balance, "suspense:overcharge").net_fen == -10
+    assert city.look(balance, f"purse:{card_no(1)}").balance_fen == 130
+
+
+def test_the_operator_is_paid_where_the_shadow_purse_is_too_small(city: SmallCity) -> None:
+    rides = [replace(TAP, counter=n, balance_before_fen=10_000 - 160 * (n - 1)) for n in (1, 2, 3)]
+    city.present("BUS-1", 1, [signed(rides[2]), signed(rides[0]), signed(rides[1])])
+    city.clear()
+    assert city.look(balance, "clearing:BUS-1").balance_fen == 480
+    assert city.look(balance, f"purse:{card_no(1)}").balance_fen == 0
+    assert city.look(balance, "suspense:purse_shortfall").net_fen == 180
+    short = {m.item: m.amount_fen for m in city.look(history, "suspense:purse_shortfall")}
+    assert short == {f"{card_no(1)}:2": -20, f"{card_no(1)}:3": -160} or short == {
+        f"{card_no(1)}:2": 20,
+        f"{card_no(1)}:3": 160,
+    }
+
+
+def test_a_tap_in_the_hotlists_grace_is_paid_and_a_later_one_is_not(city: SmallCity) -> None:
+    with writing(city.engine) as conn:
+        hotlist_card(conn, HotlistEntry(card_no(1), at(8), at(9), "lost"))
+    late = replace(TAP, counter=2, balance_before_fen=9_840, moment=pack_moment(at(9)))
+    city.present("BUS-1", 1, [signed(TAP), signed(late)])
+    city.clear()
+    assert list(city.verdicts().values()) == ["hotlisted_grace", "hotlisted"]
+    assert city.look(balance, "clearing:BUS-1").balance_fen == 160
