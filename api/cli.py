@@ -102,6 +102,9 @@ def status(business_date: Day) -> None:
     """Show a night: its steps with counts and digests, and what each operator gets."""
     with books() as engine, reading(engine) as conn:
         summary = night_summary(conn, business_date.date())
+    if summary.booked_at is None:
+        console.print(f"No night of {summary.business_date} has been run yet; `onecard night` runs it.")
+        return
     table = Table("step", "counts", "entries", "digest", title=f"{summary.business_date}: {summary.state}")
     for step in summary.steps:
         counts = ", ".join(f"{name} {count}" for name, count in step.counts.items() if count)
@@ -109,6 +112,8 @@ def status(business_date: Day) -> None:
     console.print(table)
     if summary.operators:
         console.print(operators_table(summary))
+    if summary.refused:
+        console.print(f"[red]Refused at {summary.refused}[/red]", soft_wrap=True)
     if summary.seal:
         console.print(f"Sealed: root {summary.seal.root.hex()}", soft_wrap=True)
 
@@ -125,7 +130,7 @@ def show_card(card_no: Annotated[str, typer.Argument(help="the card's 20 digits"
         f"{yuan(statement.pending_taps_fen)} in taps not yet decided, "
         f"{yuan(statement.pending_loads_fen)} in loads on their way"
     )
-    table = Table("when", "operator", "terminal line · stop", "charged", "verdict", "money")
+    table = Table("when", "operator", "line · stop", "charged", "verdict", "money")
     for tap in statement.taps:
         when = tap.event_at.astimezone(CITY_ZONE).strftime("%Y-%m-%d %H:%M:%S") if tap.event_at else "–"
         place = f"{tap.line} · {tap.station}"

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -84,8 +84,8 @@ def registry_facts(conn: Connection, cards: Sequence[str]) -> dict[str, pa.Table
     }
 
 
-def earlier_taps(conn: Connection, taps: pa.Table) -> pa.Table:
-    """Taps of tonight's cards decided on earlier nights, as far as they touch tonight's counters.
+def earlier_taps(conn: Connection, taps: pa.Table, business_date: date) -> pa.Table:
+    """Taps of tonight's cards decided on other nights, as far as they touch tonight's counters.
 
     Suspended ones are not among them, since they come before the night again; nor are malformed ones and
     duplicates, whose originals stand for them.
@@ -108,6 +108,7 @@ def earlier_taps(conn: Connection, taps: pa.Table) -> pa.Table:
         .join(near, columns.card_no == near.c.card_no)
         .where(
             columns.counter.between(near.c.lowest - 1, near.c.highest + 1),
+            columns.decided_on != business_date,
             columns.money != Money.SUSPENDED.value,
             columns.verdict.not_in([Verdict.MALFORMED.value, Verdict.DUPLICATE.value]),
         )

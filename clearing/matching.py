@@ -29,7 +29,7 @@ def match(engine: Engine, night: Night) -> StepResult:
     cards = sorted(set(texts(taps, "card_no")))
     with reading(engine) as conn:
         facts = registry_facts(conn, cards)
-        facts["earlier"] = earlier_taps(conn, taps)
+        facts["earlier"] = earlier_taps(conn, taps, night.business_date)
     inputs = {"tap": taps, "tac": tacs} | facts | night_facts(night) | tariff_facts(night.tariffs)
     verdicts = run(MATCH, inputs, "verdict")
     found = Counter(texts(verdicts, "verdict"))

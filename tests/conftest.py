@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
+import hypothesis
 import pytest
 from sqlalchemy import URL, Engine, make_url, text
 
@@ -14,6 +15,9 @@ from city.home import Home
 from city.processes import RunningHsm, private_postgres, running_hsm
 from city.world import City
 from ledger.db import make_engine, migrate
+
+hypothesis.settings.register_profile("onecard", deadline=None, derandomize="CI" in os.environ)
+hypothesis.settings.load_profile("onecard")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -116,3 +120,9 @@ def make_city(city_hsm: Hsm, hsm_process: RunningHsm) -> Callable[[Path, Engine]
 def city(make_city: Callable[[Path, Engine], City], tmp_path: Path, engine: Engine) -> City:
     """An empty city on either kind of database."""
     return make_city(tmp_path / "city", engine)
+
+
+@pytest.fixture(scope="session")
+def hsm_address(hsm_process: RunningHsm) -> str:
+    """Where the running HSM listens, as a setting has it."""
+    return f"{hsm_process.host}:{hsm_process.port}"

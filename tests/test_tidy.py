@@ -172,7 +172,7 @@ def _checks_something(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
         if isinstance(node, ast.Assert):
             return True
         if isinstance(node, ast.Call) and re.search(
-            r"raises|check|assert|expect|agree", ast.unparse(node.func)
+            r"raises|check|assert|expect|agree|holds", ast.unparse(node.func)
         ):
             return True
     return False

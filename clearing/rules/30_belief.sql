@@ -2,7 +2,7 @@
 -- tap does, when it began with just the balance that this one left.
 SELECT tap.no, tap.card_no, tap.counter, tap.balance_before_fen, tap.amount_fen, tap.at_s,
        place.device_state, place.card_known, copies.duplicate,
-       tac.tac_ok OR (tap.retried AND proof.no IS NOT NULL) AS believed
+       tac.tac_ok OR proof.no IS NOT NULL AS believed
 FROM tap
 JOIN copies ON copies.no = tap.no
 JOIN place ON place.no = tap.no

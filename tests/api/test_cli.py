@@ -1,0 +1,163 @@
+"""The command line, run as its user runs it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DEMO_DAY = "2026-03-02"
+
+
+def onecard(home: Path, *words: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run one command in a home."""
+    return subprocess.run(
+        [Path(sys.executable).with_name("onecard"), *words],
+        env={**os.environ, "ONECARD_HOME": str(home), "COLUMNS": "160", **environment},
+        capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A home after `onecard demo`, and what that printed."""
+    home = tmp_path_factory.mktemp("demo") / "var"
+    ended = onecard(home, "demo")
+    assert ended.returncode == 0, ended.stderr
+    return home, ended.stdout
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "presented", "accepted", "suspended", "rejected", "malformed", "duplicate", "device_unknown",
+        "card_unknown", "tac_wrong", "counter_conflict", "hotlisted", "balance_gap", "amount_out_of_bounds",
+        "METRO-1", "METRO-2", "BUS-EAST", "BUS-WEST", "Trial balance difference: 0.00", "0.00 unexplained",
+        "Seal of", "out/bank/pain001-", "Next:", "make serve",
+    ],
+)  # fmt: skip
+def test_the_demonstration_says_what_it_promises(demo: tuple[Path, str], said: str) -> None:
+    assert said in demo[1]
+
+
+def test_the_files_that_the_demonstration_names_are_there(demo: tuple[Path, str]) -> None:
+    home, said = demo
+    named = [line.strip() for line in said.splitlines() if line.startswith("  out/")]
+    assert len(named) > 10
+    assert all((home / "nights" / DEMO_DAY / name).stat().st_size for name in named)
+
+
+def test_a_second_demonstration_starts_afresh_and_says_the_same(tmp_path: Path) -> None:
+    first, second = onecard(tmp_path, "demo"), onecard(tmp_path, "demo")
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert first.stdout == second.stdout
+
+
+def test_a_home_with_another_city_is_not_cleared_away(tmp_path: Path) -> None:
+    (tmp_path / "onecard.db").write_bytes(b"precious")
+    ended = onecard(tmp_path, "demo")
+    assert ended.returncode == 1
+    assert "already keeps a city that is not a demonstration" in ended.stderr
+    assert (tmp_path / "onecard.db").read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("status", DEMO_DAY), "finished"),
+        (("night", DEMO_DAY), "was finished before; nothing changed"),
+        (("card", "03104870000000000001"), "yuan cleared"),
+        (("ledger", "trial-balance"), "Difference: 0.00 yuan"),
+        (("ledger", "check"), "The books are sound."),
+        (("ledger", "account", "clearing:METRO-1"), "net"),
+        (("status", "2026-03-09"), "No night of 2026-03-09"),
+        (("--help",), "replay"),
+    ],
+)
+def test_a_command_shows_what_it_is_for(demo: tuple[Path, str], words: tuple[str, ...], said: str) -> None:
+    ended = onecard(demo[0], *words)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert said in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "said"),
+    [
+        (("card", "42"), {}, "A card number has 20 digits; this one has 2"),
+        (("card", "09999999999999999999"), {}, "No card of this city has that number"),
+        (("night", "2026-03-09"), {}, "was never opened; give a business date that is open"),
+        (("ledger", "account", "purse:nobody"), {}, "purse:nobody"),
+        (("replay", "nowhere.csv", "--business-date", "2018-09-01"), {}, "give the path of the trace"),
+        (("bench", "nonsense"), {}, "give one of night"),
+        (
+            ("ledger", "check"),
+            {"ONECARD_DATABASE": "postgresql+psycopg://x@/y?host=/nowhere"},
+            "check ONECARD_DATABASE",
+        ),
+        (("demo",), {"ONECARD_DATABASE": "sqlite:///x.db"}, "unset ONECARD_DATABASE"),
+        (("night", DEMO_DAY), {"ONECARD_HSM": "nonsense"}, "give host:port"),
+        (("night", "2026-03-03"), {"ONECARD_HSM": "127.0.0.1:1"}, "unreachable"),
+        (("night", DEMO_DAY), {"ONECARD_PRODUCTION": "1"}, "production needs a real HSM"),
+    ],
+)
+def test_what_a_person_can_mend_is_said_in_a_line(
+    demo: tuple[Path, str], words: tuple[str, ...], environment: dict[str, str], said: str
+) -> None:
+    ended = onecard(demo[0], *words, **environment)
+    assert ended.returncode == 1
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_production_refuses_a_simulated_hsm(demo: tuple[Path, str], hsm_address: str) -> None:
+    ended = onecard(demo[0], "night", "2026-03-03", ONECARD_PRODUCTION="1", ONECARD_HSM=hsm_address)
+    assert ended.returncode == 1
+    assert "production refuses 'SIMULATOR hsm-sim" in ended.stderr
+
+
+def test_a_replay_in_a_home_of_another_day_gets_a_city_of_its_own(
+    demo: tuple[Path, str], tmp_path: Path
+) -> None:
+    trace, totals = tmp_path / "trace.csv", tmp_path / "totals.json"
+    trace.write_text(
+        "card_no,deal_date,mode,company_name,site,equ_no,site_code,deal_value,deal_money,fare_class\n"
+        "AAAAAAAAC,2018-09-01 08:01:00,BUS,巴士集团,M506,231017343,,200,160,STD\n"
+        "AAAAAAAAC,2018-09-01 08:01:00,TAXI,巴士集团,M506,231017343,,200,160,STD\n"
+    )
+    words = ("replay", "--format", "szt", trace, "--business-date", "2018-09-01", "--report", totals)
+    first, again = onecard(demo[0], *words), onecard(demo[0], *words)
+    assert (first.returncode, first.stderr) == (0, "")
+    assert f"ONECARD_HOME={demo[0] / 'replay'}" in first.stdout
+    assert json.loads(totals.read_text())["all"] == {"rows": 1, "list_fen": 200, "paid_fen": 160}
+    (left_out,) = json.loads(totals.with_suffix(".left-out.json").read_text())
+    assert (left_out["row"], left_out["field"], left_out["value"]) == (3, "mode", "TAXI")
+    assert "was replayed before, on 2018-09-01; nothing changed" in again.stdout
+
+
+def test_a_benchmark_writes_rows_of_figures(tmp_path: Path) -> None:
+    rows = tmp_path / "rows.json"
+    ended = onecard(tmp_path / "home", "bench", "night", "--size", "300", "--json", rows)
+    assert ended.returncode == 0, ended.stderr
+    figures = json.loads(rows.read_text())
+    assert len(figures) == 4
+    for figure in figures:
+        assert set(figure) == {"figure", "value", "unit", "against", "ratio", "goal", "held"}
+        assert figure["value"] > 0
+        assert figure["ratio"] > 0
+
+
+@pytest.mark.parametrize("format", ["hledger", "beancount"])
+def test_an_export_is_accepted_by_the_tool_it_is_for(
+    demo: tuple[Path, str], tmp_path: Path, format: str
+) -> None:
+    written = tmp_path / f"books.{format}"
+    ended = onecard(demo[0], "ledger", "export", "--format", format, "--output", written)
+    assert ended.returncode == 0, ended.stderr
+    checkers: dict[str, list[str | Path]] = {
+        "hledger": ["hledger", "-f", written, "check", "--strict"],
+        "beancount": [Path(sys.executable).with_name("bean-check"), written],
+    }
+    checked = subprocess.run(checkers[format], capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
