@@ -1,0 +1,1 @@
+"""Hospital bills: who pays which part."""

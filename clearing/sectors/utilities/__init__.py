@@ -1,0 +1,1 @@
+"""Utility bills: queried, paid, written off, reconciled."""
