@@ -1,7 +1,8 @@
 """Settlement statements: what a participant is paid for a business date, and every tap behind it.
 
 One CSV and one XLSX with the same content: particulars, totals by ride and verdict, then a line a tap,
-suspended and rejected ones included. Amounts are in yuan; both files' bytes depend on the books alone.
+suspended and rejected ones included. Where there are more taps than a person would page through, the workbook
+holds the first of them and names the CSV that holds all. Amounts are in yuan; both files' bytes depend on the books alone.
 """
 
 import csv
@@ -32,8 +33,8 @@ TAP_COLUMNS: Final = (
     "file", "record", "time", "ride", "line", "station", "terminal", "terminal sequence", "card", "counter",
     "list fare yuan", "presented yuan", "tariff yuan", "paid yuan", "verdict", "money", "first presented",
 )  # fmt: skip
-SHEET_TAPS: Final = 1_000_000
-"""Taps to a worksheet; the format ends at 1,048,576 rows."""
+BOOK_TAPS: Final = 5_000
+"""Taps in a workbook: it is for a person; a program reads the CSV."""
 _FETCH_ROWS: Final = 5_000
 
 
@@ -90,14 +91,25 @@ def write_statement(
         table = stack.enter_context(drafts[0].open("w", encoding=CSV_ENCODING, newline=""))
         book = stack.enter_context(_Book(drafts[1], made_at))
         writer = csv.writer(table)
-        for row in (*statement.particulars(), (), SUMMARY_COLUMNS, *summary, ()):
+        for row in (*statement.particulars(), *_cut(summary, paths[0]), (), SUMMARY_COLUMNS, *summary, ()):
             writer.writerow(harmless(row))
             book.head(row)
         writer.writerow(TAP_COLUMNS)
-        for line in tap_lines(conn, statement.operator, statement.business_date):
+        for number, line in enumerate(tap_lines(conn, statement.operator, statement.business_date)):
             writer.writerow(line)
-            book.tap(line)
+            if number < BOOK_TAPS:
+                book.tap(line)
     return paths
+
+
+def _cut(summary: Sequence[tuple[Cell, ...]], everything: Path) -> list[tuple[str, Cell]]:
+    """The line that says so where the workbook does not hold all taps."""
+    taps = sum(row[3] for row in summary if isinstance(row[3], int))
+    return (
+        [("workbook holds", f"{BOOK_TAPS} of {taps} taps; all are in {everything.name}")]
+        if taps > BOOK_TAPS
+        else []
+    )
 
 
 def operators_of(conn: Connection, business_date: date) -> list[str]:
@@ -171,7 +183,7 @@ def _of_night(business_date: date) -> ColumnElement[bool]:
 
 
 class _Book:
-    """The workbook: a sheet for the head, and as many as it takes for the taps."""
+    """The workbook: a sheet for the head and one for the taps."""
 
     def __init__(self, path: Path, made_at: datetime) -> None:
         # Text stays text: a card number is not a number, and nobody's name is a formula.
@@ -192,7 +204,10 @@ class _Book:
         self._head.set_column(1, 5, 22)
         self._head_row = 0
         self._taps = 0
-        self._sheet = self._tap_sheet("Taps")
+        self._sheet = self._book.add_worksheet("Taps")
+        self._sheet.freeze_panes(1, 0)
+        self._sheet.set_column(0, len(TAP_COLUMNS) - 1, 14)
+        self._write(self._sheet, 0, TAP_COLUMNS, self._bold)
 
     def __enter__(self) -> "_Book":
         return self
@@ -206,18 +221,9 @@ class _Book:
         self._head_row += 1
 
     def tap(self, row: Sequence[Cell]) -> None:
-        """Add a tap, on a new sheet where one is full."""
-        if self._taps and self._taps % SHEET_TAPS == 0:
-            self._sheet = self._tap_sheet(f"Taps {self._taps // SHEET_TAPS + 1}")
-        self._write(self._sheet, self._taps % SHEET_TAPS + 1, row, None)
+        """Add a tap to the second sheet."""
         self._taps += 1
-
-    def _tap_sheet(self, name: str) -> Any:
-        sheet = self._book.add_worksheet(name)
-        sheet.freeze_panes(1, 0)
-        sheet.set_column(0, len(TAP_COLUMNS) - 1, 14)
-        self._write(sheet, 0, TAP_COLUMNS, self._bold)
-        return sheet
+        self._write(self._sheet, self._taps, row, None)
 
     def _write(self, sheet: Any, number: int, row: Sequence[Cell], style: Any) -> None:
         for column, cell in enumerate(row):

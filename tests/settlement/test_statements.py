@@ -98,16 +98,19 @@ def test_the_head_says_what_is_paid_where_and_the_summary_adds_up(
     assert sum(int(row["taps"]) for row in summary) == len(rows) - last - 2
 
 
-def test_a_workbook_fills_further_sheets_and_takes_no_name_for_a_formula(
+def test_a_workbook_ends_where_nobody_reads_on_and_takes_no_name_for_a_formula(
     finished: FinishedNight, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(statements, "SHEET_TAPS", 3)
+    monkeypatch.setattr(statements, "BOOK_TAPS", 3)
     sly = Participant("METRO-1", "=1+1", "1", "102584002910", "http://bank")
     statement = Statement(DAY, "METRO-1", sly, None, None)
     with reading(finished.engine) as conn:
-        _, path = write_statement(conn, statement, tmp_path, made_at=AT)
+        table, path = write_statement(conn, statement, tmp_path, made_at=AT)
     book = openpyxl.load_workbook(path)
-    assert [(sheet.title, sheet.max_row) for sheet in book.worksheets[1:]] == [("Taps", 4), ("Taps 2", 3)]
+    assert [(sheet.title, sheet.max_row) for sheet in book.worksheets[1:]] == [("Taps", 4)]
+    head = {row[0].value: row[1].value for row in book.worksheets[0].iter_rows(max_col=2)}
+    assert head["workbook holds"] == f"3 of 5 taps; all are in {table.name}"
+    assert len(csv_rows(table)) - csv_rows(table).index(list(TAP_COLUMNS)) - 1 == 5
     assert book.worksheets[0].cell(2, 2).value == "=1+1"
     assert book.worksheets[0].cell(2, 2).data_type == "s" or not book.worksheets[0].cell(2, 2).value
     assert book.properties.created is not None
