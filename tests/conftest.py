@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import hypothesis
@@ -22,19 +23,39 @@ hypothesis.settings.load_profile("onecard")
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+LEFT_OUT: set[str] = set()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """In CI the real data must be there."""
+    if os.environ.get("CI") and not SHARED_DATA.is_dir():
+        raise pytest.UsageError(f"{SHARED_DATA} is missing: in CI the real-data checks must run")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave real-data checks out, by name and in one line, where the data is not at hand."""
+    """Leave real-data checks out where the data is not at hand."""
     if SHARED_DATA.is_dir():
         return
     left_out = [item for item in items if "shared_data" in getattr(item, "fixturenames", ())]
-    if not left_out:
-        return
-    if os.environ.get("CI"):
-        raise pytest.UsageError(f"{SHARED_DATA} is missing: in CI the real-data checks must run")
     items[:] = [item for item in items if item not in left_out]
-    names = ", ".join(sorted({item.originalname for item in left_out if isinstance(item, pytest.Function)}))
-    print(f"\nleft out, as the real data is not at hand: {names}")
+    LEFT_OUT.update(item.originalname for item in left_out if isinstance(item, pytest.Function))
     config.hook.pytest_deselected(items=left_out)
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["left_out"] = sorted(LEFT_OUT)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Hear from a parallel worker what it left out."""
+    LEFT_OUT.update(getattr(node, "workeroutput", {}).get("left_out", ()))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Name what was left out, in one line."""
+    if LEFT_OUT:
+        terminalreporter.write_line(
+            f"left out, as {SHARED_DATA} is not at hand: {', '.join(sorted(LEFT_OUT))}"
+        )
 
 
 @pytest.fixture(scope="session")
