@@ -11,9 +11,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import xlsxwriter
 from sqlalchemy import Connection, func, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -22,11 +21,11 @@ from clearing.wire.batch import batch_name
 from clearing.wire.bcd import CITY_ZONE
 from clearing.wire.record import Ride
 from ledger.snapshots import total_fen
-from settlement.bank_files import decimal_yuan
 from settlement.files import CSV_ENCODING, harmless, placed
 from settlement.instructions import Instructed
 from settlement.netting import Position
 from settlement.participants import Participant
+from settlement.workbook import Cell, Workbook, Yuan
 
 SUMMARY_COLUMNS: Final = ("ride", "verdict", "money", "taps", "presented yuan", "paid yuan")
 TAP_COLUMNS: Final = (
@@ -36,19 +35,6 @@ TAP_COLUMNS: Final = (
 BOOK_TAPS: Final = 5_000
 """Taps in a workbook: it is for a person; a program reads the CSV."""
 _FETCH_ROWS: Final = 5_000
-
-
-@dataclass(frozen=True, slots=True)
-class Yuan:
-    """An amount to be shown in yuan; kept in fen until it is written."""
-
-    amount_fen: int
-
-    def __str__(self) -> str:
-        return decimal_yuan(self.amount_fen)
-
-
-Cell = str | int | Yuan
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +75,17 @@ def write_statement(
     with ExitStack() as stack:
         drafts = [stack.enter_context(placed(path)) for path in paths]
         table = stack.enter_context(drafts[0].open("w", encoding=CSV_ENCODING, newline=""))
-        book = stack.enter_context(_Book(drafts[1], made_at))
+        book = stack.enter_context(Workbook(drafts[1], made_at, bold=SUMMARY_COLUMNS))
         writer = csv.writer(table)
         for row in (*statement.particulars(), *_cut(summary, paths[0]), (), SUMMARY_COLUMNS, *summary, ()):
             writer.writerow(harmless(row))
             book.head(row)
+        book.sheet("Taps", TAP_COLUMNS)
         writer.writerow(TAP_COLUMNS)
         for number, line in enumerate(tap_lines(conn, statement.operator, statement.business_date)):
             writer.writerow(line)
             if number < BOOK_TAPS:
-                book.tap(line)
+                book.row(line)
     return paths
 
 
@@ -180,57 +167,3 @@ def city_time(instant: datetime | None) -> str:
 
 def _of_night(business_date: date) -> ColumnElement[bool]:
     return or_(tap.c.business_date == business_date, tap.c.decided_on == business_date)
-
-
-class _Book:
-    """The workbook: a sheet for the head and one for the taps."""
-
-    def __init__(self, path: Path, made_at: datetime) -> None:
-        # Text stays text: a card number is not a number, and nobody's name is a formula.
-        self._book = xlsxwriter.Workbook(
-            str(path),
-            {
-                "constant_memory": True,
-                "strings_to_numbers": False,
-                "strings_to_formulas": False,
-                "strings_to_urls": False,
-            },
-        )
-        self._book.set_properties({"created": made_at.replace(tzinfo=None)})
-        self._yuan = self._book.add_format({"num_format": "#,##0.00"})
-        self._bold = self._book.add_format({"bold": True})
-        self._head = self._book.add_worksheet("Statement")
-        self._head.set_column(0, 0, 18)
-        self._head.set_column(1, 5, 22)
-        self._head_row = 0
-        self._taps = 0
-        self._sheet = self._book.add_worksheet("Taps")
-        self._sheet.freeze_panes(1, 0)
-        self._sheet.set_column(0, len(TAP_COLUMNS) - 1, 14)
-        self._write(self._sheet, 0, TAP_COLUMNS, self._bold)
-
-    def __enter__(self) -> "_Book":
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self._book.close()
-
-    def head(self, row: Sequence[Cell]) -> None:
-        """Add a row to the first sheet."""
-        self._write(self._head, self._head_row, row, self._bold if row == SUMMARY_COLUMNS else None)
-        self._head_row += 1
-
-    def tap(self, row: Sequence[Cell]) -> None:
-        """Add a tap to the second sheet."""
-        self._taps += 1
-        self._write(self._sheet, self._taps, row, None)
-
-    def _write(self, sheet: Any, number: int, row: Sequence[Cell], style: Any) -> None:
-        for column, cell in enumerate(row):
-            if isinstance(cell, Yuan):
-                # Spreadsheets have no integers with a point; this is the last step before a reader's eye.
-                sheet.write_number(number, column, cell.amount_fen / 100, self._yuan)
-            elif isinstance(cell, int):
-                sheet.write_number(number, column, cell)
-            else:
-                sheet.write_string(number, column, cell, style)

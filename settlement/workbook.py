@@ -1,0 +1,84 @@
+"""A workbook of a report: one sheet that says what it is about, then sheets of rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import xlsxwriter
+
+from settlement.bank_files import decimal_yuan
+
+
+@dataclass(frozen=True, slots=True)
+class Yuan:
+    """An amount to be shown in yuan; kept in fen until it is written."""
+
+    amount_fen: int
+
+    def __str__(self) -> str:
+        return decimal_yuan(self.amount_fen)
+
+
+Cell = str | int | Yuan
+
+
+class Workbook:
+    """An XLSX whose bytes depend on its content and `made_at` alone; a head row equal to `bold` stands out."""
+
+    def __init__(self, path: Path, made_at: datetime, *, bold: Sequence[str] = ()) -> None:
+        # Text stays text: a card number is not a number, and nobody's name is a formula.
+        self._book = xlsxwriter.Workbook(
+            str(path),
+            {
+                "constant_memory": True,
+                "strings_to_numbers": False,
+                "strings_to_formulas": False,
+                "strings_to_urls": False,
+            },
+        )
+        self._book.set_properties({"created": made_at.replace(tzinfo=None)})
+        self._yuan = self._book.add_format({"num_format": "#,##0.00"})
+        self._style = self._book.add_format({"bold": True})
+        self._bold = bold
+        self._head = self._book.add_worksheet("Statement")
+        self._head.set_column(0, 0, 18)
+        self._head.set_column(1, 5, 22)
+        self._head_rows = 0
+        self._rows = 0
+        self._sheet: Any = None
+
+    def __enter__(self) -> "Workbook":
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._book.close()
+
+    def head(self, row: Sequence[Cell]) -> None:
+        """Add a row to the first sheet."""
+        self._write(self._head, self._head_rows, row, self._style if row == self._bold else None)
+        self._head_rows += 1
+
+    def sheet(self, name: str, columns: Sequence[str]) -> None:
+        """Begin another sheet; `row` goes there from now on."""
+        self._sheet = self._book.add_worksheet(name)
+        self._sheet.freeze_panes(1, 0)
+        self._sheet.set_column(0, len(columns) - 1, 14)
+        self._write(self._sheet, 0, columns, self._style)
+        self._rows = 0
+
+    def row(self, row: Sequence[Cell]) -> None:
+        """Add a row to the sheet begun last."""
+        self._rows += 1
+        self._write(self._sheet, self._rows, row, None)
+
+    def _write(self, sheet: Any, number: int, row: Sequence[Cell], style: Any) -> None:
+        for column, cell in enumerate(row):
+            if isinstance(cell, Yuan):
+                # Spreadsheets have no integers with a point; this is the last step before a reader's eye.
+                sheet.write_number(number, column, cell.amount_fen / 100, self._yuan)
+            elif isinstance(cell, int):
+                sheet.write_number(number, column, cell)
+            else:
+                sheet.write_string(number, column, cell, style)
