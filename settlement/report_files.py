@@ -14,6 +14,7 @@ from clearing.verdict import Money, Verdict
 from clearing.wire.batch import batch_name
 from clearing.workfiles import write_bytes
 from ledger.db import reading
+from settlement.account_statements import write_account_statements
 from settlement.bank_files import decimal_yuan
 from settlement.files import write_csv
 from settlement.instructions import instructed_on
@@ -34,16 +35,24 @@ def report(engine: Engine, night: Night) -> StepResult:
     reports = night.folder / "out" / "reports"
     with reading(engine) as conn:
         statements = _statements(conn, night)
+        accounts = write_account_statements(
+            conn, night.business_date, night.folder / "out" / "accounts", made_at=night.at
+        )
         summary = night_summary(conn, night.business_date)
         exceptions = list(exception_rows(conn, night.business_date))
     files = [
         *statements,
+        *accounts,
         write_csv(reports / "trial_balance.csv", _TRIAL_COLUMNS, _trial_rows(summary)),
         write_csv(reports / "positions.csv", _POSITION_COLUMNS, map(_position_row, summary.positions)),
         write_csv(reports / "exceptions.csv", EXCEPTION_COLUMNS, exceptions),
         write_bytes(reports / "summary.json", summary_json(summary)),
     ]
-    counts = {"statements": len(statements) // 2, "exceptions": len(exceptions)}
+    counts = {
+        "statements": len(statements) // 2,
+        "accounts": len(accounts) // 2,
+        "exceptions": len(exceptions),
+    }
     return StepResult(counts | {"trial_difference_fen": summary.difference_fen}, tuple(files))
 
 

@@ -2,7 +2,8 @@
 
 One CSV and one XLSX with the same content: particulars, totals by ride and verdict, then a line a tap,
 suspended and rejected ones included. Where there are more taps than a person would page through, the workbook
-holds the first of them and names the CSV that holds all. Amounts are in yuan; both files' bytes depend on the books alone.
+holds the first of them and names the CSV that holds all. Amounts are in yuan; both files' bytes depend on the
+books alone.
 """
 
 import csv

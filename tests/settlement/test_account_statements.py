@@ -1,0 +1,70 @@
+"""Statements of accounts that are not netted: an agent's day, from its opening balance to its closing one."""
+
+import csv
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import openpyxl
+from sqlalchemy import Engine
+
+from ledger.accounts import open_accounts
+from ledger.chart import account
+from ledger.day import begin_close, finish_close, open_day
+from ledger.db import reading, writing
+from ledger.entry import Entry, Line, Posted
+from ledger.post import post
+from settlement.account_statements import MOVEMENT_COLUMNS, write_account_statements
+
+DAY = date(2026, 3, 2)
+AT = datetime(2026, 3, 2, 2, tzinfo=UTC)
+CODES = ("agent:COUNTER", "fund:MED-POOL", "wallet:H1", "clearing:HOSP", "bank:reserve")
+
+
+def booked(engine: Engine, day: date, *lines: tuple[str, str, int]) -> None:
+    """Post one entry of these lines."""
+    with writing(engine) as conn:
+        entry = Entry(f"{day}:{lines}"[:60], "test", day, AT, tuple(Line(*line, "item") for line in lines))
+        (outcome,) = post(conn, [entry], at=AT)
+        assert isinstance(outcome, Posted)
+
+
+def test_a_channel_and_a_fund_get_their_day_with_running_balances(engine: Engine, tmp_path: Path) -> None:
+    with writing(engine) as conn:
+        open_accounts(conn, [account(code) for code in CODES], at=AT)
+        open_day(conn, DAY, at=AT)
+    booked(engine, DAY, ("agent:COUNTER", "wallet:H1", 10_000))
+    with writing(engine) as conn:
+        following = begin_close(conn, DAY, at=AT)
+        finish_close(conn, DAY, at=AT)
+    booked(engine, following, ("agent:COUNTER", "wallet:H1", 500), ("bank:reserve", "agent:COUNTER", 10_000))
+    booked(engine, following, ("fund:MED-POOL", "clearing:HOSP", 700), ("wallet:H1", "clearing:HOSP", 300))
+    with reading(engine) as conn:
+        paths = write_account_statements(conn, following, tmp_path, made_at=AT)
+        again = [path.read_bytes() for path in paths]
+        assert [
+            path.read_bytes() for path in write_account_statements(conn, following, tmp_path, made_at=AT)
+        ] == again
+    assert [path.name for path in paths] == [
+        f"{code}-{following:%Y%m%d}.{kind}"
+        for code in ("agent-COUNTER", "fund-MED-POOL")
+        for kind in ("csv", "xlsx")
+    ]
+    rows = list(csv.reader(paths[0].read_text(encoding="utf-8-sig").splitlines()))
+    head = dict(row for row in rows[:6])
+    assert (head["opening yuan"], head["closing yuan"]) == ("100.00", "5.00")
+    assert (head["debits yuan"], head["credits yuan"]) == ("5.00", "100.00")
+    assert rows[6] == list(MOVEMENT_COLUMNS)
+    assert [row[4:] for row in rows[7:]] == [
+        ["wallet:H1", "5.00", "0.00", "105.00"],
+        ["bank:reserve", "0.00", "100.00", "5.00"],
+    ]
+    sheet = openpyxl.load_workbook(paths[3])["Movements"]
+    assert [cell.value for cell in sheet[2]][4:] == ["clearing:HOSP", 7, 0, 7]
+
+
+def test_a_day_without_movements_has_no_statement(engine: Engine, tmp_path: Path) -> None:
+    with writing(engine) as conn:
+        open_accounts(conn, [account(code) for code in CODES], at=AT)
+        open_day(conn, DAY, at=AT)
+    with reading(engine) as conn:
+        assert write_account_statements(conn, DAY + timedelta(days=1), tmp_path, made_at=AT) == []
