@@ -1,6 +1,7 @@
-"""Account statements: what moved today on the account of an insurance pool, a benefits fund, a top-up channel.
+"""Account statements: what moved on a day on the account of a pool, a fund, a channel, a merchant.
 
-These parties are not paid by netting: they owe us, or have paid ahead, and settle against this sheet.
+Funds and channels are not paid by netting: they owe us, or have paid ahead, and settle against this sheet. A
+participant that presents no taps (a hospital, a biller, an agency, a shop) sees here what it was owed and why.
 """
 
 import csv
@@ -16,9 +17,10 @@ from ledger.balances import balance_on
 from ledger.tables import account, entry, line
 from settlement.day_end import entry_lines
 from settlement.files import CSV_ENCODING, harmless, placed
+from settlement.statements import operators_of
 from settlement.workbook import Cell, Workbook, Yuan
 
-SEGMENTS: Final = ("agent", "fund")
+SEGMENTS: Final = ("agent", "clearing", "fund")
 MOVEMENT_COLUMNS: Final = (
     "time",
     "kind",
@@ -34,9 +36,13 @@ MOVEMENT_COLUMNS: Final = (
 def write_account_statements(
     conn: Connection, business_date: date, folder: Path, *, made_at: datetime
 ) -> list[Path]:
-    """Write a CSV and an XLSX for every account under SEGMENTS that moved on that date."""
+    """Write a CSV and an XLSX for every account under SEGMENTS that moved on that date.
+
+    Operators that presented taps are left out: their own statement has a line a tap.
+    """
     paths: list[Path] = []
-    for code in moved_accounts(conn, business_date):
+    operators = {f"clearing:{operator}" for operator in operators_of(conn, business_date)}
+    for code in sorted(set(moved_accounts(conn, business_date)) - operators):
         stem = f"{code.replace(':', '-')}-{business_date:%Y%m%d}"
         targets = folder / f"{stem}.csv", folder / f"{stem}.xlsx"
         with ExitStack() as stack:
@@ -68,8 +74,9 @@ def moved_accounts(conn: Connection, business_date: date) -> list[str]:
 
 
 def account_movements(conn: Connection, code: str, business_date: date) -> Iterator[tuple[Cell, ...]]:
-    """Rows of MOVEMENT_COLUMNS in posting order; the balance is the account's own side less the other's."""
-    balance_fen = balance_on(conn, code, business_date - timedelta(days=1)).balance_fen
+    """Rows of MOVEMENT_COLUMNS in posting order, the balance in the account's natural direction."""
+    opening = balance_on(conn, code, business_date - timedelta(days=1))
+    balance_fen, sign = opening.balance_fen, 1 if opening.kind.grows_by_debit else -1
     debit, credit = account.alias("debit"), account.alias("credit")
     query = (
         select(
@@ -90,9 +97,8 @@ def account_movements(conn: Connection, code: str, business_date: date) -> Itera
         .order_by(line.c.id)
     )
     for event_at, kind, reference, item, debited, credited, amount_fen in conn.execute(query):
-        # Both kinds of account here are assets: a debit is more owed to us.
         debit_fen = amount_fen if debited == code else 0
-        balance_fen += debit_fen - (amount_fen - debit_fen)
+        balance_fen += sign * (2 * debit_fen - amount_fen)
         other = credited if debited == code else debited
         yield (
             event_at.isoformat(timespec="seconds"), kind, reference, item, other, Yuan(debit_fen),

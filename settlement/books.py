@@ -92,7 +92,9 @@ def netting_moved_what_it_says(conn: Connection, business_date: date) -> list[Fi
 
 def pending_loads_are_all_known(conn: Connection, _business_date: date) -> list[Finding]:
     """Money taken and not yet on a chip is what unconfirmed loads say."""
-    query = select(total_fen(chip_load.c.amount_fen)).where(chip_load.c.confirmed_at.is_(None))
+    query = select(total_fen(chip_load.c.amount_fen)).where(
+        chip_load.c.confirmed_at.is_(None), chip_load.c.returned_at.is_(None)
+    )
     ordered_fen = conn.execute(query).scalar_one()
     booked_fen = sum(row.balance_fen for row in totals(conn) if row.code == "load")
     return _compare(

@@ -46,7 +46,7 @@ def test_a_channel_and_a_fund_get_their_day_with_running_balances(engine: Engine
         ] == again
     assert [path.name for path in paths] == [
         f"{code}-{following:%Y%m%d}.{kind}"
-        for code in ("agent-COUNTER", "fund-MED-POOL")
+        for code in ("agent-COUNTER", "clearing-HOSP", "fund-MED-POOL")
         for kind in ("csv", "xlsx")
     ]
     rows = list(csv.reader(paths[0].read_text(encoding="utf-8-sig").splitlines()))
@@ -58,7 +58,12 @@ def test_a_channel_and_a_fund_get_their_day_with_running_balances(engine: Engine
         ["wallet:H1", "5.00", "0.00", "105.00"],
         ["bank:reserve", "0.00", "100.00", "5.00"],
     ]
-    sheet = openpyxl.load_workbook(paths[3])["Movements"]
+    hospital = list(csv.reader(paths[2].read_text(encoding="utf-8-sig").splitlines()))
+    assert [row[4:] for row in hospital[7:]] == [
+        ["fund:MED-POOL", "0.00", "7.00", "7.00"],
+        ["wallet:H1", "0.00", "3.00", "10.00"],
+    ]
+    sheet = openpyxl.load_workbook(paths[5])["Movements"]
     assert [cell.value for cell in sheet[2]][4:] == ["clearing:HOSP", 7, 0, 7]
 
 
