@@ -17,11 +17,12 @@ from api.bars import bars
 from api.bench_commands import bench
 from api.demo_story import operators_table, tell
 from api.doors import Refused, books, city, console, fail, now, settings, write_text
+from api.family_day import live_family
 from api.ledger_commands import ledger
 from api.pages.app import make_app
 from api.pages.citizen import card_statement
 from card.hsm.errors import HsmError
-from city.demo import live_demo
+from city.demo import clear_day, demo_plan, live_day
 from city.home import CITY_ZONE, Home
 from city.plan import read_plan
 from city.replay import ReplayRefused, can_take, replay
@@ -57,8 +58,10 @@ def demo() -> None:
     home = settings().city_home()
     _make_room(home)
     with city() as opened, bars(console) as shown:
-        day = live_demo(opened, progress=shown.tell, observe=shown.observe)
-    tell(console, day, home.night(day.summary.business_date), home.root)
+        lived = live_day(opened, demo_plan(), progress=shown.tell)
+        events = live_family(opened, lived.plan)
+        day = clear_day(opened, lived, progress=shown.tell, observe=shown.observe)
+    tell(console, day, events, home.night(day.summary.business_date), home.root)
 
 
 def _make_room(home: Home) -> None:

@@ -1,22 +1,30 @@
 """What the demonstration prints when it ends."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from city.demo import DemoDay
+from city.family import Event
+from city.home import CITY_ZONE
 from ledger.money import yuan
 from settlement.reports import NightSummary
 
 
-def tell(console: Console, day: DemoDay, night_folder: Path, home: Path) -> None:
-    """Print the day and the night in figures, and where to go on."""
+def tell(console: Console, day: DemoDay, events: Sequence[Event], night_folder: Path, home: Path) -> None:
+    """Print the family's day with its postings, the day and the night in figures, and where to go on."""
     summary = day.summary
+    for event in events:
+        when = event.at.astimezone(CITY_ZONE).strftime("%H:%M")
+        console.print(f"[bold]{when} {event.title}[/bold]  {event.said}", highlight=False, soft_wrap=True)
+        for posting in event.postings:
+            amount = f"{yuan(posting.amount_fen):>12}"
+            console.print(f"  {amount}  {posting.debit} → {posting.credit}", highlight=False, soft_wrap=True)
     console.print(
-        f"\n[bold]{summary.business_date}[/bold]: {len(day.plan.riders)} cards, "
-        f"loads of {yuan(day.loaded_fen)} yuan, {len(day.plan.taps)} rides.\n"
+        f"\n[bold]{summary.business_date}[/bold]: {len(day.lived.plan.riders)} cards, "
+        f"loads of {yuan(day.lived.loaded_fen)} yuan, {len(day.lived.plan.taps)} rides.\n"
     )
     console.print(_verdicts(summary))
     console.print(operators_table(summary))
@@ -81,7 +89,7 @@ def _proof(day: DemoDay) -> Iterator[str]:
 
 
 def _next(day: DemoDay, home: Path) -> Iterator[tuple[str, str]]:
-    card = day.plan.riders[0].card_no
+    card = day.lived.plan.riders[0].card_no
     at_home = "" if home == Path("var") else f"ONECARD_HOME={home} "
     yield f"{at_home}make serve", "the finance page and the citizen's page"
     yield f"{at_home}.venv/bin/onecard card {card}", "one rider's card: balance, pending, taps"

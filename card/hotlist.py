@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from card.tables import hotlist
 from ledger.accounts import Conflict
@@ -42,6 +42,11 @@ def hotlist_card(conn: Connection, entry: HotlistEntry) -> None:
         )
     elif (ours := HotlistEntry(*row)) != entry:
         raise Conflict(f"hotlist entry of card {entry.card_no}", ours, entry)
+
+
+def unlist_card(conn: Connection, card_no: str) -> bool:
+    """Take a card that may be taken again off the hotlist; whether it was on it."""
+    return conn.execute(delete(hotlist).where(hotlist.c.card_no == card_no)).rowcount == 1
 
 
 def hotlisted(conn: Connection) -> list[HotlistEntry]:

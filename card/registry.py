@@ -1,7 +1,7 @@
 """The register of issued cards: which cards are ours, and how their keys are derived."""
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection, select
@@ -30,9 +30,9 @@ class CardRecord:
 def register(conn: Connection, cards: Sequence[CardRecord], *, at: datetime) -> int:
     """Enter cards in the register and open their purse and load accounts; how many were new.
 
-    A card registered before with the same content changes nothing. Raises Conflict where it, or the same
-    number twice in one call, has other content, and ValueError where a number is not 20 digits; then
-    nothing is registered.
+    A card registered before with the same content changes nothing; its status may have changed since. Raises
+    Conflict where it, or the same number twice in one call, has other content, and ValueError where a number
+    is not 20 digits; then nothing is registered.
     """
     wanted: dict[str, CardRecord] = {}
     for record in cards:
@@ -45,7 +45,7 @@ def register(conn: Connection, cards: Sequence[CardRecord], *, at: datetime) -> 
             raise Conflict(f"card {record.card_no}", first, record)
     held = _held(conn, list(wanted))
     for card_no, ours in held.items():
-        if ours != wanted[card_no]:
+        if replace(ours, status=wanted[card_no].status) != wanted[card_no]:
             raise Conflict(f"card {card_no}", ours, wanted[card_no])
     new = [record for card_no, record in wanted.items() if card_no not in held]
     if new:

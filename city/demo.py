@@ -50,11 +50,20 @@ class Chips:
 
 
 @dataclass(frozen=True, slots=True)
-class DemoDay:
-    """What the demonstration shows."""
+class Lived:
+    """A day up to its batch files: what was loaded, what left the chips, and what is on them now, in fen."""
 
     plan: DayPlan
     loaded_fen: int
+    debits: tuple[Debit, ...]
+    on_chips_fen: int
+
+
+@dataclass(frozen=True, slots=True)
+class DemoDay:
+    """What the demonstration shows."""
+
+    lived: Lived
     summary: NightSummary
     chips: Chips
 
@@ -64,32 +73,25 @@ def moment(business_date: date, hour: int, minute: int = 0) -> datetime:
     return datetime.combine(business_date, time(hour, minute), CITY_ZONE)
 
 
-def live_demo(
-    city: City,
-    *,
-    riders: int = RIDERS,
-    seed: int = SEED,
-    progress: Callable[[str, int, int], None],
-    observe: Observe,
+def demo_plan(*, riders: int = RIDERS, seed: int = SEED) -> DayPlan:
+    """The demonstration's day: ordinary riders, and one bad tap of every kind."""
+    return plan_day(read_plan("demo"), DEMO_DATE, riders=riders, mischief=tuple(Mischief), seed=seed)
+
+
+def clear_day(
+    city: City, lived: Lived, *, progress: Callable[[str, int, int], None], observe: Observe
 ) -> DemoDay:
-    """Found the city in an empty home, live its first day and run its first night."""
-    plan = read_plan("demo")
-    day = plan_day(plan, DEMO_DATE, riders=riders, mischief=tuple(Mischief), seed=seed)
-    loaded_fen, debits, held = live_day(city, day, progress=progress)
-    run_night(
-        city.engine,
-        night_of(city, DEMO_DATE, at=moment(DEMO_DATE, 23, 30), progress=progress),
-        observe=observe,
-    )
+    """Run the night of a day that has been lived."""
+    business_date = lived.plan.business_date
+    night = night_of(city, business_date, at=moment(business_date, 23, 30), progress=progress)
+    run_night(city.engine, night, observe=observe)
     with reading(city.engine) as conn:
-        summary = night_summary(conn, DEMO_DATE)
-    return DemoDay(day, loaded_fen, summary, compare_chips(city, held, debits, summary.purse_liabilities_fen))
+        summary = night_summary(conn, business_date)
+    return DemoDay(lived, summary, compare_chips(city, lived, summary.purse_liabilities_fen))
 
 
-def live_day(
-    city: City, day: DayPlan, *, progress: Callable[[str, int, int], None]
-) -> tuple[int, tuple[Debit, ...], int]:
-    """Everything up to the batch files in the inbox: what was loaded, what was debited, what is on chips, in fen."""
+def live_day(city: City, day: DayPlan, *, progress: Callable[[str, int, int], None]) -> Lived:
+    """Found the city in an empty home and live everything up to the batch files in the inbox."""
     plan = read_plan("demo")
     found(city, plan, business_date=day.business_date, at=moment(day.business_date, 4))
     mischief = {rider.card_no: rider.mischief for rider in day.riders if rider.mischief}
@@ -103,9 +105,9 @@ def live_day(
         city, riders, day.riders, business_date=day.business_date, at=dawn, progress=progress
     )
     with Street(city.home.world / "depots", city.hsm, parse_tariff(plan.tariff_text)) as street:
-        lived = street.live(day.taps, riders, mischief, progress)
-        if lived.turned_away:
-            place, why = lived.turned_away[0]
+        taken = street.live(day.taps, riders, mischief, progress)
+        if taken.turned_away:
+            place, why = taken.turned_away[0]
             raise RuntimeError(f"{day.taps[place]} was refused: {why}")
         loaded_fen += load_one(city, riders, day)
         present(
@@ -115,7 +117,7 @@ def live_day(
     riders.keep()
     drawer.close()
     agent_pays(city, loaded_fen, business_date=day.business_date, at=moment(day.business_date, 23))
-    return loaded_fen, lived.debits, riders.balance_fen()
+    return Lived(day, loaded_fen, taken.debits, riders.balance_fen())
 
 
 def load_one(city: City, riders: Riders, day: DayPlan) -> int:
@@ -131,7 +133,7 @@ def load_one(city: City, riders: Riders, day: DayPlan) -> int:
     return NOON_LOAD_FEN
 
 
-def compare_chips(city: City, on_chips_fen: int, debits: tuple[Debit, ...], on_purses_fen: int) -> Chips:
+def compare_chips(city: City, lived: Lived, on_purses_fen: int) -> Chips:
     """Put what is on the chips beside what the books owe on purses."""
     columns = tap.c
     query = select(columns.card_no, columns.counter).where(columns.money == Money.PAID.value)
@@ -140,10 +142,10 @@ def compare_chips(city: City, on_chips_fen: int, debits: tuple[Debit, ...], on_p
         foreign = set(conn.scalars(select(tap.c.card_no).where(tap.c.issuer != ISSUER)))
     missing = sum(
         debit.amount_fen
-        for debit in debits
+        for debit in lived.debits
         if (debit.card_no, debit.counter) not in cleared and debit.card_no not in foreign
     )
-    return Chips(on_chips_fen, on_purses_fen, missing)
+    return Chips(lived.on_chips_fen, on_purses_fen, missing)
 
 
 def _report_lost(city: City, mischief: dict[str, Mischief], business_date: date) -> None:

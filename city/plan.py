@@ -23,12 +23,18 @@ class Operator:
 
 @dataclass(frozen=True, slots=True)
 class CityPlan:
-    """The operators of a city, the card company that runs the scheme, and the text of its tariff file."""
+    """Who is paid in a city (operators, other merchants), who runs the scheme, and the text of the tariff file."""
 
     city: str
     scheme: Operator
     operators: tuple[Operator, ...]
+    merchants: tuple[Operator, ...]
     tariff_text: str
+
+    @property
+    def participants(self) -> tuple[Operator, ...]:
+        """Everyone that is paid."""
+        return (*self.operators, *self.merchants)
 
     def operator_named(self, name: str) -> Operator | None:
         """The operator with that public name, or None."""
@@ -42,5 +48,6 @@ def read_plan(name: str) -> CityPlan:
         city=document["city"],
         scheme=Operator(**document["scheme"]),
         operators=tuple(Operator(**operator) for operator in document["operators"]),
+        merchants=tuple(Operator(**merchant) for merchant in document.get("merchants", ())),
         tariff_text=(TARIFFS / f"{document['tariff']}.json").read_text(),
     )

@@ -81,7 +81,7 @@ def _enter(conn: Connection, plan: CityPlan, *, at: datetime) -> None:
                 bank_code=operator.bank_code,
                 bank_name=operator.bank_name,
             )
-            for operator in (plan.scheme, *plan.operators)
+            for operator in (plan.scheme, *plan.participants)
         ],
         at=at,
     )
@@ -89,7 +89,7 @@ def _enter(conn: Connection, plan: CityPlan, *, at: datetime) -> None:
         conn,
         [
             Agreement(operator.id, fee_bp=operator.fee_bp, cycle=Cycle(operator.cycle), valid_from=SINCE)
-            for operator in plan.operators
+            for operator in plan.participants
         ],
         at=at,
     )

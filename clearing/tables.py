@@ -135,6 +135,8 @@ chip_load = Table(
     Column("new_balance_fen", Fen),
     Column("load_counter", Integer),
     Column("tac", LargeBinary(4)),
+    Column("holder", String(11)),  # whose wallet paid; null: the agent took the money, else agent is empty
+    Column("returned_at", Instant),  # null: not returned; with a proof as well: the card took it after all
     CheckConstraint("amount_fen > 0", name="amount_is_positive"),
     CheckConstraint(
         "(confirmed_at is null) = (tac is null) and (confirmed_at is null) = (load_counter is null)"

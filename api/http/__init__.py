@@ -1,1 +1,1 @@
-"""The HTTP API under /v1: institutions and holders."""
+"""The HTTP API under /v1: institutions with OAuth 2 clients, holders with sessions, one form of problem."""

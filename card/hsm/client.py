@@ -1,16 +1,16 @@
 """The HSM as the rest of the city calls it: one method a command, over a pool of connections."""
 
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from card.hsm.codec import DONE, MOMENT_BYTES, Answer, CardKeyRef, fixed, number, operator_field, order
+from card.hsm.asking import sized
+from card.hsm.codec import DONE, MOMENT_BYTES, CardKeyRef, fixed, name_field, number, order
 from card.hsm.columns import TacColumns, unpack_verdicts
+from card.hsm.envelopes import Envelopes
 from card.hsm.errors import HsmError
-from card.hsm.pool import Pool
+from card.hsm.terminals import TerminalKeys, bounded
 
 BULK_ROWS = 50_000
 """Rows of one bulk request: some 2 MB, a fraction of a second's work, so that no peer waits long for it."""
@@ -38,27 +38,12 @@ class WrappedCardKeys:
     check_values: tuple[bytes, bytes, bytes]
 
 
-class Hsm:
+class Hsm(TerminalKeys, Envelopes):
     """A client of one HSM. Amounts in fen, moments 7 bytes BCD in city time, terminals and MACs raw bytes.
 
     Every method raises HsmError: the HSM's own code, or `unreachable`, or `garbled`; and ValueError for an
     argument that does not fit its field. Time-outs are per wait for the HSM. Threads may share a client.
     """
-
-    def __init__(self, host: str, port: int, *, timeout_s: float = 10.0, connections: int = 4) -> None:
-        self._pool = Pool(host, port, timeout_s, connections)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Hang up; the client cannot be used again."""
-        self._pool.close()
 
     def diagnostics(self) -> Diagnostics:
         """NC: who is there."""
@@ -149,7 +134,7 @@ class Hsm:
             + fixed("mac1", mac1, 4)
         )
         answer = self._exchange("E4", fields)
-        return _sized("E4", answer.fields, 4) if answer.error == DONE else None
+        return sized("E4", answer.fields, 4) if answer.error == DONE else None
 
     def verify_purchase_tac(
         self,
@@ -238,24 +223,18 @@ class Hsm:
         raw = self._ask("G6", number("version", version, 1), 33)
         return raw[0], raw[1:]
 
-    def _exchange(self, command: str, fields: bytes) -> Answer:
-        return self._pool.exchange(command, lambda: (fields,))[0]
+    def sign_message(self, message: bytes, key_version: int = 0) -> tuple[int, bytes]:
+        """G8: the key's version, and the QR issuer's Ed25519 signature over a message of 1 to 4096 bytes."""
+        raw = self._ask("G8", number("key_version", key_version, 1) + bounded(message), 65)
+        return raw[0], raw[1:]
 
-    def _ask(self, command: str, fields: bytes = b"", answer_bytes: int | None = None) -> bytes:
-        answer = self._exchange(command, fields)
-        if answer.error != DONE:
-            raise HsmError(command, answer.error)
-        return _sized(command, answer.fields, answer_bytes)
-
-    def _verify(self, command: str, fields: bytes) -> bool:
-        return self._exchange(command, fields).error == DONE
+    def qr_public_key(self, version: int = 0) -> tuple[int, bytes]:
+        """GA: version and public key of the QR issuer's signature key, Ed25519."""
+        raw = self._ask("GA", number("version", version, 1), 33)
+        return raw[0], raw[1:]
 
 
 def _batch(operator: str, digest: bytes, key_version: int) -> bytes:
-    return number("key_version", key_version, 1) + operator_field(operator) + fixed("digest", digest, 32)
-
-
-def _sized(command: str, raw: bytes, width: int | None) -> bytes:
-    if width is not None and len(raw) != width:
-        raise HsmError(command, "garbled", f"{len(raw)} bytes of fields instead of {width}")
-    return raw
+    return (
+        number("key_version", key_version, 1) + name_field("operator", operator) + fixed("digest", digest, 32)
+    )

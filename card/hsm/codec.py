@@ -120,8 +120,8 @@ def order(amount_fen: int, kind: int, terminal: bytes) -> bytes:
     return number("amount_fen", amount_fen, 4) + number("kind", kind, 1) + fixed("terminal", terminal, 6)
 
 
-def operator_field(name: str) -> bytes:
-    """An operator's name, 8 characters padded with spaces. Raises ValueError where it does not fit."""
+def name_field(field: str, name: str) -> bytes:
+    """A name in 8 characters, padded with spaces; ValueError naming the field if it does not fit."""
     if not name or len(name) > 8 or not name.isascii() or not name.isprintable():
-        raise ValueError(f"operator is {name!r}: give 1 to 8 ASCII characters")
+        raise ValueError(f"{field} is {name!r}: give 1 to 8 ASCII characters")
     return name.encode("ascii").ljust(8)

@@ -11,8 +11,8 @@ from card.hsm.codec import (
     CardKeyRef,
     answer_command,
     fixed,
+    name_field,
     number,
-    operator_field,
     order,
     request,
 )
@@ -99,11 +99,11 @@ def test_a_card_is_named_by_issuer_and_the_right_hand_of_its_number() -> None:
 @pytest.mark.parametrize("name", ["", "METRO-123", "深圳", "A\n"])
 def test_an_operator_that_does_not_fit_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="operator"):
-        operator_field(name)
+        name_field("operator", name)
 
 
 def test_an_operators_name_is_padded_with_spaces() -> None:
-    assert operator_field("METRO-1") == b"METRO-1 "
+    assert name_field("operator", "METRO-1") == b"METRO-1 "
 
 
 def test_values_that_do_not_fit_are_named() -> None:

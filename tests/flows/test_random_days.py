@@ -50,9 +50,9 @@ def clear(city: City, business_date: date) -> NightSummary:
 
 def lived_and_cleared(city: City, day: DayPlan) -> tuple[NightSummary, Chips]:
     """A day with its night, and the chips beside the books."""
-    _, debits, on_chips_fen = live_day(city, day, progress=quiet)
+    lived = live_day(city, day, progress=quiet)
     summary = clear(city, day.business_date)
-    return summary, compare_chips(city, on_chips_fen, debits, summary.purse_liabilities_fen)
+    return summary, compare_chips(city, lived, summary.purse_liabilities_fen)
 
 
 def holds(city: City, summary: NightSummary, chips: Chips) -> None:

@@ -10,8 +10,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.cmac import CMAC
 from cryptography.hazmat.primitives.keywrap import aes_key_unwrap
+from hsm_sim.box import Answer, Box
 from hsm_sim.bulk_work import BulkWork
-from hsm_sim.commands import BULK_ROWS_BOUND, COMMANDS, Answer, Box, answer
+from hsm_sim.commands import BULK_ROWS_BOUND, COMMANDS, answer
 from hsm_sim.keys import DEMO_KEYS, KeyStore, Usage, demo_keys
 from hsm_sim.wire import ErrorCode, Request
 from hypothesis import given
@@ -104,6 +105,24 @@ REFUSALS = [
     ("12", "G0", "02" + "4D4554524F2D3120" + "00" * 32),
     ("12", "G4", "02" + "00" * 32),
     ("12", "G6", "09"),
+    ("80", "G8", "01"),
+    ("80", "G8", "01" + "00" * 4097),
+    ("80", "H0", ""),
+    ("80", "H2", "01" + "00" * 39),
+    ("80", "I2", "00" * 24),
+    ("80", "I2", "00" * 24 + "00" * 4097),
+    ("80", "I4", "00" * 32),
+    ("15", "I0", "63" + "20" * 8),
+    ("15", "I6", "63 01" + "41 42 20 43 20 20 20 20"),
+    ("12", "G8", "02 00"),
+    ("12", "GA", "02"),
+    ("12", "H0", "02"),
+    ("12", "H2", "02" + "00" * 40),
+    ("12", "I0", "02" + "54 30 30 30 30 30 30 31"),
+    ("12", "I6", "01 02" + "54 30 30 30 30 30 30 31"),
+    ("01", "H2", "01" + "00" * 40),
+    ("01", "I2", "00" * 24 + "00"),
+    ("01", "I4", "00" * 32 + "00"),
     ("01", "E4", LOAD.replace("59B8C4F0", "59B8C4F1")),
     ("01", "G2", "01" + "4D4554524F2D3120" + "00" * 48),
 ]

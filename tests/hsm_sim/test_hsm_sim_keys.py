@@ -45,6 +45,29 @@ def test_a_store_does_not_show_its_keys() -> None:
     assert repr(demo_keys()) == "KeyStore()"
 
 
+NEW_USAGES = (Usage.DATA, Usage.TERMINAL_MASTER, Usage.WORKING, Usage.QR_SIGNATURE)
+
+
+def without_new_usages(keys: KeyStore) -> KeyStore:
+    return KeyStore({slot: key for slot, key in keys.slots.items() if slot[0] not in NEW_USAGES})
+
+
+def test_a_demo_home_from_before_a_usage_was_known_opens_with_its_demo_key(tmp_path: Path) -> None:
+    rotated = demo_keys().with_next_version(Usage.TAC_ROOT, os.urandom)
+    create_home(tmp_path, without_new_usages(rotated), given_lmk=None, random=os.urandom)
+    assert open_home(tmp_path, given_lmk=None)[0] == rotated
+
+
+def test_another_home_from_before_gets_the_first_version_by_rotation_only(tmp_path: Path) -> None:
+    keys = without_new_usages(random_keys(os.urandom))
+    create_home(tmp_path, keys, given_lmk=None, random=os.urandom)
+    opened, lmk = open_home(tmp_path, given_lmk=None)
+    assert opened == keys
+    rotated = opened.with_next_version(Usage.DATA, os.urandom)
+    replace_keys(tmp_path, rotated, lmk, random=os.urandom)
+    assert open_home(tmp_path, given_lmk=None)[0].versions(Usage.DATA) == [1]
+
+
 def test_versions_are_used_up_after_255() -> None:
     keys = KeyStore({(Usage.SIGNATURE, 254): bytes(32)}).with_next_version(Usage.SIGNATURE, numbered())
     assert keys.newest(Usage.SIGNATURE) == 255

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 from hsm_sim.home import open_home
+from hsm_sim.keys import Usage
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -289,6 +290,11 @@ def use_everything(port: int) -> None:
         peer.ask(b"G0", b"\1METRO-1 " + bytes(32))
         peer.ask(b"G4", b"\0" + bytes(32))
         peer.ask(b"G6", b"\0")
+        peer.ask(b"G8", b"\0message")
+        peer.ask(b"H2", b"\1" + peer.ask(b"H0", b"\0")[1][33:])
+        block = peer.ask(b"I0", b"\0T0000001")[1][25:49]
+        peer.ask(b"I2", block + b"message")
+        peer.ask(b"I6", b"\0\1T0000001")
         peer.ask(b"??", b"")
         peer.send(b"\0\0")
         assert peer.receive(1) == b""
@@ -319,6 +325,6 @@ def test_no_key_shows_in_files_output_or_log(tmp_path: Path, given_lmk: str | No
     said += [path.read_bytes() for path in home.iterdir() if path.name != "lmk.key"]
     everything = b"\n".join(said)
     assert b"check value" in everything
-    assert len(keys.slots) == 7
+    assert len(keys.slots) == len(Usage) + 1
     for secret in (*keys.slots.values(), lmk):
         assert not [form for form in forms(secret) if form in everything]

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from hsm_sim.box import Box
 from hsm_sim.bulk_desk import BulkDesk
-from hsm_sim.commands import Box
 from hsm_sim.keys import demo_keys
 from hsm_sim.server import TURN_REQUESTS, Bounds, Conversation, Hall
 

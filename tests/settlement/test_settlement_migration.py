@@ -29,7 +29,7 @@ def test_the_migration_makes_the_tables_as_they_are_defined(engine: Engine) -> N
 
 
 def test_the_migration_goes_down_and_up_again(engine: Engine) -> None:
-    migrate(engine, "-1")
+    migrate(engine, "base")
     assert not OURS & set(inspect(engine).get_table_names())
     migrate(engine)
     assert set(inspect(engine).get_table_names()) >= OURS

@@ -5,18 +5,16 @@ whether they make sense is for the asker to judge.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hmac import compare_digest
 from types import MappingProxyType
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.ciphers.algorithms import AES
-from cryptography.hazmat.primitives.cmac import CMAC
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap
 
-from hsm_sim import epurse
+from hsm_sim import data_keys, epurse, seals, terminal_keys
+from hsm_sim.box import Answer, Box, compared
 from hsm_sim.bulk_work import ROW_BYTES, BulkWork
-from hsm_sim.keys import NEWEST, KeyStore, Usage
+from hsm_sim.keys import NEWEST, Usage
 from hsm_sim.wire import ErrorCode, Request
 
 BULK_ROWS_BOUND = 300_000
@@ -24,20 +22,7 @@ RANDOM_BOUND_BYTES = 256
 
 _INTERNATIONAL = b"\x00"
 _HEX_DIGITS = frozenset(b"0123456789ABCDEFabcdef")
-_OPERATOR_CHARACTERS = frozenset(range(0x21, 0x7F))
 
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """All that a handler may know: the keys, a source of randomness, and what NC says of the machine."""
-
-    keys: KeyStore = field(repr=False)
-    random: Callable[[int], bytes] = field(repr=False)
-    lmk_check: str
-    version: str
-
-
-Answer = bytes | ErrorCode | BulkWork
 Fields = tuple[tuple[str, int | None], ...]
 
 
@@ -113,7 +98,7 @@ def verify_purchase_mac2(
     if isinstance(key, ErrorCode):
         return key
     session = epurse.purchase_session_key(key, rnd, counter, terminal_sequence)
-    return _compared(epurse.mac(session, amount), mac2)
+    return compared(epurse.mac(session, amount), mac2)
 
 
 def authorise_load(
@@ -135,7 +120,7 @@ def verify_purchase_tac(
     time: bytes, tac: bytes, **keys: bytes,
 ) -> Answer:  # fmt: skip
     """E6: whether the card made this purchase."""
-    return _tac_compared(box, amount + kind + terminal + terminal_sequence + date + time, tac, keys)
+    return _taccompared(box, amount + kind + terminal + terminal_sequence + date + time, tac, keys)
 
 
 def verify_load_tac(
@@ -143,7 +128,7 @@ def verify_load_tac(
     time: bytes, tac: bytes, **keys: bytes,
 ) -> Answer:  # fmt: skip
     """E8: whether the card took this load."""
-    return _tac_compared(box, new_balance + counter + amount + kind + terminal + date + time, tac, keys)
+    return _taccompared(box, new_balance + counter + amount + kind + terminal + date + time, tac, keys)
 
 
 def verify_purchase_tacs(box: Box, *, rows: bytes, columns: bytes) -> Answer:
@@ -177,33 +162,6 @@ def personalisation_keys(
     return aes_key_wrap(transport, b"".join(derived)) + b"".join(map(epurse.check_value, derived))
 
 
-def make_batch_mac(box: Box, *, version: bytes, operator: bytes, digest: bytes) -> Answer:
-    """G0: the MAC under which an operator presents a batch."""
-    return _batch_mac(box, version, operator, digest)
-
-
-def verify_batch_mac(box: Box, *, version: bytes, operator: bytes, digest: bytes, mac: bytes) -> Answer:
-    """G2: whether that operator made this MAC over this digest."""
-    made = _batch_mac(box, version, operator, digest)
-    return made if isinstance(made, ErrorCode) else _compared(made, mac)
-
-
-def sign(box: Box, *, version: bytes, digest: bytes) -> Answer:
-    """G4: an Ed25519 signature (RFC 8032) over the digest."""
-    number, key = _signature_key(box, version)
-    return bytes((number,)) + key.sign(digest) if key else ErrorCode.KEY_UNKNOWN
-
-
-def public_key(box: Box, *, version: bytes) -> Answer:
-    """G6: the key by which anybody verifies what G4 signs."""
-    number, key = _signature_key(box, version)
-    return bytes((number,)) + key.public_key().public_bytes_raw() if key else ErrorCode.KEY_UNKNOWN
-
-
-def _compared(made: bytes, given: bytes) -> bytes | ErrorCode:
-    return b"" if compare_digest(made, given) else ErrorCode.VERIFICATION_FAILED
-
-
 def _card_key(
     box: Box, usage: Usage, *, version: bytes, algorithm: bytes, issuer: bytes, card: bytes
 ) -> bytes | ErrorCode:
@@ -213,29 +171,9 @@ def _card_key(
     return ErrorCode.KEY_UNKNOWN if root is None else epurse.card_key(root, issuer, card)
 
 
-def _tac_compared(box: Box, message: bytes, tac: bytes, keys: Mapping[str, bytes]) -> bytes | ErrorCode:
+def _taccompared(box: Box, message: bytes, tac: bytes, keys: Mapping[str, bytes]) -> bytes | ErrorCode:
     key = _card_key(box, Usage.TAC_ROOT, **keys)
-    return key if isinstance(key, ErrorCode) else _compared(epurse.mac(epurse.tac_key(key), message), tac)
-
-
-def _batch_mac(box: Box, version: bytes, operator: bytes, digest: bytes) -> bytes | ErrorCode:
-    name = operator.rstrip(b" ")
-    if not name or not _OPERATOR_CHARACTERS.issuperset(name):
-        return ErrorCode.VALUE_IMPOSSIBLE
-    root = box.keys.find(Usage.BATCH_ROOT, version[0])
-    return ErrorCode.KEY_UNKNOWN if root is None else _cmac(_cmac(root, operator), digest)
-
-
-def _cmac(key: bytes, message: bytes) -> bytes:
-    cmac = CMAC(AES(key))
-    cmac.update(message)
-    return cmac.finalize()
-
-
-def _signature_key(box: Box, version: bytes) -> tuple[int, Ed25519PrivateKey | None]:
-    number = version[0] or box.keys.newest(Usage.SIGNATURE)
-    seed = box.keys.find(Usage.SIGNATURE, number)
-    return number, None if seed is None else Ed25519PrivateKey.from_private_bytes(seed)
+    return key if isinstance(key, ErrorCode) else compared(epurse.mac(epurse.tac_key(key), message), tac)
 
 
 _KEYS: Fields = (("version", 1), ("algorithm", 1), ("issuer", 8), ("card", 8))
@@ -243,7 +181,8 @@ _DEAL: Fields = (("amount", 4), ("kind", 1), ("terminal", 6))
 _MOMENT: Fields = (("date", 4), ("time", 3))
 _SESSION: Fields = (("rnd", 4), ("counter", 2))
 _SEQUENCE: Fields = (("terminal_sequence", 4),)
-_BATCH: Fields = (("version", 1), ("operator", 8), ("digest", 32))
+_VERSION: Fields = (("version", 1),)
+_BATCH: Fields = (*_VERSION, ("operator", 8), ("digest", 32))
 
 COMMANDS: Mapping[bytes, Command] = MappingProxyType(
     {
@@ -258,11 +197,21 @@ COMMANDS: Mapping[bytes, Command] = MappingProxyType(
             (*_KEYS, ("new_balance", 4), ("counter", 2), *_DEAL, *_MOMENT, ("tac", 4)), verify_load_tac
         ),
         b"F0": Command((("rows", 4), ("columns", None)), verify_purchase_tacs),
-        b"F2": Command((("version", 1), ("transport_version", 1), *_KEYS[2:]), personalisation_keys),
-        b"G0": Command(_BATCH, make_batch_mac),
-        b"G2": Command((*_BATCH, ("mac", 16)), verify_batch_mac),
-        b"G4": Command((("version", 1), ("digest", 32)), sign),
-        b"G6": Command((("version", 1),), public_key),
+        b"F2": Command((*_VERSION, ("transport_version", 1), *_KEYS[2:]), personalisation_keys),
+        b"G0": Command(_BATCH, seals.make_batch_mac),
+        b"G2": Command((*_BATCH, ("mac", 16)), seals.verify_batch_mac),
+        b"G4": Command((*_VERSION, ("digest", 32)), seals.sign_digest),
+        b"G6": Command(_VERSION, seals.public_key),
+        b"G8": Command((*_VERSION, ("message", None)), seals.sign_message),
+        b"GA": Command(_VERSION, seals.qr_public_key),
+        b"H0": Command(_VERSION, data_keys.new_data_key),
+        b"H2": Command((*_VERSION, ("wrapped", 40)), data_keys.open_data_key),
+        b"I0": Command((*_VERSION, ("terminal", 8)), terminal_keys.working_key),
+        b"I2": Command((("block", 24), ("message", None)), terminal_keys.terminal_mac),
+        b"I4": Command((("block", 24), ("mac", 8), ("message", None)), terminal_keys.verify_terminal_mac),
+        b"I6": Command(
+            (*_VERSION, ("transport_version", 1), ("terminal", 8)), terminal_keys.terminal_master_key
+        ),
     }
 )
 """Every command by its two letters; the fields stand in the order of the wire."""

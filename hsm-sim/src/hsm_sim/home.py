@@ -50,12 +50,16 @@ def create_home(
 
 
 def open_home(folder: Path, *, given_lmk: bytes | None) -> tuple[KeyStore, bytes]:
-    """The keys of a folder and the LMK. Raises HomeError, or KeyFileError where the keys do not open."""
+    """The keys of a folder and the LMK. Raises HomeError, or KeyFileError where the keys do not open.
+
+    A demo home made before a usage was known has its demo key all the same; another home gets the first
+    version of it by `hsm-sim rotate`.
+    """
     keys_file = folder / _KEYS_FILE
     if not keys_file.exists():
         raise HomeError(f"{folder} holds no keys; make them with `hsm-sim init --home {folder}`")
     lmk = given_lmk if given_lmk is not None else _read_lmk(folder / _LMK_FILE)
-    return unseal_keys(_read_private(keys_file), lmk), lmk
+    return unseal_keys(_read_private(keys_file), lmk).with_missing_demo_keys(), lmk
 
 
 def replace_keys(folder: Path, keys: KeyStore, lmk: bytes, *, random: Callable[[int], bytes]) -> None:

@@ -33,10 +33,14 @@ class Usage(StrEnum):
     BATCH_ROOT = "BK"
     SIGNATURE = "SK"
     TRANSPORT = "XK"
+    DATA = "DK"
+    TERMINAL_MASTER = "MK"
+    WORKING = "WK"
+    QR_SIGNATURE = "QK"
 
 
 KEY_BYTES: Mapping[Usage, int] = MappingProxyType(
-    {usage: 32 if usage is Usage.SIGNATURE else 16 for usage in Usage}
+    {usage: 32 if usage in (Usage.SIGNATURE, Usage.DATA, Usage.QR_SIGNATURE) else 16 for usage in Usage}
 )
 
 # The e-purse roots are the published worked example's; the others say in ASCII what they are.
@@ -48,6 +52,10 @@ DEMO_KEYS: Mapping[Usage, bytes] = MappingProxyType(
         Usage.BATCH_ROOT: b"DEMO BATCH KEY 1",
         Usage.SIGNATURE: b"DEMO SIGNATURE KEY NUMBER ONE 01",
         Usage.TRANSPORT: b"DEMO TRANSPORT 1",
+        Usage.DATA: b"DEMO KEY OF DATA KEYS NUMBER 001",
+        Usage.TERMINAL_MASTER: b"DEMO TERMINALS 1",
+        Usage.WORKING: b"DEMO WORKING K 1",
+        Usage.QR_SIGNATURE: b"DEMO QR ISSUER KEY NUMBER ONE 01",
     }
 )
 
@@ -81,6 +89,13 @@ class KeyStore:
             raise ValueError(f"usage {usage} has all {LAST_VERSION} versions; start a new HSM for it")
         return KeyStore({**self.slots, (usage, version): random(KEY_BYTES[usage])})
 
+    def with_missing_demo_keys(self) -> "KeyStore":
+        """These keys and, where some are demo keys, the demo keys of usages of which there is none."""
+        if not self.demo:
+            return self
+        missing = {(usage, 1): key for usage, key in DEMO_KEYS.items() if not self.newest(usage)}
+        return KeyStore({**self.slots, **missing})
+
     @property
     def demo(self) -> bool:
         """Whether any key is one that everybody knows."""
@@ -108,11 +123,16 @@ def key_check(usage: Usage, key: bytes) -> bytes:
     match usage:
         case Usage.PURCHASE_ROOT | Usage.LOAD_ROOT | Usage.TAC_ROOT:
             return check_value(key)
-        case Usage.BATCH_ROOT | Usage.TRANSPORT:
-            return _zero_cmac(key)[:3]
-        case Usage.SIGNATURE:
+        case Usage.BATCH_ROOT | Usage.TRANSPORT | Usage.DATA | Usage.TERMINAL_MASTER | Usage.WORKING:
+            return aes_check_value(key)
+        case Usage.SIGNATURE | Usage.QR_SIGNATURE:
             public = Ed25519PrivateKey.from_private_bytes(key).public_key().public_bytes_raw()
             return hashlib.sha256(public).digest()[:3]
+
+
+def aes_check_value(key: bytes) -> bytes:
+    """The check value of an AES key: the left 3 bytes of AES-CMAC over sixteen zero bytes."""
+    return _zero_cmac(key)[:3]
 
 
 def lmk_check_value(lmk: bytes) -> str:

@@ -8,9 +8,10 @@ from typing import cast
 
 import structlog
 
+from hsm_sim.box import Box
 from hsm_sim.bulk_desk import BulkDesk
 from hsm_sim.bulk_work import BulkWork
-from hsm_sim.commands import Box, answer
+from hsm_sim.commands import answer
 from hsm_sim.wire import ErrorCode, FrameDecoder, FrameError, Request, encode_answer
 
 TURN_REQUESTS = 32

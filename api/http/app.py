@@ -1,0 +1,103 @@
+"""The HTTP API as one application, to be served alone or mounted beside the pages."""
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Final
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from api.http.openapi import document
+from api.http.problems import Problem, problem, problem_answer, render
+from api.http.state import Deps
+from card.hsm.errors import HsmError
+from ledger.day import DayOrderError
+
+ROUTERS: Final = (
+    "tokens", "sessions", "holders", "cards", "me", "topups", "payments", "links",
+    "hospital", "billers", "agency", "qr",
+)  # fmt: skip
+"""The modules of this room that have a `router`, in the order of the document."""
+
+
+def make_api(deps: Deps) -> FastAPI:
+    """The API on these doors; all its addresses begin with /v1, its document is at /v1/openapi.json."""
+    api = FastAPI(
+        title="City one-card API",
+        version="1.0.0",
+        description="Clearing and settlement of a city's one-card: money in fen, instants in RFC 3339.",
+        openapi_url="/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
+    api.state.deps = deps
+    api.add_exception_handler(Problem, problem_answer)
+    api.add_exception_handler(RequestValidationError, invalid)
+    api.add_exception_handler(HTTPException, framework_answer)
+    api.add_exception_handler(DayOrderError, not_open)
+    api.add_exception_handler(HsmError, hsm_silent)
+    api.add_exception_handler(Exception, ours)
+    for router in routers():
+        api.include_router(router)
+    api.openapi = lambda: document(api)  # type: ignore[method-assign]
+    return api
+
+
+def routers() -> list[APIRouter]:
+    """The routers of this room."""
+    found = []
+    for name in ROUTERS:
+        if find_spec(f"api.http.{name}") is None:
+            continue
+        try:
+            found.append(import_module(f"api.http.{name}").router)
+        except ModuleNotFoundError as absent:  # while the rooms below are being built
+            if not (absent.name or "").startswith(("card.", "clearing.")):
+                raise
+    return found
+
+
+def invalid(_request: Request, error: Exception) -> JSONResponse:
+    """Say which fields are wrong and why, without repeating values: they may be personal."""
+    if not isinstance(error, RequestValidationError):
+        raise error
+    errors = [
+        {"field": ".".join(str(part) for part in one["loc"]), "message": one["msg"], "kind": one["type"]}
+        for one in error.errors()
+    ]
+    if any(one["field"] == "header.Idempotency-Key" and one["kind"] == "missing" for one in errors):
+        return render(
+            problem("idempotency_key_missing", "send the header Idempotency-Key with a key of your own")
+        )
+    if any(one["kind"] == "json_invalid" for one in errors):
+        return render(problem("request_malformed", "the body is not JSON; send a JSON object"))
+    detail = "; ".join(f"{one['field']}: {one['message']}" for one in errors)
+    fields = [{"field": one["field"], "message": one["message"]} for one in errors]
+    return render(problem("request_invalid", detail, errors=fields))
+
+
+def framework_answer(_request: Request, error: Exception) -> JSONResponse:
+    """What the framework refuses by itself, as a problem like any other."""
+    if not isinstance(error, HTTPException):
+        raise error
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "request_malformed")
+    answer = render(problem(code, "see the OpenAPI document at /v1/openapi.json for what can be asked here"))
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+def not_open(_request: Request, error: Exception) -> JSONResponse:
+    """No business day is open: nothing can be booked until operations open one."""
+    return render(problem("books_not_open", f"{error}; ask again when the day is open"))
+
+
+def hsm_silent(_request: Request, _error: Exception) -> JSONResponse:
+    """The HSM failed; what it said is for the log, not for the caller."""
+    return render(problem("hsm_unavailable", "the security module does not answer; ask again in a moment"))
+
+
+def ours(_request: Request, _error: Exception) -> JSONResponse:
+    """A bug, or broken storage: the caller can only tell us."""
+    return render(problem("internal_error", "something failed on our side; ask again, then tell us the time"))

@@ -1,0 +1,46 @@
+"""What every request may reach: the books, the HSM, the vault, the clock, and the clients of our peers."""
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from fastapi import Request
+from sqlalchemy import Engine
+
+from card.hsm.client import Hsm
+from card.vault import Vault
+
+
+class CodeSender(Protocol):
+    """Brings a one-time code to a holder's phone; it is called after the transaction, never inside it."""
+
+    def send(self, phone: str, code: str) -> None:
+        """Send `code`, six digits, to `phone` as the vault holds it."""
+
+
+class NoSender:
+    """The sender of a city that has none: nobody can sign in, and nothing is written anywhere."""
+
+    def send(self, phone: str, code: str) -> None:
+        """Let the code expire unsent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """The doors that endpoints go through; `peers` holds the clients of insurer and billers by name."""
+
+    engine: Engine
+    hsm: Hsm
+    vault: Vault
+    now: Callable[[], datetime]
+    peers: Mapping[str, object] = field(default_factory=dict)
+    sender: CodeSender = field(default_factory=NoSender)
+    random: Callable[[int], bytes] = secrets.token_bytes
+
+
+def deps(request: Request) -> Deps:
+    """The doors of the application that answers this request."""
+    found: Deps = request.app.state.deps
+    return found

@@ -1,0 +1,44 @@
+"""The whole web service: the API under /v1, and the two pages beside it."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+
+from api.http.app import make_api
+from api.http.state import Deps
+from api.pages.app import make_app
+
+START_TIMEOUT_S = 20.0
+
+
+def make_service(doors: Deps, nights_folder: Path, now: Callable[[], datetime]) -> FastAPI:
+    """One application: what is not the API's is a page's."""
+    service = make_api(doors)
+    service.mount("/", make_app(doors.engine, nights_folder, now))
+    return service
+
+
+@contextmanager
+def serving(application: FastAPI) -> Iterator[str]:
+    """Serve on a free loopback port from a thread of this process; gives the base address."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(uvicorn.Config(application, log_level="error", timeout_graceful_shutdown=2))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not server.started:
+            if not thread.is_alive() or time.monotonic() > deadline:
+                raise ChildProcessError("the web service did not start")
+            time.sleep(0.01)
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()

@@ -1,0 +1,256 @@
+"""A simulated biller, a program of its own: `python -m city.biller --kind water --home FOLDER`.
+
+It answers over HTTP with JSON (docs/formats/biller-file.md) and keeps a journal. Under `/control` a test or a
+demo sends bills, orders faults and blunders, and repairs them; a real biller has nothing of the kind.
+"""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import typer
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, Field
+
+from city.biller_journal import Journal, Reply, Told
+from clearing.sectors.utilities.catalogue import Supply
+
+START_TIMEOUT_S = 20.0
+TOKEN_VARIABLE = "BILLER_TOKEN"
+
+
+class Fault(StrEnum):
+    """How the next answers go wrong."""
+
+    UNDONE = "undone"
+    """Nothing is done, and the answer is an error of the server."""
+    LOST = "lost"
+    """It is done, and the answer is an error of the server."""
+    LATE = "late"
+    """It is done, and the answer comes after more than anyone waits for."""
+    GARBAGE = "garbage"
+    """It is done, and the answer cannot be read."""
+
+
+class FaultOrder(BaseModel):
+    """A fault for the next `times` requests to addresses that begin with `path`."""
+
+    path: str
+    fault: Fault
+    times: int = Field(ge=1)
+    late_s: float = 1.0
+
+
+class BillOrder(BaseModel):
+    """A bill to be sent to a customer."""
+
+    account_no: str
+    customer: str
+    bill_no: str
+    period: str
+    amount_fen: int
+    due_on: date
+
+
+class NoticeBody(BaseModel):
+    """What the city tells of a payment."""
+
+    reference: str
+    account_no: str
+    bill_no: str
+    amount_fen: int
+    business_date: date
+    paid_at: datetime | None = None
+
+    def told(self) -> Told:
+        """As the journal takes it."""
+        return Told(self.reference, self.account_no, self.bill_no, self.amount_fen, self.business_date)
+
+
+class Blunder(NoticeBody):
+    """What the daily file wrongly says of a payment; `filed_fen` None leaves it out."""
+
+    filed_fen: int | None = None
+
+
+def make_biller(journal: Journal, *, token: str = "") -> FastAPI:
+    """The biller's application on its journal; with a token it answers only who brings it."""
+    app = FastAPI(title="Simulated biller")
+    faults: list[FaultOrder] = []
+
+    @app.middleware("http")
+    async def misbehave(request: Request, call_next: Any) -> Response:
+        if token and request.headers.get("Authorization") != f"Bearer {token}":
+            return JSONResponse({"code": "unauthorised"}, 401)
+        order = next((one for one in faults if request.url.path.startswith(one.path)), None)
+        if order is None:
+            answer: Response = await call_next(request)
+            return answer
+        order.times -= 1
+        if order.times == 0:
+            faults.remove(order)
+        if order.fault is Fault.UNDONE:
+            return JSONResponse({"code": "out_of_order"}, 503)
+        answer = await call_next(request)
+        return await _spoilt(answer, order)
+
+    _answer_the_city(app, journal)
+    _take_orders(app, journal, faults)
+    return app
+
+
+def _answer_the_city(app: FastAPI, journal: Journal) -> None:
+    @app.get("/accounts/{account_no}")
+    def account(account_no: str) -> JSONResponse:
+        found = journal.account(account_no)
+        return JSONResponse({"code": "account_unknown"}, 404) if found is None else JSONResponse(found)
+
+    @app.post("/write-offs")
+    def write_off(body: NoticeBody) -> JSONResponse:
+        return _reply(body, journal.write_off(body.told(), datetime.now(UTC)))
+
+    @app.post("/reversals")
+    def reverse(body: NoticeBody) -> JSONResponse:
+        return _reply(body, journal.reverse(body.told(), datetime.now(UTC)))
+
+    @app.get("/days/{business_date}/file")
+    def daily_file(business_date: date) -> Response:
+        content = journal.daily_file(business_date, datetime.now(UTC))
+        return Response(content, media_type="text/plain; charset=us-ascii")
+
+
+def _take_orders(app: FastAPI, journal: Journal, faults: list[FaultOrder]) -> None:
+    @app.post("/control/days/{business_date}/close")
+    def close(business_date: date) -> JSONResponse:
+        journal.close_day(business_date)
+        return JSONResponse({})
+
+    @app.post("/control/bills")
+    def send_bills(bills: list[BillOrder]) -> JSONResponse:
+        for one in bills:
+            journal.add_bill(**one.model_dump())
+        return JSONResponse({"bills": len(bills)})
+
+    @app.post("/control/faults")
+    def order_fault(order: FaultOrder) -> JSONResponse:
+        faults.append(order)
+        return JSONResponse({})
+
+    @app.post("/control/blunders")
+    def blunder(body: Blunder) -> JSONResponse:
+        journal.blunder(body.told(), body.filed_fen)
+        return JSONResponse({})
+
+    @app.delete("/control/blunders")
+    def repair() -> JSONResponse:
+        journal.repair()
+        return JSONResponse({})
+
+
+async def _spoilt(answer: Response, order: FaultOrder) -> Response:
+    if order.fault is Fault.LATE:
+        await asyncio.sleep(order.late_s)
+        return answer
+    if order.fault is Fault.GARBAGE:
+        return Response(b"\x00{not json", 200, media_type="application/json")
+    return JSONResponse({"code": "answer_lost"}, 502)
+
+
+def _reply(body: NoticeBody, reply: Reply) -> JSONResponse:
+    refused = reply.status == "refused"
+    said = {"reference": body.reference, "status": reply.status}
+    if refused:
+        said |= {"reason": reply.reason, "message": reply.reason.replace("_", " ")}
+    return JSONResponse(said, 409 if refused else 200)
+
+
+@dataclass(frozen=True, slots=True)
+class RunningBiller:
+    """Where a biller listens; `process` may be killed, and another started on the same home."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+
+    def control(self, method: str, path: str, body: object = None) -> None:
+        """Order something under `/control`."""
+        httpx.request(method, f"{self.url}/control{path}", json=body, trust_env=False).raise_for_status()
+
+
+@contextmanager
+def running_biller(home: Path, biller: str, kind: Supply, *, part: bool = False) -> Iterator[RunningBiller]:
+    """Start a biller on a free loopback port, with its journal in `home`; it ends with the block."""
+    home.mkdir(parents=True, exist_ok=True)
+    port_file = home / "port"
+    port_file.unlink(missing_ok=True)
+    words: list[str | Path] = ["--id", biller, "--kind", kind, "--home", home, "--port-file", port_file]
+    with (home / "biller.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "city.biller", *words, *(["--part"] if part else [])],
+            stdout=log,
+            stderr=log,
+            cwd=Path(__file__).resolve().parent.parent,
+        )
+    try:
+        yield RunningBiller(f"http://127.0.0.1:{_wait_for_port(process, port_file)}", process)
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_for_port(process: subprocess.Popen[bytes], port_file: Path) -> int:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        if port_file.exists() and (text := port_file.read_text()).endswith("\n"):
+            return int(text)
+        if process.poll() is not None:
+            raise ChildProcessError(f"the biller ended with {process.returncode}; see {port_file.parent}")
+        time.sleep(0.01)
+    raise TimeoutError(f"the biller did not listen within {START_TIMEOUT_S:.0f} s; see {port_file.parent}")
+
+
+def main(
+    kind: Annotated[Supply, typer.Option(help="What it supplies.")],
+    home: Annotated[Path, typer.Option(help="Folder of its journal.")],
+    biller: Annotated[
+        str, typer.Option("--id", help="Its id with the city; WATER-1 where it supplies water.")
+    ] = "",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
+    port_file: Annotated[Path | None, typer.Option(help="Where to write the port once it listens.")] = None,
+    part: Annotated[bool, typer.Option("--part", help="Take parts of a bill.")] = False,
+) -> None:
+    """Answer on a loopback socket until told to stop (SIGTERM)."""
+    home.mkdir(parents=True, exist_ok=True)
+    with (
+        Journal(home / "biller.db", biller or f"{kind.upper()}-1", part=part) as journal,
+        socket.create_server(("127.0.0.1", port)) as listening,
+    ):
+        app = make_biller(journal, token=os.environ.get(TOKEN_VARIABLE, ""))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
+        bound_port = listening.getsockname()[1]
+        typer.echo(f"biller of {kind} listens on 127.0.0.1:{bound_port}")
+        if port_file is not None:
+            draft = port_file.with_suffix(".draft")
+            draft.write_text(f"{bound_port}\n")
+            draft.replace(port_file)
+        server.run(sockets=[listening])
+
+
+if __name__ == "__main__":
+    typer.run(main)

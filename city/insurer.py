@@ -1,0 +1,239 @@
+"""A simulated medical insurer as a program of its own: `python -m city.insurer --home DIR --port-file FILE`.
+
+It answers over HTTP as docs/healthcare.md says, keeps its own journal, and misbehaves where it is told to.
+"""
+
+import asyncio
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import uvicorn
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from pydantic import BaseModel, Field
+
+from city.insurer_journal import InsurerJournal, OtherClaim, Told
+
+START_TIMEOUT_S = 20.0
+LATE_S = 30.0
+"""How long a late answer is kept back: far longer than any client of ours waits."""
+
+
+class Mode(StrEnum):
+    """How the insurer behaves.
+
+    ANSWERS: as it should. REFUSES: pays no claim. PAYS_LESS: one fen less than claimed. TIMES_OUT: does
+    nothing, and says nothing. ANSWERS_LATE: does what is asked, and says so when nobody listens any more.
+    DUPLICATES: the network has delivered the question twice. GARBLES: does it, and answers rubbish.
+    """
+
+    ANSWERS = "answers"
+    REFUSES = "refuses"
+    PAYS_LESS = "pays_less"
+    TIMES_OUT = "times_out"
+    ANSWERS_LATE = "answers_late"
+    DUPLICATES = "duplicates"
+    GARBLES = "garbles"
+
+
+class ClaimItem(BaseModel):
+    """An item of a claim."""
+
+    code: str
+    catalogue_class: str
+    amount_fen: int = Field(gt=0)
+    first_share_bp: int
+
+
+class ClaimBody(BaseModel):
+    """A claim as the city sends it."""
+
+    reference: Annotated[str, Field(min_length=1, max_length=64)]
+    hospital: str
+    level: int
+    insured: str
+    category: str
+    treated_on: date
+    pool: str
+    policy_version: int
+    total_fen: int = Field(gt=0)
+    deductible_fen: int = Field(ge=0)
+    fund_fen: int = Field(ge=0)
+    items: list[ClaimItem]
+
+
+class Behaviour(BaseModel):
+    """How to behave from now on; `on` names the questions concerned: claim, query, cancel."""
+
+    mode: Mode
+    on: list[str] = ["claim", "query", "cancel"]
+
+
+@dataclass
+class Desk:
+    """The insurer's desk: its journal, and how it behaves today."""
+
+    journal: InsurerJournal
+    behaviour: Behaviour
+    late_s: float
+
+    async def answer(self, reference: str, kind: str, claim: ClaimBody | None = None) -> Response:
+        """Do what is asked, or not, and say so, or not, as the mode has it."""
+        self.journal.arrived(reference, kind, datetime.now(UTC))
+        mode = self.behaviour.mode if kind in self.behaviour.on else Mode.ANSWERS
+        if mode is Mode.TIMES_OUT:
+            await asyncio.sleep(self.late_s)
+            return PlainTextResponse("overloaded", 503)
+        try:
+            told = self._do(reference, kind, claim, mode)
+            if mode is Mode.DUPLICATES:
+                told = self._do(reference, kind, claim, mode)
+        except OtherClaim as refusal:
+            return JSONResponse({"detail": str(refusal)}, 409)
+        if mode is Mode.ANSWERS_LATE:
+            await asyncio.sleep(self.late_s)
+        if mode is Mode.GARBLES:
+            return PlainTextResponse("<html>200 OK</html>")
+        return JSONResponse(told.body(), 404 if told.standing == "not_found" else 200)
+
+    def _do(self, reference: str, kind: str, claim: ClaimBody | None, mode: Mode) -> Told:
+        if kind == "query":
+            return self.journal.query(reference)
+        if claim is None:
+            return self.journal.cancel(reference)
+        reason = self._objection(claim, mode)
+        fund_fen = 0 if reason else max(0, claim.fund_fen - (mode is Mode.PAYS_LESS))
+        standing = "refused" if reason else "approved"
+        content = claim.model_dump(mode="json")
+        return self.journal.claim(content, standing=standing, fund_fen=fund_fen, reason=reason)
+
+    @staticmethod
+    def _objection(claim: ClaimBody, mode: Mode) -> str:
+        if mode is Mode.REFUSES:
+            return "the insured's cover is suspended"
+        items_fen = sum(item.amount_fen for item in claim.items)
+        if items_fen != claim.total_fen:
+            return f"the items come to {items_fen} fen, not {claim.total_fen}"
+        if claim.fund_fen + claim.deductible_fen > claim.total_fen:
+            return "the fund and the deductible are more than the total"
+        return ""
+
+
+def make_insurer(journal: InsurerJournal, *, mode: Mode = Mode.ANSWERS, late_s: float = LATE_S) -> FastAPI:
+    """The insurer as an application on its journal."""
+    app = FastAPI(title="A simulated insurer", docs_url=None, redoc_url=None)
+    desk = Desk(journal, Behaviour(mode=mode), late_s)
+
+    @app.post("/claims")
+    async def claim(body: ClaimBody) -> Response:
+        """Decide a claim once; again, the first decision."""
+        return await desk.answer(body.reference, "claim", body)
+
+    @app.get("/claims/{reference}")
+    async def query(reference: str) -> Response:
+        """Tell how a claim stands."""
+        return await desk.answer(reference, "query")
+
+    @app.post("/claims/{reference}/cancel")
+    async def cancel(reference: str) -> Response:
+        """Take a claim back, come or not."""
+        return await desk.answer(reference, "cancel")
+
+    @app.put("/simulation/behaviour")
+    async def behave(behaviour: Behaviour) -> Behaviour:
+        """Behave otherwise from now on."""
+        desk.behaviour = behaviour
+        return behaviour
+
+    @app.get("/simulation/arrivals/{reference}")
+    async def arrivals(reference: str) -> dict[str, int]:
+        """Tell how often each kind of question about a claim came in."""
+        return journal.arrivals(reference)
+
+    @app.get("/simulation/totals")
+    async def totals() -> dict[str, Any]:
+        """Tell what the insurer owes."""
+        return journal.totals()
+
+    return app
+
+
+@dataclass(frozen=True, slots=True)
+class RunningInsurer:
+    """Where the insurer listens."""
+
+    url: str
+
+
+@contextmanager
+def running_insurer(
+    home: Path, *, mode: Mode = Mode.ANSWERS, late_s: float = LATE_S
+) -> Iterator[RunningInsurer]:
+    """Start the insurer on a free loopback port, with its journal in `home`; it stops at the end."""
+    home.mkdir(parents=True, exist_ok=True)
+    port_file = home / "port"
+    port_file.unlink(missing_ok=True)
+    words: list[str | Path] = [
+        "--home",
+        home,
+        "--port-file",
+        port_file,
+        "--mode",
+        mode.value,
+        "--late-s",
+        str(late_s),
+    ]
+    with (home / "insurer.log").open("ab") as log:
+        process = subprocess.Popen([sys.executable, "-m", "city.insurer", *words], stdout=log, stderr=log)
+        try:
+            yield RunningInsurer(f"http://127.0.0.1:{_wait_for_port(process, port_file)}")
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def serve(
+    home: Annotated[Path, typer.Option(help="folder of the journal")],
+    port: Annotated[int, typer.Option(help="port on the loopback; 0: any free one")] = 0,
+    port_file: Annotated[Path | None, typer.Option(help="file to write the port to")] = None,
+    mode: Annotated[Mode, typer.Option(help="how to behave at first")] = Mode.ANSWERS,
+    late_s: Annotated[float, typer.Option(help="seconds that a late answer is kept back")] = LATE_S,
+) -> None:
+    """Serve the simulated insurer until stopped."""
+    home.mkdir(parents=True, exist_ok=True)
+    app = make_insurer(InsurerJournal(home / "insurer.db"), mode=mode, late_s=late_s)
+    with socket.create_server(("127.0.0.1", port)) as listener:
+        if port_file is not None:
+            port_file.write_text(f"{listener.getsockname()[1]}\n", encoding="ascii")
+        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _wait_for_port(process: subprocess.Popen[bytes], port_file: Path) -> int:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        if port_file.exists() and (text := port_file.read_text()).endswith("\n"):
+            return int(text)
+        if process.poll() is not None:
+            log = port_file.parent / "insurer.log"
+            raise ChildProcessError(f"the insurer ended with {process.returncode}; its log is {log}")
+        time.sleep(0.01)
+    raise TimeoutError(f"the insurer did not listen within {START_TIMEOUT_S:.0f} s")
+
+
+if __name__ == "__main__":
+    typer.run(serve)

@@ -1,0 +1,233 @@
+"""Taking operators' QR batches in: every file is kept, acknowledged, and either taken or turned away.
+
+They lie in `inbox/qr`, apart from the batches of card taps, and their acknowledgements in `inbox/qr/acks`.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date
+from hashlib import sha256
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, insert, select
+
+from card.hsm.client import Hsm
+from card.hsm.errors import HsmError
+from clearing.archive import keep
+from clearing.arrivals import NO_SUCH_KEY, Arrival, FileRefusal, Rejected, Repeated
+from clearing.context import Night
+from clearing.intake import UNFINISHED
+from clearing.online.qr_tables import qr_batch_file
+from clearing.tables import rejected_file
+from clearing.wire.batch import BatchError
+from clearing.wire.bcd import moment_of
+from clearing.wire.qr_batch import QrBatch, qr_batch_name, read_qr_batch
+from clearing.workfiles import write_bytes
+from ledger.db import reading
+
+QR_FOLDER = "qr"
+
+
+@dataclass(frozen=True, slots=True)
+class QrTaken:
+    """A file taken as a batch."""
+
+    arrival: Arrival
+    batch: QrBatch
+
+
+QrOutcome = QrTaken | Repeated | Rejected
+
+
+def qr_inbox(inbox: Path) -> Path:
+    """The folder into which operators drop QR batches."""
+    return inbox / QR_FOLDER
+
+
+def collect_qr(
+    night: Night, held: Mapping[tuple[str, int], str], operators: set[str]
+) -> tuple[QrOutcome, ...]:
+    """Keep every file of the inbox in the archive, decide what becomes of it, and tell its sender.
+
+    `held` are the digests of the batches taken before, by (operator, sequence). Raises HsmError where the
+    HSM cannot be asked; then nobody is told anything.
+    """
+    outcomes = decide_files(_arrivals(night), held, operators, night.hsm)
+    for outcome in outcomes:
+        _acknowledge(qr_inbox(night.inbox), outcome)
+    return outcomes
+
+
+def decide_files(
+    arrivals: Sequence[Arrival], held: Mapping[tuple[str, int], str], operators: set[str], hsm: Hsm
+) -> tuple[QrOutcome, ...]:
+    """What becomes of each file, in the order of names; copies of a file that is taken are repetitions."""
+    digests = dict(held)
+    judged: list[QrOutcome] = []
+    for arrival in sorted(arrivals, key=lambda arrival: arrival.name):
+        outcome = _judge(arrival, digests, operators, hsm)
+        if isinstance(outcome, QrTaken):
+            digests[outcome.batch.header.operator, outcome.batch.header.sequence] = arrival.digest
+        judged.append(outcome)
+    taken = set(digests.values())
+    return tuple(
+        Repeated(outcome.arrival)
+        if outcome.arrival.digest in taken and not isinstance(outcome, QrTaken)
+        else outcome
+        for outcome in judged
+    )
+
+
+def held_batches(conn: Connection) -> dict[tuple[str, int], str]:
+    """The digests of the batches taken before, by (operator, sequence)."""
+    columns = qr_batch_file.c
+    rows = conn.execute(select(columns.operator, columns.sequence, columns.digest))
+    return {(operator, sequence): digest for operator, sequence, digest in rows}
+
+
+def register_files(conn: Connection, outcomes: Sequence[QrOutcome], business_date: date) -> None:
+    """Write down what was taken and what was turned away."""
+    taken = [outcome for outcome in outcomes if isinstance(outcome, QrTaken)]
+    if taken:
+        conn.execute(insert(qr_batch_file), [_row(outcome, business_date) for outcome in taken])
+    known = _turned_away(conn)
+    rejected = [
+        {
+            "name": outcome.arrival.name,
+            "digest": outcome.arrival.digest,
+            "collected_on": business_date,
+            "flaw": outcome.flaw,
+            "byte_offset": outcome.offset,
+            "message": outcome.message,
+            "remedy": outcome.remedy,
+        }
+        for outcome in outcomes
+        if isinstance(outcome, Rejected) and (outcome.arrival.name, outcome.arrival.digest) not in known
+    ]
+    if rejected:
+        conn.execute(insert(rejected_file), rejected)
+
+
+def clear_qr_inbox(engine: Engine, night: Night) -> int:
+    """Remove the files that a committed night has dealt with, and say how many; the archive keeps them."""
+    with reading(engine) as conn:
+        held, turned_away = set(held_batches(conn).values()), _turned_away(conn)
+    removed = 0
+    for path in _files(qr_inbox(night.inbox)):
+        digest = sha256(path.read_bytes()).hexdigest()
+        if digest in held or (path.name, digest) in turned_away:
+            path.unlink()
+            removed += 1
+    return removed
+
+
+def _judge(
+    arrival: Arrival, digests: Mapping[tuple[str, int], str], operators: set[str], hsm: Hsm
+) -> QrOutcome:
+    if arrival.digest in digests.values():
+        return Repeated(arrival)
+    try:
+        batch = read_qr_batch(arrival.content)
+    except BatchError as error:
+        return Rejected(arrival, error.flaw.value, error.offset, str(error), error.remedy)
+    return _refused(arrival, batch, digests, operators, hsm) or QrTaken(arrival, batch)
+
+
+def _refused(
+    arrival: Arrival,
+    batch: QrBatch,
+    digests: Mapping[tuple[str, int], str],
+    operators: set[str],
+    hsm: Hsm,
+) -> Rejected | None:
+    """The first refusal that applies to a well-formed file, or None."""
+    operator, sequence = batch.header.operator, batch.header.sequence
+    expected = qr_batch_name(operator, sequence)
+    if operator not in operators:
+        flaw, offset = FileRefusal.OPERATOR_UNKNOWN, 4
+        message, remedy = f"operator {operator} has no registered device", "register its devices, send again"
+    elif not _mac_holds(batch, hsm):
+        flaw, offset = FileRefusal.MAC_WRONG, len(arrival.content) - 28
+        message = f"the MAC does not hold under version {batch.header.mac_key_version} of {operator}'s key"
+        remedy = "make it with the operator's own key"
+    elif arrival.name != expected:
+        message = f"the file is named {arrival.name}, but its header says {expected}"
+        return Rejected(arrival, FileRefusal.NAME_DIFFERS.value, None, message, f"name it {expected}")
+    elif (operator, sequence) in digests:
+        flaw, offset = FileRefusal.NUMBER_TAKEN, 12
+        message = (
+            f"number {sequence} of {operator} is {digests[operator, sequence]}, this is {arrival.digest}"
+        )
+        remedy = "find out which is right; send new rides under a new number"
+    else:
+        return None
+    return Rejected(arrival, flaw.value, offset, message, remedy)
+
+
+def _mac_holds(batch: QrBatch, hsm: Hsm) -> bool:
+    header = batch.header
+    try:
+        return hsm.verify_batch_mac(header.operator, batch.digest, batch.mac, header.mac_key_version)
+    except HsmError as error:
+        if error.code == NO_SUCH_KEY:
+            return False
+        raise
+
+
+def _files(inbox: Path) -> list[Path]:
+    """Finished files in name order; those whose names begin with a dot are still being written."""
+    if not inbox.is_dir():
+        return []
+    return sorted(
+        path
+        for path in inbox.iterdir()
+        if path.is_file() and not path.name.startswith(".") and path.suffix not in UNFINISHED
+    )
+
+
+def _arrivals(night: Night) -> list[Arrival]:
+    found = []
+    for path in _files(qr_inbox(night.inbox)):
+        content = path.read_bytes()
+        found.append(Arrival(path.name, keep(night.archive, content), content))
+    return found
+
+
+def _acknowledge(inbox: Path, outcome: QrOutcome) -> None:
+    """Tell the sender. The archive holds the file by now, so it may forget what is accepted."""
+    said: dict[str, object] = {"name": outcome.arrival.name, "sha256": outcome.arrival.digest}
+    match outcome:
+        case QrTaken():
+            said["status"] = "accepted"
+        case Repeated():
+            said["status"] = "repeated"
+        case Rejected():
+            said |= {
+                "status": "rejected",
+                "reason": outcome.flaw,
+                "offset": outcome.offset,
+                "message": outcome.message,
+                "remedy": outcome.remedy,
+            }
+    text = json.dumps(said, ensure_ascii=False, indent=1) + "\n"
+    write_bytes(inbox / "acks" / f"{outcome.arrival.name}.ack", text.encode())
+
+
+def _turned_away(conn: Connection) -> set[tuple[str, str]]:
+    query = select(rejected_file.c.name, rejected_file.c.digest)
+    return {(name, digest) for name, digest in conn.execute(query)}
+
+
+def _row(outcome: QrTaken, business_date: date) -> dict[str, object]:
+    header = outcome.batch.header
+    return {
+        "operator": header.operator,
+        "sequence": header.sequence,
+        "digest": outcome.arrival.digest,
+        "business_date": header.business_date,
+        "made_at": moment_of(header.made_at).astimezone(UTC),
+        "record_count": header.count,
+        "amount_fen": header.amount_fen,
+        "cleared_on": business_date,
+    }

@@ -1,0 +1,119 @@
+"""Telling billers what they have yet to be told: outside any transaction, each biller at its own pace."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection, Engine
+
+from clearing.sectors.utilities.moves import happen
+from clearing.sectors.utilities.notices import (
+    ClosedNotice,
+    Closing,
+    DueNotice,
+    close_notices,
+    due_notices,
+    put_off_notices,
+)
+from clearing.sectors.utilities.peer import Answer, BillerClient, BillerClients, NoAnswer, shortened
+from clearing.sectors.utilities.states import heard
+from ledger.db import reading, writing
+
+SILENT_IN_A_ROW: Final = 3
+"""After so many notices without an answer, the rest of a biller's notices waits for the next round."""
+MOST_AT_ONCE: Final = 8
+"""Billers told at the same time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What came of a round of notices: answers of either kind, silence, money the books kept, not tried."""
+
+    taken: int = 0
+    refused: int = 0
+    silent: int = 0
+    stuck: int = 0
+    untried: int = 0
+
+    def __add__(self, other: "Sent") -> "Sent":
+        return Sent(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A notice that was sent, and the answer; where there is none, `silence` says why."""
+
+    due: DueNotice
+    answer: Answer | None
+    silence: str = ""
+
+
+def send_notices(engine: Engine, clients: BillerClients, at: datetime, *, limit: int = 500) -> Sent:
+    """Send what is due by `at`, at most `limit` a biller, and apply the answers.
+
+    A kill at any instant loses nothing: what was sent and not recorded is sent again. Raises
+    ledger.day.DayOrderError where money is to go back and no business day is open; the rest is recorded.
+    """
+    with reading(engine) as conn:
+        rounds = {
+            biller: due
+            for biller in sorted(clients)
+            if (due := due_notices(conn, biller=biller, by=at, limit=limit))
+        }
+    sent = Sent()
+    with ThreadPoolExecutor(max_workers=MOST_AT_ONCE) as pool:
+        waiting = [pool.submit(tell_each, clients[biller], due) for biller, due in rounds.items()]
+        for finished in as_completed(waiting):
+            told, untried = finished.result()
+            with writing(engine) as conn:
+                sent += record_answers(conn, told, at=at) + Sent(untried=untried)
+    return sent
+
+
+def tell_each(client: BillerClient, due: Sequence[DueNotice]) -> tuple[list[Told], int]:
+    """Tell one biller, notice by notice; what it answered, and how many were not tried as it is silent."""
+    told: list[Told] = []
+    silent = 0
+    for one in due:
+        try:
+            told.append(Told(one, client.tell(one.notice)))
+            silent = 0
+        except NoAnswer as error:
+            told.append(Told(one, None, shortened(str(error))))
+            silent += 1
+            if silent == SILENT_IN_A_ROW:
+                break
+    return told, len(due) - len(told)
+
+
+def record_answers(conn: Connection, told: Sequence[Told], *, at: datetime) -> Sent:
+    """Apply what billers answered and put off what they did not; `conn` comes from `ledger.db.writing`."""
+    answered = [(one.due, one.answer) for one in told if one.answer is not None]
+    moved = happen(
+        conn,
+        {due.notice.reference: heard(due.notice.act, taken=answer.taken) for due, answer in answered},
+        at=at,
+    )
+    closed, put_off = [], [(one.due, one.silence) for one in told if one.answer is None]
+    for due, answer in answered:
+        reference, act = due.notice.reference, due.notice.act
+        if reference in moved.stuck:
+            put_off.append((due, shortened(f"the money cannot go back yet: {moved.stuck[reference]}")))
+        else:
+            closed.append(ClosedNotice(reference, act, *_in_words(answer)))
+    close_notices(conn, closed, at=at)
+    put_off_notices(conn, put_off, at=at)
+    return Sent(
+        taken=sum(answer.taken for _, answer in answered),
+        refused=sum(not answer.taken for _, answer in answered),
+        silent=len(told) - len(answered),
+        stuck=len(moved.stuck),
+    )
+
+
+def _in_words(answer: Answer) -> tuple[Closing, str]:
+    if answer.taken:
+        return Closing.TAKEN, ""
+    return Closing.REFUSED, shortened(": ".join(one for one in (answer.reason, answer.message) if one))

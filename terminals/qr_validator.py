@@ -1,0 +1,133 @@
+"""What decides over a rider's code in a bus or at a gate, with no line to anybody.
+
+The issuer's public keys, the tariff and the list of locked holders came with the last update. The ride is
+on the disk before the gate opens; the same row remembers that the code is used.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+
+from clearing.wire.bcd import CITY_ZONE, pack_moment
+from clearing.wire.qr import Certificate, CodeRefusal, QrCode, QrError, check_code, raw_of, read_code
+from clearing.wire.qr_record import CODE_BYTES, QrRide
+from clearing.wire.tariff import Tariff, fare_fen
+from terminals.qr_outbox import QrOutbox
+from terminals.trip import Identity
+from terminals.validator import RideFacts
+
+
+class QrRefusal(StrEnum):
+    """Why the gate stays shut, in order of precedence: the first that applies is the outcome."""
+
+    UNREADABLE = "unreadable"
+    OUTBOX_FULL = "outbox_full"
+    TARIFF_NOT_IN_FORCE = "tariff_not_in_force"
+    ISSUER_KEY_UNKNOWN = "issuer_key_unknown"
+    CERTIFICATE_FORGED = "certificate_forged"
+    DEVICE_SIGNATURE_WRONG = "device_signature_wrong"
+    NOT_YET_VALID = "not_yet_valid"
+    CERTIFICATE_EXPIRED = "certificate_expired"
+    CODE_STALE = "code_stale"
+    HOLDER_LOCKED = "holder_locked"
+    CLASS_UNKNOWN = "class_unknown"
+    FARE_OUT_OF_BOUNDS = "fare_out_of_bounds"
+    OVER_LIMIT = "over_limit"
+    REPLAYED = "replayed"
+    NUMBERS_EXHAUSTED = "numbers_exhausted"
+
+
+_OF_CODE = {refusal: QrRefusal(refusal.value) for refusal in CodeRefusal}
+
+
+@dataclass(frozen=True, slots=True)
+class QrOutcome:
+    """The gate's decision. Where it opens, `record` is the ride it opens for, and that record is durable."""
+
+    refusal: QrRefusal | None
+    record: QrRide | None = None
+
+    @property
+    def opened(self) -> bool:
+        """Whether the rider may pass."""
+        return self.refusal is None
+
+
+class QrValidator:
+    """A terminal that takes codes: its depot's outbox, the issuer's public keys by version, tariff, lock list."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        outbox: QrOutbox,
+        keys: Mapping[int, bytes],
+        tariff: Tariff,
+        locked: frozenset[str] = frozenset(),
+    ) -> None:
+        self.identity = identity
+        self.tariff = tariff
+        self.locked = locked
+        self._keys = keys
+        self._outbox = outbox
+
+    def scan(self, text: str, ride: RideFacts, *, at: datetime) -> QrOutcome:
+        """Take a ride for the text of a code, at an aware instant; the gate opens where the Outcome says so.
+
+        No text makes this raise; a full disk does (sqlite3.Error), and then the gate stays shut.
+        """
+        try:
+            raw = raw_of(text)
+            code = read_code(raw)
+        except QrError:
+            return QrOutcome(QrRefusal.UNREADABLE)
+        if len(raw) > CODE_BYTES:
+            return QrOutcome(QrRefusal.UNREADABLE)
+        certificate = code.certificate
+        refusal = self._objection(code, at) or self._ride_objection(certificate, ride)
+        if refusal is not None:
+            return QrOutcome(refusal)
+        amount_fen = self._fare_fen(certificate, ride)
+        if amount_fen > certificate.limit_fen:
+            return QrOutcome(QrRefusal.OVER_LIMIT)
+        serial, nonce = code.key
+        if self._outbox.has_taken(self.identity.terminal, serial, nonce):
+            return QrOutcome(QrRefusal.REPLAYED)
+        sequence = self._outbox.next_terminal_sequence(self.identity.terminal)
+        if sequence is None:
+            return QrOutcome(QrRefusal.NUMBERS_EXHAUSTED)
+        record = self._record(ride, raw, amount_fen, sequence, at)
+        self._outbox.take(record, serial=serial, nonce=nonce)
+        return QrOutcome(None, record)
+
+    def _objection(self, code: QrCode, at: datetime) -> QrRefusal | None:
+        """What speaks against the code, in the order of `QrRefusal`."""
+        if self._outbox.is_full():
+            return QrRefusal.OUTBOX_FULL
+        day: date = at.astimezone(CITY_ZONE).date()
+        if not self.tariff.in_force(day):
+            return QrRefusal.TARIFF_NOT_IN_FORCE
+        if (refusal := check_code(code, self._keys, at=at)) is not None:
+            return _OF_CODE[refusal]
+        if code.certificate.holder in self.locked:
+            return QrRefusal.HOLDER_LOCKED
+        return None
+
+    def _ride_objection(self, certificate: Certificate, ride: RideFacts) -> QrRefusal | None:
+        if certificate.holder_class not in self.tariff.class_pay_bp:
+            return QrRefusal.CLASS_UNKNOWN
+        if not 0 <= ride.list_fare_fen <= self.tariff.max_fare_fen[ride.ride]:
+            return QrRefusal.FARE_OUT_OF_BOUNDS
+        return None
+
+    def _fare_fen(self, certificate: Certificate, ride: RideFacts) -> int:
+        return fare_fen(
+            self.tariff, ride=ride.ride, list_fare_fen=ride.list_fare_fen,
+            holder_class=certificate.holder_class, linked=ride.linked, full_fare=ride.full_fare,
+        )  # fmt: skip
+
+    def _record(self, ride: RideFacts, raw: bytes, amount_fen: int, sequence: int, at: datetime) -> QrRide:
+        return QrRide(
+            ride.ride, self.identity.terminal, sequence, pack_moment(at), amount_fen, ride.list_fare_fen,
+            ride.linked, ride.full_fare, ride.line, ride.station, self.tariff.version, raw,
+        )  # fmt: skip

@@ -1,0 +1,37 @@
+"""Social security's migration: as the tables are defined, there and back on both databases."""
+
+from typing import Any
+
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Engine, inspect
+
+import clearing.sectors.socialsecurity.tables as tables
+from ledger.db import metadata, migrate
+
+OURS = {
+    table.name
+    for table in (
+        tables.agency_fund, tables.benefit_batch, tables.benefit_line, tables.benefit_outcome,
+        tables.contribution_bracket, tables.contribution_bill, tables.contribution_payment,
+        tables.contribution_month, tables.merchant_kind, tables.subsidy_kind,
+    )
+}  # fmt: skip
+
+
+def test_the_migration_makes_social_securitys_tables_as_they_are_defined(engine: Engine) -> None:
+    def ours(item: Any, name: str | None, kind: str, _reflected: bool, _other: Any) -> bool:
+        return (name if kind == "table" else item.table.name) in OURS
+
+    with engine.connect() as conn:
+        options = {"include_object": ours, "compare_type": True}
+        assert compare_metadata(MigrationContext.configure(conn, opts=options), metadata) == []
+    assert set(inspect(engine).get_table_names()) >= OURS
+
+
+def test_social_securitys_migration_goes_down_and_up_again(engine: Engine) -> None:
+    migrate(engine, "-1")
+    while OURS & set(inspect(engine).get_table_names()):
+        migrate(engine, "-1")
+    migrate(engine)
+    assert set(inspect(engine).get_table_names()) >= OURS
