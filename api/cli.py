@@ -19,8 +19,8 @@ from api.demo_story import operators_table, tell
 from api.doors import Refused, books, city, console, fail, now, settings, write_text
 from api.family_day import live_family
 from api.ledger_commands import ledger
-from api.pages.app import make_app
 from api.pages.citizen import card_statement
+from api.service import doors_of, make_service
 from card.hsm.errors import HsmError
 from city.demo import clear_day, demo_plan, live_day
 from city.home import CITY_ZONE, Home
@@ -59,7 +59,7 @@ def demo() -> None:
     _make_room(home)
     with city() as opened, bars(console) as shown:
         lived = live_day(opened, demo_plan(), progress=shown.tell)
-        events = live_family(opened, lived.plan)
+        lived, events = live_family(opened, lived)
         day = clear_day(opened, lived, progress=shown.tell, observe=shown.observe)
     tell(console, day, events, home.night(day.summary.business_date), home.root)
 
@@ -199,12 +199,13 @@ def serve(
     host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="port to listen on")] = 8000,
 ) -> None:
-    """Serve the finance page and the citizen's page."""
-    with books() as engine:
+    """Serve the API and the two pages."""
+    with city() as opened, doors_of(opened) as doors:
         console.print(
             f"Finance: http://{host}:{port}/finance   My card: http://{host}:{port}/   (Ctrl-C ends)"
         )
-        application = make_app(engine, settings().city_home().nights, now)
+        console.print(f"API: http://{host}:{port}/v1/openapi.json")
+        application = make_service(doors, opened.home.nights, now)
         uvicorn.run(application, host=host, port=port, log_level="warning")
 
 

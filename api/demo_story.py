@@ -63,8 +63,8 @@ def _verdicts(summary: NightSummary) -> Table:
 
 
 def operators_table(summary: NightSummary) -> Table:
-    """Each operator's gross, fee and net, in yuan, with the day the money moves."""
-    table = Table("operator", "", "gross", "fee", "net", "paid on", title="Operators, yuan")
+    """Each participant's gross, fee and net, in yuan, with the day the money moves."""
+    table = Table("participant", "", "gross", "fee", "net", "paid on", title="Participants, yuan")
     for column in table.columns[2:5]:
         column.justify = "right"
     for row in summary.operators:

@@ -2,7 +2,6 @@
 
 import secrets
 from contextlib import ExitStack
-from datetime import date
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -11,8 +10,7 @@ from api.http.state import Deps
 from api.service import make_service, serving
 from card.vault import open_vault
 from city.biller import running_biller
-from city.day import DayPlan
-from city.demo import moment
+from city.demo import Lived, load_from_wallet, moment
 from city.family import Clock, Event, Family
 from city.insurer import running_insurer
 from city.plan import read_plan
@@ -45,8 +43,9 @@ class CodeOnPaper:
         return self._sent.get(timeout=CODE_TIMEOUT_S)
 
 
-def live_family(city: City, day: DayPlan) -> list[Event]:
-    """Live the family's day of institutions and phones; what happened, with its postings."""
+def live_family(city: City, lived: Lived) -> tuple[Lived, list[Event]]:
+    """Live the family's day of institutions and phones; what happened, with its postings, and the chips after it."""
+    day = lived.plan
     clock = Clock(moment(day.business_date, 8))
     vault = open_vault(city.engine, city.hsm, random=secrets.token_bytes, at=clock())
     words = {one.client_id: secrets.token_urlsafe(24) for one in INSTITUTIONS}
@@ -67,10 +66,12 @@ def live_family(city: City, day: DayPlan) -> list[Event]:
         doors = Deps(city.engine, city.hsm, vault, clock, peers, paper)
         url = stack.enter_context(serving(make_service(doors, city.home.nights, clock)))
         family = Family(city.engine, url, words, clock, paper.next_code, IDENTITY_NOS)
-        return _live(city, family, [rider.card_no for rider in day.riders[:2]], day.business_date)
+        return _live(city, family, lived), family.events
 
 
-def _live(city: City, family: Family, cards: list[str], business_date: date) -> list[Event]:
+def _live(city: City, family: Family, lived: Lived) -> Lived:
+    business_date = lived.plan.business_date
+    cards = [rider.card_no for rider in lived.plan.riders[:2]]
     family.skip()
     father, mother = family.enrol(moment(business_date, 8), NAMES, cards)
     with writing(city.engine) as conn:
@@ -83,5 +84,8 @@ def _live(city: City, family: Family, cards: list[str], business_date: date) -> 
     family.pay_contribution(moment(business_date, 11, 30), father, IDENTITY_NOS[0], phone)
     family.receive_benefit(moment(business_date, 14), IDENTITY_NOS[0])
     family.shop(moment(business_date, 18), father)
+    at = moment(business_date, 19)
+    lived = load_from_wallet(city, lived, cards[1], mother, at=at)
+    family.happen(at, "a card is loaded from the wallet", f"50.00 yuan onto card {cards[1]}")
     family.lose_card(moment(business_date, 20, 5), family.sign_in(moment(business_date, 20), IDENTITY_NOS[0]))
-    return family.events
+    return lived

@@ -1,21 +1,50 @@
 """The whole web service: the API under /v1, and the two pages beside it."""
 
+import secrets
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
 
+from api.doors import console, now, settings
 from api.http.app import make_api
-from api.http.state import Deps
+from api.http.state import Deps, NoSender
 from api.pages.app import make_app
+from card.vault import open_vault
+from city.world import City
+from clearing.sectors.healthcare.insurer_http import HttpInsurer
+from clearing.sectors.utilities.http_biller import HttpBiller
 
 START_TIMEOUT_S = 20.0
+
+
+class CodesOnTheConsole:
+    """The sender of one-time codes where no other is set up; production has none until one is."""
+
+    def send(self, phone: str, code: str) -> None:
+        """Show the code, and of the phone only its end."""
+        console.print(f"one-time code {code} for the phone ending in {phone[-4:]}")
+
+
+@contextmanager
+def doors_of(city: City) -> Iterator[Deps]:
+    """The doors of an open city: its books, HSM and vault, and the peers that the settings name."""
+    chosen = settings()
+    with ExitStack() as stack:
+        peers: dict[str, object] = {
+            "billers": {name: stack.enter_context(HttpBiller(url)) for name, url in chosen.billers.items()}
+        }
+        if chosen.insurer is not None:
+            peers["insurer"] = stack.enter_context(HttpInsurer(chosen.insurer))
+        vault = open_vault(city.engine, city.hsm, random=secrets.token_bytes, at=now())
+        sender = NoSender() if chosen.production else CodesOnTheConsole()
+        yield Deps(city.engine, city.hsm, vault, now, peers, sender)
 
 
 def make_service(doors: Deps, nights_folder: Path, now: Callable[[], datetime]) -> FastAPI:

@@ -16,6 +16,10 @@ class Settings(BaseSettings):
     home: Path = Field(default=Path("var"), description="everything the program keeps")
     database: str | None = Field(default=None, description="database URL; default: SQLite under the home")
     hsm: str | None = Field(default=None, description="host:port of the HSM; default: hsm-sim as a process")
+    insurer: str | None = Field(
+        default=None, description="address of the insurer; default: hospital bills wait"
+    )
+    billers: dict[str, str] = Field(default={}, description='billers by id, as JSON: {"GAS-1": "http://…"}')
     production: bool = Field(default=False, description="refuse demo keys and simulators")
 
     @field_validator("hsm")

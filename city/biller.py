@@ -138,6 +138,12 @@ def _take_orders(app: FastAPI, journal: Journal, faults: list[FaultOrder]) -> No
         journal.close_day(business_date)
         return JSONResponse({})
 
+    @app.delete("/control/journal")
+    def forget() -> JSONResponse:
+        journal.forget()
+        faults.clear()
+        return JSONResponse({})
+
     @app.post("/control/bills")
     def send_bills(bills: list[BillOrder]) -> JSONResponse:
         for one in bills:

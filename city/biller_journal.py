@@ -36,6 +36,14 @@ CREATE TABLE IF NOT EXISTS issue (
     PRIMARY KEY (business_date, issue)
 ) WITHOUT ROWID;
 """
+_FORGET = (
+    "DELETE FROM bill",
+    "DELETE FROM account",
+    "DELETE FROM write_off",
+    "DELETE FROM closed_day",
+    "DELETE FROM blunder",
+    "DELETE FROM issue",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +149,12 @@ class Journal:
         with self._step() as db:
             row = (told.reference, told.business_date.isoformat(), told.account_no, told.bill_no, amount_fen)
             db.execute("INSERT OR REPLACE INTO blunder VALUES (?, ?, ?, ?, ?)", row)
+
+    def forget(self) -> None:
+        """Begin as if new: no customers, no payments, no files."""
+        with self._step() as db:
+            for statement in _FORGET:
+                db.execute(statement)
 
     def repair(self) -> None:
         """Have the files say again what the journal says."""

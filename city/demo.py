@@ -1,7 +1,7 @@
 """The demonstration: a small city's day and night, with one bad tap of every kind, and what it comes to."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 
 from sqlalchemy import select
@@ -109,7 +109,8 @@ def live_day(city: City, day: DayPlan, *, progress: Callable[[str, int, int], No
         if taken.turned_away:
             place, why = taken.turned_away[0]
             raise RuntimeError(f"{day.taps[place]} was refused: {why}")
-        loaded_fen += load_one(city, riders, day)
+        evening = moment(day.business_date, 21)
+        loaded_fen += load_one(city, riders, day, day.riders[0].card_no, at=evening)
         present(
             street, city.hsm, city.home.inbox, business_date=day.business_date,
             at=moment(day.business_date, 22), mischief=mischief,
@@ -120,17 +121,29 @@ def live_day(city: City, day: DayPlan, *, progress: Callable[[str, int, int], No
     return Lived(day, loaded_fen, taken.debits, riders.balance_fen())
 
 
-def load_one(city: City, riders: Riders, day: DayPlan) -> int:
-    """One rider tops the card up at the counter in the evening, each step durable as it happens; the amount."""
-    office = Office(city.engine, city.hsm, AGENT, day.business_date)
+def load_one(
+    city: City, riders: Riders, day: DayPlan, card_no: str, *, at: datetime, holder: str = ""
+) -> int:
+    """One rider loads a card at the counter, each step durable as it happens, for cash or from a wallet; the amount."""
+    office = Office(city.engine, city.hsm, AGENT, day.business_date, holder=holder)
     with LoadJournal(city.home.world / "counter.db") as journal:
         counter = LoadCounter(COUNTER_TERMINAL, journal, office, Hotlist(0))
-        card = riders.card(day.riders[0].card_no)
+        card = riders.card(card_no)
         card.reset()
-        outcome = counter.load(card, NOON_LOAD_FEN, at=moment(day.business_date, 21))
+        outcome = counter.load(card, NOON_LOAD_FEN, at=at)
     if outcome.receipt is None:
         raise RuntimeError(f"the load was refused: {outcome.refusal}")
     return NOON_LOAD_FEN
+
+
+def load_from_wallet(city: City, lived: Lived, card_no: str, holder: str, *, at: datetime) -> Lived:
+    """A card is loaded from its holder's wallet after the day's rides."""
+    drawer = Drawer(city.home.world / "cards.db")
+    riders = Riders(Factory(city.hsm, city.transport_key_file), drawer)
+    load_one(city, riders, lived.plan, card_no, at=at, holder=holder)
+    riders.keep()
+    drawer.close()
+    return replace(lived, on_chips_fen=riders.balance_fen())
 
 
 def compare_chips(city: City, lived: Lived, on_purses_fen: int) -> Chips:

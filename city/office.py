@@ -27,12 +27,18 @@ class LoadTurnedAway(Exception):
 
 
 class Office:
-    """One agent's office on one business date. It books every load at once, or those of `together` at its end."""
+    """One agent's office on one business date. It books every load at once, or those of `together` at its end.
 
-    def __init__(self, engine: Engine, hsm: Hsm, agent: str, business_date: date) -> None:
+    Where a `holder` is given, the money comes out of that holder's wallet instead of the agent's hands.
+    """
+
+    def __init__(
+        self, engine: Engine, hsm: Hsm, agent: str, business_date: date, *, holder: str = ""
+    ) -> None:
         self._engine = engine
         self._hsm = hsm
-        self._agent = agent
+        self._agent = "" if holder else agent
+        self._holder = holder
         self._business_date = business_date
         self._grouped = False
         self._orders: list[LoadOrder] = []
@@ -65,7 +71,13 @@ class Office:
         at = moment_of(request.ordered_at)
         self._orders.append(
             LoadOrder(
-                request.card_no, request.amount_fen, self._agent, request.reference, self._business_date, at
+                request.card_no,
+                request.amount_fen,
+                self._agent,
+                request.reference,
+                self._business_date,
+                at,
+                holder=self._holder,
             )
         )
         if self._grouped:

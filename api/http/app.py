@@ -2,7 +2,7 @@
 
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Final
+from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -22,9 +22,17 @@ ROUTERS: Final = (
 """The modules of this room that have a `router`, in the order of the document."""
 
 
+class Api(FastAPI):
+    """The application, with its document completed."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI 3.1 document, with the problems that every endpoint may answer."""
+        return document(self)
+
+
 def make_api(deps: Deps) -> FastAPI:
     """The API on these doors; all its addresses begin with /v1, its document is at /v1/openapi.json."""
-    api = FastAPI(
+    api = Api(
         title="City one-card API",
         version="1.0.0",
         description="Clearing and settlement of a city's one-card: money in fen, instants in RFC 3339.",
@@ -41,7 +49,6 @@ def make_api(deps: Deps) -> FastAPI:
     api.add_exception_handler(Exception, ours)
     for router in routers():
         api.include_router(router)
-    api.openapi = lambda: document(api)  # type: ignore[method-assign]
     return api
 
 

@@ -41,7 +41,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_utility_payment_day", "utility_payment", ["biller", "business_date"])
     op.create_index("ix_utility_payment_bill", "utility_payment", ["biller", "bill_no"])
-    op.create_index("ix_utility_payment_holder", "utility_payment", ["holder", "event_at"])
+    op.create_index("ix_utility_payment_holder", "utility_payment", ["holder"])
     _create_notice()
     _create_reconciliation()
 

@@ -144,8 +144,8 @@ def open_doors(engine: Engine, hsm: Hsm, vault: Vault, *, cards: int = 4) -> Ite
             conn, [CardRecord(card_no(n), ISSUER, 1, 1, 0, issued_at) for n in range(1, cards + 1)], at=at(0)
         )
     api = one_api()
-    api.state.deps = doors
     with TestClient(api, raise_server_exceptions=False) as client:
+        client.event_hooks["request"] = [lambda _: setattr(api.state, "deps", doors)]
         client.event_hooks["response"] = [lambda answer: expect_documented(api, answer)]
         yield Doors(doors, client, clock, phones)
 

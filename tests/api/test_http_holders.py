@@ -41,11 +41,11 @@ def test_the_same_identity_is_the_same_holder_and_answers_are_masked(doors: Door
     ],
 )
 def test_a_person_who_cannot_be_is_refused_without_repeating_the_data(
-    doors: Doors, changes: dict[str, Any], status: int, code: str
+    standing_doors: Doors, changes: dict[str, Any], status: int, code: str
 ) -> None:
-    headers = doors.institution("COUNTER")
-    doors.enrol(1)
-    answer = doors.client.post("/v1/holders", json=person(1) | changes, headers=headers)
+    headers = standing_doors.institution("COUNTER")
+    standing_doors.enrol(1)
+    answer = standing_doors.client.post("/v1/holders", json=person(1) | changes, headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     for value in (person(1) | changes).values():
         assert not value or len(value) < 4 or value not in answer.text

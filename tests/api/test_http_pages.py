@@ -75,10 +75,9 @@ def test_the_payments_of_a_merchant_come_in_pages(doors: Doors, holder: str) -> 
 @pytest.mark.parametrize(
     "cursor", ["", "x", "!!!!", "é", "d2FsbGV0Og", "d2FsbGV0Oi0x", cursor_of("medical", 1), "A" * 64]
 )
-def test_a_cursor_of_another_list_or_none_is_refused(doors: Doors, holder: str, cursor: str) -> None:
-    answer = doors.client.get(
-        "/v1/me/pockets/wallet/history", params={"cursor": cursor}, headers=doors.session(holder)
-    )
+def test_a_cursor_of_another_list_or_none_is_refused(standing_doors: Doors, cursor: str) -> None:
+    path, me = "/v1/me/pockets/wallet/history", standing_doors.session(standing_doors.enrol(1))
+    answer = standing_doors.client.get(path, params={"cursor": cursor}, headers=me)
     assert (answer.status_code, answer.json()["code"]) == (400, "cursor_invalid")
 
 

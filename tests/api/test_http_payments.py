@@ -19,6 +19,12 @@ def shop(doors: Doors) -> Doors:
     return doors
 
 
+@pytest.fixture(scope="module")
+def standing_shop(standing_doors: Doors) -> Doors:
+    standing_doors.fund(f"wallet:{standing_doors.enrol(1)}", START_FEN)
+    return standing_doors
+
+
 def ask(doors: Doors, path: str, body: dict[str, Any], key: str = "", who: str = "SHOP-1") -> httpx.Response:
     headers = doors.institution(who) | {"Idempotency-Key": key or f"key-{len(doors.sent)}"}
     doors.sent.append(path)
@@ -77,24 +83,27 @@ def test_the_same_purchase_under_another_key_is_paid_once(shop: Doors) -> None:
     ],
 )
 def test_a_purchase_that_cannot_be_is_refused_and_moves_nothing(
-    shop: Doors, who: str, changes: dict[str, Any], status: int, code: str
+    standing_shop: Doors, who: str, changes: dict[str, Any], status: int, code: str
 ) -> None:
-    answer = ask(shop, "/v1/payments", bill(shop, **changes), who=who)
+    answer = ask(standing_shop, "/v1/payments", bill(standing_shop, **changes), who=who)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert answer.headers["content-type"] == "application/problem+json"
-    assert held_fen(shop, f"wallet:{shop.enrol(1)}") == START_FEN
+    assert held_fen(standing_shop, f"wallet:{standing_shop.enrol(1)}") == START_FEN
 
 
-def test_a_merchant_is_not_told_how_much_is_in_the_pocket(shop: Doors) -> None:
-    answer = ask(shop, "/v1/payments", bill(shop, amount_fen=START_FEN + 123))
+def test_a_merchant_is_not_told_how_much_is_in_the_pocket(standing_shop: Doors) -> None:
+    answer = ask(standing_shop, "/v1/payments", bill(standing_shop, amount_fen=START_FEN + 123))
     assert "123" not in answer.text
     assert str(START_FEN) not in answer.text
 
 
 @pytest.mark.parametrize("body", [b"{", b"\xff\xfe", b"", b"[" * 100_000, b'{"reference":"\\ud800"}'])
-def test_a_body_that_cannot_be_read_is_a_problem_and_no_failure(shop: Doors, body: bytes) -> None:
-    headers = shop.institution("SHOP-1") | {"Idempotency-Key": "k", "Content-Type": "application/json"}
-    answer = shop.client.post("/v1/payments", content=body, headers=headers)
+def test_a_body_that_cannot_be_read_is_a_problem_and_no_failure(standing_shop: Doors, body: bytes) -> None:
+    headers = standing_shop.institution("SHOP-1") | {
+        "Idempotency-Key": "k",
+        "Content-Type": "application/json",
+    }
+    answer = standing_shop.client.post("/v1/payments", content=body, headers=headers)
     assert answer.status_code in (400, 422)
     assert answer.json()["code"] in ("request_malformed", "request_invalid")
 

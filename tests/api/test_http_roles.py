@@ -1,19 +1,12 @@
 """Who may do what: each endpoint with each role, and no id of one holder or participant works for another."""
 
-import secrets
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from api.http.access import SCOPES, institution
-from card.hsm.client import Hsm
-from card.vault import open_vault
-from ledger.db import make_engine
-from tests.api.http_doors import Doors, open_doors
-from tests.support.clearing_day import at, card_no
+from tests.api.http_doors import Doors
+from tests.support.clearing_day import card_no
 
 OPEN = "nobody in particular"
 HOLDER = "holder"
@@ -67,16 +60,10 @@ TABLE = {
 SECTORS = {"hospital", "utilities", "social security", "qr"}
 
 
-@pytest.fixture(scope="module")
-def city(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory, city_hsm: Hsm) -> Iterator[Doors]:
+@pytest.fixture
+def city(standing_doors: Doors) -> Doors:
     """One API for all roles to try."""
-    path = tmp_path_factory.mktemp("roles") / "onecard.db"
-    shutil.copyfile(sqlite_template, path)
-    engine = make_engine(f"sqlite:///{path}")
-    vault = open_vault(engine, city_hsm, random=secrets.token_bytes, at=at(0))
-    with open_doors(engine, city_hsm, vault) as opened:
-        yield opened
-    engine.dispose()
+    return standing_doors
 
 
 def operations(doors: Doors) -> dict[tuple[str, str], dict[str, Any]]:

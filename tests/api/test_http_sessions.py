@@ -150,12 +150,12 @@ def test_neither_codes_nor_session_tokens_are_in_the_database(doors: Doors) -> N
         ([], 422),
     ],
 )
-def test_a_sign_in_that_is_not_one_is_refused(doors: Doors, body: object, status: int) -> None:
-    answer = doors.client.post("/v1/sessions", json=body)
+def test_a_sign_in_that_is_not_one_is_refused(standing_doors: Doors, body: object, status: int) -> None:
+    answer = standing_doors.client.post("/v1/sessions", json=body)
     assert (answer.status_code, answer.json()["code"]) == (status, "request_invalid")
 
 
-def test_a_refusal_repeats_nothing_personal(doors: Doors) -> None:
-    answer = doors.client.post("/v1/sessions/codes", json={"identity_no": "530102 19900101"})
+def test_a_refusal_repeats_nothing_personal(standing_doors: Doors) -> None:
+    answer = standing_doors.client.post("/v1/sessions/codes", json={"identity_no": "530102 19900101"})
     assert answer.status_code == 422
     assert "19900101" not in answer.text

@@ -14,11 +14,20 @@ from tests.api.http_doors import SECRET, Doors
 GRANT = {"grant_type": "client_credentials", "client_id": "shop", "client_secret": SECRET}
 
 
-@pytest.fixture
-def shop(doors: Doors) -> Doors:
+def with_shop(doors: Doors) -> Doors:
     with writing(doors.engine) as conn:
         register_client(conn, "shop", SECRET, "SHOP-1", ["payments:read", "payments:write"], doors.clock())
     return doors
+
+
+@pytest.fixture
+def shop(doors: Doors) -> Doors:
+    return with_shop(doors)
+
+
+@pytest.fixture(scope="module")
+def standing_shop(standing_doors: Doors) -> Doors:
+    return with_shop(standing_doors)
 
 
 def listed(doors: Doors, token: str) -> int:
@@ -57,22 +66,22 @@ def test_a_client_gets_a_token_by_form_or_by_basic_and_the_token_opens_the_door(
     ],
 )
 def test_a_wrong_grant_is_refused_as_rfc_6749_says(
-    shop: Doors, change: dict[str, str], status: int, error: str
+    standing_shop: Doors, change: dict[str, str], status: int, error: str
 ) -> None:
-    answer = shop.client.post("/v1/oauth/token", data=GRANT | change)
+    answer = standing_shop.client.post("/v1/oauth/token", data=GRANT | change)
     assert (answer.status_code, answer.json()["error"]) == (status, error)
 
 
 @pytest.mark.parametrize("header", ["Basic", "Basic !!!", "Basic " + base64.b64encode(b"\xff:\xff").decode()])
-def test_a_broken_basic_header_is_a_wrong_client(shop: Doors, header: str) -> None:
-    answer = shop.client.post("/v1/oauth/token", data=GRANT, headers={"Authorization": header})
+def test_a_broken_basic_header_is_a_wrong_client(standing_shop: Doors, header: str) -> None:
+    answer = standing_shop.client.post("/v1/oauth/token", data=GRANT, headers={"Authorization": header})
     assert answer.status_code == 401
 
 
-def test_a_token_carries_only_the_scopes_asked_for(shop: Doors) -> None:
-    answer = shop.client.post("/v1/oauth/token", data=GRANT | {"scope": "payments:write"})
+def test_a_token_carries_only_the_scopes_asked_for(standing_shop: Doors) -> None:
+    answer = standing_shop.client.post("/v1/oauth/token", data=GRANT | {"scope": "payments:write"})
     assert answer.json()["scope"] == "payments:write"
-    assert listed(shop, answer.json()["access_token"]) == 403
+    assert listed(standing_shop, answer.json()["access_token"]) == 403
 
 
 def test_a_token_ends_when_its_time_is_over(shop: Doors) -> None:
@@ -136,7 +145,7 @@ def test_a_client_is_registered_once_and_never_overwritten(shop: Doors) -> None:
     ],
 )
 def test_a_client_that_is_not_possible_is_refused_with_what_to_do(
-    doors: Doors, client_id: str, secret: str, participant: str, scopes: list[str], says: str
+    standing_doors: Doors, client_id: str, secret: str, participant: str, scopes: list[str], says: str
 ) -> None:
-    with writing(doors.engine) as conn, pytest.raises(ValueError, match=says):
-        register_client(conn, client_id, secret, participant, scopes, doors.clock())
+    with writing(standing_doors.engine) as conn, pytest.raises(ValueError, match=says):
+        register_client(conn, client_id, secret, participant, scopes, standing_doors.clock())

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, inspect, update
+from sqlalchemy import Engine, event, inspect, update
 from sqlalchemy.exc import IntegrityError
 
 import clearing.online.tables as tables
@@ -25,7 +25,8 @@ from clearing.online.payment import (
     payments_of_merchant,
 )
 from clearing.online.payment import Facts as PaymentFacts
-from clearing.online.reversal import Reversal, reverse
+from clearing.online.refund import Refund, Refunded, refund
+from clearing.online.reversal import Reversal, Reversed, reverse
 from clearing.tables import chip_load
 from ledger.accounts import close_account, open_accounts
 from ledger.balances import history
@@ -259,3 +260,24 @@ def test_the_migration_makes_the_tables_as_they_are_defined(engine: Engine) -> N
     assert not OURS & set(inspect(engine).get_table_names())
     migrate(engine)
     assert set(inspect(engine).get_table_names()) >= OURS
+
+
+def test_the_number_of_statements_does_not_depend_on_the_number_of_payments(books: Engine) -> None:
+    def statements(name: str, count: int) -> int:
+        numbered = [f"{name}:{number}" for number in range(count)]
+        seen: list[str] = []
+
+        def note(_conn: Any, _cursor: Any, statement: str, *_: Any) -> None:
+            seen.append(statement)
+
+        event.listen(books, "before_cursor_execute", note)
+        with writing(books) as conn:
+            orders = [replace(BILL, reference=one, legs=(Leg(FUND, 5), Leg(WALLET, 1))) for one in numbered]
+            answers: list[object] = [*pay(conn, orders, at=at(10))]
+            answers += refund(conn, [Refund(one, one, 2, DAY, at(10)) for one in numbered[::2]], at=at(10))
+            answers += reverse(conn, [Reversal(one, one, DAY, at(10)) for one in numbered[1::2]], at=at(10))
+        event.remove(books, "before_cursor_execute", note)
+        assert all(isinstance(one, Approved | Refunded | Reversed) and one.first_time for one in answers)
+        return len(seen)
+
+    assert statements("few", 2) == statements("many", 300)

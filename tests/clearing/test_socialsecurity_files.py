@@ -1,12 +1,14 @@
 """Files of agencies: read back as written, and every flaw named by line, field, value and remedy."""
 
-import csv
-import io
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clearing.sectors.socialsecurity.batches import Return
+from clearing.sectors.socialsecurity.benefit_file import FORM as BENEFITS
 from clearing.sectors.socialsecurity.benefit_file import (
     BenefitFile,
     BenefitLine,
@@ -14,11 +16,13 @@ from clearing.sectors.socialsecurity.benefit_file import (
     read_benefit_file,
     write_benefit_file,
 )
+from clearing.sectors.socialsecurity.bill_file import FORM as BILLS
 from clearing.sectors.socialsecurity.bill_file import BillFile, BillLine, read_bill_file, write_bill_file
 from clearing.sectors.socialsecurity.schedule import Insurance
 from clearing.sectors.socialsecurity.sheet import Flawed
 from tests.clearing.social_books import identity
 
+ROOT = Path(__file__).resolve().parents[2]
 GOOD = "\n".join(
     (
         "benefit-batch,1,SSB,2026-09-1,SSB,pension,2,15000",
@@ -144,7 +148,16 @@ def test_months_of_a_bill_stay_within_its_year() -> None:
     assert [(flaw.line, flaw.field, flaw.value) for flaw in read.flaws] == [(3, "months", "4")]
 
 
-def test_the_documented_example_is_a_good_batch() -> None:
-    rows = list(csv.reader(io.StringIO(GOOD)))
-    assert len(rows) == 4
-    assert isinstance(read_benefit_file(GOOD.encode()), BenefitFile)
+def test_the_documented_examples_are_good_files() -> None:
+    document = (ROOT / "docs" / "formats" / "benefit-batch.md").read_text(encoding="utf-8")
+    batch, bills = re.findall(r"```csv\n(.*?)```", document, re.DOTALL)
+    assert isinstance(read_benefit_file(batch.encode()), BenefitFile)
+    assert isinstance(read_bill_file(bills.encode()), BillFile)
+
+
+def test_the_document_names_every_column_and_every_reason_for_a_return() -> None:
+    document = (ROOT / "docs" / "formats" / "benefit-batch.md").read_text(encoding="utf-8")
+    fields = [*BENEFITS.control, *BENEFITS.columns, *BILLS.control, *BILLS.columns]
+    assert [one.name for one in fields if one.name not in document] == []
+    rows = re.findall(r"^\| `(\w+)` \|", document, re.MULTILINE)
+    assert rows == [reason.value for reason in Return]

@@ -289,7 +289,7 @@ def test_days_without_a_file_are_listed(
         assert unreconciled_days(conn, before=NEXT_DAY) == []
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(4))
 def test_after_any_day_repair_leaves_no_difference_and_every_fen_in_its_place(
     engine: Engine, tmp_path: Path, seed: int
 ) -> None:

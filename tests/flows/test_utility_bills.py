@@ -53,11 +53,18 @@ BILLS = [
 ]
 
 
+@pytest.fixture(scope="module")
+def biller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningBiller]:
+    with running_biller(tmp_path_factory.mktemp("water"), WATER.id, WATER.kind) as running:
+        yield running
+
+
 @pytest.fixture
-def running(tmp_path: Path) -> Iterator[RunningBiller]:
-    with running_biller(tmp_path / "water", WATER.id, WATER.kind) as biller:
-        biller.control("POST", "/bills", BILLS)
-        yield biller
+def running(biller: RunningBiller) -> RunningBiller:
+    """The biller as if new, with three bills."""
+    biller.control("DELETE", "/journal")
+    biller.control("POST", "/bills", BILLS)
+    return biller
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from ledger.db import writing
 class FileRefusal(StrEnum):
     """Why a file is not reconciled, in order of precedence: the first that applies is the one given."""
 
-    FLAWED = "flawed"
+    FLAWED = "file_flawed"
     BILLER_UNKNOWN = "biller_unknown"
     OTHER_BILLER = "other_biller"
     OTHER_DAY = "other_day"

@@ -1,12 +1,13 @@
 """The register of bills' payments: what is kept of each, and how its state moves."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, bindparam, select, update
 
+from clearing.online.tables import payment as online_payment
 from clearing.sectors.utilities.states import State
 from clearing.sectors.utilities.tables import payment
 from ledger.bulk import one_of
@@ -44,15 +45,20 @@ def payments_of_day(conn: Connection, biller: str, business_date: date) -> list[
 
 
 def payments_of_holder(
-    conn: Connection, holder: str, *, limit: int = 50, before: tuple[datetime, str] | None = None
-) -> list[BillPayment]:
-    """A holder's payments, newest first; `before` is the instant and reference of the last one seen."""
-    columns = payment.c
-    query = select(payment).where(columns.holder == holder)
+    conn: Connection, holder: str, *, limit: int = 50, before: int | None = None
+) -> list[tuple[int, BillPayment]]:
+    """A holder's payments, newest first, each with its number; `before` is the number of the last one seen."""
+    number = online_payment.c.entry_id
+    query = (
+        select(number, payment)
+        .join(online_payment, online_payment.c.reference == payment.c.reference)
+        .where(payment.c.holder == holder)
+        .order_by(number.desc())
+        .limit(limit)
+    )
     if before is not None:
-        query = query.where(tuple_(columns.event_at, columns.reference) < tuple_(*_bound(before)))
-    query = query.order_by(columns.event_at.desc(), columns.reference.desc()).limit(limit)
-    return [_payment(row) for row in conn.execute(query)]
+        query = query.where(number < before)
+    return [(row.entry_id, _payment(row)) for row in conn.execute(query)]
 
 
 def paid_on_bill(conn: Connection, biller: str, bill_no: str) -> Mapping[str, int]:
@@ -73,13 +79,6 @@ def set_states(conn: Connection, states: Mapping[str, State], *, at: datetime) -
             update(payment).where(payment.c.reference == bindparam("of")),
             [{"of": reference, "state": state, "state_at": at} for reference, state in states.items()],
         )
-
-
-def _bound(before: tuple[datetime, str]) -> Iterable[Any]:
-    columns = payment.c
-    return bindparam(None, before[0], columns.event_at.type), bindparam(
-        None, before[1], columns.reference.type
-    )
 
 
 def _read(conn: Connection, *where: ColumnElement[bool]) -> list[BillPayment]:

@@ -44,7 +44,7 @@ payment = Table(
     ),
     Index("ix_utility_payment_day", "biller", "business_date"),
     Index("ix_utility_payment_bill", "biller", "bill_no"),
-    Index("ix_utility_payment_holder", "holder", "event_at"),
+    Index("ix_utility_payment_holder", "holder"),
 )
 
 notice = Table(
