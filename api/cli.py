@@ -20,7 +20,7 @@ from api.doors import Refused, books, city, console, fail, now, settings, write_
 from api.family_day import live_family
 from api.ledger_commands import ledger
 from api.pages.citizen import card_statement
-from api.service import doors_of, make_service
+from api.web import doors_of, make_service
 from card.hsm.errors import HsmError
 from city.demo import clear_day, demo_plan, live_day
 from city.home import CITY_ZONE, Home

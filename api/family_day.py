@@ -1,31 +1,47 @@
 """The family day of the demonstration: service and peers are started, and the family comes in by the doors."""
 
 import secrets
+from collections.abc import Mapping
 from contextlib import ExitStack
+from datetime import date
 from pathlib import Path
 from queue import SimpleQueue
 
 from api.http.clients import register_client
 from api.http.state import Deps
-from api.service import make_service, serving
+from api.web import make_service, serving
 from card.vault import open_vault
 from city.biller import running_biller
+from city.day import terminal_of
 from city.demo import Lived, load_from_wallet, moment
-from city.family import Clock, Event, Family
+from city.family import Clock, Event, Family, Program
 from city.insurer import running_insurer
+from city.phone import Phone
 from city.plan import read_plan
 from city.sectors import GAS, INSTITUTIONS, establish, insure
-from city.world import City
+from city.world import City, tariffs_of
+from clearing.qr_intake import qr_inbox
 from clearing.sectors.healthcare.insurer_http import HttpInsurer
 from clearing.sectors.utilities.catalogue import Supply
 from clearing.sectors.utilities.http_biller import HttpBiller
+from clearing.sectors.utilities.sending import send_notices
+from clearing.wire.batch import Ride
 from ledger.db import writing
+from terminals.qr_outbox import QrOutbox
+from terminals.qr_upload import QrUploader
+from terminals.qr_validator import QrValidator
+from terminals.trip import Identity
+from terminals.validator import RideFacts
 
 SCHEDULE = Path(__file__).parent.parent / "clearing/sectors/socialsecurity/schedules/demo-2026.json"
 NAMES = ("李示范", "张示范")
 IDENTITY_NOS = ("530102199001010028", "530102199203030027")
 """Made up for the demonstration: they belong to nobody."""
 CODE_TIMEOUT_S = 10.0
+GAS_ACCOUNT = "880012345"
+QR_OPERATOR, QR_OPERATOR_INDEX = "BUS-EAST", 2
+SEED = bytes(range(32))
+"""Of the demonstration's handset."""
 
 
 class CodeOnPaper:
@@ -59,17 +75,16 @@ def live_family(city: City, lived: Lived) -> tuple[Lived, list[Event]]:
         world = city.home.world
         insurer = stack.enter_context(running_insurer(world / "insurer"))
         biller = stack.enter_context(running_biller(world / "gas", GAS, Supply.GAS))
-        peers = {
-            "insurer": stack.enter_context(HttpInsurer(insurer.url)),
-            "billers": {GAS: stack.enter_context(HttpBiller(biller.url))},
-        }
+        biller.control("POST", "/bills", [gas_bill(day.business_date)])
+        billers = {GAS: stack.enter_context(HttpBiller(biller.url))}
+        peers = {"insurer": stack.enter_context(HttpInsurer(insurer.url)), "billers": billers}
         doors = Deps(city.engine, city.hsm, vault, clock, peers, paper)
         url = stack.enter_context(serving(make_service(doors, city.home.nights, clock)))
         family = Family(city.engine, url, words, clock, paper.next_code, IDENTITY_NOS)
-        return _live(city, family, lived), family.events
+        return _live(city, family, lived, billers), family.events
 
 
-def _live(city: City, family: Family, lived: Lived) -> Lived:
+def _live(city: City, family: Family, lived: Lived, billers: Mapping[str, HttpBiller]) -> Lived:
     business_date = lived.plan.business_date
     cards = [rider.card_no for rider in lived.plan.riders[:2]]
     family.skip()
@@ -83,9 +98,44 @@ def _live(city: City, family: Family, lived: Lived) -> Lived:
     phone = family.sign_in(moment(business_date, 11), IDENTITY_NOS[0])
     family.pay_contribution(moment(business_date, 11, 30), father, IDENTITY_NOS[0], phone)
     family.receive_benefit(moment(business_date, 14), IDENTITY_NOS[0])
-    family.shop(moment(business_date, 18), father)
+    phone = family.sign_in(moment(business_date, 17), IDENTITY_NOS[0])
+    _ride_by_code(city, family, phone, business_date)
+    family.pay_gas(moment(business_date, 17, 45), GAS_ACCOUNT, phone)
+    send_notices(city.engine, billers, moment(business_date, 17, 46))
+    family.happen(moment(business_date, 17, 46), "the gas company writes the bill off", "told, and it agreed")
+    family.shop(moment(business_date, 17, 50), phone)
     at = moment(business_date, 19)
     lived = load_from_wallet(city, lived, cards[1], mother, at=at)
     family.happen(at, "a card is loaded from the wallet", f"50.00 yuan onto card {cards[1]}")
     family.lose_card(moment(business_date, 20, 5), family.sign_in(moment(business_date, 20), IDENTITY_NOS[0]))
     return lived
+
+
+def gas_bill(business_date: date) -> dict[str, object]:
+    """What the gas company has sent the family."""
+    return {
+        "account_no": GAS_ACCOUNT,
+        "customer": "李*",
+        "bill_no": "G-2026-02",
+        "period": "2026-02",
+        "amount_fen": 6_840,
+        "due_on": business_date.isoformat(),
+    }
+
+
+def _ride_by_code(city: City, family: Family, phone: Program, business_date: date) -> None:
+    """The father rides home by bus on a code; the bus has no line to anybody, its depot uploads at night."""
+    at = moment(business_date, 17, 30)
+    handset = Phone(SEED)
+    handset.certificate = family.certificate(at, handset.device_key, phone)
+    version, key = city.hsm.qr_public_key()
+    (tariff,) = tariffs_of(city.home)
+    with QrOutbox(city.home.world / f"{QR_OPERATOR}-qr.db") as outbox:
+        bus = QrValidator(Identity(terminal_of(QR_OPERATOR_INDEX, 0)), outbox, {version: key}, tariff)
+        ride = bus.scan(handset.show(at=at), RideFacts(Ride.BUS, 250, line=100), at=at)
+        if not ride.opened:
+            raise RuntimeError(f"the bus refused the code: {ride.refusal}")
+        uploader = QrUploader(QR_OPERATOR, outbox, city.hsm, qr_inbox(city.home.inbox))
+        uploader.make(business_date, at=moment(business_date, 22))
+        uploader.send()
+    family.happen(at, "a bus is ridden on a code", "cleared in the night")

@@ -1,6 +1,7 @@
 """A family's day: what the one card is for, through the doors that institutions and phones use."""
 
 import secrets
+from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,7 +10,7 @@ from typing import Any
 import httpx
 from sqlalchemy import Engine
 
-from city.sectors import AGENCY, BENEFITS, CHANNEL
+from city.sectors import AGENCY, BENEFITS, CHANNEL, GAS
 from clearing.sectors.socialsecurity.benefit_file import BenefitLine, Pocket, write_benefit_file
 from clearing.sectors.socialsecurity.bill_file import BillLine, write_bill_file
 from clearing.sectors.socialsecurity.schedule import Insurance
@@ -206,15 +207,28 @@ class Family:
         self.happen(at, "a phone signs in", f"with the one-time code {code}")
         return Program(self.base_url, str(opened["token"]))
 
-    def shop(self, at: datetime, holder: str) -> None:
-        """A shop takes a payment from the wallet, and gives a part of it back."""
+    def pay_gas(self, at: datetime, account_no: str, phone: Program) -> None:
+        """The gas company is asked for the open bills, and the first is paid from the wallet."""
         self.clock.at = at
-        shop = self.program("shop")
-        order = {"reference": "S-1", "holder": holder, "amount_fen": SHOPPING_FEN, "narrative": "noodles"}
-        taken = shop.post("/v1/payments", order)
-        self.happen(at, "a shop is paid", f"{taken['state']}")
-        shop.post("/v1/payments/S-1/refunds", {"reference": "R-1", "amount_fen": 580})
-        self.happen(at, "and gives a part back", "refunded 5.80")
+        (bill,) = phone.get(f"/v1/me/billers/{GAS}/accounts/{account_no}")["bills"]
+        order = {"biller": GAS, "account_no": account_no, "bill_no": bill["bill_no"]}
+        paid = phone.post("/v1/me/bill-payments", {**order, "amount_fen": bill["amount_fen"]})
+        self.happen(at, "the gas bill is paid", f"{paid['state']}; the biller will be told")
+
+    def certificate(self, at: datetime, device_key: bytes, phone: Program) -> bytes:
+        """The phone fetches a certificate for its codes while it is online."""
+        self.clock.at = at
+        issued = phone.post("/v1/me/qr/certificates", {"device_key": device_key.hex()})
+        return b64decode(issued["certificate"])
+
+    def shop(self, at: datetime, phone: Program) -> None:
+        """A shop hangs up its code, and the phone pays it."""
+        self.clock.at = at
+        code = {"name": "CORNER NOODLES", "city": "KUNMING", "category": "5812"}
+        payload = self.program("shop").post("/v1/qr/merchant-codes", code)["payload"]
+        order = {"reference": "P-1", "payload": payload, "amount_fen": SHOPPING_FEN}
+        paid = phone.post("/v1/me/qr/payments", order)
+        self.happen(at, "a shop's code is paid from the phone", f"to {paid['merchant']}")
 
     def lose_card(self, at: datetime, phone: Program) -> None:
         """The holder reports everything lost from the phone; every face is locked at once."""

@@ -19,7 +19,7 @@ from clearing.intake import missing
 from clearing.online.qr_tables import qr_batch_file, qr_ride
 from clearing.postings import SHORTFALL
 from clearing.qr_facts import issuer_keys, qr_facts, suspended_rides
-from clearing.qr_intake import QrOutcome, QrTaken, collect_qr, held_batches, register_files
+from clearing.qr_intake import QrOutcome, QrTaken, clear_qr_inbox, collect_qr, held_batches, register_files
 from clearing.qr_register import keep_rides
 from clearing.qr_rides import JudgedRide, Place, PresentedRide, decide_qr, in_time
 from clearing.qr_shortfall import recoveries, shorts_fen, wallets_fen
@@ -58,6 +58,12 @@ def clear_qr(engine: Engine, night: Night) -> StepResult:
         post_qr(conn, night, outcomes, judged)
 
     return StepResult(_counts(outcomes, judged), files, write)
+
+
+def empty_qr_inbox(engine: Engine, night: Night) -> StepResult:
+    """Remove the files that the committed `clear_qr` has dealt with: the step that comes after it."""
+    clear_qr_inbox(engine, night)
+    return StepResult({})
 
 
 def post_qr(

@@ -1,9 +1,29 @@
 """The night's steps from presented to cleared, each `(engine, night) -> StepResult`, in this order."""
 
-from clearing.booking import post
+from sqlalchemy import Connection, Engine
+
+from clearing import booking
+from clearing.context import Night, StepResult
 from clearing.intake import collect
 from clearing.matching import match
 from clearing.pricing import price
+from clearing.qr_booking import clear_qr
+from clearing.qr_intake import clear_qr_inbox
 from clearing.verification import verify
 
 __all__ = ["collect", "match", "post", "price", "verify"]
+
+
+def post(engine: Engine, night: Night) -> StepResult:
+    """Book the night's taps, and take in, judge and book its rides on riders' codes, in one transaction.
+
+    Rides come in files of their own and are few beside the taps, so they have no steps of their own.
+    """
+    clear_qr_inbox(engine, night)
+    taps, rides = booking.post(engine, night), clear_qr(engine, night)
+
+    def write(conn: Connection) -> None:
+        taps.write(conn)
+        rides.write(conn)
+
+    return StepResult({**taps.counts, **rides.counts}, (*taps.files, *rides.files), write)

@@ -53,13 +53,13 @@ NOT_REFUNDED: Mapping[RefundRefusal, Code] = {
 class Booking:
     """An authentic request, the message it came in, and who pays, or why nobody does, or None: nobody need.
 
-    `key` is the working key that its MAC was made with.
+    `new_key` is the working key that its MAC was made with, where the terminal had not used it before.
     """
 
     request: Request
     message: Message
     citizen: Citizen | Code | None
-    key: bytes
+    new_key: bytes | None = None
 
 
 def book(conn: Connection, bookings: Sequence[Booking], *, at: datetime) -> list[Message]:
@@ -69,7 +69,8 @@ def book(conn: Connection, bookings: Sequence[Booking], *, at: datetime) -> list
     `conn` comes from `ledger.db.writing`.
     """
     for booking in bookings:
-        take_up_key(conn, booking.request.terminal, booking.key)
+        if booking.new_key is not None:
+            take_up_key(conn, booking.request.terminal, booking.new_key)
     earlier = _answered(conn, [booking.request for booking in bookings])
     fresh = [booking for booking in bookings if booking.request.key not in earlier]
     answers = _book_fresh(conn, fresh, at) if fresh else {}

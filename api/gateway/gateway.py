@@ -51,10 +51,14 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Authentic:
-    """A request that its terminal made, the working key it used, and what was looked up about it."""
+    """A request that its terminal made, and what was looked up about it.
+
+    `key` is the working key that it used, `first_use` whether that had been on offer until now.
+    """
 
     request: Request
     key: bytes
+    first_use: bool
     found: Citizen | Code | int | None
 
 
@@ -126,7 +130,8 @@ class Gateway:
             said, key = _balance(message, made.found), made.key
         else:
             citizen = None if isinstance(made.found, int) else made.found
-            said = await self._desk.answer(Booking(made.request, message, citizen, made.key))
+            new_key = made.key if made.first_use else None
+            said = await self._desk.answer(Booking(made.request, message, citizen, new_key))
             key = made.key
         if key is None:
             return encode(said, spec)
@@ -149,7 +154,7 @@ class Gateway:
         if request.merchant != terminal.merchant:
             return Refusal(Code.MERCHANT_WRONG, key, 42)
         with reading(self._engine) as conn:
-            return Authentic(request, key, look_up(conn, request))
+            return Authentic(request, key, key == terminal.offered_key, look_up(conn, request))
 
     def _signed(self, said: Message, spec: Specification, key: bytes) -> bytes:
         return encode_with_mac(said, spec, lambda covered: self._hsm.terminal_mac(key, covered))

@@ -55,7 +55,6 @@ Doors = Annotated[Deps, Depends(deps)]
 Key = Annotated[Once, Depends(once)]
 CodeNo = Annotated[str, Path(pattern=r"^[0-9]{12}$")]
 Plain = Annotated[str, StringConstraints(pattern=r"^[ -~]+$")]
-Fen = Annotated[int, Field(strict=True, ge=1, le=MAX_AMOUNT_FEN)]
 
 _HOLDER_REFUSALS = (PayCodeRefusal.HOLDER_UNKNOWN, PayCodeRefusal.HOLDER_LOCKED)
 _CHARGE_REFUSALS = tuple(one.value for one in PayCodeRefusal if one not in _HOLDER_REFUSALS)
@@ -123,7 +122,7 @@ class CodeOrder(Body):
     name_zh: Annotated[Text, Field(max_length=25)] = ""
     city: Annotated[Plain, Field(max_length=15)]
     category: str = Field(pattern=r"^[0-9]{4}$", description="merchant category code, ISO 18245")
-    amount_fen: Fen | None = None
+    amount_fen: int | None = Field(default=None, strict=True, ge=1, le=MAX_AMOUNT_FEN)
     currency: Currency = "CNY"
     one_time: bool = False
 
@@ -152,7 +151,7 @@ class ScanOrder(Body):
 
     reference: Reference
     payload: str = Field(max_length=MAX_TEXT)
-    amount_fen: Fen | None = None
+    amount_fen: int | None = Field(default=None, strict=True, ge=1, le=MAX_AMOUNT_FEN)
     currency: Currency = "CNY"
 
 

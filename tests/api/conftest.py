@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from card.hsm.client import Hsm
 from card.vault import open_vault
 from ledger.db import make_engine
-from tests.api.http_doors import Doors, open_doors
+from tests.api.http_doors import Doors, one_api, open_doors
 from tests.support.clearing_day import at
 
 
@@ -19,7 +19,7 @@ from tests.support.clearing_day import at
 def doors(engine: Engine, city_hsm: Hsm) -> Iterator[Doors]:
     """The HTTP API on fresh books of either kind of database."""
     vault = open_vault(engine, city_hsm, random=secrets.token_bytes, at=at(0))
-    with open_doors(engine, city_hsm, vault) as opened:
+    with open_doors(engine, city_hsm, vault, api=one_api()) as opened:
         yield opened
 
 

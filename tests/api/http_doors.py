@@ -131,7 +131,9 @@ class Doors:
 
 
 @contextmanager
-def open_doors(engine: Engine, hsm: Hsm, vault: Vault, *, cards: int = 4) -> Iterator[Doors]:
+def open_doors(
+    engine: Engine, hsm: Hsm, vault: Vault, *, cards: int = 4, api: FastAPI | None = None
+) -> Iterator[Doors]:
     """The API on fresh books with an open day, merchants, a channel and some cards."""
     clock, phones = Clock(), Phones()
     doors = Deps(engine, hsm, vault, clock, {}, phones)
@@ -143,16 +145,16 @@ def open_doors(engine: Engine, hsm: Hsm, vault: Vault, *, cards: int = 4) -> Ite
         register(
             conn, [CardRecord(card_no(n), ISSUER, 1, 1, 0, issued_at) for n in range(1, cards + 1)], at=at(0)
         )
-    api = one_api()
+    api = make_api(doors) if api is None else api
+    api.state.deps = doors
     with TestClient(api, raise_server_exceptions=False) as client:
-        client.event_hooks["request"] = [lambda _: setattr(api.state, "deps", doors)]
         client.event_hooks["response"] = [lambda answer: expect_documented(api, answer)]
         yield Doors(doors, client, clock, phones)
 
 
 @cache
 def one_api() -> FastAPI:
-    """One application for all tests of a process, as making it takes a while; only its doors change."""
+    """One application for the tests of a process that come one after the other; only its doors change."""
     return make_api(
         Deps(make_engine("sqlite://"), Hsm("127.0.0.1", 1), Vault({1: bytes(32)}, b"", bytes), Clock())
     )

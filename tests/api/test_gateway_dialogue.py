@@ -1,11 +1,14 @@
 """What the gateway answers to every kind of message, right or wrong: field 39 by its table."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, func, select
 
+from api.gateway.codes import Code
 from api.gateway.tables import gateway_message
 from api.gateway.terminals import withdraw_terminal
 from card.hsm.client import Hsm
@@ -247,3 +250,9 @@ def test_the_hsm_away_means_not_now_and_no_money(
     answer = decode(body, CHINA)
     assert (answer.get(39), answer.get(64)) == ("96", "")
     assert town.shop_fen == 0
+
+
+def test_the_page_lists_the_codes_in_the_order_in_which_they_are_asked() -> None:
+    page = (Path(__file__).parents[2] / "docs/formats/iso8583.md").read_text()
+    listed = re.findall(r"^\| `(\w\w)` \|", page.split("## Field 39")[1], re.MULTILINE)
+    assert listed == [code.value for code in Code]

@@ -138,7 +138,7 @@ def booking(number: int, terminal: str = "") -> Booking:
         Task.PURCHASE, "0200", terminal or f"POS{number:05d}", f"{number:06d}", date(2026, 3, 2), NOW, "SHOP-1",
         card_no(0), 100, bytes(32),
     )  # fmt: skip
-    return Booking(request, Message("0200", {}), Code.CARD_UNKNOWN, b"")
+    return Booking(request, Message("0200", {}), Code.CARD_UNKNOWN)
 
 
 def test_what_waits_while_one_transaction_is_written_goes_together_into_the_next() -> None:

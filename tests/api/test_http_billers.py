@@ -150,7 +150,7 @@ def test_a_payment_is_not_taken_back_on_another_business_day(doors: Doors, water
     reference = post(doors, "/v1/me/bill-payments", WHOLE, me).json()["reference"]
     with writing(doors.engine) as conn:
         begin_close(conn, DAY, at=at(23))
-    answer = post(doors, f"/v1/me/bill-payments/{reference}/reversal", None, me)
+    answer = post(doors, f"/v1/me/bill-payments/{reference}/reversal", None, me, "back")
     assert (answer.status_code, answer.json()["code"]) == (409, "not_same_day")
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from clearing.online.topup import stray_confirmations
@@ -25,7 +25,7 @@ def standing_shop(standing_doors: Doors) -> Doors:
     return standing_doors
 
 
-def ask(doors: Doors, path: str, body: dict[str, Any], key: str = "", who: str = "SHOP-1") -> httpx.Response:
+def ask(doors: Doors, path: str, body: dict[str, Any], key: str = "", who: str = "SHOP-1") -> httpx2.Response:
     headers = doors.institution(who) | {"Idempotency-Key": key or f"key-{len(doors.sent)}"}
     doors.sent.append(path)
     return doors.client.post(path, json=body, headers=headers)

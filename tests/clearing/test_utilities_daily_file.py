@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ from clearing.sectors.utilities.daily_file import (
     write_daily_file,
 )
 
+DESCRIPTION = Path(__file__).resolve().parents[2] / "docs" / "formats" / "biller-file.md"
 DAY = date(2018, 9, 1)
 MADE_AT = datetime(2018, 9, 1, 16, 0, tzinfo=UTC)
 GOOD = write_daily_file(
@@ -51,6 +53,7 @@ def signed(body: bytes) -> bytes:
 
 def test_the_file_looks_as_its_description_says() -> None:
     assert signed(EXAMPLE) == GOOD
+    assert GOOD.decode() in DESCRIPTION.read_text()
 
 
 @given(lines=LINES, issue=st.integers(1, 999_999), made_at=INSTANTS)

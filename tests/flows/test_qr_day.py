@@ -29,7 +29,7 @@ from ledger.checks import check_books
 from ledger.db import reading, writing
 from ledger.entry import Entry, Line, Posted
 from ledger.post import post
-from settlement.night import run_night, unobserved
+from settlement.night import STEPS, run_night, unobserved
 from settlement.reports import night_summary
 from terminals.outbox import BatchState
 from terminals.qr_outbox import QrOutbox
@@ -105,8 +105,6 @@ class QrDay:
         run_night(self.city.engine, night, observe=unobserved)
 
     def _is_wired(self) -> bool:
-        from settlement.night import STEPS
-
         return any(step is clear_qr for _, step in STEPS)
 
 

@@ -1,10 +1,7 @@
 """Books with holders whose pockets hold money, merchants and a fund, for what happens online."""
 
-from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine
 
 from card.registry import CardRecord, register
@@ -84,28 +81,3 @@ def moved_fen(engine: Engine, *, pocket_fen: int = POCKET_FEN) -> dict[str, int]
         for code in codes
         if now.get(code, 0) != before.get(code, 0)
     }
-
-
-def for_each_example(
-    engine: Engine,
-    examples: "st.SearchStrategy[object]",
-    check: Callable[[Connection, object], None],
-    *,
-    count: int,
-) -> None:
-    """Run `check` on every example in a transaction of its own on the same books, and undo it."""
-    with writing(engine) as conn:
-
-        @settings(max_examples=count)
-        @given(example=examples)
-        def run(example: object) -> None:
-            savepoint = conn.begin_nested()
-            check(conn, example)
-            savepoint.rollback()
-
-        run()
-
-
-def pockets_of(codes: Iterable[str]) -> set[str]:
-    """Those of `codes` that are a holder's pockets."""
-    return {code for code in codes if code in POCKETS}

@@ -13,8 +13,8 @@ from city.phone import Phone
 from clearing.context import Night, StepResult
 from clearing.devices import Device, register_devices
 from clearing.online.qr_tables import qr_ride
-from clearing.qr_booking import clear_qr
-from clearing.qr_intake import clear_qr_inbox, qr_inbox
+from clearing.qr_booking import clear_qr, empty_qr_inbox
+from clearing.qr_intake import qr_inbox
 from clearing.wire.bcd import pack_moment
 from clearing.wire.qr import Certificate, certificate_to_sign, raw_of, write_certificate
 from clearing.wire.qr_batch import qr_batch_name, write_qr_batch
@@ -160,7 +160,7 @@ class QrCity:
         result = clear_qr(self.engine, night)
         with writing(self.engine) as conn:
             result.write(conn)
-        clear_qr_inbox(self.engine, night)
+        empty_qr_inbox(self.engine, night)
         return result
 
     def held_fen(self, code: str) -> int:

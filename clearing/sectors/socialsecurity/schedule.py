@@ -136,7 +136,7 @@ class _BracketForm(BaseModel):
     bracket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,15}$")]
     name: Annotated[str, Field(min_length=1, max_length=60)]
     per: Per
-    amount_fen: Annotated[int, Field(strict=True, gt=0, lt=10**10)]
+    amount_fen: int = Field(strict=True, gt=0, lt=10**10)
     payable_from: date
     payable_to: date
 

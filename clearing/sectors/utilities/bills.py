@@ -221,10 +221,8 @@ def _ask(
         return BillRefused(BillRefusal.BILLER_SILENT, f"{biller.name} is not connected; try again later")
     try:
         told = client.account(account_no)
-    except NoAnswer as error:
-        return BillRefused(
-            BillRefusal.BILLER_SILENT, f"{biller.name} does not answer ({error}); try again later"
-        )
+    except NoAnswer:
+        return BillRefused(BillRefusal.BILLER_SILENT, f"{biller.name} does not answer; try again later")
     if told is None:
         return BillRefused(
             BillRefusal.ACCOUNT_UNKNOWN,
