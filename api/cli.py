@@ -20,6 +20,7 @@ from api.doors import Refused, books, city, console, fail, now, settings, write_
 from api.family_day import live_family
 from api.ledger_commands import ledger
 from api.pages.citizen import card_statement
+from api.pos_commands import pos
 from api.web import doors_of, make_service
 from card.hsm.errors import HsmError
 from city.demo import clear_day, demo_plan, live_day
@@ -40,6 +41,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(ledger, name="ledger")
+app.add_typer(pos, name="pos")
 app.command("bench")(bench)
 
 Day = Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="business date, such as 2026-03-02")]
