@@ -7,6 +7,8 @@ from typing import Final
 from sqlalchemy import Connection, Engine, select
 
 from clearing.context import Night, StepRefused, StepResult
+from clearing.online.qr_tables import qr_ride
+from clearing.online.totals import participant_totals
 from clearing.tables import batch_file, chip_load, tap
 from clearing.verdict import Money
 from ledger.balances import totals
@@ -20,6 +22,8 @@ from settlement.netting import Role, Standing
 from settlement.positions import positions_of
 
 FINDING_COLUMNS: Final = ("check", "subject", "expected fen", "found fen", "what")
+NOT_ONLINE: Final = ("clearing", "net", "qr_clearing")
+"""Kinds of entries that move `clearing:` accounts and are no online payment's."""
 _SHOWN: Final = 3
 
 
@@ -70,6 +74,32 @@ def paid_taps_left_their_purses(conn: Connection, business_date: date) -> list[F
     ]
 
 
+def online_payments_are_all_booked(conn: Connection, business_date: date) -> list[Finding]:
+    """What payments, refunds and reversals of the date say participants are owed is what the ledger moved."""
+    said_fen = sum(total.net_fen for total in participant_totals(conn, business_date))
+    moved_fen = 0
+    for (kind, debited, credited), fen in movements_on(conn, business_date).items():
+        if kind not in NOT_ONLINE:
+            moved_fen += fen * ((credited == "clearing") - (debited == "clearing"))
+    return _compare(
+        "conservation", "online", said_fen, moved_fen, "online payments against what is owed for them"
+    )
+
+
+def rides_on_codes_are_all_booked(conn: Connection, business_date: date) -> list[Finding]:
+    """What paid rides on riders' codes cost is what operators are owed for them."""
+    paid = select(total_fen(qr_ride.c.paid_fen)).where(qr_ride.c.decided_on == business_date)
+    movements = _kind(movements_on(conn, business_date), "qr_clearing")
+    owed_fen = sum(fen for (_, credited), fen in movements.items() if credited == "clearing")
+    return _compare(
+        "conservation",
+        "codes",
+        conn.execute(paid).scalar_one(),
+        owed_fen,
+        "rides on codes against what is owed",
+    )
+
+
 def netting_moved_what_it_says(conn: Connection, business_date: date) -> list[Finding]:
     """What the position sheet nets is what became payable and what became fee."""
     movements = _kind(movements_on(conn, business_date), "net")
@@ -105,6 +135,8 @@ def pending_loads_are_all_known(conn: Connection, _business_date: date) -> list[
 CONSERVATION: Final[tuple[Callable[[Connection, date], list[Finding]], ...]] = (
     presented_taps_are_all_decided,
     paid_taps_left_their_purses,
+    online_payments_are_all_booked,
+    rides_on_codes_are_all_booked,
     netting_moved_what_it_says,
     pending_loads_are_all_known,
 )

@@ -1,25 +1,39 @@
 """The HTTP API as one application, to be served alone or mounted beside the pages."""
 
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any, Final
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from api.http import (
+    agency,
+    billers,
+    cards,
+    holders,
+    hospital,
+    links,
+    me,
+    payments,
+    qr,
+    sessions,
+    tokens,
+    topups,
+)
 from api.http.openapi import document
 from api.http.problems import Problem, problem, problem_answer, render
 from api.http.state import Deps
 from card.hsm.errors import HsmError
 from ledger.day import DayOrderError
 
-ROUTERS: Final = (
-    "tokens", "sessions", "holders", "cards", "me", "topups", "payments", "links",
-    "hospital", "billers", "agency", "qr",
+ROUTERS: Final = tuple(
+    module.router
+    for module in (
+        tokens, sessions, holders, cards, me, topups, payments, links, hospital, billers, agency, qr
+    )
 )  # fmt: skip
-"""The modules of this room that have a `router`, in the order of the document."""
+"""The routers of this room, in the order of the document."""
 
 
 class Api(FastAPI):
@@ -47,23 +61,9 @@ def make_api(deps: Deps) -> FastAPI:
     api.add_exception_handler(DayOrderError, not_open)
     api.add_exception_handler(HsmError, hsm_silent)
     api.add_exception_handler(Exception, ours)
-    for router in routers():
+    for router in ROUTERS:
         api.include_router(router)
     return api
-
-
-def routers() -> list[APIRouter]:
-    """The routers of this room."""
-    found = []
-    for name in ROUTERS:
-        if find_spec(f"api.http.{name}") is None:
-            continue
-        try:
-            found.append(import_module(f"api.http.{name}").router)
-        except ModuleNotFoundError as absent:  # while the rooms below are being built
-            if not (absent.name or "").startswith(("card.", "clearing.")):
-                raise
-    return found
 
 
 def invalid(_request: Request, error: Exception) -> JSONResponse:

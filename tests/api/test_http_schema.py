@@ -1,6 +1,7 @@
 """The OpenAPI document held against the API: whatever is sent, the answer is documented and never our failure."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from api.http.access import SCOPES
 from api.http.codes import CodeRefusal
 from api.http.problems import CODES, MEDIA_TYPE, Problem, documented, problem
 from card.holders import HolderRefusal
@@ -35,7 +37,7 @@ REASONS = (
 """The refusals of the rooms below; each reason is a code of the API under its own name."""
 EXAMPLES = 8
 Operation = APIOperation[Any, Any, Any, Any]
-Case = schemathesis.Case[Any, Any, Any, Any]
+Case = schemathesis.Case[Any]
 
 
 @schemathesis.check
@@ -86,6 +88,13 @@ def test_the_document_is_openapi_3_1_with_one_schema_for_problems(standing_doors
                 assert "401" in operation["responses"]
             if operation.get("requestBody"):
                 assert {"400", "422"} <= set(operation["responses"])
+
+
+def test_the_guide_names_every_scope_and_the_document_too() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+    assert [scope for scope in SCOPES if f"`{scope}`" not in guide] == []
+    flows = one_api().openapi()["components"]["securitySchemes"]["institution"]["flows"]
+    assert flows["clientCredentials"]["scopes"] == SCOPES
 
 
 def test_a_problem_outside_the_table_is_a_mistake_of_ours() -> None:
