@@ -1,15 +1,17 @@
 """Account statements: what moved on a day on the account of a pool, a fund, a channel, a merchant.
 
 Funds and channels are not paid by netting: they owe us, or have paid ahead, and settle against this sheet. A
-participant that presents no taps (a hospital, a biller, an agency, a shop) sees here what it was owed and why.
+participant sees here what it was owed and why; a batch of card taps is one row, its lines are in the statement.
 """
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import groupby
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection, or_, select, union
 
@@ -17,7 +19,6 @@ from ledger.balances import balance_on
 from ledger.tables import account, entry, line
 from settlement.day_end import entry_lines
 from settlement.files import CSV_ENCODING, harmless, placed
-from settlement.statements import operators_of
 from settlement.workbook import Cell, Workbook, Yuan
 
 SEGMENTS: Final = ("agent", "clearing", "fund")
@@ -33,16 +34,28 @@ MOVEMENT_COLUMNS: Final = (
 )
 
 
+TAPS: Final = "clearing"
+"""The kind of entry that books a batch of card taps."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Taps:
+    """A batch of card taps, shaped like a row of movements."""
+
+    event_at: datetime
+    kind: str
+    item: str
+    debited: str
+    credited: str
+    amount_fen: int
+
+
 def write_account_statements(
     conn: Connection, business_date: date, folder: Path, *, made_at: datetime
 ) -> list[Path]:
-    """Write a CSV and an XLSX for every account under SEGMENTS that moved on that date.
-
-    Operators that presented taps are left out: their own statement has a line a tap.
-    """
+    """Write a CSV and an XLSX for every account under SEGMENTS that moved on that date."""
     paths: list[Path] = []
-    operators = {f"clearing:{operator}" for operator in operators_of(conn, business_date)}
-    for code in sorted(set(moved_accounts(conn, business_date)) - operators):
+    for code in moved_accounts(conn, business_date):
         stem = f"{code.replace(':', '-')}-{business_date:%Y%m%d}"
         targets = folder / f"{stem}.csv", folder / f"{stem}.xlsx"
         with ExitStack() as stack:
@@ -84,8 +97,8 @@ def account_movements(conn: Connection, code: str, business_date: date) -> Itera
             entry.c.kind,
             entry.c.reference,
             line.c.item,
-            debit.c.code,
-            credit.c.code,
+            debit.c.code.label("debited"),
+            credit.c.code.label("credited"),
             line.c.amount_fen,
         )
         .select_from(
@@ -96,14 +109,23 @@ def account_movements(conn: Connection, code: str, business_date: date) -> Itera
         .where(entry.c.business_date == business_date, or_(debit.c.code == code, credit.c.code == code))
         .order_by(line.c.id)
     )
-    for event_at, kind, reference, item, debited, credited, amount_fen in conn.execute(query):
-        debit_fen = amount_fen if debited == code else 0
-        balance_fen += sign * (2 * debit_fen - amount_fen)
-        other = credited if debited == code else debited
-        yield (
-            event_at.isoformat(timespec="seconds"), kind, reference, item, other, Yuan(debit_fen),
-            Yuan(amount_fen - debit_fen), Yuan(balance_fen),
-        )  # fmt: skip
+    for (reference, taps), lines in groupby(
+        conn.execute(query), key=lambda row: (row.reference, row.kind == TAPS)
+    ):
+        for row in _one_row(list(lines)) if taps else lines:
+            debit_fen = row.amount_fen if row.debited == code else 0
+            balance_fen += sign * (2 * debit_fen - row.amount_fen)
+            other = row.credited if row.debited == code else row.debited
+            yield (
+                row.event_at.isoformat(timespec="seconds"), row.kind, reference, row.item, other,
+                Yuan(debit_fen), Yuan(row.amount_fen - debit_fen), Yuan(balance_fen),
+            )  # fmt: skip
+
+
+def _one_row(lines: Sequence[Any]) -> list[_Taps]:
+    """A batch of card taps as one movement."""
+    first, amount_fen = lines[0], sum(line.amount_fen for line in lines)
+    return [_Taps(first.event_at, first.kind, f"{len(lines)} taps", "purse", first.credited, amount_fen)]
 
 
 def _head(conn: Connection, code: str, business_date: date) -> list[tuple[str, Cell]]:

@@ -35,7 +35,7 @@ REASONS = (
     CodeRefusal, HolderRefusal, LinkRefusal, LossRefusal, Decline, RefundRefusal, ReversalRefusal, TopUpRefusal,
 )  # fmt: skip
 """The refusals of the rooms below; each reason is a code of the API under its own name."""
-EXAMPLES = 8
+EXAMPLES = 5
 Operation = APIOperation[Any, Any, Any, Any]
 Case = schemathesis.Case[Any]
 
@@ -135,7 +135,8 @@ def test_whatever_is_sent_is_answered_as_documented(
 ) -> None:
     """With every role in turn: nobody, a holder, an institution that may do everything."""
     doors, operation = standing_doors, fuzzed[label]
-    holder = doors.enrol(1)
+    # A person for each endpoint: what is sent to one may rename, lock or forget its holder.
+    holder = doors.enrol(100 + LABELS.index(label))
     roles: list[dict[str, str]] = [{}, doors.session(holder), doors.institution("SHOP-1")]
     good = operation.as_strategy(generation_mode=GenerationMode.POSITIVE)
     try:

@@ -131,6 +131,14 @@ def test_what_stays_in_suspense_beyond_the_window_ends_rejected_with_its_reason(
         assert (judged.verdict, judged.money) == (QrVerdict.DEVICE_UNKNOWN, money)
 
 
+def test_a_ride_that_comes_late_is_looked_at_once_before_the_window_rejects_it() -> None:
+    facts = replace(FACTS, devices=[])
+    for retried, money in ((False, Money.SUSPENDED), (True, Money.REJECTED)):
+        one = presented(RIDE, retried=retried)
+        (judged,) = decide_qr([one], facts, business_date=DAY + timedelta(days=40))
+        assert judged.money is money
+
+
 def test_of_two_rides_on_one_code_the_earlier_counts_wherever_it_stands() -> None:
     later = presented(ride_of(CODE, at(8, 0, 20)), sequence=1)
     earlier = presented(ride_of(CODE, at(8, 0, 10), terminal=3), operator="BUS-2", sequence=9)
@@ -239,6 +247,18 @@ def test_what_a_wallet_does_not_hold_the_operator_gets_and_the_next_night_takes_
     with reading(city.engine) as conn:
         assert owed_fen(conn, holder_no(1)) == 0
         assert check_books(conn) == []
+
+
+def test_old_rides_are_taken_out_of_a_wallet_before_new_ones(city: QrCity) -> None:
+    city.spend(f"wallet:{holder_no(1)}", 10_000)
+    city.present("BUS-1", 1, rides(city, 1, 8))
+    city.clear()
+    city.fund(f"wallet:{holder_no(1)}", 200, reference="topped up")
+    city.present("BUS-1", 2, rides(city, 1, 9))
+    city.clear(1)
+    assert (city.held_fen(f"wallet:{holder_no(1)}"), city.held_fen(SHORTFALL)) == (0, 120)
+    with reading(city.engine) as conn:
+        assert [one.short_fen for one in rides_of_holder(conn, holder_no(1))] == [120, 0]
 
 
 def test_a_night_written_twice_is_written_once(city: QrCity) -> None:

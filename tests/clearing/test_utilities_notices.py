@@ -5,13 +5,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
-from city.biller_journal import Told
+from city import biller_journal
 from clearing.online.payment import payment_of as core_payment_of
 from clearing.online.reversal import Reversal, reverse
-from clearing.sectors.utilities.notices import FIRST_WAIT, LONGEST_WAIT, due_notices, wait_after
-from clearing.sectors.utilities.peer import BillerClient
+from clearing.sectors.utilities.bills import BillRefusal, BillRefused, pay_bill
+from clearing.sectors.utilities.notices import FIRST_WAIT, LONGEST_WAIT, Closing, due_notices, wait_after
+from clearing.sectors.utilities.peer import Answer, BillerClient
 from clearing.sectors.utilities.register import payment_of
 from clearing.sectors.utilities.reversal import (
     TakeBackRefusal,
@@ -20,8 +21,9 @@ from clearing.sectors.utilities.reversal import (
     reverse_bill,
     withdraw_bill,
 )
-from clearing.sectors.utilities.sending import Sent, send_notices
+from clearing.sectors.utilities.sending import Sent, Told, record_answers, send_notices
 from clearing.sectors.utilities.states import Act, State
+from clearing.sectors.utilities.tables import notice
 from ledger.accounts import close_account
 from ledger.day import begin_close
 from ledger.db import reading, writing
@@ -103,7 +105,9 @@ def test_waits_double_up_to_the_longest() -> None:
 def test_a_refused_write_off_gives_the_money_back_once(
     engine: Engine, clients: dict[str, BillerClient], water: NearBiller
 ) -> None:
-    water.journal.write_off(Told("cash", "A1", "B1", 3000, DAY), AT)  # paid at the biller's own counter
+    water.journal.write_off(
+        biller_journal.Told("cash", "A1", "B1", 3000, DAY), AT
+    )  # paid at the biller's own counter
     assert send_notices(engine, clients, AT) == Sent(refused=1)
     assert state(engine) is State.RETURNED
     assert fen_in(engine, f"wallet:{ANN}") == WALLET_FEN and fen_in(engine, "clearing:WATER-1") == 0
@@ -143,6 +147,33 @@ def test_a_write_off_that_arrives_after_its_reversal_is_refused_and_changes_noth
     assert water.journal.write_off(told_of(ours), AT).reason == "reversed_before"
     account = water.journal.account("A1")
     assert account is not None and account["bills"][0]["open_fen"] == 3000
+
+
+def test_an_answer_that_comes_after_the_reversal_was_asked_for_changes_nothing(
+    engine: Engine, clients: dict[str, BillerClient]
+) -> None:
+    with reading(engine) as conn:
+        (sent,) = due_notices(conn)
+    take_back(engine)
+    for late in (Answer(True), Answer(False, "already_paid"), None):
+        with writing(engine) as conn:
+            record_answers(conn, [Told(sent, late, "late")], at=AT + LATER)
+            kept = conn.execute(select(notice).where(notice.c.act == Act.WRITE_OFF)).one()
+        assert (kept.answer, kept.answered_at, kept.attempts) == (Closing.OVERTAKEN, AT, 0)
+    assert (state(engine), due(engine)) == (State.REVERSING, [Act.REVERSE])
+    assert fen_in(engine, "clearing:WATER-1") == 3000
+
+
+def test_a_bill_taken_back_can_be_paid_again(engine: Engine, clients: dict[str, BillerClient]) -> None:
+    take_back(engine)
+    early = pay_bill(engine, clients, order("app:2", holder=BEN), at=AT)
+    assert isinstance(early, BillRefused) and early.reason is BillRefusal.BILL_SETTLED
+    send_notices(engine, clients, AT)
+    paid(engine, clients, order("app:2", holder=BEN))
+    assert (fen_in(engine, f"wallet:{ANN}"), fen_in(engine, f"wallet:{BEN}")) == (
+        WALLET_FEN,
+        WALLET_FEN - 3000,
+    )
 
 
 def test_a_biller_that_does_not_let_go_keeps_the_payment(

@@ -26,7 +26,13 @@ from clearing.sectors.utilities.reconciliation import (
     unreconciled_days,
 )
 from clearing.sectors.utilities.register import payment_of
-from clearing.sectors.utilities.reversal import TakenBack, reverse_bill, withdraw_bill
+from clearing.sectors.utilities.reversal import (
+    TakeBackRefusal,
+    TakeBackRefused,
+    TakenBack,
+    reverse_bill,
+    withdraw_bill,
+)
 from clearing.sectors.utilities.sending import send_notices
 from clearing.sectors.utilities.states import LIVE, Act, State
 from clearing.sectors.utilities.tables import difference, payment
@@ -153,11 +159,15 @@ def test_what_only_we_have_and_the_biller_refuses_goes_back_to_the_holder(
 def test_what_only_we_have_can_be_given_back_after_the_day(
     engine: Engine, clients: dict[str, BillerClient], water: NearBiller
 ) -> None:
+    paid(engine, clients, order("app:3", account_no="A2", bill_no="B3", amount_fen=4000, holder=BEN))
+    water.journal.write_off(Told("app:3", "A2", "B3", 4000, DAY), AT)
     reconciled(engine, water)
     with writing(engine) as conn:
         begin_close(conn, DAY, at=AT)
         asked = withdraw_bill(conn, "app:1", at=AT)
+        filed = withdraw_bill(conn, "app:3", at=AT)
     assert isinstance(asked, TakenBack)
+    assert isinstance(filed, TakeBackRefused) and filed.reason is TakeBackRefusal.NO_DIFFERENCE
     send_notices(engine, clients, AT)
     assert (state(engine, "app:1"), state(engine, "app:2")) == (State.REVERSED, State.WRITTEN_OFF)
     assert reconciled(engine, water).agrees

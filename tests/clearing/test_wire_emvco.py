@@ -142,6 +142,16 @@ def test_a_wrong_payload_is_refused_by_its_field(payload: str, field: str) -> No
 
 
 @pytest.mark.parametrize(
+    ("text", "amount_fen"), [("12", 1_200), ("12.", 1_200), ("12.3", 1_230), ("0.03", 3)]
+)
+def test_an_amount_may_have_fewer_decimals(text: str, amount_fen: int) -> None:
+    """Merchants of other software leave zeros out."""
+    account = "26420012city.onecard0106SHOP-10212000000000018"
+    payload = with_crc(f"000201{account}520458125303156540{len(text)}{text}5802CN5901A6001B")
+    assert read_merchant_code(payload).amount_fen == amount_fen
+
+
+@pytest.mark.parametrize(
     ("wrong", "field"),
     [
         ({"merchant": "shop"}, "merchant"),

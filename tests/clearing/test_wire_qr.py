@@ -142,6 +142,11 @@ def test_what_is_written_is_read_again(
         (lambda: shown(), CERTIFICATE.issued_at - timedelta(minutes=1), CodeRefusal.NOT_YET_VALID),
         (lambda: shown(at=CERTIFICATE.expires_at), CERTIFICATE.expires_at, CodeRefusal.CERTIFICATE_EXPIRED),
         (lambda: shown(), CERTIFICATE.expires_at, CodeRefusal.CERTIFICATE_EXPIRED),
+        (
+            lambda: shown(at=CERTIFICATE.expires_at),
+            CERTIFICATE.expires_at - timedelta(seconds=10),
+            CodeRefusal.CERTIFICATE_EXPIRED,
+        ),
         (lambda: shown(), NOW + CODE_LIFE, None),
         (lambda: shown(), NOW + CODE_LIFE + timedelta(seconds=1), CodeRefusal.CODE_STALE),
     ],

@@ -160,10 +160,14 @@ def test_a_flawed_file_is_answered_with_every_flaw_and_nothing_personal(doors: D
     changed = Agency(AGENCY, FUND, [replace(one, pension_fen=1) for one in agency.people]).pensions(MONTH)
     other = doors.client.post("/v1/agency/benefit-batches", headers=headers, content=changed)
     assert (other.status_code, other.json()["code"]) == (409, "batch_number_taken")
-    lines = doors.client.get(
-        f"/v1/agency/benefit-batches/{taken.json()['number']}/lines?limit=1", headers=headers
-    ).json()
-    assert [one["paid"] for one in lines["items"]] == [None] and lines["next_cursor"]
+    address = f"/v1/agency/benefit-batches/{taken.json()['number']}/lines?limit=1"
+    page = doors.client.get(address, headers=headers).json()
+    rest = doors.client.get(f"{address}&cursor={page['next_cursor']}", headers=headers).json()
+    assert [(one["claim"], one["paid"]) for one in page["items"] + rest["items"]] == [
+        ("P201809-000001", None),
+        ("P201809-000004", None),
+    ]
+    assert rest["next_cursor"] is None
     funds = doors.client.get("/v1/agency/funds", headers=headers).json()
     assert [(one["fund"], one["available_fen"]) for one in funds] == [(FUND, 0)]
 

@@ -17,8 +17,7 @@ from city.world import City, found, install, night_of
 from clearing.devices import Device
 from clearing.online.qr import CertificateIssued, CertificateRefused, issue_certificate
 from clearing.online.qr_tables import qr_ride
-from clearing.qr_booking import clear_qr
-from clearing.qr_intake import clear_qr_inbox, qr_inbox
+from clearing.qr_intake import qr_inbox
 from clearing.qr_shortfall import owed_fen
 from clearing.wire.batch import Ride
 from clearing.wire.tariff import parse_tariff
@@ -29,7 +28,7 @@ from ledger.checks import check_books
 from ledger.db import reading, writing
 from ledger.entry import Entry, Line, Posted
 from ledger.post import post
-from settlement.night import STEPS, run_night, unobserved
+from settlement.night import run_night, unobserved
 from settlement.reports import night_summary
 from terminals.outbox import BatchState
 from terminals.qr_outbox import QrOutbox
@@ -95,17 +94,9 @@ class QrDay:
         self.uploader.send()
 
     def night(self) -> None:
-        """The rides' step and the night's own steps, as its runner calls them one after another."""
+        """The whole night."""
         night = night_of(self.city, DEMO_DATE, at=moment(DEMO_DATE, 23, 30), progress=quiet)
-        if qr_inbox(self.city.home.inbox).is_dir() and not self._is_wired():
-            result = clear_qr(self.city.engine, night)
-            with writing(self.city.engine) as conn:
-                result.write(conn)
-            clear_qr_inbox(self.city.engine, night)
         run_night(self.city.engine, night, observe=unobserved)
-
-    def _is_wired(self) -> bool:
-        return any(step is clear_qr for _, step in STEPS)
 
 
 @pytest.fixture

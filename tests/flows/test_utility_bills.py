@@ -148,6 +148,11 @@ def test_nothing_is_paid_on_a_guess(
             clients[WATER.id].daily_file(DAY)
 
 
+def test_an_address_where_no_biller_is_says_nothing_about_accounts(running: RunningBiller) -> None:
+    with HttpBiller(f"{running.url}/elsewhere", timeout_s=TIMEOUT_S) as client, pytest.raises(NoAnswer):
+        client.account("A9")
+
+
 def test_a_biller_killed_and_started_again_remembers_what_it_was_told(engine: Engine, tmp_path: Path) -> None:
     prepare(engine)
     with ExitStack() as stack:

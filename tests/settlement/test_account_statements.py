@@ -20,10 +20,10 @@ AT = datetime(2026, 3, 2, 2, tzinfo=UTC)
 CODES = ("agent:COUNTER", "fund:MED-POOL", "wallet:H1", "clearing:HOSP", "bank:reserve")
 
 
-def booked(engine: Engine, day: date, *lines: tuple[str, str, int]) -> None:
+def booked(engine: Engine, day: date, *lines: tuple[str, str, int], kind: str = "test") -> None:
     """Post one entry of these lines."""
     with writing(engine) as conn:
-        entry = Entry(f"{day}:{lines}"[:60], "test", day, AT, tuple(Line(*line, "item") for line in lines))
+        entry = Entry(f"{day}:{lines}"[:60], kind, day, AT, tuple(Line(*line, "item") for line in lines))
         (outcome,) = post(conn, [entry], at=AT)
         assert isinstance(outcome, Posted)
 
@@ -65,6 +65,26 @@ def test_a_channel_and_a_fund_get_their_day_with_running_balances(engine: Engine
     ]
     sheet = openpyxl.load_workbook(paths[5])["Movements"]
     assert [cell.value for cell in sheet[2]][4:] == ["clearing:HOSP", 7, 0, 7]
+
+
+def test_a_batch_of_card_taps_is_one_row_and_other_lines_stand_each(engine: Engine, tmp_path: Path) -> None:
+    with writing(engine) as conn:
+        open_accounts(conn, [account(code) for code in (*CODES, "purse:1", "purse:2")], at=AT)
+        open_day(conn, DAY, at=AT)
+    loads = [("agent:COUNTER", code, 1_000) for code in ("purse:1", "purse:2", "wallet:H1")]
+    booked(engine, DAY, *loads)
+    booked(engine, DAY, ("purse:1", "clearing:HOSP", 200), ("purse:2", "clearing:HOSP", 300), kind="clearing")
+    booked(engine, DAY, ("wallet:H1", "clearing:HOSP", 40), ("wallet:H1", "clearing:HOSP", 60))
+    with reading(engine) as conn:
+        write_account_statements(conn, DAY, tmp_path, made_at=AT)
+    rows = list(
+        csv.reader((tmp_path / "clearing-HOSP-20260302.csv").read_text(encoding="utf-8-sig").splitlines())
+    )
+    assert [row[3:] for row in rows[7:]] == [
+        ["2 taps", "purse", "0.00", "5.00", "5.00"],
+        ["item", "wallet:H1", "0.00", "0.40", "5.40"],
+        ["item", "wallet:H1", "0.00", "0.60", "6.00"],
+    ]
 
 
 def test_a_day_without_movements_has_no_statement(engine: Engine, tmp_path: Path) -> None:
