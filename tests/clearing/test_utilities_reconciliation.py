@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, func, select
 
 from city.biller_journal import Told
-from clearing.online.payment_record import payment_of as core_payment_of
+from clearing.online.payment import payments_of_merchant
 from clearing.online.refund import Refund, refund
 from clearing.sectors.utilities.bills import BillPaid, pay_bill
 from clearing.sectors.utilities.claims import CLAIM, UNMATCHED
@@ -25,7 +25,7 @@ from clearing.sectors.utilities.reconciliation import (
     reconcile_day,
     unreconciled_days,
 )
-from clearing.sectors.utilities.register import payment_of
+from clearing.sectors.utilities.register import payment_of, payments_of_day
 from clearing.sectors.utilities.reversal import (
     TakeBackRefusal,
     TakeBackRefused,
@@ -35,7 +35,7 @@ from clearing.sectors.utilities.reversal import (
 )
 from clearing.sectors.utilities.sending import send_notices
 from clearing.sectors.utilities.states import LIVE, Act, State
-from clearing.sectors.utilities.tables import difference, payment
+from clearing.sectors.utilities.tables import difference
 from ledger.checks import check_books
 from ledger.day import begin_close
 from ledger.db import reading, writing
@@ -59,6 +59,16 @@ from tests.support.utility_day import (
 )
 
 NEXT_DAY = DAY + timedelta(days=1)
+
+
+REFUSED = [
+    ("WATER-1", b"", FileRefusal.FLAWED),
+    ("NOBODY", write_daily_file("NOBODY", DAY, 1, [], made_at=AT), FileRefusal.BILLER_UNKNOWN),
+    ("GAS-1", write_daily_file("WATER-1", DAY, 1, [], made_at=AT), FileRefusal.OTHER_BILLER),
+    ("GAS-1", write_daily_file("GAS-1", NEXT_DAY, 1, [], made_at=AT), FileRefusal.OTHER_DAY),
+    ("GAS-1", write_daily_file("GAS-1", DAY, 2, [], made_at=AT + LATER), FileRefusal.ISSUE_TAKEN),
+    ("GAS-1", write_daily_file("GAS-1", DAY, 1, [], made_at=AT), FileRefusal.ISSUE_SUPERSEDED),
+]
 
 
 @pytest.fixture
@@ -265,27 +275,15 @@ def test_money_refunded_by_another_door_shows_against_the_file(
     assert found.differences[0].ours_fen == 2500
 
 
-@pytest.mark.parametrize(
-    ("biller", "content", "expected"),
-    [
-        ("WATER-1", b"", FileRefusal.FLAWED),
-        ("NOBODY", write_daily_file("NOBODY", DAY, 1, [], made_at=AT), FileRefusal.BILLER_UNKNOWN),
-        ("GAS-1", write_daily_file("WATER-1", DAY, 1, [], made_at=AT), FileRefusal.OTHER_BILLER),
-        ("GAS-1", write_daily_file("GAS-1", NEXT_DAY, 1, [], made_at=AT), FileRefusal.OTHER_DAY),
-        ("GAS-1", write_daily_file("GAS-1", DAY, 2, [], made_at=AT + LATER), FileRefusal.ISSUE_TAKEN),
-        ("GAS-1", write_daily_file("GAS-1", DAY, 1, [], made_at=AT), FileRefusal.ISSUE_SUPERSEDED),
-    ],
-)
-def test_a_file_that_is_not_the_one_asked_for_is_refused(
-    engine: Engine, biller: str, content: bytes, expected: FileRefusal
-) -> None:
+def test_a_file_that_is_not_the_one_asked_for_is_refused(engine: Engine) -> None:
     prepare(engine)
     good = write_daily_file(GAS.id, DAY, 2, [], made_at=AT)
     first = reconcile_day(engine, GAS.id, good, DAY, AT)
     assert isinstance(first, Reconciled) and first.agrees
     assert reconcile_day(engine, GAS.id, good, DAY, AT) == first
-    answer = reconcile_day(engine, biller, content, DAY, AT)
-    assert isinstance(answer, FileRefused) and answer.reason is expected and answer.message
+    for biller, content, expected in REFUSED:
+        answer = reconcile_day(engine, biller, content, DAY, AT)
+        assert isinstance(answer, FileRefused) and answer.reason is expected and answer.message
 
 
 def test_days_without_a_file_are_listed(
@@ -351,7 +349,7 @@ def assert_conserved(engine: Engine) -> None:
     wallets_fen = sum(fen_in(engine, f"wallet:{holder}") for holder in (ANN, BEN))
     assert wallets_fen + fen_in(engine, "clearing:GAS-1") == 2 * WALLET_FEN
     with reading(engine) as conn:
-        for row in conn.execute(select(payment)).all():
-            booked = core_payment_of(conn, row.reference)
-            standing = row.state in LIVE or row.state == State.REVERSING
-            assert booked is not None and booked.standing_fen == (row.amount_fen if standing else 0)
+        ours = payments_of_day(conn, GAS.id, DAY)
+        booked = {one.reference: one.standing_fen for one in payments_of_merchant(conn, GAS.id, DAY)}
+    standing = (*LIVE, State.REVERSING)
+    assert booked == {one.reference: one.amount_fen if one.state in standing else 0 for one in ours}

@@ -54,7 +54,7 @@ def send_notices(engine: Engine, clients: BillerClients, at: datetime, *, limit:
     """Send what is due by `at`, at most `limit` a biller, and apply the answers.
 
     A kill at any instant loses nothing: what was sent and not recorded is sent again. Raises
-    ledger.day.DayOrderError where money is to go back and no business day is open; the rest is recorded.
+    ledger.day.DayOrderError where money is to go back and no business day is open.
     """
     with reading(engine) as conn:
         rounds = {
