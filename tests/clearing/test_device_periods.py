@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, Table
+from sqlalchemy import Engine, Index, Table
 
 import card.tables
 import clearing.tables
@@ -65,4 +65,7 @@ def test_the_tables_are_what_the_migrations_make_down_and_up_again(engine: Engin
 
 
 def _is_ours(found: object) -> bool:
+    if isinstance(found, tuple) and isinstance(found[1], Table | Index):
+        table = found[1].table if isinstance(found[1], Index) else found[1]
+        return table is not None and table.name in OURS
     return any(f"'{name}'" in repr(found) for name in OURS)

@@ -293,7 +293,7 @@ def test_the_next_day_trades_while_this_one_is_closed(day: PreparedDay, finished
     assert contents(day.night.folder / "out") == contents(finished.out)
 
 
-def test_the_next_night_nets_only_what_came_after(day: PreparedDay) -> None:
+def test_money_owed_that_no_payment_explains_stops_the_next_night(day: PreparedDay) -> None:
     run_night(day.engine, day.night)
     tomorrow = DAY + timedelta(days=1)
     with writing(day.engine) as conn:
@@ -302,7 +302,9 @@ def test_the_next_night_nets_only_what_came_after(day: PreparedDay) -> None:
         lines = Line("agent:KIOSK-1", "wallet:H1", 1_000), Line("wallet:H1", "clearing:METRO-1", 500)
         refund = Line("clearing:BUS-1", "wallet:H1", 90)
         post(conn, [Entry("online:1", "online", tomorrow, AT, (*lines, refund))], at=AT)
-    run_night(day.engine, night_of(day.home, day.night.hsm, tomorrow, AT + timedelta(days=1)))
+    with pytest.raises(NightRefused, match=r"online: 0\.00 yuan expected, 4\.10 found") as refused:
+        run_night(day.engine, night_of(day.home, day.night.hsm, tomorrow, AT + timedelta(days=1)))
+    assert refused.value.step == "check_books_after"
     with reading(day.engine) as conn:
         second = night_summary(conn, tomorrow)
     assert {(row.party, row.position_fen, row.standing) for row in second.positions} == {
@@ -311,4 +313,4 @@ def test_the_next_night_nets_only_what_came_after(day: PreparedDay) -> None:
         ("SCHEME", 3, "counterpart"),
         ("wallet", -410, "counterpart"),
     }
-    assert [row.end_to_end_id for row in second.operators] == ["", "20180902-METRO-1-01"]
+    assert second.seal is None

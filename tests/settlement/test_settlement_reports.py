@@ -43,7 +43,12 @@ def test_the_summary_tells_the_whole_night(finished: FinishedNight) -> None:
     ]
     assert summary.difference_fen == 0
     assert (summary.purse_liabilities_fen, summary.pending_loads_fen) == (5 * 5_000 - 2_145 - 40, 1_000)
-    assert {mark.path.split("/")[1] for mark in summary.files} == {"bank", "statements", "reports"}
+    assert {mark.path.split("/")[1] for mark in summary.files} == {
+        "accounts",
+        "bank",
+        "statements",
+        "reports",
+    }
 
 
 def test_the_seal_of_the_night_verifies_with_the_public_key_alone(finished: FinishedNight, hsm: Hsm) -> None:
