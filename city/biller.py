@@ -8,8 +8,6 @@ import asyncio
 import os
 import socket
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,9 +24,9 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 
 from city.biller_journal import Journal, Reply, Told
+from city.processes import running_program
 from clearing.sectors.utilities.catalogue import Supply
 
-START_TIMEOUT_S = 20.0
 TOKEN_VARIABLE = "BILLER_TOKEN"
 
 
@@ -198,37 +196,9 @@ class RunningBiller:
 @contextmanager
 def running_biller(home: Path, biller: str, kind: Supply, *, part: bool = False) -> Iterator[RunningBiller]:
     """Start a biller on a free loopback port, with its journal in `home`; it ends with the block."""
-    home.mkdir(parents=True, exist_ok=True)
-    port_file = home / "port"
-    port_file.unlink(missing_ok=True)
-    words: list[str | Path] = ["--id", biller, "--kind", kind, "--home", home, "--port-file", port_file]
-    with (home / "biller.log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "city.biller", *words, *(["--part"] if part else [])],
-            stdout=log,
-            stderr=log,
-            cwd=Path(__file__).resolve().parent.parent,
-        )
-    try:
-        yield RunningBiller(f"http://127.0.0.1:{_wait_for_port(process, port_file)}", process)
-    finally:
-        process.terminate()
-        try:
-            process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _wait_for_port(process: subprocess.Popen[bytes], port_file: Path) -> int:
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline:
-        if port_file.exists() and (text := port_file.read_text()).endswith("\n"):
-            return int(text)
-        if process.poll() is not None:
-            raise ChildProcessError(f"the biller ended with {process.returncode}; see {port_file.parent}")
-        time.sleep(0.01)
-    raise TimeoutError(f"the biller did not listen within {START_TIMEOUT_S:.0f} s; see {port_file.parent}")
+    words = ("--id", biller, "--kind", kind, *(("--part",) if part else ()))
+    with running_program("city.biller", home, *words) as (port, process):
+        yield RunningBiller(f"http://127.0.0.1:{port}", process)
 
 
 def main(

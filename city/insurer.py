@@ -5,9 +5,6 @@ It answers over HTTP as docs/healthcare.md says, keeps its own journal, and misb
 
 import asyncio
 import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,8 +20,8 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from pydantic import BaseModel, Field
 
 from city.insurer_journal import InsurerJournal, OtherClaim, Told
+from city.processes import running_program
 
-START_TIMEOUT_S = 20.0
 LATE_S = 30.0
 """How long a late answer is kept back: far longer than any client of ours waits."""
 
@@ -180,30 +177,9 @@ def running_insurer(
     home: Path, *, mode: Mode = Mode.ANSWERS, late_s: float = LATE_S
 ) -> Iterator[RunningInsurer]:
     """Start the insurer on a free loopback port, with its journal in `home`; it stops at the end."""
-    home.mkdir(parents=True, exist_ok=True)
-    port_file = home / "port"
-    port_file.unlink(missing_ok=True)
-    words: list[str | Path] = [
-        "--home",
-        home,
-        "--port-file",
-        port_file,
-        "--mode",
-        mode.value,
-        "--late-s",
-        str(late_s),
-    ]
-    with (home / "insurer.log").open("ab") as log:
-        process = subprocess.Popen([sys.executable, "-m", "city.insurer", *words], stdout=log, stderr=log)
-        try:
-            yield RunningInsurer(f"http://127.0.0.1:{_wait_for_port(process, port_file)}")
-        finally:
-            process.terminate()
-            try:
-                process.wait(timeout=5)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+    words = ("--mode", mode.value, "--late-s", str(late_s))
+    with running_program("city.insurer", home, *words) as (port, _):
+        yield RunningInsurer(f"http://127.0.0.1:{port}")
 
 
 def serve(
@@ -221,18 +197,6 @@ def serve(
             port_file.write_text(f"{listener.getsockname()[1]}\n", encoding="ascii")
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
         uvicorn.Server(config).run(sockets=[listener])
-
-
-def _wait_for_port(process: subprocess.Popen[bytes], port_file: Path) -> int:
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline:
-        if port_file.exists() and (text := port_file.read_text()).endswith("\n"):
-            return int(text)
-        if process.poll() is not None:
-            log = port_file.parent / "insurer.log"
-            raise ChildProcessError(f"the insurer ended with {process.returncode}; its log is {log}")
-        time.sleep(0.01)
-    raise TimeoutError(f"the insurer did not listen within {START_TIMEOUT_S:.0f} s")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 START_TIMEOUT_S = 20.0
+PROJECT = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +44,26 @@ def running_hsm(home: Path) -> Iterator[RunningHsm]:
             check=True,
             stdout=subprocess.DEVNULL,
         )
-    port_file = home / "port"
-    port_file.unlink(missing_ok=True)
-    log = (home / "hsm.log").open("ab")
-    process = subprocess.Popen(
-        [*_program("hsm_sim"), "serve", "--home", home, "--port", "0", "--port-file", port_file],
-        stdout=log,
-        stderr=log,
-    )
-    try:
-        port = _wait_for_port(process, port_file, home / "hsm.log")
+    with running_program("hsm_sim", home, "serve", "--port", "0") as (port, _):
         yield RunningHsm("127.0.0.1", port, home, transport_key_file)
+
+
+@contextmanager
+def running_program(
+    module: str, home: Path, *words: str | Path
+) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """Run `python -m module … --home HOME --port-file …` until the block ends: its port, and its process.
+
+    Its output goes to `module.log` in `home`. Raises ChildProcessError where it ends before it listens.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    port_file, log_file = home / "port", home / f"{module}.log"
+    port_file.unlink(missing_ok=True)
+    command = [*_program(module), *words, "--home", home, "--port-file", port_file]
+    with log_file.open("ab") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=PROJECT)
+    try:
+        yield _wait_for_port(process, port_file, log_file), process
     finally:
         process.terminate()
         try:
@@ -61,7 +71,6 @@ def running_hsm(home: Path) -> Iterator[RunningHsm]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        log.close()
 
 
 @contextmanager
@@ -108,6 +117,6 @@ def _wait_for_port(process: subprocess.Popen[bytes], port_file: Path, log_file: 
         if port_file.exists() and (text := port_file.read_text()).endswith("\n"):
             return int(text)
         if process.poll() is not None:
-            raise ChildProcessError(f"hsm-sim ended with {process.returncode}; its log is {log_file}")
+            raise ChildProcessError(f"it ended with {process.returncode} before it listened; see {log_file}")
         time.sleep(0.01)
-    raise TimeoutError(f"hsm-sim did not listen within {START_TIMEOUT_S:.0f} s; its log is {log_file}")
+    raise TimeoutError(f"it did not listen within {START_TIMEOUT_S:.0f} s; see {log_file}")
