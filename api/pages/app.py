@@ -15,6 +15,7 @@ from api.pages.finance import nights
 from city.home import CITY_ZONE
 from ledger.db import reading
 from ledger.money import yuan
+from settlement.chips import chip_differences
 from settlement.reports import night_summary
 
 HERE = Path(__file__).parent
@@ -68,8 +69,9 @@ def make_app(engine: Engine, nights_folder: Path, now: Callable[[], datetime]) -
         with reading(engine) as conn:
             summary = night_summary(conn, business_date)
             known = nights(conn)
+            chips = chip_differences(conn, business_date)
         folder = nights_folder / business_date.isoformat()
-        return page(request, "finance.html", night=summary, known=known, folder=folder)
+        return page(request, "finance.html", night=summary, known=known, folder=folder, chips=chips)
 
     return app
 

@@ -53,6 +53,27 @@ def test_the_finance_page_opens_on_the_newest_night(pages: TestClient) -> None:
         assert said in page.text
 
 
+def test_the_finance_page_holds_chips_against_purses(
+    pages: TestClient, make_city: Callable[[Path, Engine], City], tmp_path: Path, sqlite_template: Path
+) -> None:
+    differing = pages.get("/finance").text
+    assert SUSPENDED_CARD in differing
+    assert "explained" in differing
+    (tmp_path / "onecard.db").write_bytes(sqlite_template.read_bytes())
+    city = make_city(tmp_path, make_engine(f"sqlite:///{tmp_path / 'onecard.db'}"))
+    day = plan_day(read_plan("demo"), DEMO_DATE, riders=2, mischief=(), seed=2)
+    live_day(city, day, progress=lambda *_: None)
+    run_night(
+        city.engine,
+        night_of(city, DEMO_DATE, at=moment(DEMO_DATE, 23, 30), progress=lambda *_: None),
+        observe=unobserved,
+    )
+    with TestClient(make_app(city.engine, city.home.nights, lambda: NOW)) as client:
+        page = client.get(f"/finance/{DEMO_DATE}").text
+    assert "Every chip, as last seen, holds what its purse owes" in page
+    city.engine.dispose()
+
+
 def test_a_date_without_a_night_has_an_empty_page_and_no_error(pages: TestClient) -> None:
     page = pages.get("/finance/2031-01-01")
     assert page.status_code == 200
