@@ -1,5 +1,6 @@
 """Accounts: what money can be in, and which side their balance may never fall to."""
 
+import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,9 @@ from sqlalchemy import Connection, func, select, update
 
 from ledger import tables
 from ledger.bulk import insert_rows, one_of
+from ledger.entry import json_bytes, utc_text
+from ledger.events import Event, Happened, record_events
+from ledger.ids import NONE
 
 CODE = re.compile(r"[a-z]+(:[A-Za-z0-9._-]+)+")
 CODE_LENGTH = 96
@@ -86,12 +90,11 @@ def open_accounts(conn: Connection, accounts: Iterable[Account], *, at: datetime
         offered = wanted.pop(existing.code)
         if existing != offered:
             raise Conflict(f"account {existing.code}", existing, offered)
-    first_id = conn.execute(select(func.coalesce(func.max(tables.account.c.id), 0))).scalar_one() + 1
-    insert_rows(
-        conn,
-        tables.account,
-        (_row(number, account, at) for number, account in enumerate(wanted.values(), first_id)),
-    )
+    if wanted:
+        first_id = conn.execute(select(func.coalesce(func.max(tables.account.c.id), 0))).scalar_one() + 1
+        numbered = list(enumerate(wanted.values(), first_id))
+        insert_rows(conn, tables.account, (_row(number, account, at) for number, account in numbered))
+        insert_rows(conn, tables.total, (_empty_total(number, account) for number, account in numbered))
     return len(wanted)
 
 
@@ -107,30 +110,71 @@ def find_accounts(conn: Connection, codes: Sequence[str]) -> list[Account]:
 
 
 def close_account(conn: Connection, code: str, *, at: datetime) -> None:
-    """Close an account for good; closing it again changes nothing.
+    """Close an account, so that it takes no entry and no hold; closing it again changes nothing.
 
     Raises AccountNotEmpty when money is in it or held, LookupError when there is none of that code.
     """
-    columns = tables.account.c
-    query = select(
-        columns.closed_at,
-        columns.debits_posted_fen - columns.credits_posted_fen,
-        columns.debits_held_fen + columns.credits_held_fen,
-    ).where(columns.code == code)
-    row = conn.execute(query).one_or_none()
-    if row is None:
-        raise LookupError(f"no account {code}; open it first")
-    closed_at, net_fen, held_fen = row
-    if closed_at is not None:
+    number, closed, net_fen, held_fen = _state(conn, code)
+    if closed:
         return
     if net_fen or held_fen:
         raise AccountNotEmpty(f"account {code} has {net_fen} fen and {held_fen} held; move them out first")
-    conn.execute(update(tables.account).where(columns.code == code).values(closed_at=at))
+    conn.execute(update(tables.total).where(tables.total.c.account_id == number).values(closed=True))
+    record_events(conn, [Event(at, Happened.ACCOUNT_CLOSED, code)])
+
+
+def reopen_account(conn: Connection, code: str, *, at: datetime) -> None:
+    """Let a closed account take entries again; reopening an open one changes nothing.
+
+    Raises LookupError when there is none of that code.
+    """
+    number, closed, _, _ = _state(conn, code)
+    if closed:
+        conn.execute(update(tables.total).where(tables.total.c.account_id == number).values(closed=False))
+        record_events(conn, [Event(at, Happened.ACCOUNT_REOPENED, code)])
+
+
+def closed_accounts(conn: Connection) -> list[str]:
+    """The codes of the accounts that are closed, by code."""
+    account, total = tables.account.c, tables.total.c
+    query = select(account.code).join(tables.total, total.account_id == account.id).where(total.closed)
+    return list(conn.scalars(query.order_by(account.code)))
+
+
+def account_digest(account: Account, opened_at: datetime) -> bytes:
+    """SHA-256 over what an account is, as a JSON array: the daily seal covers it."""
+    definition = [account.code, account.kind.value, account.limit.value, account.owner, account.currency]
+    return hashlib.sha256(json_bytes(["onecard/account/v1", *definition, utc_text(opened_at)])).digest()
+
+
+def _state(conn: Connection, code: str) -> tuple[int, bool, int, int]:
+    """The id of an account, whether it is closed, its net and what is held on it, in fen."""
+    account, total = tables.account.c, tables.total.c
+    query = (
+        select(
+            account.id,
+            total.closed,
+            total.debits_posted_fen - total.credits_posted_fen,
+            total.debits_held_fen + total.credits_held_fen,
+        )
+        .join(tables.total, total.account_id == account.id)
+        .where(account.code == code)
+    )
+    row = conn.execute(query).one_or_none()
+    if row is None:
+        raise LookupError(f"no account {code}; open it first")
+    return row[0], row[1], row[2], row[3]
 
 
 def _row(number: int, account: Account, at: datetime) -> tuple[Any, ...]:
     definition = (account.code, segment_of(account.code), account.kind.value, account.limit.value)
-    return (number, *definition, account.owner, account.currency, at, None, 0, 0, 0, 0)
+    return (number, *definition, account.owner, account.currency, at, account_digest(account, at))
+
+
+def _empty_total(number: int, account: Account) -> tuple[Any, ...]:
+    may_debit = account.limit is not Limit.NO_DEBIT_BALANCE
+    may_credit = account.limit is not Limit.NO_CREDIT_BALANCE
+    return (number, may_debit, may_credit, False, 0, 0, 0, 0, None, 0, 0, NONE, NONE)
 
 
 def _require_code(code: str) -> None:

@@ -1,17 +1,17 @@
-"""What accounts hold: now, at the end of any business date, and line by line."""
+"""What accounts hold: now, at the end of any business date, and at any instant."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, case, func, select, union_all
+from sqlalchemy import CTE, ColumnElement, Connection, Row, Select, case, func, or_, select
 
 from ledger import tables
 from ledger.accounts import Kind
 from ledger.chart import STANDING
 from ledger.day import DayState
-from ledger.snapshots import total_fen
+from ledger.snapshots import lines_since, total_fen
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +35,15 @@ class Balance:
 
 
 @dataclass(frozen=True, slots=True)
-class Movement:
-    """One line seen from one account; `amount_fen` is positive where the balance grew."""
+class Free:
+    """What an account has, what of it is set aside by holds, and what is left to spend, in fen."""
 
-    line_id: int
-    entry_id: int
-    line_no: int
-    business_date: date
-    event_at: datetime
-    kind: str
-    reference: str
-    item: str
-    amount_fen: int
-    counter_account: str
+    balance_fen: int
+    held_fen: int
+
+    @property
+    def free_fen(self) -> int:
+        return self.balance_fen - self.held_fen
 
 
 def balances(conn: Connection, prefix: str = "") -> list[Balance]:
@@ -55,8 +51,7 @@ def balances(conn: Connection, prefix: str = "") -> list[Balance]:
     columns = tables.account.c
     query = _totals_query().order_by(columns.code)
     if prefix:
-        # Codes are ASCII and compared by bytes: DEL comes after all that can follow the prefix.
-        query = query.where(columns.code >= prefix, columns.code < prefix + "\x7f")
+        query = query.where(under(prefix))
     return _read(conn.execute(query))
 
 
@@ -68,82 +63,150 @@ def balance(conn: Connection, code: str) -> Balance:
     return found[0]
 
 
+def free(conn: Connection, code: str) -> Free:
+    """What an account has free to spend. Raises LookupError when there is none of that code."""
+    account, total = tables.account.c, tables.total.c
+    query = (
+        select(
+            account.kind,
+            total.debits_posted_fen - total.credits_posted_fen,
+            total.debits_held_fen,
+            total.credits_held_fen,
+        )
+        .join(tables.total, total.account_id == account.id)
+        .where(account.code == code)
+    )
+    row = conn.execute(query).one_or_none()
+    if row is None:
+        raise LookupError(f"no account {code}; open it first")
+    grows_by_debit = Kind(row[0]).grows_by_debit
+    return Free(row[1] if grows_by_debit else -row[1], row[3] if grows_by_debit else row[2])
+
+
 def balance_on(conn: Connection, code: str, business_date: date) -> Balance:
-    """The balance of one account at the end of a business date: a snapshot, and the lines of days not closed.
+    """The balance of one account at the end of a business date, without looking at a line.
 
     Raises LookupError when there is no account of that code.
     """
-    account_id, kind = _find(conn, code)
-    snapshot = tables.snapshot.c
-    kept = conn.execute(
-        select(snapshot.debits_posted_fen, snapshot.credits_posted_fen)
-        .where(snapshot.account_id == account_id, snapshot.business_date <= business_date)
-        .order_by(snapshot.business_date.desc())
-        .limit(1)
-    ).one_or_none()
-    debits_fen, credits_fen = (0, 0) if kept is None else kept
-    line = tables.line.c
-    return Balance(
-        code,
-        kind,
-        debits_fen + conn.execute(_sum_unfinished(line.debit_id == account_id, business_date)).scalar_one(),
-        credits_fen + conn.execute(_sum_unfinished(line.credit_id == account_id, business_date)).scalar_one(),
+    account_id, kind = find_account(conn, code)
+    at = accounts_on(business_date, tables.account.c.id == account_id)
+    debits_fen, credits_fen = conn.execute(select(at.c.debits_fen, at.c.credits_fen)).one()
+    return Balance(code, kind, debits_fen, credits_fen)
+
+
+def balance_at(conn: Connection, code: str, at: datetime) -> Balance:
+    """The balance of one account at an instant: what had been posted until then, at whatever date.
+
+    Made from the last snapshot before and the lines of the days since, so its cost is that of reading them.
+    Raises LookupError when there is no account of that code.
+    """
+    account_id, kind = find_account(conn, code)
+    day, line, entry = tables.day.c, tables.line.c, tables.entry.c
+    closed = conn.execute(select(func.max(day.business_date)).where(day.closed_at <= at)).scalar_one()
+    before = (0, 0)
+    if closed is not None:
+        standing = accounts_on(closed, tables.account.c.id == account_id)
+        before = conn.execute(select(standing.c.debits_fen, standing.c.credits_fen)).one()
+    first = conn.execute(
+        select(func.min(day.business_date)).where(day.business_date > closed if closed is not None else True)
+    ).scalar_one()
+    if first is None:
+        return Balance(code, kind, *before)
+    query = (
+        select(
+            total_fen(case((line.debit_id == account_id, line.amount_fen), else_=0)),
+            total_fen(case((line.credit_id == account_id, line.amount_fen), else_=0)),
+        )
+        .join(tables.entry, entry.id == line.entry_id)
+        .where(
+            lines_since(first),
+            entry.posted_at <= at,
+            or_(line.debit_id == account_id, line.credit_id == account_id),
+        )
+    )
+    since = conn.execute(query).one()
+    return Balance(code, kind, before[0] + since[0], before[1] + since[1])
+
+
+def accounts_on(business_date: date, *where: ColumnElement[bool]) -> CTE:
+    """Accounts with their totals at the end of a business date: id, code, segment, kind, debits_fen, credits_fen.
+
+    `where` are conditions on `tables.account`. The running totals tell it where nothing moved since; what
+    the newest date found tells it while the day is not closed, as only one day can have moved things since;
+    and the newest snapshot tells it of a closed day.
+    """
+    account, total, day, snapshot = tables.account.c, tables.total.c, tables.day.c, tables.snapshot.c
+    unfinished = (
+        select(day.business_date)
+        .where(day.business_date == business_date, day.state != DayState.CLOSED.value)
+        .exists()
+    )
+    still = or_(total.moved_on.is_(None), total.moved_on <= business_date)
+
+    def at_end(posted: str, before: str) -> ColumnElement[int]:
+        kept = (
+            select(snapshot[posted])
+            .where(snapshot.account_id == account.id, snapshot.business_date <= business_date)
+            .order_by(snapshot.business_date.desc())
+            .limit(1)
+            .correlate(tables.account)
+            .scalar_subquery()
+        )
+        return case((still, total[posted]), (unfinished, total[before]), else_=func.coalesce(kept, 0))
+
+    return (
+        select(
+            account.id,
+            account.code,
+            account.segment,
+            account.kind,
+            at_end("debits_posted_fen", "debits_before_fen").label("debits_fen"),
+            at_end("credits_posted_fen", "credits_before_fen").label("credits_fen"),
+        )
+        .join(tables.total, total.account_id == account.id)
+        .where(*where)
+        .cte("accounts_on")
     )
 
 
 def totals(conn: Connection) -> list[Balance]:
     """The trial balance: one row a sub-ledger, one an account where the chart has standing accounts."""
-    columns = tables.account.c
-    row = case((columns.segment.in_(STANDING), columns.code), else_=columns.segment)
+    account, total = tables.account.c, tables.total.c
+    row = case((account.segment.in_(STANDING), account.code), else_=account.segment)
     query = (
-        select(row, columns.kind, total_fen(columns.debits_posted_fen), total_fen(columns.credits_posted_fen))
-        .group_by(row, columns.kind)
-        .order_by(row, columns.kind)
+        select(row, account.kind, total_fen(total.debits_posted_fen), total_fen(total.credits_posted_fen))
+        .join(tables.total, total.account_id == account.id)
+        .group_by(row, account.kind)
+        .order_by(row, account.kind)
     )
     return _read(conn.execute(query))
 
 
-def history(conn: Connection, code: str, *, limit: int = 50, before: int | None = None) -> list[Movement]:
-    """The newest movements of an account first; `before` is the `line_id` of the last one seen already.
+def roll_up(conn: Connection, prefix: str = "", *, depth: int = 1) -> list[Balance]:
+    """Balances along the hierarchy of codes: one row for each first `depth` parts and kind, by code.
 
-    Raises LookupError when there is no account of that code.
+    `prefix` names the accounts, as in `balances`; `clearing:METRO-1:line-2` has three parts. Raises
+    ValueError for a depth below 1.
     """
-    account_id, kind = _find(conn, code)
-    sign = 1 if kind.grows_by_debit else -1
-    line, entry, counter = tables.line.c, tables.entry.c, tables.account.alias("counter")
-    sides = []
-    for own, other, factor in ((line.debit_id, line.credit_id, sign), (line.credit_id, line.debit_id, -sign)):
-        amount_fen = (line.amount_fen * factor).label("amount_fen")
-        side = select(line.id, line.entry_id, line.item, amount_fen, other.label("other")).where(
-            own == account_id
-        )
-        if before is not None:
-            side = side.where(line.id < before)
-        # Each side is cut before they meet, so that a busy account costs no more than a quiet one.
-        sides.append(select(side.order_by(line.id.desc()).limit(limit).subquery()))
-    moved = union_all(*sides).subquery()
-    query: Select[*tuple[Any, ...]] = (
-        select(
-            moved.c.id,
-            entry.id,
-            moved.c.id - entry.first_line_id + 1,
-            entry.business_date,
-            entry.event_at,
-            entry.kind,
-            entry.reference,
-            moved.c.item,
-            moved.c.amount_fen,
-            counter.c.code,
-        )
-        .join(tables.entry, entry.id == moved.c.entry_id)
-        .join(counter, counter.c.id == moved.c.other)
-        .order_by(moved.c.id.desc())
-        .limit(limit)
-    )
-    return [Movement(*row) for row in conn.execute(query)]
+    if depth < 1:
+        raise ValueError(f"depth {depth} is below 1; give the number of parts that a row is named by")
+    sums: dict[tuple[str, Kind], tuple[int, int]] = {}
+    query = _totals_query()
+    for code, kind, debits_fen, credits_fen in conn.execute(query.where(under(prefix)) if prefix else query):
+        key = (":".join(code.split(":")[:depth]), Kind(kind))
+        before = sums.get(key, (0, 0))
+        sums[key] = (before[0] + debits_fen, before[1] + credits_fen)
+    return [Balance(code, kind, *sums[code, kind]) for code, kind in sorted(sums)]
 
 
-def _find(conn: Connection, code: str) -> tuple[int, Kind]:
+def under(prefix: str) -> ColumnElement[bool]:
+    """The condition on accounts that their code starts with `prefix`."""
+    # Codes are ASCII and compared by bytes: DEL comes after all that can follow the prefix.
+    return (tables.account.c.code >= prefix) & (tables.account.c.code < prefix + "\x7f")
+
+
+def find_account(conn: Connection, code: str) -> tuple[int, Kind]:
+    """The number and kind of an account. Raises LookupError when there is none of that code."""
     columns = tables.account.c
     found = conn.execute(select(columns.id, columns.kind).where(columns.code == code)).one_or_none()
     if found is None:
@@ -152,21 +215,9 @@ def _find(conn: Connection, code: str) -> tuple[int, Kind]:
 
 
 def _totals_query() -> Select[*tuple[Any, ...]]:
-    columns = tables.account.c
-    return select(columns.code, columns.kind, columns.debits_posted_fen, columns.credits_posted_fen)
-
-
-def _sum_unfinished(of_account: ColumnElement[bool], business_date: date) -> Select[*tuple[Any, ...]]:
-    """Sum an account's lines of the days up to a date that no snapshot covers yet, and read no others."""
-    entry, line = tables.entry.c, tables.line.c
-    unfinished = select(tables.day.c.business_date).where(
-        tables.day.c.state != DayState.CLOSED.value, tables.day.c.business_date <= business_date
-    )
-    first = select(func.min(entry.first_line_id)).where(entry.business_date.in_(unfinished)).scalar_subquery()
-    return (
-        select(total_fen(line.amount_fen))
-        .join(tables.entry, entry.id == line.entry_id)
-        .where(of_account, line.id >= first, entry.business_date.in_(unfinished))
+    account, total = tables.account.c, tables.total.c
+    return select(account.code, account.kind, total.debits_posted_fen, total.credits_posted_fen).join(
+        tables.total, total.account_id == account.id
     )
 
 

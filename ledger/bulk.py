@@ -5,7 +5,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, Connection, Table, Text, any_, bindparam, func, select
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Table,
+    Text,
+    any_,
+    bindparam,
+    func,
+    select,
+)
 
 CHUNK_ROWS = 50_000
 
@@ -33,6 +44,16 @@ def one_of(conn: Connection, column: ColumnElement[str], texts: Sequence[str]) -
         return column == any_(bindparam(None, list(texts), ARRAY(Text)))
     # SQLite takes the list as JSON; escaped as ASCII, whatever is in a text arrives as it was.
     listed = func.json_each(json.dumps(list(texts))).table_valued("value")
+    return column.in_(select(listed.c.value))
+
+
+def one_of_numbers(
+    conn: Connection, column: ColumnElement[int], numbers: Sequence[int]
+) -> ColumnElement[bool]:
+    """The condition that `column` holds one of any number of whole numbers, sent as a single parameter."""
+    if conn.dialect.name == "postgresql":
+        return column == any_(bindparam(None, list(numbers), ARRAY(BigInteger)))
+    listed = func.json_each(json.dumps(list(numbers))).table_valued("value")
     return column.in_(select(listed.c.value))
 
 

@@ -1,32 +1,37 @@
-"""Checks of the books: each recomputes something that must hold, and reports; none repairs."""
+"""Checks of the books: each recomputes something that must hold, and reports; none repairs.
+
+`check_books` is what every night runs: all that can have changed since the last closed day, on top of that day's
+snapshots. `ledger.verify` recomputes everything since the books were opened.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     Connection,
     Row,
     Select,
-    String,
     and_,
-    cast,
+    case,
     func,
     literal,
     not_,
     or_,
     select,
+    true,
     union_all,
 )
 
 from ledger import tables
 from ledger.day import DayState
-from ledger.entry import canonical_bytes, digest
-from ledger.journal import of_day, read_entries
-from ledger.merkle import root_of
-from ledger.seal import GENESIS, day_root, seals
-from ledger.snapshots import BELONGS, movements, total_fen
+from ledger.entry import canonical_bytes, chain_start, chained, digest
+from ledger.ids import A_DAY, date_of
+from ledger.journal import read_day
+from ledger.snapshots import BELONGS, day_number, lines_since, movements, total_fen
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +45,21 @@ class Finding:
     message: str
 
 
-Check = Callable[[Connection], list[Finding]]
+Check = Callable[[Connection, date | None], list[Finding]]
+"""Looks at what came on a business date or later, on top of the snapshots before; None is the beginning."""
 
 
 def check_books(conn: Connection) -> list[Finding]:
-    """Everything that is wrong with the books; nothing in good books. `conn` may be one that only reads."""
-    return [finding for check in CHECKS for finding in check(conn)]
+    """Everything that is wrong since the last closed day; nothing in good books. `conn` may only read."""
+    columns = tables.day.c
+    unfinished = select(func.min(columns.business_date)).where(columns.state != DayState.CLOSED.value)
+    since = conn.execute(unfinished).scalar_one()
+    return [finding for check in CHECKS for finding in check(conn, since)]
 
 
-def accounts_sum_to_zero(conn: Connection) -> list[Finding]:
+def accounts_sum_to_zero(conn: Connection, _since: date | None) -> list[Finding]:
     """Over all accounts, debits equal credits."""
-    columns = tables.account.c
+    columns = tables.total.c
     debits_fen, credits_fen = conn.execute(
         select(total_fen(columns.debits_posted_fen), total_fen(columns.credits_posted_fen))
     ).one()
@@ -60,32 +69,83 @@ def accounts_sum_to_zero(conn: Connection) -> list[Finding]:
     return [Finding("accounts_sum_to_zero", "all accounts", debits_fen, credits_fen, message)]
 
 
-def totals_equal_lines(conn: Connection) -> list[Finding]:
-    """Each account's running totals are the sums over its lines."""
-    account = tables.account.c
-    moved = movements().subquery()
-    rows = select(
-        account.code,
-        func.coalesce(moved.c.debits_fen, 0),
-        account.debits_posted_fen,
-        func.coalesce(moved.c.credits_fen, 0),
-        account.credits_posted_fen,
-    ).select_from(tables.account.outerjoin(moved, moved.c.account_id == account.id))
-    return _both_sides("totals_equal_lines", rows, conn, "lines", "the running total")
+def totals_equal_lines(conn: Connection, since: date | None) -> list[Finding]:
+    """Each account's running totals are its last snapshot and the sums over its lines after it."""
+    account, total = tables.account.c, tables.total.c
+    moved = movements(_lines(since)).subquery()
+    debits, credits = _kept(since)
+    rows = (
+        select(
+            account.code,
+            debits + func.coalesce(moved.c.debits_fen, 0),
+            total.debits_posted_fen,
+            credits + func.coalesce(moved.c.credits_fen, 0),
+            total.credits_posted_fen,
+        )
+        .join(tables.total, total.account_id == account.id)
+        .outerjoin(moved, moved.c.account_id == account.id)
+    )
+    return both_sides("totals_equal_lines", rows, conn, "lines", "the running total")
 
 
-def controls_equal_accounts(conn: Connection) -> list[Finding]:
+def totals_tell_the_day_before(conn: Connection, since: date | None) -> list[Finding]:
+    """What each account held when its newest date began is its last snapshot and the lines of earlier dates."""
+    account, total, line = tables.account.c, tables.total.c, tables.line.c
+    day = day_number(line.id).label("day")
+    moved = movements(_lines(since), by=(day,)).subquery()
+    newest = (
+        select(moved.c.account_id, func.max(moved.c.day).label("day")).group_by(moved.c.account_id).subquery()
+    )
+    earlier = (
+        select(
+            moved.c.account_id,
+            total_fen(case((moved.c.day < newest.c.day, moved.c.debits_fen), else_=0)).label("debits_fen"),
+            total_fen(case((moved.c.day < newest.c.day, moved.c.credits_fen), else_=0)).label("credits_fen"),
+            func.max(newest.c.day).label("day"),
+        )
+        .join(newest, newest.c.account_id == moved.c.account_id)
+        .group_by(moved.c.account_id)
+        .subquery()
+    )
+    debits, credits = _kept(since)
+    rows = (
+        select(
+            account.code,
+            debits + earlier.c.debits_fen,
+            total.debits_before_fen,
+            credits + earlier.c.credits_fen,
+            total.credits_before_fen,
+        )
+        .join(tables.total, total.account_id == account.id)
+        .join(earlier, earlier.c.account_id == account.id)
+    )
+    found = both_sides("totals_tell_the_day_before", rows, conn, "lines", "the totals before its newest date")
+    dates = (
+        select(account.code, earlier.c.day, total.moved_on)
+        .join(tables.total, total.account_id == account.id)
+        .join(earlier, earlier.c.account_id == account.id)
+        .order_by(account.code)
+    )
+    for code, day_of_lines, moved_on in conn.execute(dates):
+        expected = date_of(day_of_lines * A_DAY)
+        if moved_on != expected:
+            message = f"account {code} moved on {expected} by its lines, on {moved_on} by its totals"
+            found.append(Finding("totals_tell_the_day_before", code, 0, 0, message))
+    return found
+
+
+def controls_equal_accounts(conn: Connection, _since: date | None) -> list[Finding]:
     """The accounts of each sub-ledger sum to its control totals, which are kept apart from them."""
-    account, control = tables.account.c, tables.control.c
+    account, total, control = tables.account.c, tables.total.c, tables.control.c
     zero = literal(0, BigInteger)
     sides = union_all(
         select(
             account.segment,
-            account.debits_posted_fen.label("debits"),
-            account.credits_posted_fen.label("credits"),
+            total.debits_posted_fen.label("debits"),
+            total.credits_posted_fen.label("credits"),
             zero.label("control_debits"),
             zero.label("control_credits"),
-        ),
+        ).join(tables.total, total.account_id == account.id),
         select(control.segment, zero, zero, control.debits_posted_fen, control.credits_posted_fen),
     ).subquery()
     rows = select(
@@ -95,30 +155,65 @@ def controls_equal_accounts(conn: Connection) -> list[Finding]:
         total_fen(sides.c.control_credits),
         total_fen(sides.c.credits),
     ).group_by(sides.c.segment)
-    return _both_sides("controls_equal_accounts", rows, conn, "the control total", "the sum of its accounts")
+    return both_sides("controls_equal_accounts", rows, conn, "the control total", "the sum of its accounts")
 
 
-def limits_hold(conn: Connection) -> list[Finding]:
+def limits_hold(conn: Connection, _since: date | None) -> list[Finding]:
     """No account has a balance on the side that its limit forbids."""
-    columns = tables.account.c
-    overdrawn = columns.debits_posted_fen + columns.debits_held_fen - columns.credits_posted_fen
-    overfilled = columns.credits_posted_fen + columns.credits_held_fen - columns.debits_posted_fen
+    account, total = tables.account.c, tables.total.c
+    overdrawn = total.debits_posted_fen + total.debits_held_fen - total.credits_posted_fen
+    overfilled = total.credits_posted_fen + total.credits_held_fen - total.debits_posted_fen
     found = []
     for limit, past in (("no_debit_balance", overdrawn), ("no_credit_balance", overfilled)):
-        query = select(columns.code, past).where(columns.limit_rule == limit, past > 0).order_by(columns.code)
+        query = select(account.code, past).join(tables.total, total.account_id == account.id)
+        query = query.where(account.limit_rule == limit, past > 0).order_by(account.code)
         for code, past_fen in conn.execute(query):
             message = f"account {code} is past its limit {limit} by {past_fen} fen; look at its history"
             found.append(Finding("limits_hold", code, 0, past_fen, message))
     return found
 
 
-def entries_are_whole(conn: Connection) -> list[Finding]:
-    """Every entry has exactly its lines, every line is of an entry, and both are numbered without gaps."""
+def held_is_what_holds_say(conn: Connection, _since: date | None) -> list[Finding]:
+    """What is held on each account is what its open holds set aside."""
+    account, total, line = tables.account.c, tables.total.c, tables.hold_line.c
+    zero = literal(0, BigInteger)
+    still_open = line.hold_id.in_(select(tables.open_hold.c.hold_id))
+    sides = union_all(
+        select(line.debit_id.label("id"), line.amount_fen.label("debits"), zero.label("credits")).where(
+            still_open
+        ),
+        select(line.credit_id, zero, line.amount_fen).where(still_open),
+    ).subquery()
+    held = (
+        select(
+            sides.c.id, total_fen(sides.c.debits).label("debits"), total_fen(sides.c.credits).label("credits")
+        )
+        .group_by(sides.c.id)
+        .subquery()
+    )
+    rows = (
+        select(
+            account.code,
+            func.coalesce(held.c.debits, 0),
+            total.debits_held_fen,
+            func.coalesce(held.c.credits, 0),
+            total.credits_held_fen,
+        )
+        .join(tables.total, total.account_id == account.id)
+        .outerjoin(held, held.c.id == account.id)
+    )
+    return both_sides("held_is_what_holds_say", rows, conn, "open holds", "what is held on it")
+
+
+def entries_are_whole(conn: Connection, since: date | None) -> list[Finding]:
+    """Every entry has exactly its lines, every line is of an entry, and both are numbered without gaps a day."""
     line, entry = tables.line.c, tables.entry.c
+    of_late = true() if since is None else entry.business_date >= since
     counted = func.count(line.id)
     query = (
-        select(entry.id, entry.reference, entry.line_count, counted)
+        select(entry.reference, entry.line_count, counted)
         .select_from(tables.entry.outerjoin(tables.line, and_(BELONGS, line.entry_id == entry.id)))
+        .where(of_late)
         .group_by(entry.id, entry.reference, entry.line_count)
         .having(counted != entry.line_count)
         .order_by(entry.id)
@@ -131,109 +226,120 @@ def entries_are_whole(conn: Connection) -> list[Finding]:
             lines,
             f"entry {reference!r} should have {expected} lines and has {lines}; restore them from a backup",
         )
-        for _, reference, expected, lines in conn.execute(query)
+        for reference, expected, lines in conn.execute(query)
     ]
-    stray = select(func.count()).select_from(tables.line.outerjoin(tables.entry, entry.id == line.entry_id))
-    lines = conn.execute(stray.where(or_(entry.id.is_(None), not_(BELONGS)))).scalar_one()
+    stray = (
+        select(func.count(), func.min(line.id))
+        .select_from(tables.line.outerjoin(tables.entry, entry.id == line.entry_id))
+        .where(_lines(since), or_(entry.id.is_(None), not_(BELONGS)))
+    )
+    lines, first = conn.execute(stray).one()
     if lines:
-        message = f"{lines} lines are of no entry; find out who wrote past the ledger"
+        message = f"{lines} lines from number {first} on are of no entry; find out who wrote past the ledger"
         found.append(Finding("entries_are_whole", "lines", 0, lines, message))
-    for name, table in (("entries", tables.entry), ("lines", tables.line)):
-        last, count = conn.execute(
-            select(func.coalesce(func.max(table.c.id), 0), func.count(table.c.id))
-        ).one()
-        if last != count:
-            message = f"{name} are numbered up to {last} and there are {count}; restore the missing ones"
-            found.append(Finding("entries_are_whole", name, last, count, message))
-    return found
+    return [*found, *_gaps(conn, of_late)]
 
 
-def snapshots_agree(conn: Connection) -> list[Finding]:
-    """The snapshots of closed days are the sums over all lines up to them."""
-    entry, snapshot, account, day = tables.entry.c, tables.snapshot.c, tables.account.c, tables.day.c
-    closed = select(day.business_date).where(day.state == DayState.CLOSED.value)
-    moved = movements(entry.business_date.in_(closed), by=(entry.business_date,)).subquery()
-    window: dict[str, Any] = {"partition_by": moved.c.account_id, "order_by": moved.c.business_date}
-    expected = select(
-        moved.c.account_id,
-        moved.c.business_date,
-        func.sum(moved.c.debits_fen).over(**window).cast(BigInteger).label("debits"),
-        func.sum(moved.c.credits_fen).over(**window).cast(BigInteger).label("credits"),
-        literal(0, BigInteger).label("kept_debits"),
-        literal(0, BigInteger).label("kept_credits"),
-    )
-    zero = literal(0, BigInteger)
-    kept = select(
-        snapshot.account_id,
-        snapshot.business_date,
-        zero,
-        zero,
-        snapshot.debits_posted_fen,
-        snapshot.credits_posted_fen,
-    )
-    sides = union_all(expected, kept).subquery()
-    rows = (
+def _gaps(conn: Connection, of_late: ColumnElement[bool]) -> Iterator[Finding]:
+    entry = tables.entry.c
+    following = (
         select(
-            account.code + " on " + cast(sides.c.business_date, String),
-            total_fen(sides.c.debits),
-            total_fen(sides.c.kept_debits),
-            total_fen(sides.c.credits),
-            total_fen(sides.c.kept_credits),
+            entry.id,
+            entry.reference,
+            entry.business_date,
+            entry.first_line_id,
+            func.lag(entry.id).over(partition_by=entry.business_date, order_by=entry.id).label("before"),
+            func.lag(entry.first_line_id + entry.line_count)
+            .over(partition_by=entry.business_date, order_by=entry.id)
+            .label("next_line"),
         )
-        .join(tables.account, account.id == sides.c.account_id)
-        .group_by(account.code, sides.c.business_date)
+        .where(of_late)
+        .subquery()
     )
-    return _both_sides("snapshots_agree", rows, conn, "lines", "the snapshot")
+    start = day_number(following.c.id) * literal(A_DAY, BigInteger)
+    query = (
+        select(following.c.reference, following.c.id, following.c.business_date)
+        .where(
+            or_(
+                following.c.id != func.coalesce(following.c.before, start) + 1,
+                following.c.first_line_id != func.coalesce(following.c.next_line, start + 1),
+            )
+        )
+        .order_by(following.c.id)
+    )
+    for reference, entry_id, business_date in conn.execute(query):
+        message = (
+            f"entries or lines before {reference!r} of {business_date} are gone; restore them from a backup"
+        )
+        yield Finding("entries_are_whole", reference, 0, entry_id, message)
+    elsewhere = select(entry.reference, entry.id, entry.business_date).where(of_late).order_by(entry.id)
+    for reference, entry_id, business_date in conn.execute(elsewhere):
+        if date_of(entry_id) != business_date:
+            message = f"entry {reference!r} is numbered on {date_of(entry_id)}, but dated {business_date}"
+            yield Finding("entries_are_whole", reference, 0, entry_id, message)
 
 
-def entries_equal_digests(conn: Connection) -> list[Finding]:
-    """Each entry of a day without a seal still is what it was booked as; the seals vouch for the others."""
-    sealed = select(tables.seal.c.business_date)
+def entries_equal_digests(conn: Connection, since: date | None) -> list[Finding]:
+    """Each entry is what it was booked as, and its day's running hash goes through it."""
+    columns = tables.day.c
+    query = select(columns.business_date).order_by(columns.business_date)
     found = []
-    for recorded in read_entries(conn, tables.entry.c.business_date.not_in(sealed)):
-        if digest(canonical_bytes(recorded.entry)) != recorded.digest:
+    for business_date in conn.scalars(
+        query if since is None else query.where(columns.business_date >= since)
+    ).all():
+        chain = chain_start(business_date)
+        for recorded in read_day(conn, business_date):
             reference = recorded.entry.reference
-            message = f"entry {reference!r} was changed after it was booked; restore it from a backup"
-            found.append(Finding("entries_equal_digests", reference, 0, 0, message))
-    return found
-
-
-def seals_agree(conn: Connection) -> list[Finding]:
-    """Each seal is the root of its day's entries as they are now, and covers the seal before."""
-    found = []
-    previous = GENESIS
-    for seal in seals(conn):
-        leaves = []
-        subject = str(seal.business_date)
-        for recorded in read_entries(conn, of_day(seal.business_date)):
-            leaves.append(digest(canonical_bytes(recorded.entry)))
-            if leaves[-1] != recorded.digest:
-                reference = recorded.entry.reference
+            chain = chained(chain, recorded.entry_id, recorded.digest, recorded.posted_at)
+            if digest(canonical_bytes(recorded.entry)) != recorded.digest:
+                message = f"entry {reference!r} was changed after it was booked; restore it from a backup"
+            elif chain != recorded.chain:
                 message = (
-                    f"entry {reference!r} was changed after {subject} was sealed; restore it from a backup"
+                    f"the running hash of {business_date} breaks at entry {reference!r}; restore a backup"
                 )
-                found.append(Finding("seals_agree", reference, 0, 0, message))
-        root = day_root(seal.business_date, len(leaves), root_of(leaves), previous)
-        if root != seal.root or previous != seal.previous_root:
-            message = f"the books of {subject} are not what was sealed; restore them from a backup"
-            found.append(Finding("seals_agree", subject, seal.entries, len(leaves), message))
-        previous = seal.root
+            else:
+                continue
+            found.append(Finding("entries_equal_digests", reference, 0, 0, message))
+            chain = recorded.chain
     return found
 
 
 CHECKS: tuple[Check, ...] = (
     accounts_sum_to_zero,
     totals_equal_lines,
+    totals_tell_the_day_before,
     controls_equal_accounts,
     limits_hold,
+    held_is_what_holds_say,
     entries_are_whole,
-    snapshots_agree,
     entries_equal_digests,
-    seals_agree,
 )
 
 
-def _both_sides(
+def _lines(since: date | None) -> ColumnElement[bool]:
+    return true() if since is None else lines_since(since)
+
+
+def _kept(since: date | None) -> tuple[ColumnElement[int], ColumnElement[int]]:
+    """The debits and credits of an account in its newest snapshot before a date; 0 where there is none."""
+    if since is None:
+        return literal(0, BigInteger), literal(0, BigInteger)
+    snapshot = tables.snapshot.c
+
+    def newest(column: ColumnElement[int]) -> ColumnElement[int]:
+        query = (
+            select(column)
+            .where(snapshot.account_id == tables.account.c.id, snapshot.business_date < since)
+            .order_by(snapshot.business_date.desc())
+            .limit(1)
+            .correlate(tables.account)
+        )
+        return func.coalesce(query.scalar_subquery(), 0)
+
+    return newest(snapshot.debits_posted_fen), newest(snapshot.credits_posted_fen)
+
+
+def both_sides(
     check: str, rows: Select[*tuple[Any, ...]], conn: Connection, expected: str, found: str
 ) -> list[Finding]:
     """Compare the sides of each row: subject, debits expected and found, credits expected and found."""

@@ -6,6 +6,9 @@ from enum import StrEnum
 from sqlalchemy import Connection, func, select, update
 
 from ledger import tables
+from ledger.events import Event, Happened, record_events
+from ledger.ids import numbers_of
+from ledger.partitions import make_partitions
 from ledger.snapshots import take_snapshots
 
 
@@ -22,17 +25,24 @@ class DayOrderError(Exception):
 
 
 def open_day(conn: Connection, business_date: date, *, at: datetime) -> None:
-    """Open the first day, or one later than any other; a day that exists already is left as it is.
+    """Open the first day, or one later than any other where none is open; one that exists is left as it is.
 
-    Raises DayOrderError when a later day exists.
+    At most one day is open and one closing, so that an account's totals tell where it stood at the end of
+    either. Raises DayOrderError when a later day exists, or another day is open.
     """
     if day_state(conn, business_date) is not None:
         return
-    newest = conn.execute(select(func.max(tables.day.c.business_date))).scalar_one()
+    newest, state = _newest(conn)
     if newest is not None and business_date < newest:
         raise DayOrderError(f"day {business_date} is before {newest}, the newest day; open a later day")
+    if state is DayState.OPEN:
+        raise DayOrderError(
+            f"day {newest} is open; begin its close, which opens the next, before {business_date}"
+        )
     opened = {"business_date": business_date, "state": DayState.OPEN.value, "opened_at": at}
     conn.execute(tables.day.insert().values(opened))
+    record_events(conn, [Event(at, Happened.DAY_OPENED, business_date.isoformat())])
+    make_partitions(conn, business_date)
 
 
 def current_day(conn: Connection) -> date:
@@ -54,22 +64,23 @@ def day_state(conn: Connection, business_date: date) -> DayState | None:
 def begin_close(conn: Connection, business_date: date, *, at: datetime) -> date:
     """Cut the day off and open the next calendar day, which is returned; again, it changes nothing.
 
-    Raises DayOrderError when the day was never opened or an earlier one is still open.
+    Raises DayOrderError when the day was never opened or an earlier one is not closed.
     """
-    state = _require_day(conn, business_date)
-    successor = _successor(conn, business_date)
-    if state is DayState.OPEN:
-        _require_earlier(conn, business_date, (DayState.CLOSING, DayState.CLOSED))
+    if _require_day(conn, business_date) is DayState.OPEN:
+        _require_earlier_closed(conn, business_date)
         _move(conn, business_date, DayState.CLOSING, closing_at=at)
+        record_events(conn, [Event(at, Happened.DAY_CLOSING, business_date.isoformat())])
+        open_day(conn, business_date + timedelta(days=1), at=at)
+    successor = _successor(conn, business_date)
     if successor is None:
-        successor = business_date + timedelta(days=1)
-        open_day(conn, successor, at=at)
+        raise DayOrderError(f"day {business_date} has no day after it; open the next one")
     return successor
 
 
 def finish_close(conn: Connection, business_date: date, *, at: datetime) -> None:
     """Close the day for good and keep the totals of what moved on it; again, it changes nothing.
 
+    The day is closed at `at`, or at the instant of its last posting where that is later.
     Raises DayOrderError when the day is not closing or an earlier one is not closed.
     """
     state = _require_day(conn, business_date)
@@ -77,9 +88,11 @@ def finish_close(conn: Connection, business_date: date, *, at: datetime) -> None
         return
     if state is DayState.OPEN:
         raise DayOrderError(f"day {business_date} is still open; begin its close first")
-    _require_earlier(conn, business_date, (DayState.CLOSED,))
+    _require_earlier_closed(conn, business_date)
+    closed_at = max(at, _last_posted_at(conn, business_date) or at)
     take_snapshots(conn, business_date)
-    _move(conn, business_date, DayState.CLOSED, closed_at=at)
+    _move(conn, business_date, DayState.CLOSED, closed_at=closed_at)
+    record_events(conn, [Event(closed_at, Happened.DAY_CLOSED, business_date.isoformat())])
 
 
 def _require_day(conn: Connection, business_date: date) -> DayState:
@@ -89,14 +102,29 @@ def _require_day(conn: Connection, business_date: date) -> DayState:
     return state
 
 
-def _require_earlier(conn: Connection, business_date: date, states: tuple[DayState, ...]) -> None:
+def _require_earlier_closed(conn: Connection, business_date: date) -> None:
     columns = tables.day.c
     query = select(func.min(columns.business_date)).where(
-        columns.business_date < business_date, columns.state.not_in([state.value for state in states])
+        columns.business_date < business_date, columns.state != DayState.CLOSED.value
     )
     unfinished = conn.execute(query).scalar_one()
     if unfinished is not None:
-        raise DayOrderError(f"day {unfinished} is not {states[0]} yet; close it before {business_date}")
+        raise DayOrderError(f"day {unfinished} is not closed yet; close it before {business_date}")
+
+
+def _last_posted_at(conn: Connection, business_date: date) -> datetime | None:
+    start, end = numbers_of(business_date)
+    entry = tables.entry.c
+    query = select(func.max(entry.posted_at)).where(entry.id > start, entry.id < end)
+    found: datetime | None = conn.execute(query).scalar_one()
+    return found
+
+
+def _newest(conn: Connection) -> tuple[date, DayState] | tuple[None, None]:
+    columns = tables.day.c
+    query = select(columns.business_date, columns.state).order_by(columns.business_date.desc()).limit(1)
+    row = conn.execute(query).one_or_none()
+    return (None, None) if row is None else (row[0], DayState(row[1]))
 
 
 def _successor(conn: Connection, business_date: date) -> date | None:

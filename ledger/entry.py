@@ -3,13 +3,15 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from enum import StrEnum
 
 MAX_AMOUNT_FEN = 10**14
 """More than any one payment in a city: a trillion yuan."""
+
+MAX_KIND = 32
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
@@ -33,7 +35,9 @@ class Line:
 class Entry:
     """Lines that are posted together or not at all; `reference` is the natural key of what happened.
 
-    `event_at` is when it happened; `reverses` is the reference of the entry that this one mirrors.
+    `event_at` is when it happened; `reverses` is the reference of the entry that this one mirrors, `settles`
+    that of the hold whose money it takes: its lines are lines of the hold, each with all of it or less, and
+    what it does not take is free again.
     """
 
     reference: str
@@ -43,12 +47,13 @@ class Entry:
     lines: tuple[Line, ...]
     narrative: str = ""
     reverses: str | None = None
+    settles: str | None = None
 
 
 class Reason(StrEnum):
-    """Why an entry is refused, in order of precedence: the first that applies is the one given.
+    """Why an order is refused, in order of precedence: the first that applies is the one given.
 
-    An entry that is in the books already with the same content is not refused at all: after MALFORMED, that
+    An order that is in the books already with the same content is not refused at all: after MALFORMED, that
     is asked first.
     """
 
@@ -58,9 +63,13 @@ class Reason(StrEnum):
     ACCOUNT_UNKNOWN = "account_unknown"
     ACCOUNT_CLOSED = "account_closed"
     CONFLICT = "conflict"
+    FORESTALLED = "forestalled"
     ORIGINAL_UNKNOWN = "original_unknown"
     NOT_A_MIRROR = "not_a_mirror"
     ALREADY_REVERSED = "already_reversed"
+    HOLD_UNKNOWN = "hold_unknown"
+    HOLD_OVER = "hold_over"
+    HOLD_EXCEEDED = "hold_exceeded"
     LIMIT_EXCEEDED = "limit_exceeded"
 
 
@@ -75,7 +84,7 @@ class Posted:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The entry left no trace; `account` is the code at fault and `amount_fen` what it lacks, if any."""
+    """The order left no trace; `account` is the code at fault and `amount_fen` what it lacks, if any."""
 
     reference: str
     reason: Reason
@@ -86,16 +95,28 @@ class Refused:
 
 def flaw(entry: Entry) -> str | None:
     """What makes an entry impossible whatever is in the books, or None."""
-    for name, text in (("reference", entry.reference), ("kind", entry.kind)):
+    if entry.reverses is not None and entry.settles is not None:
+        return "it both reverses an entry and settles a hold; make it two"
+    return flaw_of_head(entry.reference, entry.kind, entry.event_at) or flaw_of_lines(entry.lines)
+
+
+def flaw_of_head(reference: str, kind: str, event_at: datetime) -> str | None:
+    """What is wrong with what an order says of itself, or None."""
+    for name, text in (("reference", reference), ("kind", kind)):
         if not text:
             return f"{name} is empty; name what happened"
-    if len(entry.kind) > 32:
-        return f"kind {entry.kind!r} is longer than 32 characters; shorten it"
-    if entry.event_at.tzinfo is None:
-        return f"event_at {entry.event_at} has no time zone; give a UTC instant"
-    if not entry.lines:
+    if len(kind) > MAX_KIND:
+        return f"kind {kind!r} is longer than {MAX_KIND} characters; shorten it"
+    if event_at.tzinfo is None:
+        return f"event_at {event_at} has no time zone; give a UTC instant"
+    return None
+
+
+def flaw_of_lines(lines: Sequence[Line]) -> str | None:
+    """What is wrong with lines whatever is in the books, or None."""
+    if not lines:
         return "there are no lines; an entry moves money"
-    for number, line in enumerate(entry.lines, 1):
+    for number, line in enumerate(lines, 1):
         amount_fen = line.amount_fen
         if type(amount_fen) is not int or not 0 < amount_fen <= MAX_AMOUNT_FEN:
             bounds = f"an integer from 1 to {MAX_AMOUNT_FEN}"
@@ -105,13 +126,12 @@ def flaw(entry: Entry) -> str | None:
     return None
 
 
-def unprintable(entry: Entry) -> str | None:
-    """Name the text of an entry that holds a control character or half of a surrogate pair, or None."""
-    texts = [("reference", entry.reference), ("kind", entry.kind), ("narrative", entry.narrative)]
-    texts.append(("reverses", entry.reverses or ""))
-    for number, line in enumerate(entry.lines, 1):
-        texts += [(f"{name} of line {number}", getattr(line, name)) for name in ("debit", "credit", "item")]
-    for name, text in texts:
+def unprintable(texts: Mapping[str, str | None], lines: Sequence[Line] = ()) -> str | None:
+    """Name the first text that holds a control character or half of a surrogate pair, or None."""
+    named = [(name, text or "") for name, text in texts.items()]
+    for number, line in enumerate(lines, 1):
+        named += [(f"{name} of line {number}", getattr(line, name)) for name in ("debit", "credit", "item")]
+    for name, text in named:
         if _UNPRINTABLE.search(text):
             return f"{name} {text!r} holds a control character; take it out"
     return None
@@ -121,25 +141,51 @@ def canonical_bytes(entry: Entry) -> bytes:
     """The content of an entry as one JSON array in ASCII without spaces, its instant in UTC.
 
     The business date and the instant of booking are left out: they say when we booked what happened, not
-    what happened, and the seal of the day covers the date.
+    what happened. The seal of the day covers both.
     """
-    event_at = entry.event_at.astimezone(UTC).isoformat(timespec="microseconds")
     lines = [(line.debit, line.credit, line.amount_fen, line.item) for line in entry.lines]
-    content = [
-        "onecard/entry/v1",
-        entry.reference,
-        entry.kind,
-        event_at,
-        entry.narrative,
-        entry.reverses,
-        lines,
-    ]
+    return canonical_head(entry)[:-1] + b"," + json_bytes(lines) + b"]"
+
+
+def canonical_head(entry: Entry) -> bytes:
+    """The content of an entry without its lines, which come last."""
+    return json_bytes(
+        [
+            "onecard/entry/v2",
+            entry.reference,
+            entry.kind,
+            utc_text(entry.event_at),
+            entry.narrative,
+            entry.reverses,
+            entry.settles,
+        ]
+    )
+
+
+def json_bytes(content: object) -> bytes:
+    """JSON in ASCII without spaces: one text for one content."""
     return _JSON.encode(content).encode("ascii")
+
+
+def utc_text(at: datetime) -> str:
+    """An instant in UTC to the microsecond, as every hashed text has it."""
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def digest(content: bytes) -> bytes:
     """SHA-256 of the content as a leaf of the day's Merkle tree (RFC 6962, section 2.1)."""
     return hashlib.sha256(b"\x00" + content).digest()
+
+
+def chain_start(business_date: date) -> bytes:
+    """What the first entry of a day is chained to."""
+    return hashlib.sha256(b"onecard/chain/v1" + business_date.isoformat().encode("ascii")).digest()
+
+
+def chained(previous: bytes, entry_id: int, content_digest: bytes, posted_at: datetime) -> bytes:
+    """The running hash of a day up to an entry: SHA-256 over the one before, number, digest and booking."""
+    booked = utc_text(posted_at).encode("ascii")
+    return hashlib.sha256(previous + entry_id.to_bytes(8, "big") + content_digest + booked).digest()
 
 
 def mirrored(lines: Iterable[Line]) -> tuple[Line, ...]:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, func, select
 from ledger import tables
 from ledger.accounts import Kind
 from ledger.balances import Balance, balances
-from ledger.journal import Recorded, read_entries
+from ledger.journal import Recorded, read_day
 
 HLEDGER_ROOTS = {
     Kind.ASSET: "assets",
@@ -101,6 +101,8 @@ def _hledger_entry(recorded: Recorded, names: dict[str, str]) -> Iterator[str]:
     yield f"    ; kind:{_quoted(entry.kind)}, event_at:{_instant(recorded)}\n"
     if entry.reverses is not None:
         yield f"    ; reverses:{_quoted(entry.reverses)}\n"
+    if entry.settles is not None:
+        yield f"    ; settles:{_quoted(entry.settles)}\n"
     for line in entry.lines:
         item = f"  ; item:{_quoted(line.item)}" if line.item else ""
         yield f"    {names[line.debit]}  CNY {_yuan(line.amount_fen)}{item}\n"
@@ -114,6 +116,8 @@ def _beancount_entry(recorded: Recorded, names: dict[str, str]) -> Iterator[str]
     yield f'  event-at: "{_instant(recorded)}"\n'
     if entry.reverses is not None:
         yield f"  reverses: {_string(entry.reverses)}\n"
+    if entry.settles is not None:
+        yield f"  settles: {_string(entry.settles)}\n"
     for line in entry.lines:
         item = f"    item: {_string(line.item)}\n" if line.item else ""
         yield f"  {names[line.debit]}  {_yuan(line.amount_fen)} CNY\n{item}"
@@ -125,7 +129,7 @@ def _by_date(conn: Connection) -> Iterator[Recorded]:
     for business_date in (
         conn.execute(select(tables.day.c.business_date).order_by("business_date")).scalars().all()
     ):
-        yield from read_entries(conn, tables.entry.c.business_date == business_date)
+        yield from read_day(conn, business_date)
 
 
 def _first_date(conn: Connection) -> date | None:

@@ -4,26 +4,54 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, and_, select
 
 from ledger import tables
 from ledger.bulk import CHUNK_ROWS, one_of
 from ledger.entry import Entry, Line
-from ledger.snapshots import BELONGS
+from ledger.ids import numbers_of
+from ledger.snapshots import BELONGS, lines_on
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """An entry with what the books added: its number, the digest it was booked under, and when."""
+    """An entry with what the books added: its number, digest, running hash, when it was booked, its lines' place."""
 
     entry_id: int
     entry: Entry
     digest: bytes
+    chain: bytes
     posted_at: datetime
+    first_line_id: int
+    line_count: int
 
 
 def read_entries(conn: Connection, *where: ColumnElement[bool]) -> Iterator[Recorded]:
-    """The entries that fulfil conditions on `tables.entry`, with their lines, in posting order."""
+    """The entries that fulfil conditions on `tables.entry`, with their lines, in posting order a day."""
+    return _read(conn, where, BELONGS)
+
+
+def read_day(conn: Connection, business_date: date) -> Iterator[Recorded]:
+    """The entries of a business date with their lines, in posting order."""
+    # By the entry's number within the day's lines: one pass over both, where BELONGS would look up each.
+    belongs = and_(tables.line.c.entry_id == tables.entry.c.id, lines_on(business_date))
+    return _read(conn, (of_day(business_date),), belongs)
+
+
+def of_day(business_date: date) -> ColumnElement[bool]:
+    """The condition on entries that they are of one business date."""
+    start, end = numbers_of(business_date)
+    return and_(tables.entry.c.id > start, tables.entry.c.id < end)
+
+
+def of_references(conn: Connection, references: Sequence[str]) -> ColumnElement[bool]:
+    """The condition on entries that their reference is one of these."""
+    return one_of(conn, tables.entry.c.reference, references)
+
+
+def _read(
+    conn: Connection, where: Sequence[ColumnElement[bool]], belongs: ColumnElement[bool]
+) -> Iterator[Recorded]:
     columns = tables.entry.c
     original = tables.entry.alias("original")
     heads = (
@@ -35,44 +63,44 @@ def read_entries(conn: Connection, *where: ColumnElement[bool]) -> Iterator[Reco
             columns.event_at,
             columns.narrative,
             original.c.reference,
+            tables.hold.c.reference,
             columns.digest,
+            columns.chain,
             columns.posted_at,
+            columns.first_line_id,
+            columns.line_count,
         )
-        .select_from(tables.entry.outerjoin(original, original.c.id == columns.reverses_id))
+        .select_from(
+            tables.entry.outerjoin(original, original.c.id == columns.reverses_id).outerjoin(
+                tables.hold, tables.hold.c.id == columns.settles_id
+            )
+        )
         .where(*where)
         .order_by(columns.id)
         .execution_options(yield_per=CHUNK_ROWS)
     )
-    lines = _read_lines(conn, *where)
+    lines = _read_lines(conn, where, belongs)
     waiting = next(lines, None)
-    for entry_id, reference, kind, day, event_at, narrative, reverses, digest, posted_at in conn.execute(
-        heads
-    ):
+    for row in conn.execute(heads):
+        entry_id, reference, kind, day, event_at, narrative, reverses, settles, *booked = row
         own: list[Line] = []
         while waiting is not None and waiting[0] == entry_id:
             own.append(waiting[1])
             waiting = next(lines, None)
-        entry = Entry(reference, kind, day, event_at, tuple(own), narrative, reverses)
-        yield Recorded(entry_id, entry, digest, posted_at)
+        entry = Entry(reference, kind, day, event_at, tuple(own), narrative, reverses, settles)
+        digest, chain, posted_at, first_line_id, line_count = booked
+        yield Recorded(entry_id, entry, bytes(digest), bytes(chain), posted_at, first_line_id, line_count)
 
 
-def of_day(business_date: date) -> ColumnElement[bool]:
-    """The condition on entries that they are of one business date."""
-    return tables.entry.c.business_date == business_date
-
-
-def of_references(conn: Connection, references: Sequence[str]) -> ColumnElement[bool]:
-    """The condition on entries that their reference is one of these."""
-    return one_of(conn, tables.entry.c.reference, references)
-
-
-def _read_lines(conn: Connection, *where: ColumnElement[bool]) -> Iterator[tuple[int, Line]]:
+def _read_lines(
+    conn: Connection, where: Sequence[ColumnElement[bool]], belongs: ColumnElement[bool]
+) -> Iterator[tuple[int, Line]]:
     line = tables.line.c
     debit, credit = tables.account.alias("debit"), tables.account.alias("credit")
     query = (
         select(tables.entry.c.id, debit.c.code, credit.c.code, line.amount_fen, line.item)
         .select_from(
-            tables.entry.join(tables.line, BELONGS)
+            tables.entry.join(tables.line, belongs)
             .join(debit, debit.c.id == line.debit_id)
             .join(credit, credit.c.id == line.credit_id)
         )

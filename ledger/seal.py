@@ -1,4 +1,4 @@
-"""Seals: a day's entries under one signed root that covers every day before, and proofs for one payment."""
+"""Seals: a day's entries, and all that was written down beside them, under one signed root; proofs for one payment."""
 
 import hashlib
 from dataclasses import dataclass
@@ -11,41 +11,55 @@ from sqlalchemy import Connection, func, select
 from ledger import tables
 from ledger.accounts import Conflict
 from ledger.day import DayOrderError, DayState, day_state
-from ledger.entry import canonical_bytes, digest
+from ledger.entry import canonical_bytes, chain_start, digest
+from ledger.events import Event, Happened, record_events
 from ledger.journal import of_day, of_references, read_entries
 from ledger.merkle import audit_path, root_from_path, root_of
+from ledger.registers import Registers, registers_at, registers_root
 
 GENESIS = bytes(32)
 """What stands for the root before the first day's."""
 
 
 @dataclass(frozen=True, slots=True)
-class Unsealed:
-    """What is to be signed for a day; nothing is stored yet."""
+class Contents:
+    """What a day's root covers: its entries as a tree and as a chain, the registers, and the root before."""
 
     business_date: date
     entries: int
     merkle_root: bytes
+    chain: bytes
+    registers: Registers
+    registers_root: bytes
     previous_root: bytes
-    root: bytes
+
+    @property
+    def root(self) -> bytes:
+        """SHA-256 over the label, the date in ASCII, the number of entries in 8 bytes, and the parts in order."""
+        labelled = b"onecard/seal/v2" + self.business_date.isoformat().encode("ascii")
+        labelled += self.entries.to_bytes(8, "big")
+        parts = (self.merkle_root, self.chain, self.registers_root, self.previous_root)
+        return hashlib.sha256(labelled + b"".join(parts)).digest()
 
 
 @dataclass(frozen=True, slots=True)
 class Seal:
-    """A day's root and the HSM's signature over it; `key_version` names the key."""
+    """A day's contents and the HSM's signature over their root, which is `root`; `key_version` names the key."""
 
-    business_date: date
-    entries: int
-    merkle_root: bytes
-    previous_root: bytes
+    contents: Contents
     root: bytes
     key_version: int
     signature: bytes
+    sealed_at: datetime
+
+    @property
+    def business_date(self) -> date:
+        return self.contents.business_date
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """That one entry is in a sealed day: its content, its place, the hashes to the root, and the seal."""
+    """That one entry is in a sealed day: its content, its place, the hashes to the tree's root, and the seal."""
 
     content: bytes
     index: int
@@ -53,69 +67,71 @@ class Proof:
     seal: Seal
 
 
-def day_root(business_date: date, entries: int, merkle_root: bytes, previous_root: bytes) -> bytes:
-    """SHA-256 over the label, the date in ASCII, the number of entries in 8 bytes, and the two roots."""
-    labelled = b"onecard/seal/v1" + business_date.isoformat().encode("ascii") + entries.to_bytes(8, "big")
-    return hashlib.sha256(labelled + merkle_root + previous_root).digest()
+def day_contents(conn: Connection, business_date: date) -> Contents:
+    """What is to be signed for a day; nothing is stored.
 
-
-def day_digest(conn: Connection, business_date: date) -> Unsealed:
-    """Compute a day's root from the entries and lines themselves.
-
-    Raises DayOrderError when the day still takes entries of others, or an earlier day has no seal yet.
+    The leaves are the digests under which entries were booked, which the checks of the books hold against
+    entries and lines. Raises DayOrderError when the day still takes entries of others, or an earlier day has
+    no seal yet.
     """
     if day_state(conn, business_date) not in (DayState.CLOSING, DayState.CLOSED):
         raise DayOrderError(f"day {business_date} is not closing or closed; begin its close first")
-    previous_root = _previous_root(conn, business_date)
-    leaves = _leaves(conn, business_date)
-    merkle_root = root_of(leaves)
-    root = day_root(business_date, len(leaves), merkle_root, previous_root)
-    return Unsealed(business_date, len(leaves), merkle_root, previous_root, root)
+    previous = _previous(conn, business_date)
+    leaves, chain = _leaves(conn, business_date)
+    since = Registers(0, 0, 0) if previous is None else previous.contents.registers
+    registers = registers_at(conn)
+    return Contents(
+        business_date,
+        len(leaves),
+        root_of(leaves),
+        chain,
+        registers,
+        registers_root(conn, since, registers),
+        GENESIS if previous is None else previous.root,
+    )
 
 
 def store_seal(
-    conn: Connection, unsealed: Unsealed, key_version: int, signature: bytes, *, at: datetime
+    conn: Connection, contents: Contents, key_version: int, signature: bytes, *, at: datetime
 ) -> Seal:
     """Keep a signed root. The same root again gives the seal as it was first stored.
 
     Raises DayOrderError when the day is not closed or has grown since, Conflict when another root is stored.
     """
-    stored = seal_of(conn, unsealed.business_date)
+    business_date = contents.business_date
+    stored = seal_of(conn, business_date)
     if stored is not None:
-        if stored.root != unsealed.root:
-            raise Conflict(f"seal of {unsealed.business_date}", stored.root.hex(), unsealed.root.hex())
+        if stored.root != contents.root:
+            raise Conflict(f"seal of {business_date}", stored.root.hex(), contents.root.hex())
         return stored
-    if day_state(conn, unsealed.business_date) is not DayState.CLOSED:
-        raise DayOrderError(f"day {unsealed.business_date} is not closed; finish its close before sealing it")
+    if day_state(conn, business_date) is not DayState.CLOSED:
+        raise DayOrderError(f"day {business_date} is not closed; finish its close before sealing it")
     # Entries are never changed or taken out, so that their number tells whether one came in since.
-    query = select(func.count()).select_from(tables.entry).where(of_day(unsealed.business_date))
+    query = select(func.count()).select_from(tables.entry).where(of_day(business_date))
     entries = conn.execute(query).scalar_one()
-    if entries != unsealed.entries:
+    if entries != contents.entries:
         raise DayOrderError(
-            f"day {unsealed.business_date} has {entries} entries, {unsealed.entries} were signed; sign again"
+            f"day {business_date} has {entries} entries, {contents.entries} were signed; sign again"
         )
-    seal = Seal(
-        unsealed.business_date,
-        unsealed.entries,
-        unsealed.merkle_root,
-        unsealed.previous_root,
-        unsealed.root,
-        key_version,
-        signature,
-    )
     conn.execute(
         tables.seal.insert().values(
-            business_date=seal.business_date,
-            entries=seal.entries,
-            merkle_root=seal.merkle_root,
-            previous_root=seal.previous_root,
-            root=seal.root,
+            business_date=business_date,
+            entries=contents.entries,
+            merkle_root=contents.merkle_root,
+            chain=contents.chain,
+            accounts=contents.registers.accounts,
+            holds=contents.registers.holds,
+            events=contents.registers.events,
+            registers_root=contents.registers_root,
+            previous_root=contents.previous_root,
+            root=contents.root,
             key_version=key_version,
             signature=signature,
             sealed_at=at,
         )
     )
-    return seal
+    record_events(conn, [Event(at, Happened.DAY_SEALED, business_date.isoformat(), contents.root.hex())])
+    return Seal(contents, contents.root, key_version, signature, at)
 
 
 def seal_of(conn: Connection, business_date: date) -> Seal | None:
@@ -141,51 +157,66 @@ def prove(conn: Connection, reference: str) -> Proof:
         )
     earlier = select(func.count()).select_from(tables.entry).where(of_day(business_date))
     index = conn.execute(earlier.where(tables.entry.c.id < found.entry_id)).scalar_one()
-    path = audit_path(_leaves(conn, business_date), index)
-    return Proof(canonical_bytes(found.entry), index, path, seal)
+    leaves, _ = _leaves(conn, business_date)
+    return Proof(canonical_bytes(found.entry), index, audit_path(leaves, index), seal)
 
 
 def verify_proof(proof: Proof, public_key: bytes) -> bool:
     """Whether a proof holds, by the seals' public key (Ed25519, 32 bytes) and nothing else."""
-    seal = proof.seal
-    merkle_root = root_from_path(digest(proof.content), proof.index, seal.entries, proof.path)
-    if merkle_root is None:
-        return False
-    root = day_root(seal.business_date, seal.entries, merkle_root, seal.previous_root)
+    contents = proof.seal.contents
+    merkle_root = root_from_path(digest(proof.content), proof.index, contents.entries, proof.path)
+    return merkle_root == contents.merkle_root and signature_holds(proof.seal, public_key)
+
+
+def signature_holds(seal: Seal, public_key: bytes) -> bool:
+    """Whether a seal's signature is over the root of what it says, by the public key (Ed25519, 32 bytes)."""
     try:
-        Ed25519PublicKey.from_public_bytes(public_key).verify(seal.signature, root)
+        Ed25519PublicKey.from_public_bytes(public_key).verify(seal.signature, seal.contents.root)
     except InvalidSignature:
         return False
     return True
 
 
-def _leaves(conn: Connection, business_date: date) -> list[bytes]:
-    # From the rows, not from the digests kept beside them: a seal vouches for what the books say.
-    return [digest(canonical_bytes(found.entry)) for found in read_entries(conn, of_day(business_date))]
+def _leaves(conn: Connection, business_date: date) -> tuple[list[bytes], bytes]:
+    """The digests of a day's entries in posting order, and the running hash at its end."""
+    entry = tables.entry.c
+    rows = conn.execute(
+        select(entry.digest, entry.chain).where(of_day(business_date)).order_by(entry.id)
+    ).all()
+    return [bytes(row[0]) for row in rows], bytes(rows[-1][1]) if rows else chain_start(business_date)
 
 
-def _previous_root(conn: Connection, business_date: date) -> bytes:
+def _previous(conn: Connection, business_date: date) -> Seal | None:
     query = select(func.max(tables.day.c.business_date)).where(tables.day.c.business_date < business_date)
     previous = conn.execute(query).scalar_one()
     if previous is None:
-        return GENESIS
+        return None
     seal = seal_of(conn, previous)
     if seal is None:
         raise DayOrderError(f"day {previous}, before {business_date}, has no seal; seal it first")
-    return seal.root
+    return seal
 
 
 def _seals(conn: Connection, business_date: date | None = None) -> list[Seal]:
     columns = tables.seal.c
-    query = select(
-        columns.business_date,
-        columns.entries,
-        columns.merkle_root,
-        columns.previous_root,
-        columns.root,
-        columns.key_version,
-        columns.signature,
-    ).order_by(columns.business_date)
+    query = select(tables.seal).order_by(columns.business_date)
     if business_date is not None:
         query = query.where(columns.business_date == business_date)
-    return [Seal(*row) for row in conn.execute(query)]
+    return [
+        Seal(
+            Contents(
+                row.business_date,
+                row.entries,
+                bytes(row.merkle_root),
+                bytes(row.chain),
+                Registers(row.accounts, row.holds, row.events),
+                bytes(row.registers_root),
+                bytes(row.previous_root),
+            ),
+            bytes(row.root),
+            row.key_version,
+            bytes(row.signature),
+            row.sealed_at,
+        )
+        for row in conn.execute(query)
+    ]

@@ -9,14 +9,17 @@ from sqlalchemy import (
     Connection,
     Select,
     and_,
+    case,
     func,
     insert,
     literal,
+    or_,
     select,
     union_all,
 )
 
 from ledger import tables
+from ledger.ids import A_DAY, numbers_of
 
 BELONGS = and_(
     tables.line.c.id >= tables.entry.c.first_line_id,
@@ -26,40 +29,67 @@ BELONGS = and_(
 
 
 def take_snapshots(conn: Connection, business_date: date) -> None:
-    """Keep the totals, up to and including this date, of the accounts that moved on it. Once a date."""
-    moved = movements(tables.entry.c.business_date == business_date).subquery()
-    earlier = tables.snapshot.alias()
-    newest = (
-        select(func.max(earlier.c.business_date))
-        .where(earlier.c.account_id == moved.c.account_id, earlier.c.business_date < business_date)
-        .scalar_subquery()
+    """Keep the totals, up to and including this date, of the accounts that moved on it. Once a date.
+
+    What an account holds when its day closes stands in its totals already; no line is read.
+    """
+    total, kept = tables.total.c, latest_snapshot(business_date)
+    moved_since = total.moved_on > business_date
+    debits_fen = case((moved_since, total.debits_before_fen), else_=total.debits_posted_fen)
+    credits_fen = case((moved_since, total.credits_before_fen), else_=total.credits_posted_fen)
+    before_fen = func.coalesce(kept.c.debits_posted_fen + kept.c.credits_posted_fen, 0)
+    closing = (
+        select(
+            total.account_id,
+            literal(business_date, tables.snapshot.c.business_date.type),
+            debits_fen,
+            credits_fen,
+        )
+        .select_from(tables.total.outerjoin(kept, kept.c.account_id == total.account_id))
+        .where(
+            or_(
+                total.moved_on == business_date,
+                # Moved on the next day already: on this one too, if its totals grew since the last snapshot.
+                and_(moved_since, total.debits_before_fen + total.credits_before_fen > before_fen),
+            )
+        )
     )
-    before = tables.snapshot.alias()
-    with_before = and_(before.c.account_id == moved.c.account_id, before.c.business_date == newest)
-    totals = select(
-        moved.c.account_id,
-        literal(business_date, tables.snapshot.c.business_date.type),
-        moved.c.debits_fen + func.coalesce(before.c.debits_posted_fen, 0),
-        moved.c.credits_fen + func.coalesce(before.c.credits_posted_fen, 0),
-    ).select_from(moved.outerjoin(before, with_before))
     names = [column.name for column in tables.snapshot.columns]
-    conn.execute(insert(tables.snapshot).from_select(names, totals))
+    conn.execute(insert(tables.snapshot).from_select(names, closing))
+
+
+def latest_snapshot(business_date: date) -> Any:
+    """The newest snapshot of each account that is of a date or earlier, as a subquery."""
+    snapshot = tables.snapshot.c
+    newest = (
+        select(snapshot.account_id, func.max(snapshot.business_date).label("business_date"))
+        .where(snapshot.business_date <= business_date)
+        .group_by(snapshot.account_id)
+        .subquery()
+    )
+    return (
+        select(tables.snapshot)
+        .join(
+            newest,
+            and_(
+                newest.c.account_id == snapshot.account_id, newest.c.business_date == snapshot.business_date
+            ),
+        )
+        .subquery()
+    )
 
 
 def movements(
     *where: ColumnElement[bool], by: tuple[ColumnElement[Any], ...] = ()
 ) -> Select[*tuple[Any, ...]]:
-    """Sum the debits and the credits of each account, over the entries asked for, and for each `by`."""
+    """Sum the debits and the credits of each account over the lines that fulfil conditions, and for each `by`."""
     line = tables.line.c
-    source = tables.entry.join(tables.line, BELONGS)
     zero = literal(0, BigInteger)
     debits = select(
         line.debit_id.label("account_id"), line.amount_fen.label("debit"), zero.label("credit"), *by
     )
     credits = select(line.credit_id, zero, line.amount_fen, *by)
-    sides = union_all(
-        debits.select_from(source).where(*where), credits.select_from(source).where(*where)
-    ).subquery()
+    sides = union_all(debits.where(*where), credits.where(*where)).subquery()
     groups = [sides.c[column.name] for column in by]
     return select(
         sides.c.account_id,
@@ -67,6 +97,22 @@ def movements(
         total_fen(sides.c.credit).label("credits_fen"),
         *groups,
     ).group_by(sides.c.account_id, *groups)
+
+
+def lines_on(business_date: date) -> ColumnElement[bool]:
+    """The condition on lines that they are of one business date."""
+    start, end = numbers_of(business_date)
+    return and_(tables.line.c.id > start, tables.line.c.id < end)
+
+
+def lines_since(business_date: date) -> ColumnElement[bool]:
+    """The condition on lines that they are of a business date or a later one."""
+    return tables.line.c.id > numbers_of(business_date)[0]
+
+
+def day_number(number: ColumnElement[int]) -> ColumnElement[int]:
+    """The business date of a line's or an entry's number, as the whole number YYYYMMDD."""
+    return (number / literal(A_DAY, BigInteger)).cast(BigInteger)
 
 
 def total_fen(amount: ColumnElement[int]) -> ColumnElement[int]:

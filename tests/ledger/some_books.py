@@ -13,7 +13,10 @@ from ledger.post import post
 
 DAY = date(2018, 9, 1)
 AT = datetime(2018, 9, 1, 3, 4, 5, 678901, tzinfo=UTC)
-GUARDED = ("account", "control", "day", "entry", "line", "snapshot", "seal")
+GUARDED = (
+    "account", "total", "control", "day", "entry", "line", "hold", "hold_line", "open_hold", "event", "forestalled",
+    "snapshot", "seal",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

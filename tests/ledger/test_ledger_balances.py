@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy import text
 
 from ledger.accounts import Kind, open_accounts
-from ledger.balances import Balance, balance, balance_on, balances, history, totals
+from ledger.balances import Balance, balance, balance_on, balances, totals
+from ledger.history import history
 from ledger.chart import account
 from ledger.day import begin_close, finish_close
 from ledger.db import reading, writing

@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError
 from ledger.checks import CHECKS, Finding, check_books
 from ledger.day import begin_close, finish_close
 from ledger.db import reading, writing
-from ledger.seal import day_digest, store_seal
+from ledger.seal import day_contents, store_seal
 from tests.ledger.some_books import AT, DAY, Books, Tamper
 
 NEXT_DAY = DAY + timedelta(days=1)
@@ -21,7 +21,7 @@ def kept(books: Books) -> Books:
     with writing(books.engine) as conn:
         begin_close(conn, DAY, at=AT)
         finish_close(conn, DAY, at=AT)
-        store_seal(conn, day_digest(conn, DAY), 1, bytes(64), at=AT)
+        store_seal(conn, day_contents(conn, DAY), 1, bytes(64), at=AT)
     tomorrow = books.on(NEXT_DAY)
     tomorrow.post(tomorrow.tap("2", 100, "tap:2"))
     return books

@@ -7,7 +7,7 @@ from sqlalchemy.exc import DBAPIError
 from ledger.checks import check_books
 from ledger.day import begin_close, finish_close
 from ledger.db import reading, writing
-from ledger.seal import day_digest, store_seal
+from ledger.seal import day_contents, store_seal
 from tests.ledger.some_books import AT, DAY, Books
 
 HEAD = (
@@ -79,6 +79,6 @@ def test_the_database_keeps_snapshots_and_seals_as_they_were_made(
     with writing(books.engine) as conn:
         begin_close(conn, DAY, at=AT)
         finish_close(conn, DAY, at=AT)
-        store_seal(conn, day_digest(conn, DAY), 1, bytes(64), at=AT)
+        store_seal(conn, day_contents(conn, DAY), 1, bytes(64), at=AT)
     with pytest.raises(DBAPIError, match=f"{table} is append-only"), writing(books.engine) as conn:
         conn.execute(text(change.format(table)))

@@ -14,7 +14,7 @@ from ledger.accounts import Conflict
 from ledger.day import DayOrderError, begin_close, finish_close
 from ledger.db import reading, writing
 from ledger.merkle import EMPTY_ROOT, audit_path, root_from_path, root_of
-from ledger.seal import GENESIS, Seal, day_digest, day_root, prove, seal_of, store_seal, verify_proof
+from ledger.seal import GENESIS, Seal, day_contents, day_root, prove, seal_of, store_seal, verify_proof
 from tests.ledger.some_books import AT, DAY, Books
 
 NEXT_DAY = DAY + timedelta(days=1)
@@ -88,7 +88,7 @@ def close(books: Books) -> None:
 
 def seal(books: Books) -> Seal:
     with writing(books.engine) as conn:
-        unsealed = day_digest(conn, books.day)
+        unsealed = day_contents(conn, books.day)
         return store_seal(conn, unsealed, 3, KEY.sign(unsealed.root), at=AT)
 
 
@@ -116,7 +116,7 @@ def test_a_root_is_what_anyone_can_compute_from_the_contents_alone(books: Books)
     books.post(books.load("1", 500), books.load("2", 5))
     close(books)
     with reading(books.engine) as conn:
-        unsealed = day_digest(conn, DAY)
+        unsealed = day_contents(conn, DAY)
     content = (
         b'["onecard/entry/v1","load:%d","load","2018-09-01T03:04:05.678901+00:00","",null,'
         b'[["agent:A","purse:%d",%d,"%d"]]]'
@@ -132,7 +132,7 @@ def test_sealing_again_keeps_the_first_seal_and_another_root_is_a_conflict(books
     first = seal(books)
     assert seal(books) == first
     with writing(books.engine) as conn:
-        other = replace(day_digest(conn, DAY), root=bytes(32))
+        other = replace(day_contents(conn, DAY), root=bytes(32))
         with pytest.raises(Conflict, match="seal of 2018-09-01"):
             store_seal(conn, other, 3, bytes(64), at=AT)
 
@@ -140,9 +140,9 @@ def test_sealing_again_keeps_the_first_seal_and_another_root_is_a_conflict(books
 def test_a_day_is_sealed_only_when_it_is_complete_and_in_its_turn(books: Books) -> None:
     with writing(books.engine) as conn:
         with pytest.raises(DayOrderError, match="begin its close first"):
-            day_digest(conn, DAY)
+            day_contents(conn, DAY)
         begin_close(conn, DAY, at=AT)
-        unsealed = day_digest(conn, DAY)
+        unsealed = day_contents(conn, DAY)
         with pytest.raises(DayOrderError, match="finish its close"):
             store_seal(conn, unsealed, 1, bytes(64), at=AT)
     books.post(books.load("1", 500), closing=True)
@@ -152,7 +152,7 @@ def test_a_day_is_sealed_only_when_it_is_complete_and_in_its_turn(books: Books) 
             store_seal(conn, unsealed, 1, bytes(64), at=AT)
         begin_close(conn, NEXT_DAY, at=AT)
         with pytest.raises(DayOrderError, match="2018-09-01, before 2018-09-02, has no seal"):
-            day_digest(conn, NEXT_DAY)
+            day_contents(conn, NEXT_DAY)
 
 
 def test_one_payment_can_be_proved_to_anyone(books: Books) -> None:

@@ -1,0 +1,82 @@
+"""The movements of one account, newest first: a walk from line to line along the primary key."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlalchemy import BigInteger, Connection, case, literal, select
+
+from ledger import tables
+from ledger.balances import find_account
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """One line seen from one account; `amount_fen` is positive where the balance grew."""
+
+    line_id: int
+    entry_id: int
+    line_no: int
+    business_date: date
+    event_at: datetime
+    kind: str
+    reference: str
+    item: str
+    amount_fen: int
+    counter_account: str
+
+
+def history(conn: Connection, code: str, *, limit: int = 50, before: int | None = None) -> list[Movement]:
+    """The newest movements of an account first, in posting order; `before` is the last line seen already.
+
+    Raises LookupError when there is no account of that code, or `before` is no line of it.
+    """
+    account_id, kind = find_account(conn, code)
+    sign = 1 if kind.grows_by_debit else -1
+    start = _start(conn, account_id, code, before)
+    line, entry, counter = tables.line.c, tables.entry.c, tables.account.alias("counter")
+    walk = select(literal(1).label("place"), literal(start, BigInteger).label("line_id")).cte(
+        "walk", recursive=True
+    )
+    earlier = case((line.debit_id == account_id, line.debit_before_id), else_=line.credit_before_id)
+    walk = walk.union_all(
+        select(walk.c.place + 1, earlier)
+        .select_from(walk.join(tables.line, line.id == walk.c.line_id))
+        .where(walk.c.place < limit)
+    )
+    other = case((line.debit_id == account_id, line.credit_id), else_=line.debit_id)
+    query = (
+        select(
+            line.id,
+            entry.id,
+            line.id - entry.first_line_id + 1,
+            entry.business_date,
+            entry.event_at,
+            entry.kind,
+            entry.reference,
+            line.item,
+            line.amount_fen * case((line.debit_id == account_id, sign), else_=-sign),
+            counter.c.code,
+        )
+        .select_from(walk.join(tables.line, line.id == walk.c.line_id))
+        .join(tables.entry, entry.id == line.entry_id)
+        .join(counter, counter.c.id == other)
+        .order_by(walk.c.place)
+    )
+    return [Movement(*row) for row in conn.execute(query)]
+
+
+def _start(conn: Connection, account_id: int, code: str, before: int | None) -> int:
+    """The number of the line that a walk begins with; 0 where there is none."""
+    line, total = tables.line.c, tables.total.c
+    if before is None:
+        return conn.execute(select(total.last_line_id).where(total.account_id == account_id)).scalar_one()
+    query = select(
+        case(
+            (line.debit_id == account_id, line.debit_before_id),
+            (line.credit_id == account_id, line.credit_before_id),
+        )
+    ).where(line.id == before)
+    found: int | None = conn.execute(query).scalar_one_or_none()
+    if found is None:
+        raise LookupError(f"line {before} is none of account {code}; begin without it")
+    return found

@@ -1,0 +1,170 @@
+"""Writing what was decided: a bounded number of statements, however much there is."""
+
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, text
+
+from ledger import tables
+from ledger.accounts import segment_of
+from ledger.bulk import insert_rows, one_of_numbers
+from ledger.events import record_events
+from ledger.facts import Facts
+from ledger.standing import Decision, Sums, sums
+from ledger.totals import Added, add_to_totals, hold_on_totals
+
+
+def store(conn: Connection, decision: Decision, facts: Facts, *, at: datetime) -> None:
+    """Write a decision over these facts; `at` is the instant of booking."""
+    held = _held(decision, facts)
+    # Freed before it is posted and held after, so that no account is past its limit in between.
+    hold_on_totals(conn, [(number, min(debits, 0), min(credits, 0)) for number, debits, credits in held])
+    if decision.placed:
+        _store_holds(conn, decision, facts, at)
+    if decision.accepted:
+        last_line_ids = {account.account_id: account.last_line_id for account in facts.accounts.values()}
+        insert_rows(conn, tables.entry, _entry_rows(decision, at))
+        insert_rows(conn, tables.line, _line_rows(decision, facts, last_line_ids))
+        for business_date, added in _by_date(decision).items():
+            add_to_totals(conn, business_date, _by_account(facts, added, last_line_ids))
+        _add_to_controls(conn, decision)
+    hold_on_totals(conn, [(number, max(debits, 0), max(credits, 0)) for number, debits, credits in held])
+    _store_ends(conn, decision)
+    if decision.forestalled:
+        rows = [(reference, by, at) for reference, by in decision.forestalled.items()]
+        insert_rows(conn, tables.forestalled, rows)
+    record_events(conn, decision.events, facts.events)
+
+
+def _entry_rows(decision: Decision, at: datetime) -> Iterator[tuple[Any, ...]]:
+    for taken in decision.accepted:
+        entry = taken.entry
+        yield (
+            taken.entry_id,
+            entry.reference,
+            entry.kind,
+            entry.business_date,
+            entry.event_at,
+            at,
+            entry.narrative,
+            taken.reverses_id,
+            taken.settles_id,
+            taken.first_line_id,
+            len(entry.lines),
+            taken.digest,
+            taken.chain,
+        )
+
+
+def _line_rows(decision: Decision, facts: Facts, last_line_ids: dict[int, int]) -> Iterator[tuple[Any, ...]]:
+    """Lines in posting order, each naming the line before it on both accounts; renews `last_line_ids`."""
+    ids = {code: account.account_id for code, account in facts.accounts.items()}
+    for taken in decision.accepted:
+        for number, line in enumerate(taken.entry.lines, taken.first_line_id):
+            debit_id, credit_id = ids[line.debit], ids[line.credit]
+            before = last_line_ids[debit_id], last_line_ids[credit_id]
+            last_line_ids[debit_id] = last_line_ids[credit_id] = number
+            yield (number, taken.entry_id, debit_id, credit_id, line.amount_fen, line.item, *before)
+
+
+def _by_date(decision: Decision) -> Mapping[date, tuple[Sums, Sums]]:
+    """What was posted on each business date; nearly always there is one."""
+    dates = {taken.entry.business_date for taken in decision.accepted}
+    if len(dates) == 1:
+        return {dates.pop(): (decision.debits_fen, decision.credits_fen)}
+    return {
+        business_date: sums(
+            line
+            for taken in decision.accepted
+            if taken.entry.business_date == business_date
+            for line in taken.entry.lines
+        )
+        for business_date in sorted(dates)
+    }
+
+
+def _by_account(facts: Facts, added: tuple[Sums, Sums], last_line_ids: Mapping[int, int]) -> list[Added]:
+    debits_fen, credits_fen = added
+    numbered = ((facts.accounts[code].account_id, code) for code in debits_fen.keys() | credits_fen.keys())
+    # In the order of their ids, which is the order of every lock on accounts.
+    return [
+        Added(number, debits_fen.get(code, 0), credits_fen.get(code, 0), last_line_ids[number])
+        for number, code in sorted(numbered)
+    ]
+
+
+def _add_to_controls(conn: Connection, decision: Decision) -> None:
+    add_to_controls(conn, _by_segment(decision.debits_fen), _by_segment(decision.credits_fen))
+
+
+def add_to_controls(conn: Connection, debits_fen: Sums, credits_fen: Sums) -> None:
+    """Add to the control totals of sub-ledgers, in fen by segment."""
+    conn.execute(
+        text(
+            "INSERT INTO ledger_control (segment, debits_posted_fen, credits_posted_fen)"
+            " VALUES (:segment, :debits_fen, :credits_fen) ON CONFLICT (segment) DO UPDATE"
+            " SET debits_posted_fen = ledger_control.debits_posted_fen + excluded.debits_posted_fen,"
+            " credits_posted_fen = ledger_control.credits_posted_fen + excluded.credits_posted_fen"
+        ),
+        [
+            {
+                "segment": segment,
+                "debits_fen": debits_fen.get(segment, 0),
+                "credits_fen": credits_fen.get(segment, 0),
+            }
+            for segment in sorted(debits_fen.keys() | credits_fen.keys())
+        ],
+    )
+
+
+def _by_segment(amounts_fen: Mapping[str, int]) -> Sums:
+    totals_fen: Sums = {}
+    for code, amount_fen in amounts_fen.items():
+        segment = segment_of(code)
+        totals_fen[segment] = totals_fen.get(segment, 0) + amount_fen
+    return totals_fen
+
+
+def _store_holds(conn: Connection, decision: Decision, facts: Facts, at: datetime) -> None:
+    placed = decision.placed
+    insert_rows(
+        conn,
+        tables.hold,
+        (
+            (
+                one.hold_id, one.hold.reference, one.hold.kind, one.hold.event_at, at, one.hold.expires_at,
+                one.hold.narrative, len(one.hold.lines), one.digest,
+            )
+            for one in placed
+        ),
+    )  # fmt: skip
+    insert_rows(
+        conn,
+        tables.hold_line,
+        (
+            (
+                one.hold_id, number, facts.accounts[line.debit].account_id,
+                facts.accounts[line.credit].account_id, line.amount_fen, line.item,
+            )
+            for one in placed
+            for number, line in enumerate(one.hold.lines, 1)
+        ),
+    )  # fmt: skip
+    still_open = [(one.hold_id, one.hold.expires_at) for one in placed if one.hold_id not in decision.ended]
+    insert_rows(conn, tables.open_hold, still_open)
+
+
+def _store_ends(conn: Connection, decision: Decision) -> None:
+    if decision.ended:
+        ended = one_of_numbers(conn, tables.open_hold.c.hold_id, sorted(decision.ended))
+        conn.execute(delete(tables.open_hold).where(ended))
+
+
+def _held(decision: Decision, facts: Facts) -> list[tuple[int, int, int]]:
+    """What is held more, or less, on each account: (account id, debits, credits) in fen, by id."""
+    debits_fen, credits_fen = decision.debits_held_fen, decision.credits_held_fen
+    return sorted(
+        (facts.accounts[code].account_id, debits_fen.get(code, 0), credits_fen.get(code, 0))
+        for code in debits_fen.keys() | credits_fen.keys()
+    )
