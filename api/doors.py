@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
 from sqlalchemy import Engine
 
 from api.settings import Settings
@@ -81,5 +82,5 @@ def write_text(path: Path, text: str) -> None:
 
 def fail(message: object) -> typer.Exit:
     """Say on the error stream what was wrong; the exit to raise."""
-    errors.print(f"[red]onecard:[/red] {message}", highlight=False, soft_wrap=True, markup=True)
+    errors.print(f"[red]onecard:[/red] {escape(str(message))}", highlight=False, soft_wrap=True, markup=True)
     return typer.Exit(1)

@@ -10,13 +10,19 @@ import typer
 from rich.table import Table
 
 from api.doors import Refused, books, console, write_text
-from ledger.balances import history, totals
+from api.ledger_evidence import prove_entry, public_key, verify, verify_proof
+from ledger.balances import totals
 from ledger.checks import check_books
 from ledger.db import reading
 from ledger.export import write_beancount, write_hledger
+from ledger.history import history
 from ledger.money import yuan
 
-ledger = typer.Typer(help="The books: trial balance, one account, checks, export.", no_args_is_help=True)
+ledger = typer.Typer(help="The books: balances, checks, proofs, archive, export.", no_args_is_help=True)
+ledger.command("prove")(prove_entry)
+ledger.command("verify-proof")(verify_proof)
+ledger.command("public-key")(public_key)
+ledger.command("verify")(verify)
 
 
 class Format(StrEnum):

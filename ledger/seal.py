@@ -35,11 +35,9 @@ class Contents:
 
     @property
     def root(self) -> bytes:
-        """SHA-256 over the label, the date in ASCII, the number of entries in 8 bytes, and the parts in order."""
-        labelled = b"onecard/seal/v2" + self.business_date.isoformat().encode("ascii")
-        labelled += self.entries.to_bytes(8, "big")
+        """What is signed: `sealed_root` of the parts."""
         parts = (self.merkle_root, self.chain, self.registers_root, self.previous_root)
-        return hashlib.sha256(labelled + b"".join(parts)).digest()
+        return sealed_root(self.business_date, self.entries, *parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,11 +168,29 @@ def verify_proof(proof: Proof, public_key: bytes) -> bool:
 
 def signature_holds(seal: Seal, public_key: bytes) -> bool:
     """Whether a seal's signature is over the root of what it says, by the public key (Ed25519, 32 bytes)."""
+    return signed_by(public_key, seal.signature, seal.contents.root)
+
+
+def signed_by(public_key: bytes, signature: bytes, root: bytes) -> bool:
+    """Whether a signature (Ed25519, 64 bytes) over 32 bytes is that of a public key (32 bytes)."""
     try:
-        Ed25519PublicKey.from_public_bytes(public_key).verify(seal.signature, seal.contents.root)
+        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, root)
     except InvalidSignature:
         return False
     return True
+
+
+def sealed_root(
+    business_date: date,
+    entries: int,
+    merkle_root: bytes,
+    chain: bytes,
+    registers_root: bytes,
+    previous_root: bytes,
+) -> bytes:
+    """SHA-256 over the label, the date in ASCII, the number of entries in 8 bytes, and the parts in order."""
+    labelled = b"onecard/seal/v2" + business_date.isoformat().encode("ascii") + entries.to_bytes(8, "big")
+    return hashlib.sha256(labelled + merkle_root + chain + registers_root + previous_root).digest()
 
 
 def _leaves(conn: Connection, business_date: date) -> tuple[list[bytes], bytes]:

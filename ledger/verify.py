@@ -1,8 +1,9 @@
-"""The whole books recomputed from their first day: every row of every table, so that any change behind the ledger shows."""
+"""The whole books recomputed from their first day: every row of every table, so that any change shows."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, Connection, String, cast, func, literal, select, union_all
 
@@ -20,8 +21,15 @@ from ledger.registers import Registers, registers_root
 from ledger.seal import GENESIS, Seal, seals, signature_holds
 from ledger.snapshots import day_number, movements, total_fen
 
-PublicKey = Callable[[int], bytes]
-"""The public key of the seals (Ed25519, 32 bytes) of a key version."""
+PublicKey = Callable[[int], bytes | None]
+"""The public key of the seals (Ed25519, 32 bytes) of a key version; None where there is no such version."""
+
+
+class Stage(NamedTuple):
+    """One thing that is recomputed, by name; `findings` does it."""
+
+    name: str
+    findings: Callable[[], Iterable[Finding]]
 
 
 def verify_books(conn: Connection, public_key: PublicKey | None = None) -> Iterator[Finding]:
@@ -29,15 +37,46 @@ def verify_books(conn: Connection, public_key: PublicKey | None = None) -> Itera
 
     With `public_key`, the signatures of all seals are checked as well. `conn` may be one that only reads.
     """
-    yield from accounts_are_as_opened(conn)
-    yield from events_are_chained(conn)
-    yield from holds_are_as_placed(conn)
-    yield from _events_tell_the_present(conn)
-    for check in CHECKS:
-        yield from check(conn, None)
-    yield from walks_reach_every_line(conn)
-    yield from snapshots_agree(conn)
-    yield from seals_agree(conn, public_key)
+    for stage in stages(conn, public_key):
+        yield from stage.findings()
+
+
+def stages(conn: Connection, public_key: PublicKey | None = None) -> list[Stage]:
+    """What `verify_books` does, for who wants to show how far it is."""
+    return [
+        Stage("accounts_are_as_opened", partial(accounts_are_as_opened, conn)),
+        Stage("events_are_chained", partial(events_are_chained, conn)),
+        Stage("holds_are_as_placed", partial(holds_are_as_placed, conn)),
+        Stage("events_tell_the_present", partial(_events_tell_the_present, conn)),
+        *(Stage(check.__name__, partial(check, conn, None)) for check in CHECKS),
+        Stage("walks_reach_every_line", partial(walks_reach_every_line, conn)),
+        Stage("snapshots_agree", partial(snapshots_agree, conn)),
+        Stage("seals_agree", partial(seals_agree, conn, public_key)),
+    ]
+
+
+ROW_CHECKS = (
+    "accounts_are_as_opened",
+    "events_are_chained",
+    "holds_are_as_placed",
+    "entries_equal_digests",
+    "entries_are_whole",
+    "walks_reach_every_line",
+    "snapshots_agree",
+    "seals_agree",
+    "events_tell_the_present",
+    "totals_equal_lines",
+)
+"""Checks that point at a row, the surest first; the others say only that something does not add up."""
+
+
+def first_changed(findings: Sequence[Finding]) -> Finding | None:
+    """The finding that names the first row that was changed, or else just the first one."""
+    for name in ROW_CHECKS:
+        for finding in findings:
+            if finding.check == name:
+                return finding
+    return findings[0] if findings else None
 
 
 def accounts_are_as_opened(conn: Connection) -> Iterator[Finding]:
@@ -179,8 +218,10 @@ def seals_agree(conn: Connection, public_key: PublicKey | None = None) -> Iterat
         wrong = _wrong_with(conn, seal, previous) or (
             "was not sealed when it says" if sealed_at.get(subject) != seal.sealed_at else ""
         )
-        if not wrong and public_key is not None and not signature_holds(seal, public_key(seal.key_version)):
-            wrong = f"is not signed by key version {seal.key_version}"
+        if not wrong and public_key is not None:
+            key = public_key(seal.key_version)
+            signed = key is not None and signature_holds(seal, key)
+            wrong = "" if signed else f"is not signed by key version {seal.key_version}"
         if wrong:
             message = f"the seal of {subject} {wrong}; restore the books from a backup"
             yield Finding("seals_agree", subject, 0, 0, message)
