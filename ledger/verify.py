@@ -1,4 +1,4 @@
-"""The whole books recomputed from their first day: every row of every table, so that any change behind the ledger shows."""
+"""The whole books recomputed from their first day: every row of every table."""
 
 from collections.abc import Callable, Iterator
 from datetime import date, datetime
