@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -44,23 +45,23 @@ def copy_rows(
     """Rows of whole numbers, one text, and more whole numbers in the text format of COPY."""
     if len(strange_items(item)):
         item = pc.replace_substring(item, "\\", "\\\\")
-    numbers = [pa.array(column).cast(pa.large_string()) for column in columns]
-    after = [pa.array(column).cast(pa.large_string()) for column in rest]
+    numbers: list[Any] = [pa.array(column).cast(pa.large_string()) for column in columns]
+    after: list[Any] = [pa.array(column).cast(pa.large_string()) for column in rest]
     row = pc.binary_join_element_wise(*numbers, _wide(item), *after, _large("\t"))
     text, _ = _buffer(pc.binary_join_element_wise(row, _large("\n"), _large("")))
     return text
 
 
-def _large(text: str) -> "pa.Scalar[pa.LargeUtf8Type]":
+def _large(text: str) -> Any:
     return pa.scalar(text, pa.large_string())
 
 
-def _wide(texts: pa.StringArray) -> pa.LargeStringArray:
+def _wide(texts: pa.StringArray) -> Any:
     return texts.cast(pa.large_string())
 
 
-def _buffer(texts: pa.LargeStringArray) -> tuple[memoryview, NDArray[np.int64]]:
-    """The bytes of texts one after the other, and the place at which each begins, with the end."""
+def _buffer(texts: Any) -> tuple[memoryview, NDArray[np.int64]]:
+    """The bytes of wide texts one after the other, and the place at which each begins, with the end."""
     _, offsets, data = texts.buffers()
     bounds = np.frombuffer(offsets, np.int64, len(texts) + 1, offset=8 * texts.offset)
     return memoryview(data or b"")[bounds[0] : bounds[-1]], bounds - bounds[0]

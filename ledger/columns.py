@@ -114,17 +114,10 @@ def post_columns(
 
 
 def _require_columns(headings: Sequence[Heading], lines: Lines) -> None:
-    columns = {
-        "debit": lines.debit,
-        "credit": lines.credit,
-        "amount_fen": lines.amount_fen,
-        "item": lines.item,
-    }
-    for name, column in columns.items():
-        if len(column) != len(lines):
-            raise ValueError(
-                f"column {name} has {len(column)} rows, entry has {len(lines)}; give each line all"
-            )
+    for name in ("debit", "credit", "amount_fen", "item"):
+        rows = len(getattr(lines, name))
+        if rows != len(lines):
+            raise ValueError(f"column {name} has {rows} rows, entry has {len(lines)}; give each line all")
     if len(lines) and (
         lines.entry[0] < 0 or lines.entry[-1] >= len(headings) or (np.diff(lines.entry) < 0).any()
     ):
@@ -137,7 +130,9 @@ def _number(conn: Connection, headings: Sequence[Heading], lines: Lines, directo
     sides = []
     for codes in (lines.debit, lines.credit):
         encoded = codes.dictionary_encode()
-        numbers = np.array(directory.numbers(conn, encoded.dictionary.to_pylist()), np.int64)
+        numbers = np.array(
+            directory.numbers(conn, [str(code) for code in encoded.dictionary.to_pylist()]), np.int64
+        )
         sides.append(numbers[encoded.indices.to_numpy()] if len(numbers) else np.empty(0, np.int64))
     places = np.arange(len(headings))
     starts, ends = (np.searchsorted(lines.entry, places, side) for side in ("left", "right"))
@@ -246,7 +241,7 @@ def _by_segment(codes: pa.StringArray, amount_fen: Numbers) -> Sums:
     segments = pc.replace_substring_regex(codes, ":.*", "").dictionary_encode()
     sums_fen = np.zeros(len(segments.dictionary), np.int64)
     np.add.at(sums_fen, segments.indices.to_numpy(), amount_fen)
-    return dict(zip(segments.dictionary.to_pylist(), sums_fen.tolist(), strict=True))
+    return dict(zip(map(str, segments.dictionary.to_pylist()), sums_fen.tolist(), strict=True))
 
 
 def _entry(heading: Heading, numbered: Numbered, place: int, business_date: date) -> Entry:

@@ -79,16 +79,15 @@ class Facts:
 def load_facts(conn: Connection, orders: Sequence[Order], *, at: datetime) -> Facts:
     """Read the facts about orders whose texts the database can hold, in at most eleven statements."""
     booking = [order for order in orders if isinstance(order, Entry | Reversal)]
-    taken_back = {order.reverses if isinstance(order, Entry) else order.original for order in booking}
-    touched = {order.settles for order in booking if isinstance(order, Entry)}
-    touched.update(order.reference for order in orders if isinstance(order, Hold | Void))
-    holds = _holds(conn, sorted(touched - {None}))
+    taken_back = (order.reverses if isinstance(order, Entry) else order.original for order in booking)
+    settled = {order.settles for order in booking if isinstance(order, Entry) and order.settles is not None}
+    holds = _holds(conn, sorted(settled | {one.reference for one in orders if isinstance(one, Hold | Void)}))
     due = _due(conn, at)
     return Facts(
         days=days_of(conn, {order.business_date for order in booking}),
         accounts=_accounts(conn, _codes(orders, [*holds.values(), *due])),
         booked=booked_of(conn, list({order.reference for order in booking})),
-        originals=_originals(conn, sorted(taken_back - {None})),
+        originals=_originals(conn, sorted({reference for reference in taken_back if reference is not None})),
         holds=holds,
         due=due,
         forestalled=forestalled_of(conn, list({order.reference for order in orders})),
@@ -239,4 +238,5 @@ def _read_holds(conn: Connection, where: ColumnElement[bool]) -> list[HoldFacts]
 
 
 def _last_hold_id(conn: Connection) -> int:
-    return conn.execute(select(func.coalesce(func.max(tables.hold.c.id), NONE))).scalar_one()
+    newest: int = conn.execute(select(func.coalesce(func.max(tables.hold.c.id), NONE))).scalar_one()
+    return newest

@@ -96,8 +96,8 @@ def test_a_batch_of_many_lines_is_one_entry_with_a_walk_through_them(books: Book
         found = post_columns(conn, *as_columns([batch]), Directory(books.engine), business_date=DAY, at=AT)
     with writing(books.engine) as conn:
         [again] = post(conn, [batch], at=AT)
-    assert found == [Posted("batch", again.entry_id, first_time=True)]
     assert isinstance(again, Posted) and not again.first_time
+    assert found == [Posted("batch", again.entry_id, first_time=True)]
     with reading(books.engine) as conn:
         assert check_books(conn) == []
 

@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
 
 import pytest
 from sqlalchemy import Connection
@@ -141,17 +140,14 @@ def test_closing_answers_all_that_was_taken_and_takes_no_more(books: Books, gate
 
 
 def test_a_connection_that_breaks_under_a_group_is_made_anew(books: Books) -> None:
-    if books.engine.dialect.name == "sqlite":
-        handle = partial(post, at=AT)  # a file has no connection that could break
-    else:
-        broken: list[int] = []
+    broken: list[int] = []
 
-        def handle(conn: Connection, orders: Sequence[Order]) -> Sequence[Answer]:
-            answers = post(conn, orders, at=AT)
-            if not broken:
-                broken.append(len(answers))
-                conn.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
-            return answers
+    def handle(conn: Connection, orders: Sequence[Order]) -> Sequence[Answer]:
+        answers = post(conn, orders, at=AT)
+        if not broken and conn.dialect.name == "postgresql":  # a file has no connection that could break
+            broken.append(len(answers))
+            conn.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
+        return answers
 
     with GroupCommit[Order, Answer](books.engine, handle) as group:
         answer = group.ask(load(books, "once"))
