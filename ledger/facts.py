@@ -79,19 +79,18 @@ class Facts:
 def load_facts(conn: Connection, orders: Sequence[Order], *, at: datetime) -> Facts:
     """Read the facts about orders whose texts the database can hold, in at most eleven statements."""
     booking = [order for order in orders if isinstance(order, Entry | Reversal)]
-    taken_back = {order.reverses if isinstance(order, Entry) else order.original for order in booking}
-    touched = {order.settles for order in booking if isinstance(order, Entry)}
-    touched.update(order.reference for order in orders if isinstance(order, Hold | Void))
-    holds = _holds(conn, sorted(touched - {None}))
+    taken_back = (order.reverses if isinstance(order, Entry) else order.original for order in booking)
+    settled = {order.settles for order in booking if isinstance(order, Entry) and order.settles is not None}
+    holds = _holds(conn, sorted(settled | {one.reference for one in orders if isinstance(one, Hold | Void)}))
     due = _due(conn, at)
     return Facts(
-        days=_days(conn, {order.business_date for order in booking}),
+        days=days_of(conn, {order.business_date for order in booking}),
         accounts=_accounts(conn, _codes(orders, [*holds.values(), *due])),
-        booked=_booked(conn, list({order.reference for order in booking})),
-        originals=_originals(conn, sorted(taken_back - {None})),
+        booked=booked_of(conn, list({order.reference for order in booking})),
+        originals=_originals(conn, sorted({reference for reference in taken_back if reference is not None})),
         holds=holds,
         due=due,
-        forestalled=_forestalled(conn, list({order.reference for order in orders})),
+        forestalled=forestalled_of(conn, list({order.reference for order in orders})),
         last_hold_id=_last_hold_id(conn) if any(isinstance(order, Hold) for order in orders) else 0,
         events=tail(conn),
     )
@@ -106,7 +105,8 @@ def _codes(orders: Sequence[Order], holds: Iterable[HoldFacts]) -> list[str]:
     return sorted(codes)
 
 
-def _days(conn: Connection, dates: set[date]) -> dict[date, DayFacts]:
+def days_of(conn: Connection, dates: set[date]) -> dict[date, DayFacts]:
+    """The business days of these dates that were ever opened."""
     if not dates:
         return {}
     columns, entry = tables.day.c, tables.entry.c
@@ -155,7 +155,8 @@ def _accounts(conn: Connection, codes: Sequence[str]) -> dict[str, AccountFacts]
     }
 
 
-def _booked(conn: Connection, references: Sequence[str]) -> dict[str, Booked]:
+def booked_of(conn: Connection, references: Sequence[str]) -> dict[str, Booked]:
+    """The entries of these references that are in the books, without their lines."""
     if not references:
         return {}
     columns = tables.entry.c
@@ -181,11 +182,12 @@ def _originals(conn: Connection, references: Sequence[str]) -> dict[str, Booked]
     }
 
 
-def _forestalled(conn: Connection, references: Sequence[str]) -> dict[str, str]:
+def forestalled_of(conn: Connection, references: Sequence[str]) -> dict[str, str]:
+    """Which of these references were taken back before they came, and by what."""
     columns = tables.forestalled.c
     query = select(columns.reference, columns.by_reference)
     query = query.where(one_of(conn, columns.reference, references))
-    return {reference: by for reference, by in conn.execute(query)}
+    return dict(conn.execute(query).all())
 
 
 def _holds(conn: Connection, references: Sequence[str]) -> dict[str, HoldFacts]:
@@ -236,4 +238,5 @@ def _read_holds(conn: Connection, where: ColumnElement[bool]) -> list[HoldFacts]
 
 
 def _last_hold_id(conn: Connection) -> int:
-    return conn.execute(select(func.coalesce(func.max(tables.hold.c.id), NONE))).scalar_one()
+    newest: int = conn.execute(select(func.coalesce(func.max(tables.hold.c.id), NONE))).scalar_one()
+    return newest

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
-from sqlalchemy import BigInteger, Connection, case, literal, select
+from sqlalchemy import BigInteger, Connection, Select, case, literal, select
 
 from ledger import tables
 from ledger.balances import find_account
@@ -44,7 +45,7 @@ def history(conn: Connection, code: str, *, limit: int = 50, before: int | None 
         .where(walk.c.place < limit)
     )
     other = case((line.debit_id == account_id, line.credit_id), else_=line.debit_id)
-    query = (
+    query: Select[*tuple[Any, ...]] = (
         select(
             line.id,
             entry.id,
@@ -69,7 +70,10 @@ def _start(conn: Connection, account_id: int, code: str, before: int | None) -> 
     """The number of the line that a walk begins with; 0 where there is none."""
     line, total = tables.line.c, tables.total.c
     if before is None:
-        return conn.execute(select(total.last_line_id).where(total.account_id == account_id)).scalar_one()
+        newest: int = conn.execute(
+            select(total.last_line_id).where(total.account_id == account_id)
+        ).scalar_one()
+        return newest
     query = select(
         case(
             (line.debit_id == account_id, line.debit_before_id),

@@ -80,7 +80,8 @@ def not_settled_by(books: Standing, entry: Entry) -> Refused | None:
         key = (line.debit, line.credit, line.item)
         left_fen[key] = left_fen.get(key, 0) - line.amount_fen
         if left_fen[key] < 0:
-            message = f"{what} has {-left_fen[key]} fen less from {line.debit} to {line.credit} than its line takes; take less"
+            lacking = f"has {-left_fen[key]} fen less from {line.debit} to {line.credit} than is taken"
+            message = f"{what} {lacking}; take less"
             return Refused(entry.reference, Reason.HOLD_EXCEEDED, line.debit, -left_fen[key], message)
     return None
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple
 
 from ledger.accounts import Limit
@@ -61,7 +61,7 @@ class Standing:
         self.decision = Decision()
         self.closing = closing
         self.at = at
-        self.days: dict[object, DayFacts] = dict(facts.days)
+        self.days: dict[date, DayFacts] = dict(facts.days)
         self.booked: dict[str, Booked] = dict(facts.booked)
         self.originals: dict[str, Booked] = dict(facts.originals)
         self.holds: dict[str, HoldFacts] = dict(facts.holds)

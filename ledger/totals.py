@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, text
 
@@ -16,27 +16,39 @@ class Added(NamedTuple):
     last_line_id: int
 
 
-_MOVE = """
-UPDATE ledger_total SET
-  debits_before_fen = CASE WHEN moved_on IS NULL OR moved_on < {day} THEN debits_posted_fen
-    WHEN moved_on > {day} THEN debits_before_fen + {debits} ELSE debits_before_fen END,
-  credits_before_fen = CASE WHEN moved_on IS NULL OR moved_on < {day} THEN credits_posted_fen
-    WHEN moved_on > {day} THEN credits_before_fen + {credits} ELSE credits_before_fen END,
-  moved_on = CASE WHEN moved_on > {day} THEN moved_on ELSE {day} END,
-  debits_posted_fen = debits_posted_fen + {debits},
-  credits_posted_fen = credits_posted_fen + {credits},
-  line_before_id = last_line_id, last_line_id = {last_line}
+ASSIGNMENTS: Final = """
+  debits_before_fen = CASE WHEN moved_on IS NULL OR moved_on < :day THEN debits_posted_fen
+    WHEN moved_on > :day THEN debits_before_fen + :debits ELSE debits_before_fen END,
+  credits_before_fen = CASE WHEN moved_on IS NULL OR moved_on < :day THEN credits_posted_fen
+    WHEN moved_on > :day THEN credits_before_fen + :credits ELSE credits_before_fen END,
+  moved_on = CASE WHEN moved_on > :day THEN moved_on ELSE :day END,
+  debits_posted_fen = debits_posted_fen + :debits,
+  credits_posted_fen = credits_posted_fen + :credits,
+  line_before_id = last_line_id, last_line_id = :line
 """
 """One text for both databases: `before` is where the totals stood when the newest date that moved began."""
 
-MOVE_MANY = (
-    _MOVE.format(
-        day="CAST(:day AS date)", debits="added.debits", credits="added.credits", last_line="added.line"
-    )
-    + " FROM unnest(CAST(:ids AS bigint[]), CAST(:debits AS bigint[]), CAST(:credits AS bigint[]),"
-    " CAST(:lines AS bigint[])) AS added(id, debits, credits, line) WHERE account_id = added.id"
+
+def renewing(statement: str, **values: str) -> str:
+    """A statement with ASSIGNMENTS in place of its `:assignments`, and then every name's value in place of it."""
+    for name, value in {"assignments": ASSIGNMENTS, **values}.items():
+        statement = statement.replace(f":{name}", value)
+    return statement
+
+
+_MANY: Final = renewing(
+    "UPDATE ledger_total SET :assignments FROM unnest(CAST($ids AS bigint[]), CAST($debits AS bigint[]),"
+    " CAST($credits AS bigint[]), CAST($lines AS bigint[])) AS added(id, debits, credits, line)"
+    " WHERE account_id = added.id",
+    day="CAST($day AS date)", debits="added.debits", credits="added.credits", line="added.line",
+).replace("$", ":")  # fmt: skip
+_ONE: Final = renewing(
+    "UPDATE ledger_total SET :assignments WHERE account_id = ?5",
+    day="?1",
+    debits="?2",
+    credits="?3",
+    line="?4",
 )
-MOVE_ONE = _MOVE.format(day="?1", debits="?2", credits="?3", last_line="?4") + " WHERE account_id = ?5"
 
 
 def add_to_totals(conn: Connection, business_date: date, added: Sequence[Added]) -> None:
@@ -44,11 +56,11 @@ def add_to_totals(conn: Connection, business_date: date, added: Sequence[Added])
     if conn.dialect.name == "postgresql":
         ids, debits, credits, lines = (list(column) for column in zip(*added, strict=True))
         columns = {"ids": ids, "debits": debits, "credits": credits, "lines": lines}
-        conn.execute(text(MOVE_MANY), {"day": business_date, **columns})
+        conn.execute(text(_MANY), {"day": business_date, **columns})
         return
     day = business_date.isoformat()
     conn.exec_driver_sql(
-        MOVE_ONE,
+        _ONE,
         [(day, one.debits_fen, one.credits_fen, one.last_line_id, one.account_id) for one in added],
     )
 

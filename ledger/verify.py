@@ -1,4 +1,4 @@
-"""The whole books recomputed from their first day: every row of every table, so that any change shows."""
+"""The whole books recomputed from their first day: every row of every table."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime

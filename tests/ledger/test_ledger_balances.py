@@ -7,11 +7,11 @@ from sqlalchemy import text
 
 from ledger.accounts import Kind, open_accounts
 from ledger.balances import Balance, balance, balance_on, balances, totals
-from ledger.history import history
 from ledger.chart import account
 from ledger.day import begin_close, finish_close
 from ledger.db import reading, writing
 from ledger.entry import Line
+from ledger.history import history
 from tests.ledger.some_books import AT, DAY, Books, answers
 
 NEXT_DAY = DAY + timedelta(days=1)
