@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 from api.settings import Settings
 from city.home import Home
 from city.world import City, open_city
+from ledger.archive import Archive
 from ledger.db import make_engine, migrate
 
 console = Console()
@@ -69,6 +70,11 @@ def books() -> Iterator[Engine]:
         yield engine
     finally:
         engine.dispose()
+
+
+def archive() -> Archive:
+    """The ledger's archived months, in the home of the settings."""
+    return Archive(settings().city_home().ledger_archive)
 
 
 def write_text(path: Path, text: str) -> None:

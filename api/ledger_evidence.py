@@ -14,16 +14,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from sqlalchemy import Engine
 
-from api.doors import Refused, books, city, console, write_text
+from api.doors import Refused, archive, books, city, console, write_text
 from card.hsm.client import Hsm
 from card.hsm.errors import HsmError
 from city.home import CITY_ZONE
+from ledger.archive import ArchiveDamaged
+from ledger.archive_checks import PublicKey
 from ledger.checks import Finding
 from ledger.db import reading
 from ledger.money import yuan
 from ledger.proof_file import ProofFile, ProofFileError, Wrong, check, decode, encode, entry_of, proof_file
 from ledger.seal import prove, seals
-from ledger.verify import PublicKey, first_changed, stages
+from ledger.verify import first_changed, stages
 
 NO_SUCH_KEY = "12"
 
@@ -42,8 +44,8 @@ def prove_entry(
     with city() as opened:
         with reading(opened.engine) as conn:
             try:
-                proof = prove(conn, reference)
-            except LookupError as error:
+                proof = prove(conn, reference, archive())
+            except (LookupError, ArchiveDamaged) as error:
                 raise Refused(str(error.args[0])) from error
         _, public_key = opened.hsm.public_key(proof.seal.key_version)
     document = proof_file(proof, public_key)
@@ -183,7 +185,7 @@ def _verify(engine: Engine, public_key: PublicKey | None) -> list[Finding]:
         reading(engine) as conn,
         Progress(*columns, console=console, disable=not console.is_terminal) as progress,
     ):
-        todo = stages(conn, public_key)
+        todo = stages(conn, public_key, archive())
         task = progress.add_task("", total=len(todo))
         for stage in todo:
             progress.update(task, description=stage.name)

@@ -10,10 +10,11 @@ from sqlalchemy import Connection, func, select
 
 from ledger import tables
 from ledger.accounts import Conflict
+from ledger.archive import Archive
 from ledger.day import DayOrderError, DayState, day_state
 from ledger.entry import canonical_bytes, chain_start, digest
 from ledger.events import Event, Happened, record_events
-from ledger.journal import of_day, of_references, read_entries
+from ledger.journal import of_day, of_references, read_entries, whole
 from ledger.merkle import audit_path, root_from_path, root_of
 from ledger.registers import Registers, registers_at, registers_root
 
@@ -142,9 +143,12 @@ def seals(conn: Connection) -> list[Seal]:
     return _seals(conn)
 
 
-def prove(conn: Connection, reference: str) -> Proof:
-    """Prove to anyone that an entry is in the books. Raises LookupError when it is not, or not sealed yet."""
-    found = next(read_entries(conn, of_references(conn, [reference])), None)
+def prove(conn: Connection, reference: str, archive: Archive | None = None) -> Proof:
+    """Prove to anyone that an entry is in the books. Raises LookupError when it is not, or not sealed yet.
+
+    Of an archived entry the lines come from `archive`, and LinesArchived, a LookupError, says that it is needed.
+    """
+    found = next(read_entries(conn, of_references(conn, [reference]), archive=archive), None)
     if found is None:
         raise LookupError(f"no entry {reference!r} is in the books; check the reference")
     business_date = found.entry.business_date
@@ -156,7 +160,7 @@ def prove(conn: Connection, reference: str) -> Proof:
     earlier = select(func.count()).select_from(tables.entry).where(of_day(business_date))
     index = conn.execute(earlier.where(tables.entry.c.id < found.entry_id)).scalar_one()
     leaves, _ = _leaves(conn, business_date)
-    return Proof(canonical_bytes(found.entry), index, audit_path(leaves, index), seal)
+    return Proof(canonical_bytes(whole(found).entry), index, audit_path(leaves, index), seal)
 
 
 def verify_proof(proof: Proof, public_key: bytes) -> bool:

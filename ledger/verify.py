@@ -1,14 +1,16 @@
 """The whole books recomputed from their first day: every row of every table."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Connection, String, cast, func, literal, select, union_all
+from sqlalchemy import BigInteger, Connection, String, cast, func, literal, select, true, union_all
 
 from ledger import tables
 from ledger.accounts import Account, Kind, Limit, account_digest, segment_of
+from ledger.archive import Archive, archives, lines_begin
+from ledger.archive_checks import PublicKey, archives_agree
 from ledger.bulk import CHUNK_ROWS
 from ledger.checks import CHECKS, Finding, both_sides
 from ledger.day import DayState
@@ -19,10 +21,8 @@ from ledger.merkle import root_of
 from ledger.orders import Hold, hold_content
 from ledger.registers import Registers, registers_root
 from ledger.seal import GENESIS, Seal, seals, signature_holds
-from ledger.snapshots import day_number, movements, total_fen
-
-PublicKey = Callable[[int], bytes | None]
-"""The public key of the seals (Ed25519, 32 bytes) of a key version; None where there is no such version."""
+from ledger.snapshots import day_number, latest_snapshot, lines_since, movements, total_fen
+from ledger.walks import Walks, walks_reach_every_line
 
 
 class Stage(NamedTuple):
@@ -32,25 +32,33 @@ class Stage(NamedTuple):
     findings: Callable[[], Iterable[Finding]]
 
 
-def verify_books(conn: Connection, public_key: PublicKey | None = None) -> Iterator[Finding]:
+def verify_books(
+    conn: Connection, public_key: PublicKey | None = None, archive: Archive | None = None
+) -> Iterator[Finding]:
     """Everything that is wrong with the books, from the ground up, as it is found; nothing in good books.
 
     With `public_key`, the signatures of all seals are checked as well. `conn` may be one that only reads.
+    Archived months are recomputed from `archive`; where that is needed and not given, it is a finding.
     """
-    for stage in stages(conn, public_key):
+    for stage in stages(conn, public_key, archive):
         yield from stage.findings()
 
 
-def stages(conn: Connection, public_key: PublicKey | None = None) -> list[Stage]:
-    """What `verify_books` does, for who wants to show how far it is."""
+def stages(
+    conn: Connection, public_key: PublicKey | None = None, archive: Archive | None = None
+) -> list[Stage]:
+    """What `verify_books` does, for who wants to show how far it is; to be run once, in this order."""
+    # What went before stands in snapshots, which the archive has to agree with.
+    begin, archived = lines_begin(conn), Walks()
     return [
         Stage("accounts_are_as_opened", partial(accounts_are_as_opened, conn)),
         Stage("events_are_chained", partial(events_are_chained, conn)),
         Stage("holds_are_as_placed", partial(holds_are_as_placed, conn)),
         Stage("events_tell_the_present", partial(_events_tell_the_present, conn)),
-        *(Stage(check.__name__, partial(check, conn, None)) for check in CHECKS),
-        Stage("walks_reach_every_line", partial(walks_reach_every_line, conn)),
-        Stage("snapshots_agree", partial(snapshots_agree, conn)),
+        *(Stage(check.__name__, partial(check, conn, begin)) for check in CHECKS),
+        Stage("archives_agree", partial(archives_agree, conn, archive, public_key, archived)),
+        Stage("walks_reach_every_line", partial(walks_reach_every_line, conn, archived if begin else None)),
+        Stage("snapshots_agree", partial(snapshots_agree, conn, begin)),
         Stage("seals_agree", partial(seals_agree, conn, public_key)),
     ]
 
@@ -126,51 +134,17 @@ def holds_are_as_placed(conn: Connection) -> Iterator[Finding]:
             return
 
 
-def walks_reach_every_line(conn: Connection) -> Iterator[Finding]:
-    """Each account's lines name one another: every line is named once, by the next or by the account."""
-    line, total, account = tables.line.c, tables.total.c, tables.account.c
-    one, minus_one = literal(1, BigInteger), literal(-1, BigInteger)
-    sides = union_all(
-        select(line.debit_id.label("account_id"), line.id.label("line_id"), one.label("named")),
-        select(line.credit_id, line.id, one),
-        select(line.debit_id, line.debit_before_id, minus_one),
-        select(line.credit_id, line.credit_before_id, minus_one),
-        select(total.account_id, total.last_line_id, minus_one),
-    ).subquery()
-    unnamed = (
-        select(account.code, sides.c.line_id, func.sum(sides.c.named))
-        .join(tables.account, account.id == sides.c.account_id)
-        .where(sides.c.line_id > 0)
-        .group_by(account.code, sides.c.line_id)
-        .having(func.sum(sides.c.named) != 0)
-        .order_by(sides.c.line_id)
-        .limit(1)
-    )
-    for code, line_id, _ in conn.execute(unnamed):
-        message = f"line {line_id} of account {code} is not named once by what follows it; restore a backup"
-        yield Finding("walks_reach_every_line", code, 0, line_id, message)
-    backwards = (
-        select(line.id)
-        .where(
-            ((day_number(line.debit_before_id) == day_number(line.id)) & (line.debit_before_id >= line.id))
-            | (
-                (day_number(line.credit_before_id) == day_number(line.id))
-                & (line.credit_before_id >= line.id)
-            )
-        )
-        .order_by(line.id)
-        .limit(1)
-    )
-    for (line_id,) in conn.execute(backwards):
-        message = f"line {line_id} names a later line as the one before it; restore a backup"
-        yield Finding("walks_reach_every_line", str(line_id), 0, line_id, message)
-
-
-def snapshots_agree(conn: Connection) -> list[Finding]:
-    """The snapshots of closed days are the sums over all lines up to them."""
+def snapshots_agree(conn: Connection, begin: date | None = None) -> list[Finding]:
+    """The snapshots of closed days are the sums over all lines up to them; before `begin`, they are believed."""
     snapshot, account, day, line = tables.snapshot.c, tables.account.c, tables.day.c, tables.line.c
     of_day = day_number(line.id).label("day")
     moved = movements(by=(of_day,)).subquery()
+    if begin is not None:
+        base = latest_snapshot(begin - timedelta(days=1)).c
+        before = select(
+            base.account_id, base.debits_posted_fen, base.credits_posted_fen, literal(0, BigInteger)
+        )
+        moved = union_all(movements(lines_since(begin), by=(of_day,)), before).subquery()
     window: dict[str, Any] = {"partition_by": moved.c.account_id, "order_by": moved.c.day}
     zero = literal(0, BigInteger)
     expected = select(
@@ -190,7 +164,7 @@ def snapshots_agree(conn: Connection) -> list[Finding]:
         zero,
         snapshot.debits_posted_fen,
         snapshot.credits_posted_fen,
-    )
+    ).where(true() if begin is None else snapshot.business_date >= begin)
     sides = union_all(select(expected).where(expected.c.day.in_(closed)), kept).subquery()
     rows = (
         select(
@@ -262,6 +236,7 @@ def _events_tell_the_present(conn: Connection) -> Iterator[Finding]:
     ended: dict[str, str] = {}
     placed: dict[str, tuple[str, datetime]] = {}
     forestalled: dict[str, tuple[str, datetime]] = {}
+    on_file: dict[str, tuple[str, datetime]] = {}
     for _, event, _ in read_events(conn):
         match event.kind:
             case Happened.DAY_OPENED | Happened.DAY_CLOSING | Happened.DAY_CLOSED:
@@ -276,12 +251,15 @@ def _events_tell_the_present(conn: Connection) -> Iterator[Finding]:
                 ended[event.subject] = event.detail
             case Happened.FORESTALLED:
                 forestalled[event.subject] = (event.detail, event.at)
+            case Happened.MONTH_ARCHIVED:
+                on_file[event.subject] = (event.detail, event.at)
     for what, told, found in (
         ("day", days, _days(conn)),
         ("closed account", dict.fromkeys(closed, True), _closed(conn)),
         ("hold", placed, _placed(conn)),
         ("end of hold", ended, _ended(conn)),
         ("forestalled reference", forestalled, _forestalled(conn)),
+        ("archived month", on_file, _on_file(conn)),
     ):
         differing = sorted(str(key) for key in told.keys() | found.keys() if told.get(key) != found.get(key))
         if differing:
@@ -333,6 +311,10 @@ def _ended(conn: Connection) -> dict[str, Any]:
 
 def _forestalled(conn: Connection) -> dict[str, Any]:
     return {row.reference: (row.by_reference, row.at) for row in conn.execute(select(tables.forestalled))}
+
+
+def _on_file(conn: Connection) -> dict[str, Any]:
+    return {f"{one.month:%Y-%m}": (one.sha256.hex(), one.archived_at) for one in archives(conn)}
 
 
 def _closed_days(conn: Connection) -> list[date]:

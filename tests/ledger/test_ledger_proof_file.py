@@ -52,7 +52,7 @@ def by_the_page(data: bytes, public_key: bytes) -> bool:
         + covered
     )
     Ed25519PublicKey.from_public_bytes(public_key).verify(bytes.fromhex(proof["signature"]), root)
-    return proof["public_key"] == public_key.hex()
+    return bool(proof["public_key"] == public_key.hex())
 
 
 def proved(engine: Engine, reference: str) -> ProofFile:
