@@ -6,13 +6,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 START_TIMEOUT_S = 20.0
 PROJECT = Path(__file__).resolve().parent.parent
+
+
+MODEST = {"max_connections": "60", "shared_buffers": "128MB"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ def running_program(
 
 
 @contextmanager
-def private_postgres() -> Iterator[str]:
+def private_postgres(settings: Mapping[str, str] = MODEST) -> Iterator[str]:
     """Start a PostgreSQL of our own on a Unix socket; yields the URL of its empty database `onecard`."""
     binaries = postgres_binaries()
     folder = Path(tempfile.mkdtemp(prefix="onecard-pg-", dir="/tmp"))
@@ -87,7 +90,8 @@ def private_postgres() -> Iterator[str]:
         subprocess.run([*as_owner, *words], check=check, stdout=subprocess.DEVNULL, cwd="/")
 
     data = folder / "data"
-    options = f"-k {folder} -c listen_addresses= -c max_connections=60 -c shared_buffers=128MB"
+    chosen = " ".join(f"-c {name}={value}" for name, value in settings.items())
+    options = f"-k {folder} -c listen_addresses= {chosen}"
     try:
         run(binaries / "initdb", "-D", data, "-U", "onecard", "-A", "trust", "--no-sync", "-E", "UTF8",
             "--locale=C.UTF-8")  # fmt: skip

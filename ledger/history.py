@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Select, case, literal, select
+from sqlalchemy import CTE, BigInteger, ColumnElement, Connection, Select, case, literal, select
 
 from ledger import tables
 from ledger.accounts import Kind
@@ -113,6 +113,23 @@ def _in_archive(
 def _before(line: ArchivedLine, code: str) -> int | None:
     """The line before this one on an account; 0 where it is the first, None where it is not the account's."""
     return {line.credit: line.credit_before_id, line.debit: line.debit_before_id}.get(code)
+
+
+def walks(*where: ColumnElement[bool]) -> CTE:
+    """All lines of the accounts that fulfil conditions on `tables.account`: account_id, line_id.
+
+    Costs a look-up a line, so it is for accounts that have not millions of them. It ends where the lines of
+    archived months are no longer in the books.
+    """
+    account, total, line = tables.account.c, tables.total.c, tables.line.c
+    newest = select(account.id.label("account_id"), total.last_line_id.label("line_id"))
+    walk = (
+        newest.join(tables.total, total.account_id == account.id).where(*where).cte("walks", recursive=True)
+    )
+    earlier = case((line.debit_id == walk.c.account_id, line.debit_before_id), else_=line.credit_before_id)
+    return walk.union_all(
+        select(walk.c.account_id, earlier).select_from(walk.join(tables.line, line.id == walk.c.line_id))
+    )
 
 
 def _start(conn: Connection, account_id: int, code: str, before: int | None, archive: Archive | None) -> int:

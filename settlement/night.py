@@ -25,7 +25,7 @@ from settlement.night_log import (
     StepRecord,
     changed_file,
     finish_run,
-    last_entry_id,
+    last_entry_ids,
     mark_files,
     record_step,
     recorded_steps,
@@ -172,7 +172,7 @@ def _do(engine: Engine, night: Night, position: int, *, finished_at: datetime) -
         result = step(engine, night)
         marks = mark_files(result.files, night.folder)
         with writing(engine) as conn:
-            newest = last_entry_id(conn)
+            newest = last_entry_ids(conn)
             result.write(conn)
             references = references_after(conn, newest)
             digest = step_digest(result.counts, marks, references)

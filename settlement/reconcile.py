@@ -16,6 +16,7 @@ from clearing.context import Night, StepRefused, StepResult
 from clearing.tables import batch_file, tap
 from clearing.verdict import Money
 from ledger.db import reading
+from ledger.journal import of_day
 from ledger.snapshots import total_fen
 from ledger.tables import account, entry, line
 from settlement.bank_files import decimal_yuan
@@ -147,7 +148,7 @@ def _stage_queries(business_date: date) -> Iterator[tuple[tuple[str, ...], Selec
         select(operator, total_fen(line.c.amount_fen))
         .select_from(entry_lines().join(account, account.c.id == line.c.credit_id))
         .where(
-            entry.c.business_date == business_date,
+            of_day(business_date),
             entry.c.kind == "clearing",
             account.c.segment == "clearing",
         )

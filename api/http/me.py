@@ -33,8 +33,9 @@ from card.loss import LossRefusal
 from clearing.online.parties import open_codes
 from clearing.online.payment_record import PaymentRecord, payment_of, payments_of_holder
 from clearing.online.topup import TopUp, TopUpRefusal, TopUpRefused, order_topup, topups_of_holder
-from ledger.balances import Movement, balance, history
+from ledger.balances import balance
 from ledger.db import reading, writing
+from ledger.history import Movement, history
 
 router = APIRouter(prefix="/v1/me", tags=["me"])
 

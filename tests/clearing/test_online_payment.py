@@ -29,12 +29,12 @@ from clearing.online.refund import Refund, Refunded, refund
 from clearing.online.reversal import Reversal, Reversed, reverse
 from clearing.tables import chip_load
 from ledger.accounts import close_account, open_accounts
-from ledger.balances import history
 from ledger.chart import account
 from ledger.checks import check_books
 from ledger.day import begin_close, finish_close
 from ledger.db import metadata, migrate, reading, writing
 from ledger.entry import Entry
+from ledger.history import history
 from tests.support.clearing_day import DAY, at
 from tests.support.online_books import ANNA, BILL, BO, FUND, ORDER, SHOP, furnish, lock, moved_fen
 
