@@ -19,12 +19,11 @@ from card.hsm.client import Hsm
 from card.hsm.errors import HsmError
 from city.home import CITY_ZONE
 from ledger.archive import ArchiveDamaged
-from ledger.archive_checks import PublicKey
 from ledger.checks import Finding
 from ledger.db import reading
 from ledger.money import yuan
 from ledger.proof_file import ProofFile, ProofFileError, Wrong, check, decode, encode, entry_of, proof_file
-from ledger.seal import prove, seals
+from ledger.seal import PublicKey, prove, seals
 from ledger.verify import first_changed, stages
 
 NO_SUCH_KEY = "12"
@@ -102,7 +101,7 @@ def verify(
             findings = _verify(engine, None)
     else:
         with city() as opened:
-            findings = _verify(opened.engine, _public_keys(opened.engine, opened.hsm).get)
+            findings = _verify(opened.engine, _public_keys(opened.engine, opened.hsm).__getitem__)
     if findings:
         first = first_changed(findings)
         console.print(

@@ -1,6 +1,6 @@
 """Archived months recomputed from their files: the same that `ledger.verify` recomputes of what is in the books."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
@@ -12,15 +12,13 @@ from sqlalchemy import Connection, func, select
 from ledger import tables
 from ledger.archive import Archive, Archived, ArchiveDamaged, archives
 from ledger.archive_file import MonthFile
+from ledger.archive_walks import Walks
 from ledger.bulk import one_of
 from ledger.checks import Finding, days_equal_digests, gaps
 from ledger.ids import A_DAY, date_of, month_bounds, next_month
-from ledger.seal import signed_by
-from ledger.walks import Walks
+from ledger.seal import PublicKey, signed_under
 
 Numbers = NDArray[np.int64]
-PublicKey = Callable[[int], bytes | None]
-"""The public key of the seals (Ed25519, 32 bytes) of a key version; None where there is no such version."""
 
 CHECK = "archives_agree"
 
@@ -48,11 +46,10 @@ def archives_agree(
             walks.complete = False
             yield Finding(CHECK, month, 0, 0, str(error))
             return
-        if public_key is not None:
-            key = public_key(archived.key_version)
-            if key is None or not signed_by(key, archived.signature, archived.root):
-                message = f"the archive of {month} is not signed by key version {archived.key_version}"
-                yield Finding(CHECK, month, 0, 0, f"{message}; restore the books from a backup")
+        signature = (archived.key_version, archived.signature, archived.root)
+        if public_key is not None and not signed_under(public_key, *signature):
+            message = f"the archive of {month} is not signed by key version {archived.key_version}"
+            yield Finding(CHECK, month, 0, 0, f"{message}; restore the books from a backup")
         found = list(_month(conn, archive, archived, file))
         yield from found
         if found:

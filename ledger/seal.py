@@ -1,6 +1,7 @@
 """Seals: a day's entries, and all that was written down beside them, under one signed root; proofs for one payment."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -17,6 +18,9 @@ from ledger.events import Event, Happened, record_events
 from ledger.journal import of_day, of_references, read_entries, whole
 from ledger.merkle import audit_path, root_from_path, root_of
 from ledger.registers import Registers, registers_at, registers_root
+
+PublicKey = Callable[[int], bytes]
+"""The public key of the seals (Ed25519, 32 bytes) of a key version; LookupError where there is none."""
 
 GENESIS = bytes(32)
 """What stands for the root before the first day's."""
@@ -186,6 +190,14 @@ def signed_by(public_key: bytes, signature: bytes, root: bytes) -> bool:
     except InvalidSignature:
         return False
     return True
+
+
+def signed_under(public_key: PublicKey, key_version: int, signature: bytes, root: bytes) -> bool:
+    """Whether a signature over 32 bytes is that of a key version; not where there is no such version."""
+    try:
+        return signed_by(public_key(key_version), signature, root)
+    except LookupError:
+        return False
 
 
 def sealed_root(

@@ -10,7 +10,8 @@ from sqlalchemy import BigInteger, Connection, String, cast, func, literal, sele
 from ledger import tables
 from ledger.accounts import Account, Kind, Limit, account_digest, segment_of
 from ledger.archive import Archive, archives, lines_begin
-from ledger.archive_checks import PublicKey, archives_agree
+from ledger.archive_checks import archives_agree
+from ledger.archive_walks import Walks, names_a_later_line, walks_join_the_archive
 from ledger.bulk import CHUNK_ROWS
 from ledger.checks import CHECKS, Finding, both_sides
 from ledger.day import DayState
@@ -20,9 +21,8 @@ from ledger.journal import of_day
 from ledger.merkle import root_of
 from ledger.orders import Hold, hold_content
 from ledger.registers import Registers, registers_root
-from ledger.seal import GENESIS, Seal, seals, signature_holds
+from ledger.seal import GENESIS, PublicKey, Seal, seals, signed_under
 from ledger.snapshots import day_number, latest_snapshot, lines_since, movements, total_fen
-from ledger.walks import Walks, walks_reach_every_line
 
 
 class Stage(NamedTuple):
@@ -50,6 +50,9 @@ def stages(
     """What `verify_books` does, for who wants to show how far it is; to be run once, in this order."""
     # What went before stands in snapshots, which the archive has to agree with.
     begin, archived = lines_begin(conn), Walks()
+    walks = (
+        partial(walks_join_the_archive, conn, archived) if begin else partial(walks_reach_every_line, conn)
+    )
     return [
         Stage("accounts_are_as_opened", partial(accounts_are_as_opened, conn)),
         Stage("events_are_chained", partial(events_are_chained, conn)),
@@ -57,7 +60,7 @@ def stages(
         Stage("events_tell_the_present", partial(_events_tell_the_present, conn)),
         *(Stage(check.__name__, partial(check, conn, begin)) for check in CHECKS),
         Stage("archives_agree", partial(archives_agree, conn, archive, public_key, archived)),
-        Stage("walks_reach_every_line", partial(walks_reach_every_line, conn, archived if begin else None)),
+        Stage("walks_reach_every_line", walks),
         Stage("snapshots_agree", partial(snapshots_agree, conn, begin)),
         Stage("seals_agree", partial(seals_agree, conn, public_key)),
     ]
@@ -134,6 +137,32 @@ def holds_are_as_placed(conn: Connection) -> Iterator[Finding]:
             return
 
 
+def walks_reach_every_line(conn: Connection) -> Iterator[Finding]:
+    """Each account's lines name one another: every line is named once, by the next or by the account."""
+    line, total, account = tables.line.c, tables.total.c, tables.account.c
+    one, minus_one = literal(1, BigInteger), literal(-1, BigInteger)
+    sides = union_all(
+        select(line.debit_id.label("account_id"), line.id.label("line_id"), one.label("named")),
+        select(line.credit_id, line.id, one),
+        select(line.debit_id, line.debit_before_id, minus_one),
+        select(line.credit_id, line.credit_before_id, minus_one),
+        select(total.account_id, total.last_line_id, minus_one),
+    ).subquery()
+    unnamed = (
+        select(account.code, sides.c.line_id, func.sum(sides.c.named))
+        .join(tables.account, account.id == sides.c.account_id)
+        .where(sides.c.line_id > 0)
+        .group_by(account.code, sides.c.line_id)
+        .having(func.sum(sides.c.named) != 0)
+        .order_by(sides.c.line_id)
+        .limit(1)
+    )
+    for code, line_id, _ in conn.execute(unnamed):
+        message = f"line {line_id} of account {code} is not named once by what follows it; restore a backup"
+        yield Finding("walks_reach_every_line", code, 0, line_id, message)
+    yield from names_a_later_line(conn)
+
+
 def snapshots_agree(conn: Connection, begin: date | None = None) -> list[Finding]:
     """The snapshots of closed days are the sums over all lines up to them; before `begin`, they are believed."""
     snapshot, account, day, line = tables.snapshot.c, tables.account.c, tables.day.c, tables.line.c
@@ -193,8 +222,7 @@ def seals_agree(conn: Connection, public_key: PublicKey | None = None) -> Iterat
             "was not sealed when it says" if sealed_at.get(subject) != seal.sealed_at else ""
         )
         if not wrong and public_key is not None:
-            key = public_key(seal.key_version)
-            signed = key is not None and signature_holds(seal, key)
+            signed = signed_under(public_key, seal.key_version, seal.signature, seal.contents.root)
             wrong = "" if signed else f"is not signed by key version {seal.key_version}"
         if wrong:
             message = f"the seal of {subject} {wrong}; restore the books from a backup"

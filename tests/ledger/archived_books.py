@@ -41,7 +41,7 @@ class Shelf:
             keys = {3: PUBLIC_KEY}
             return [
                 f"{one.check}: {one.message}"
-                for one in verify_books(conn, keys.get, archive or self.archived)
+                for one in verify_books(conn, keys.__getitem__, archive or self.archived)
             ]
 
     def walks(self, limit: int = 50) -> dict[str, list[Movement]]:

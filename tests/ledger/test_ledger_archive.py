@@ -226,7 +226,7 @@ def test_a_month_waits_for_its_turn(engine: Engine, tmp_path: Path) -> None:
     archived, _ = archive_month(engine, SEPTEMBER, tmp_path / "archive", sign, at=at(NOW))
     assert archived.rows == 0
     with reading(engine) as conn:
-        assert list(verify_books(conn, {3: PUBLIC_KEY}.get, Archive(tmp_path / "archive"))) == []
+        assert list(verify_books(conn, {3: PUBLIC_KEY}.__getitem__, Archive(tmp_path / "archive"))) == []
 
 
 def test_the_archive_of_large_months_is_read_by_row_groups(

@@ -1,4 +1,4 @@
-"""The walks of accounts from line to line: every line is named once by what follows it."""
+"""The walks of accounts from line to line where they go on into the archive."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -48,8 +48,8 @@ class Walks:
         return sorted(left, key=lambda one: one[1])
 
 
-def walks_reach_every_line(conn: Connection, archived: Walks | None = None) -> Iterator[Finding]:
-    """Each account's lines name one another: every line is named once, by the next or by the account.
+def walks_join_the_archive(conn: Connection, archived: Walks) -> Iterator[Finding]:
+    """Each account's lines name one another, over the end of the archive and back: every line is named once.
 
     `archived` has seen the lines that are no longer in the books.
     """
@@ -67,17 +67,20 @@ def walks_reach_every_line(conn: Connection, archived: Walks | None = None) -> I
         .where(sides.c.line_id > 0)
         .group_by(sides.c.account_id, sides.c.line_id)
         .having(func.sum(sides.c.named) != 0)
-        .order_by(sides.c.line_id)
     )
-    left: list[tuple[int, int, int]] = []
-    if archived is None:
-        left = [(row[0], row[1], row[2]) for row in conn.execute(unnamed.limit(1))]
-    elif archived.complete:  # or else what is missing has been told
-        left = archived.left_with(conn.execute(unnamed).all())
-    for account_id, line_id, _ in left[:1]:
-        code = conn.execute(select(account.code).where(account.id == account_id)).scalar_one()
-        message = f"line {line_id} of account {code} is not named once by what follows it; restore a backup"
-        yield Finding("walks_reach_every_line", code, 0, line_id, message)
+    if archived.complete:  # or else what is missing has been told
+        for account_id, line_id, _ in archived.left_with(conn.execute(unnamed).all())[:1]:
+            code = conn.execute(select(account.code).where(account.id == account_id)).scalar_one()
+            message = (
+                f"line {line_id} of account {code} is not named once by what follows it; restore a backup"
+            )
+            yield Finding("walks_reach_every_line", code, 0, line_id, message)
+    yield from names_a_later_line(conn)
+
+
+def names_a_later_line(conn: Connection) -> Iterator[Finding]:
+    """The first line that names a later one of its own day as the one before it."""
+    line = tables.line.c
     backwards = (
         select(line.id)
         .where(
