@@ -15,7 +15,7 @@ from rich.table import Table
 
 from api.doors import Refused, archive, books, console, write_text
 from api.ledger_evidence import prove_entry, public_key, verify, verify_proof
-from api.ledger_keeping import archive_books
+from api.ledger_keeping import archive_books, import_balances
 from city.home import CITY_ZONE
 from ledger.archive import ArchiveDamaged, LinesArchived
 from ledger.balances import Balance, balance, balance_at, balance_on, roll_up, totals
@@ -31,6 +31,7 @@ ledger.command("verify-proof")(verify_proof)
 ledger.command("public-key")(public_key)
 ledger.command("verify")(verify)
 ledger.command("archive")(archive_books)
+ledger.command("import-opening")(import_balances)
 
 
 class Format(StrEnum):
