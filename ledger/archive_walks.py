@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import BigInteger, Connection, Row, func, literal, select, union_all
+from sqlalchemy import BigInteger, Connection, Row, Select, func, literal, select, union_all
 
 from ledger import tables
 from ledger.checks import Finding
@@ -53,7 +53,20 @@ def walks_join_the_archive(conn: Connection, archived: Walks) -> Iterator[Findin
 
     `archived` has seen the lines that are no longer in the books.
     """
-    line, total, account = tables.line.c, tables.total.c, tables.account.c
+    account = tables.account.c
+    if archived.complete:  # or else what is missing has been told
+        for account_id, line_id, _ in archived.left_with(conn.execute(unnamed_lines()).all())[:1]:
+            code = conn.execute(select(account.code).where(account.id == account_id)).scalar_one()
+            message = (
+                f"line {line_id} of account {code} is not named once by what follows it; restore a backup"
+            )
+            yield Finding("walks_reach_every_line", code, 0, line_id, message)
+    yield from names_a_later_line(conn)
+
+
+def unnamed_lines() -> Select[*tuple[Any, ...]]:
+    """Lines in the books that are not named once by what follows them: (account, line, times named too few)."""
+    line, total = tables.line.c, tables.total.c
     one, minus_one = literal(1, BigInteger), literal(-1, BigInteger)
     sides = union_all(
         select(line.debit_id.label("account_id"), line.id.label("line_id"), one.label("named")),
@@ -62,20 +75,12 @@ def walks_join_the_archive(conn: Connection, archived: Walks) -> Iterator[Findin
         select(line.credit_id, line.credit_before_id, minus_one),
         select(total.account_id, total.last_line_id, minus_one),
     ).subquery()
-    unnamed = (
+    return (
         select(sides.c.account_id, sides.c.line_id, func.sum(sides.c.named).cast(BigInteger))
         .where(sides.c.line_id > 0)
         .group_by(sides.c.account_id, sides.c.line_id)
         .having(func.sum(sides.c.named) != 0)
     )
-    if archived.complete:  # or else what is missing has been told
-        for account_id, line_id, _ in archived.left_with(conn.execute(unnamed).all())[:1]:
-            code = conn.execute(select(account.code).where(account.id == account_id)).scalar_one()
-            message = (
-                f"line {line_id} of account {code} is not named once by what follows it; restore a backup"
-            )
-            yield Finding("walks_reach_every_line", code, 0, line_id, message)
-    yield from names_a_later_line(conn)
 
 
 def names_a_later_line(conn: Connection) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ from ledger import tables
 from ledger.accounts import Account, Kind, Limit, account_digest, segment_of
 from ledger.archive import Archive, archives, lines_begin
 from ledger.archive_checks import archives_agree
-from ledger.archive_walks import Walks, names_a_later_line, walks_join_the_archive
+from ledger.archive_walks import Walks, names_a_later_line, unnamed_lines, walks_join_the_archive
 from ledger.bulk import CHUNK_ROWS
 from ledger.checks import CHECKS, Finding, both_sides
 from ledger.day import DayState
@@ -139,25 +139,10 @@ def holds_are_as_placed(conn: Connection) -> Iterator[Finding]:
 
 def walks_reach_every_line(conn: Connection) -> Iterator[Finding]:
     """Each account's lines name one another: every line is named once, by the next or by the account."""
-    line, total, account = tables.line.c, tables.total.c, tables.account.c
-    one, minus_one = literal(1, BigInteger), literal(-1, BigInteger)
-    sides = union_all(
-        select(line.debit_id.label("account_id"), line.id.label("line_id"), one.label("named")),
-        select(line.credit_id, line.id, one),
-        select(line.debit_id, line.debit_before_id, minus_one),
-        select(line.credit_id, line.credit_before_id, minus_one),
-        select(total.account_id, total.last_line_id, minus_one),
-    ).subquery()
-    unnamed = (
-        select(account.code, sides.c.line_id, func.sum(sides.c.named))
-        .join(tables.account, account.id == sides.c.account_id)
-        .where(sides.c.line_id > 0)
-        .group_by(account.code, sides.c.line_id)
-        .having(func.sum(sides.c.named) != 0)
-        .order_by(sides.c.line_id)
-        .limit(1)
-    )
-    for code, line_id, _ in conn.execute(unnamed):
+    account = tables.account.c
+    unnamed = unnamed_lines().subquery()
+    query = select(account.code, unnamed.c.line_id).join(unnamed, unnamed.c.account_id == account.id)
+    for code, line_id in conn.execute(query.order_by(unnamed.c.line_id).limit(1)):
         message = f"line {line_id} of account {code} is not named once by what follows it; restore a backup"
         yield Finding("walks_reach_every_line", code, 0, line_id, message)
     yield from names_a_later_line(conn)

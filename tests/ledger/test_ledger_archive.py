@@ -1,5 +1,7 @@
 """Archived months leave the books where they can, and whoever asks about them still gets every answer."""
 
+import hashlib
+import re
 from dataclasses import replace
 from datetime import date, timedelta
 from io import StringIO
@@ -46,6 +48,8 @@ from tests.ledger.sealed_books import (
     seal_until,
     sign,
 )
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs/formats/archive.md").read_text()
 
 
 def test_an_archived_month_is_a_signed_file_and_its_lines_leave_the_books(shelf: Shelf) -> None:
@@ -135,7 +139,18 @@ def test_the_file_has_the_columns_of_the_journal_that_auditors_read(shelf: Shelf
     files = f"read_parquet('{shelf.folder}/lines-*.parquet')"
     found = duckdb.connect().execute(query.format(columns, files)).fetchall()
     assert found == expected
-    assert pq.read_schema(shelf.folder / "lines-2018-09.parquet").names == SCHEMA.names
+    names = pq.read_schema(shelf.folder / "lines-2018-09.parquet").names
+    assert names == SCHEMA.names
+    told = re.findall(r"`(\w+)`", PAGE.partition("## The file")[2].partition("## The signature")[0])
+    assert [name for name in told if name in names][3:] == names
+
+
+def test_what_is_signed_is_what_the_page_says(shelf: Shelf) -> None:
+    shelf.archive(AUGUST)
+    content = (shelf.folder / "lines-2018-08.parquet").read_bytes()
+    signed = b"onecard/archive/v1" + b"2018-08" + (7).to_bytes(8, "big") + hashlib.sha256(content).digest()
+    with reading(shelf.engine) as conn:
+        assert archives(conn)[0].root == hashlib.sha256(signed).digest()
 
 
 def test_an_entry_is_proved_from_its_archived_month(shelf: Shelf) -> None:
