@@ -78,6 +78,7 @@ CODES: Final[Mapping[str, Code]] = {
     # clearing.online: payments, reversals, refunds
     "leg_not_payable": Code(422, "The holder cannot pay from there"),
     "merchant_unknown": Code(409, "The merchant is not of the scheme"),
+    "subsidy_not_accepted": Code(409, "The merchant may not take the subsidy pocket"),
     "payment_unknown": Code(404, "No such payment"),
     "reversed_before": Code(409, "The payment was reversed before it came"),
     "insufficient": Code(409, "There is not enough money in the pocket"),
