@@ -56,6 +56,7 @@ class ClaimBody(BaseModel):
     """A claim as the city sends it."""
 
     reference: Annotated[str, Field(min_length=1, max_length=64)]
+    business_date: date
     hospital: str
     level: int
     insured: str
@@ -70,10 +71,10 @@ class ClaimBody(BaseModel):
 
 
 class Behaviour(BaseModel):
-    """How to behave from now on; `on` names the questions concerned: claim, query, cancel."""
+    """How to behave from now on; `on` names the questions concerned: claim, query, cancel, day."""
 
     mode: Mode
-    on: list[str] = ["claim", "query", "cancel"]
+    on: list[str] = ["claim", "query", "cancel", "day"]
 
 
 @dataclass
@@ -87,21 +88,32 @@ class Desk:
     async def answer(self, reference: str, kind: str, claim: ClaimBody | None = None) -> Response:
         """Do what is asked, or not, and say so, or not, as the mode has it."""
         self.journal.arrived(reference, kind, datetime.now(UTC))
-        mode = self.behaviour.mode if kind in self.behaviour.on else Mode.ANSWERS
+        mode = self._mode(kind)
         if mode is Mode.TIMES_OUT:
-            await asyncio.sleep(self.late_s)
-            return PlainTextResponse("overloaded", 503)
+            return await self._say(mode, {})
         try:
             told = self._do(reference, kind, claim, mode)
             if mode is Mode.DUPLICATES:
                 told = self._do(reference, kind, claim, mode)
         except OtherClaim as refusal:
             return JSONResponse({"detail": str(refusal)}, 409)
-        if mode is Mode.ANSWERS_LATE:
+        return await self._say(mode, told.body(), 404 if told.standing == "not_found" else 200)
+
+    async def day(self, business_date: date) -> Response:
+        """Tell what is paid of a day, or not, as the mode has it."""
+        return await self._say(self._mode("day"), self.journal.day(business_date))
+
+    def _mode(self, kind: str) -> Mode:
+        return self.behaviour.mode if kind in self.behaviour.on else Mode.ANSWERS
+
+    async def _say(self, mode: Mode, body: dict[str, Any], status: int = 200) -> Response:
+        if mode in (Mode.TIMES_OUT, Mode.ANSWERS_LATE):
             await asyncio.sleep(self.late_s)
+        if mode is Mode.TIMES_OUT:
+            return PlainTextResponse("overloaded", 503)
         if mode is Mode.GARBLES:
             return PlainTextResponse("<html>200 OK</html>")
-        return JSONResponse(told.body(), 404 if told.standing == "not_found" else 200)
+        return JSONResponse(body, status)
 
     def _do(self, reference: str, kind: str, claim: ClaimBody | None, mode: Mode) -> Told:
         if kind == "query":
@@ -145,6 +157,11 @@ def make_insurer(journal: InsurerJournal, *, mode: Mode = Mode.ANSWERS, late_s: 
     async def cancel(reference: str) -> Response:
         """Take a claim back, come or not."""
         return await desk.answer(reference, "cancel")
+
+    @app.get("/days/{business_date}/claims")
+    async def day(business_date: date) -> Response:
+        """List the claims that are paid of one of the city's business dates, with their totals."""
+        return await desk.day(business_date)
 
     @app.put("/simulation/behaviour")
     async def behave(behaviour: Behaviour) -> Behaviour:

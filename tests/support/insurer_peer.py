@@ -25,7 +25,7 @@ class InsurerPeer:
 
     def behave(self, mode: Mode, *on: str) -> None:
         """Behave so from now on, to these questions or to all."""
-        body = {"mode": mode.value, "on": list(on) or ["claim", "query", "cancel"]}
+        body = {"mode": mode.value, "on": list(on) or ["claim", "query", "cancel", "day"]}
         self.controls.put("/simulation/behaviour", json=body).raise_for_status()
 
     def arrivals(self, reference: str) -> dict[str, int]:

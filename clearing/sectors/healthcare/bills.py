@@ -135,6 +135,7 @@ class BillRecord:
     opened_at: datetime
     paid_at: datetime | None
     changed_at: datetime
+    claimed_on: date | None
 
 
 def flaw(bill: Bill) -> BillRefused | None:
