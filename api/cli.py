@@ -20,6 +20,7 @@ from api.doors import Refused, books, city, console, fail, now, settings, write_
 from api.family_day import live_family
 from api.ledger_commands import ledger
 from api.pages.citizen import card_statement
+from api.peers import connected_peers
 from api.pos_commands import pos
 from api.web import doors_of, make_service
 from card.hsm.errors import HsmError
@@ -61,9 +62,12 @@ def demo() -> None:
     _make_room(home)
     with city() as opened, bars(console) as shown:
         lived = live_day(opened, demo_plan(), progress=shown.tell)
-        lived, events = live_family(opened, lived)
-        day = clear_day(opened, lived, progress=shown.tell, observe=shown.observe)
-    tell(console, day, events, home.night(day.summary.business_date), home.root)
+        # The night needs the institutions that the day was lived with, and runs while they do.
+        with live_family(opened, lived) as family:
+            day = clear_day(
+                opened, family.lived, peers=family.peers, progress=shown.tell, observe=shown.observe
+            )
+    tell(console, day, family.events, home.night(day.summary.business_date), home.root)
 
 
 def _make_room(home: Home) -> None:
@@ -93,10 +97,9 @@ def night(
     """Run the night of a business day from the first step not done yet; a finished night changes nothing."""
     day = business_date.date()
     booked_at = at.replace(tzinfo=CITY_ZONE) if at else now()
-    with city() as opened, bars(console) as shown:
-        report = run_night(
-            opened.engine, night_of(opened, day, at=booked_at, progress=shown.tell), observe=shown.observe
-        )
+    with city() as opened, connected_peers(settings()) as peers, bars(console) as shown:
+        clearing = night_of(opened, day, at=booked_at, progress=shown.tell, peers=peers)
+        report = run_night(opened.engine, clearing, observe=shown.observe)
     if report.already_finished:
         console.print(f"The night of {day} was finished before; nothing changed.")
     status(business_date)

@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -16,10 +16,9 @@ from api.doors import console, now, settings
 from api.http.app import make_api
 from api.http.state import Deps, NoSender
 from api.pages.app import make_app
+from api.peers import as_doors, connected_peers
 from card.vault import open_vault
 from city.world import City
-from clearing.sectors.healthcare.insurer_http import HttpInsurer
-from clearing.sectors.utilities.http_biller import HttpBiller
 
 START_TIMEOUT_S = 20.0
 
@@ -36,15 +35,10 @@ class CodesOnTheConsole:
 def doors_of(city: City) -> Iterator[Deps]:
     """The doors of an open city: its books, HSM and vault, and the peers that the settings name."""
     chosen = settings()
-    with ExitStack() as stack:
-        peers: dict[str, object] = {
-            "billers": {name: stack.enter_context(HttpBiller(url)) for name, url in chosen.billers.items()}
-        }
-        if chosen.insurer is not None:
-            peers["insurer"] = stack.enter_context(HttpInsurer(chosen.insurer))
+    with connected_peers(chosen) as peers:
         vault = open_vault(city.engine, city.hsm, random=secrets.token_bytes, at=now())
         sender = NoSender() if chosen.production else CodesOnTheConsole()
-        yield Deps(city.engine, city.hsm, vault, now, peers, sender)
+        yield Deps(city.engine, city.hsm, vault, now, as_doors(peers), sender)
 
 
 def make_service(doors: Deps, nights_folder: Path, now: Callable[[], datetime]) -> FastAPI:

@@ -26,6 +26,7 @@ BILL_ITEMS = (
     {"code": "DRUG-8", "catalogue_class": "B", "amount_fen": 9_000, "first_share_bp": 1_000},
     {"code": "CARE-3", "catalogue_class": "C", "amount_fen": 1_500},
 )
+MEDICINE = ({"code": "DRUG-9", "catalogue_class": "A", "amount_fen": 12_000},)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,17 +163,26 @@ class Family:
 
     def visit_hospital(self, at: datetime, holder: str) -> None:
         """A bill is previewed, agreed to and settled: insurer first, then the pockets."""
+        said = self._settle(at, holder, "B-1", BILL_ITEMS)
+        self.happen(at, "a hospital bill is split and settled", said)
+
+    def fetch_medicine(self, at: datetime, holder: str) -> None:
+        """A second bill, whose answer is lost on its way back from the insurer: no pocket moves yet."""
+        said = self._settle(at, holder, "B-2", MEDICINE)
+        self.happen(at, "an insurer's answer is lost", f"{said}; the night asks again")
+
+    def _settle(self, at: datetime, holder: str, bill_no: str, items: Sequence[Mapping[str, object]]) -> str:
         self.clock.at = at
         bill = {
-            "bill_no": "B-1",
+            "bill_no": bill_no,
             "holder": holder,
             "treated_on": at.date().isoformat(),
-            "items": list(BILL_ITEMS),
+            "items": list(items),
         }
         split = self.program("hospital").post("/v1/hospital/bills/preview", bill)
         agreed = {name: split[name] for name in ("fund_fen", "account_fen", "patient_fen")}
         settled = self.program("hospital").post("/v1/hospital/bills", {**bill, "agreed": agreed})
-        self.happen(at, "a hospital bill is split and settled", f"{settled['state']}: {_in_yuan(agreed)}")
+        return f"{settled['state']}: {_in_yuan(agreed)}"
 
     def pay_contribution(self, at: datetime, holder: str, identity_no: str, phone: Program) -> None:
         """The agency asks for a year's medical insurance, and the holder pays it from the phone."""

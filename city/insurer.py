@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
+import httpx
 import typer
 import uvicorn
 from fastapi import FastAPI
@@ -187,6 +188,13 @@ class RunningInsurer:
     """Where the insurer listens."""
 
     url: str
+
+    def behave(self, mode: Mode, *on: str) -> None:
+        """Have it behave so from now on, to these kinds of questions or to all."""
+        behaviour = Behaviour(mode=mode, on=list(on)) if on else Behaviour(mode=mode)
+        body = behaviour.model_dump(mode="json")
+        address = f"{self.url}/simulation/behaviour"
+        httpx.put(address, json=body, trust_env=False).raise_for_status()
 
 
 @contextmanager

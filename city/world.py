@@ -14,6 +14,7 @@ from city.plan import CityPlan
 from city.processes import running_hsm
 from clearing.context import Night
 from clearing.devices import Device, register_devices
+from clearing.peers import NOBODY, Peers
 from clearing.wire.tariff import Tariff, parse_tariff
 from ledger.accounts import open_accounts
 from ledger.chart import account
@@ -111,9 +112,14 @@ def tariffs_of(home: Home) -> tuple[Tariff, ...]:
 
 
 def night_of(
-    city: City, business_date: date, *, at: datetime, progress: Callable[[str, int, int], None]
+    city: City,
+    business_date: date,
+    *,
+    at: datetime,
+    progress: Callable[[str, int, int], None],
+    peers: Peers = NOBODY,
 ) -> Night:
-    """The night of a business date, booked at `at`."""
+    """The night of a business date, booked at `at`, that talks to these institutions."""
     home = city.home
     return Night(
         business_date,
@@ -124,6 +130,7 @@ def night_of(
         city.hsm,
         tariffs_of(home),
         progress,
+        peers,
     )
 
 
