@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from api.bars import bars
 from api.bench_commands import bench
-from api.demo_story import operators_table, tell
+from api.demo_story import code_rides_table, operators_table, reconciled, tell
 from api.doors import Refused, books, city, console, fail, now, settings, write_text
 from api.family_day import live_family
 from api.ledger_commands import ledger
@@ -118,8 +118,12 @@ def status(business_date: Day) -> None:
         counts = ", ".join(f"{name} {count}" for name, count in step.counts.items() if count)
         table.add_row(step.step, counts or "–", str(step.entries), step.digest.hex()[:16])
     console.print(table)
+    if summary.code_verdicts:
+        console.print(code_rides_table(summary))
     if summary.operators:
         console.print(operators_table(summary))
+    for line in reconciled(summary):
+        console.print(line, soft_wrap=True)
     if summary.refused:
         console.print(f"[red]Refused at {summary.refused}[/red]", soft_wrap=True)
     if summary.seal:

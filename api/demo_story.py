@@ -27,8 +27,10 @@ def tell(console: Console, day: DemoDay, events: Sequence[Event], night_folder: 
         f"loads of {yuan(day.lived.loaded_fen)} yuan, {len(day.lived.plan.taps)} rides.\n"
     )
     console.print(_verdicts(summary))
+    if summary.code_verdicts:
+        console.print(code_rides_table(summary))
     console.print(operators_table(summary))
-    for line in _proof(day):
+    for line in (*reconciled(summary), *_proof(day)):
         console.print(line, soft_wrap=True)
     console.print(f"\nFiles: [cyan]{night_folder / 'out'}[/cyan]")
     for mark in summary.files:
@@ -60,6 +62,33 @@ def _verdicts(summary: NightSummary) -> Table:
         for row in rows:
             table.add_row(f"  {row.verdict}", str(row.taps), yuan(row.presented_fen), yuan(row.paid_fen))
     return table
+
+
+def code_rides_table(summary: NightSummary) -> Table:
+    """Rides on riders' codes by verdict, in yuan."""
+    table = Table("verdict", "money", "rides", "presented, yuan", "paid, yuan", title="Rides on codes")
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for row in summary.code_verdicts:
+        amounts = (yuan(row.presented_fen), yuan(row.paid_fen))
+        table.add_row(row.verdict, row.money, str(row.taps), *amounts)
+    return table
+
+
+def reconciled(summary: NightSummary) -> Iterator[str]:
+    """A line for each biller, and for the insurer, that the day was compared with."""
+    for one in summary.peers:
+        ours, theirs = (
+            f"{one.ours_count} of {yuan(one.ours_fen)}",
+            f"{one.theirs_count} of {yuan(one.theirs_fen)}",
+        )
+        if one.agrees:
+            yield f"Reconciled with {one.peer}: {ours} yuan on both sides, line by line"
+        else:
+            yield (
+                f"[red]{one.peer} differs[/red]: ours {ours} yuan, theirs {theirs}, {one.differing} lines; "
+                "see peer_differences.csv"
+            )
 
 
 def operators_table(summary: NightSummary) -> Table:

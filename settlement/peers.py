@@ -14,10 +14,12 @@ from sqlalchemy import Connection, Engine
 
 from clearing.context import Night, StepResult
 from clearing.sectors.healthcare.bill_book import open_bills
-from clearing.sectors.healthcare.reconciliation import INSURER, reconcile_insurer
+from clearing.sectors.healthcare.reconciliation import INSURER, kept_day, reconcile_insurer
 from clearing.sectors.peer_day import Outcome, PeerDay, Totals
+from clearing.sectors.utilities.differences import open_differences
 from clearing.sectors.utilities.fetching import reconcile_billers
 from clearing.sectors.utilities.notices import due_notices
+from clearing.sectors.utilities.reconciliation import files_of_day, standing_payments
 from clearing.wire.bcd import CITY_ZONE
 from settlement.bank_files import decimal_yuan
 from settlement.files import write_csv
@@ -105,6 +107,40 @@ def waiting_file(folder: Path, business_date: date, waiting: Sequence[WaitingIte
     """Write `peer_waiting.csv`."""
     rows = (_waiting_row(one, business_date) for one in waiting)
     return write_csv(folder / "peer_waiting.csv", WAITING_COLUMNS, rows)
+
+
+@dataclass(frozen=True, slots=True)
+class PeerTotal:
+    """A peer's day as it was last compared: payments and fen of both sides, and lines that differ still."""
+
+    peer: str
+    ours_count: int
+    ours_fen: int
+    theirs_count: int
+    theirs_fen: int
+    differing: int
+
+    @property
+    def agrees(self) -> bool:
+        """Whether nothing differs."""
+        ours, theirs = (self.ours_count, self.ours_fen), (self.theirs_count, self.theirs_fen)
+        return ours == theirs and not self.differing
+
+
+def peers_reconciled(conn: Connection, business_date: date) -> tuple[PeerTotal, ...]:
+    """The billers and the insurer that a business date was compared with, billers by id."""
+    billers = []
+    for file in files_of_day(conn, business_date):
+        ours = standing_payments(conn, file.biller, business_date)
+        differing = len(open_differences(conn, file.biller, business_date))
+        ours_fen = sum(one.amount_fen for one in ours)
+        billers.append(PeerTotal(file.biller, len(ours), ours_fen, file.count, file.amount_fen, differing))
+    kept = kept_day(conn, business_date)
+    if kept is None:
+        return tuple(billers)
+    ours_side, theirs_side, differing = kept
+    sides = (ours_side.count, ours_side.amount_fen, theirs_side.count, theirs_side.amount_fen)
+    return (*billers, PeerTotal(INSURER, *sides, differing))
 
 
 def peer_counts(days: Sequence[PeerDay]) -> Mapping[str, int]:

@@ -166,6 +166,15 @@ def keep_day(conn: Connection, found: Compared, *, at: datetime) -> None:
         conn.execute(insert(insurer_day).values(business_date=found.business_date, **values))
 
 
+def kept_day(conn: Connection, business_date: date) -> tuple[Totals, Totals, int] | None:
+    """How a day stood when it was compared last: ours, theirs, lines differing; None where it never was."""
+    columns = insurer_day.c
+    row = conn.execute(select(insurer_day).where(columns.business_date == business_date)).one_or_none()
+    if row is None:
+        return None
+    return Totals(row.ours_count, row.ours_fen), Totals(row.theirs_count, row.theirs_fen), row.differences
+
+
 def _ask_each(
     insurer: Insurer | None, days: Iterable[date]
 ) -> list[tuple[date, InsurerDay | tuple[Outcome, str]]]:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, func, insert, select, update
 from clearing.online.payment import payments_of_merchant
 from clearing.sectors.utilities.catalogue import biller_of
 from clearing.sectors.utilities.comparing import Comparison, Difference, DifferenceKind, compare
-from clearing.sectors.utilities.daily_file import BillerFileError, DailyFile, read_daily_file
+from clearing.sectors.utilities.daily_file import BillerFileError, DailyFile, FileHeader, read_daily_file
 from clearing.sectors.utilities.differences import keep_differences
 from clearing.sectors.utilities.moves import happen
 from clearing.sectors.utilities.notices import ClosedNotice, Closing, close_notices, queue_notices
@@ -207,6 +207,23 @@ def _result(file: DailyFile, ours: Sequence[BillPayment], found: Comparison) -> 
         header.biller, header.business_date, header.issue, len(live), sum(live), header.count,
         header.amount_fen, found.agreed, len(found.proved), found.differences,
     )  # fmt: skip
+
+
+def files_of_day(conn: Connection, business_date: date) -> list[FileHeader]:
+    """The newest file of each biller that a business date is reconciled with, by biller."""
+    columns = file_table.c
+    query = select(
+        columns.biller, columns.business_date, columns.issue, columns.line_count, columns.amount_fen,
+        columns.made_at,
+    ).where(columns.business_date == business_date).order_by(columns.biller, columns.issue)  # fmt: skip
+    newest = {row.biller: FileHeader(*row) for row in conn.execute(query)}
+    return list(newest.values())
+
+
+def standing_payments(conn: Connection, biller: str, business_date: date) -> list[BillPayment]:
+    """The payments of a business date that a biller should have in its file, with what is left of them."""
+    ours = _as_money_stands(conn, payments_of_day(conn, biller, business_date), biller, business_date)
+    return [one for one in ours if one.state in LIVE]
 
 
 def unreconciled_days(conn: Connection, *, before: date) -> list[tuple[str, date]]:
