@@ -153,6 +153,11 @@ def _take_orders(app: FastAPI, journal: Journal, faults: list[FaultOrder]) -> No
         faults.append(order)
         return JSONResponse({})
 
+    @app.delete("/control/faults")
+    def behave() -> JSONResponse:
+        faults.clear()
+        return JSONResponse({})
+
     @app.post("/control/blunders")
     def blunder(body: Blunder) -> JSONResponse:
         journal.blunder(body.told(), body.filed_fen)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.night_books import csv_table, fen_of, statement_fen
+
 DEMO_DAY = "2026-03-02"
 
 
@@ -39,6 +41,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
         "a shop's code is paid from the phone", "a card is loaded from the wallet", "a lost card is reported",
         "fund:MED-POOL → clearing:HOSPITAL-1", "HOSPITAL-1", "GAS-1", "SSB", "SHOP-1",
         "METRO-1", "METRO-2", "BUS-EAST", "BUS-WEST", "Trial balance difference: 0.00", "0.00 unexplained",
+        "an insurer's answer is lost", "Rides on codes", "Reconciled with GAS-1: 1 of 68.40 yuan on both sides",
+        "Reconciled with insurer: 2 of 155.96 yuan on both sides",
         "Seal of", "out/bank/pain001-", "Next:", "make serve",
     ],
 )  # fmt: skip
@@ -51,6 +55,19 @@ def test_the_files_that_the_demonstration_names_are_there(demo: tuple[Path, str]
     named = [line.strip() for line in said.splitlines() if line.startswith("  out/")]
     assert len(named) > 10
     assert all((home / "nights" / DEMO_DAY / name).stat().st_size for name in named)
+
+
+def test_the_lines_of_every_statement_add_up_to_the_gross_position(demo: tuple[Path, str]) -> None:
+    """Taps, rides on codes, a hospital's bills, the gas company's, contributions, a shop's code: all kinds."""
+    out = demo[0] / "nights" / DEMO_DAY / "out"
+    sheet = [row for row in csv_table(out / "reports" / "positions.csv") if row["role"] == "participant"]
+    said = {row["party"]: fen_of(row["gross yuan"]) for row in sheet}
+    statements = {
+        party: statement_fen(out / "statements", party, DEMO_DAY.replace("-", "")) for party in said
+    }
+    assert statements == {party: (gross_fen, gross_fen) for party, gross_fen in said.items()}
+    assert said.keys() >= {"BUS-EAST", "METRO-1", "HOSPITAL-1", "GAS-1", "SSB", "SHOP-1"}
+    assert (out / "statements" / "BUS-EAST-20260302-codes.csv").exists()
 
 
 def test_a_second_demonstration_starts_afresh_and_says_the_same(tmp_path: Path) -> None:
@@ -105,6 +122,12 @@ def test_a_command_shows_what_it_is_for(demo: tuple[Path, str], words: tuple[str
         ),
         (("demo",), {"ONECARD_DATABASE": "sqlite:///x.db"}, "unset ONECARD_DATABASE"),
         (("night", DEMO_DAY), {"ONECARD_HSM": "nonsense"}, "give host:port"),
+        (
+            ("night", DEMO_DAY),
+            {"ONECARD_INSURER": "10.0.0.5:80"},
+            "ONECARD_INSURER: Value error, address '10.0.0.5:80'",
+        ),
+        (("night", DEMO_DAY), {"ONECARD_BILLERS": '{"GAS-1": "http://"}'}, "give http://host:port"),
         (("night", "2026-03-03"), {"ONECARD_HSM": "127.0.0.1:1"}, "unreachable"),
         (("night", DEMO_DAY), {"ONECARD_PRODUCTION": "1"}, "production needs a real HSM"),
     ],
