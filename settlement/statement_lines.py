@@ -5,7 +5,7 @@ Each kind is a generator of rows under its own columns, fetched as they are used
 
 from collections.abc import Iterator
 from datetime import date, datetime
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection, Table, func, or_, select
 from sqlalchemy.sql.elements import ColumnElement
@@ -83,23 +83,11 @@ def tap_lines(conn: Connection, operator: str, business_date: date) -> Iterator[
     )  # fmt: skip
     for row in conn.execute(query, execution_options={"stream_results": True, "yield_per": _FETCH_ROWS}):
         yield (
-            batch_name(operator, row.sequence),
-            row.position,
-            city_time(row.event_at),
-            ride_name(row.ride),
-            row.line,
-            row.station,
-            row.terminal,
-            row.terminal_sequence,
+            *_place(batch_name(operator, row.sequence), row),
             row.card_no,
             row.counter,
             Yuan(row.list_fare_fen),
-            Yuan(row.amount_fen),
-            "" if row.price_fen is None else Yuan(row.price_fen),
-            Yuan(row.paid_fen),
-            row.verdict,
-            row.money,
-            row.business_date.isoformat(),
+            *_outcome(row),
         )
 
 
@@ -112,23 +100,8 @@ def code_lines(conn: Connection, operator: str, business_date: date) -> Iterator
         .order_by(columns.sequence, columns.position)
     )
     for row in conn.execute(query, execution_options={"stream_results": True, "yield_per": _FETCH_ROWS}):
-        yield (
-            qr_batch_name(operator, row.sequence),
-            row.position,
-            city_time(row.event_at),
-            ride_name(row.ride),
-            row.line,
-            row.station,
-            row.terminal,
-            row.terminal_sequence,
-            f"{row.serial}:{row.nonce}",
-            Yuan(row.amount_fen),
-            "" if row.price_fen is None else Yuan(row.price_fen),
-            Yuan(row.paid_fen),
-            row.verdict,
-            row.money,
-            row.business_date.isoformat(),
-        )
+        name = qr_batch_name(operator, row.sequence)
+        yield (*_place(name, row), f"{row.serial}:{row.nonce}", *_outcome(row))
 
 
 def payment_lines(conn: Connection, participant: str, business_date: date) -> Iterator[tuple[Cell, ...]]:
@@ -142,6 +115,21 @@ def payment_lines(conn: Connection, participant: str, business_date: date) -> It
             Yuan(one.refunded_fen),
             Yuan(one.net_fen),
         )
+
+
+def _place(file: str, row: Any) -> tuple[Cell, ...]:
+    """Where a ride was presented and taken."""
+    when, ride = city_time(row.event_at), ride_name(row.ride)
+    return (
+        file, row.position, when, ride, row.line, row.station, row.terminal, row.terminal_sequence,
+    )  # fmt: skip
+
+
+def _outcome(row: Any) -> tuple[Cell, ...]:
+    """What became of a ride's money."""
+    price = "" if row.price_fen is None else Yuan(row.price_fen)
+    amounts = (Yuan(row.amount_fen), price, Yuan(row.paid_fen))
+    return (*amounts, row.verdict, row.money, row.business_date.isoformat())
 
 
 def ride_name(ride: int) -> str:

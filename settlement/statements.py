@@ -119,21 +119,12 @@ def _contents(
     of = (conn, statement.operator, statement.business_date)
     tapped, coded = (ride_totals(table, *of) for table in (tap, qr_ride))
     paid = participant_totals(conn, statement.business_date, statement.operator)
-    taps = Section(
-        "Taps",
-        folder / f"{stem}.csv",
-        TAP_COLUMNS,
-        tap_lines(*of),
-        sum(row[3] for row in tapped),
-        sum(row[5] for row in tapped),
-    )
-    codes = Section(
-        "Rides on codes",
-        folder / f"{stem}-codes.csv",
-        CODE_COLUMNS,
-        code_lines(*of),
-        sum(row[3] for row in coded),
-        sum(row[5] for row in coded),
+    taps, codes = (
+        Section(sheet, table, columns, lines, sum(row[3] for row in rides), sum(row[5] for row in rides))
+        for sheet, table, columns, lines, rides in (
+            ("Taps", folder / f"{stem}.csv", TAP_COLUMNS, tap_lines(*of), tapped),
+            ("Rides on codes", folder / f"{stem}-codes.csv", CODE_COLUMNS, code_lines(*of), coded),
+        )
     )
     payments = Section(
         "Payments",

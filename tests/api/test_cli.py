@@ -2,12 +2,17 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from city.biller import running_biller
+from city.insurer import running_insurer
+from city.sectors import GAS
+from clearing.sectors.utilities.catalogue import Supply
 from tests.support.night_books import csv_table, fen_of, statement_fen
 
 DEMO_DAY = "2026-03-02"
@@ -68,6 +73,20 @@ def test_the_lines_of_every_statement_add_up_to_the_gross_position(demo: tuple[P
     assert statements == {party: (gross_fen, gross_fen) for party, gross_fen in said.items()}
     assert said.keys() >= {"BUS-EAST", "METRO-1", "HOSPITAL-1", "GAS-1", "SSB", "SHOP-1"}
     assert (out / "statements" / "BUS-EAST-20260302-codes.csv").exists()
+
+
+def test_a_night_asks_the_institutions_that_the_settings_name(demo: tuple[Path, str], tmp_path: Path) -> None:
+    home = shutil.copytree(demo[0], tmp_path / "var")
+    words = ("night", "2026-03-03", "--at", "2026-03-03T23:30:00")
+    with (
+        running_insurer(home / "city" / "insurer") as insurer,
+        running_biller(home / "city" / "gas", GAS, Supply.GAS) as gas,
+    ):
+        named = {"ONECARD_INSURER": insurer.url, "ONECARD_BILLERS": json.dumps({GAS: gas.url})}
+        ended = onecard(home, *words, **named)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "Reconciled with GAS-1: 0 of 0.00 yuan on both sides" in ended.stdout
+    assert "Reconciled with insurer: 0 of 0.00 yuan on both sides" in ended.stdout
 
 
 def test_a_second_demonstration_starts_afresh_and_says_the_same(tmp_path: Path) -> None:

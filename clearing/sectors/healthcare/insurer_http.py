@@ -117,12 +117,12 @@ def read_answer(reference: str, content: bytes) -> Heard:
         return NoAnswer(reference, "the answer is not about this claim")
     fund_fen, number, reason = told.get("fund_fen"), told.get("insurer_no"), told.get("reason")
     if not _is_amount(fund_fen):
-        return NoAnswer(reference, _shortened(f"fund_fen {fund_fen!r} is not an amount in fen"))
+        return NoAnswer(reference, _shortened(f"fund_fen {_shown(fund_fen)} is not an amount in fen"))
     if told.get("standing") not in list(Standing):
-        return NoAnswer(reference, _shortened(f"standing {told.get('standing')!r} is not known"))
+        return NoAnswer(reference, _shortened(f"standing {_shown(told.get('standing'))} is not known"))
     for name, text, most in (("insurer_no", number, LONGEST_NUMBER), ("reason", reason, LONGEST_REASON)):
         if not isinstance(text, str) or len(text) > most or not text.isprintable():
-            return NoAnswer(reference, _shortened(f"{name} {text!r} is not a text of at most {most}"))
+            return NoAnswer(reference, _shortened(f"{name} {_shown(text)} is not a text of at most {most}"))
     return ClaimAnswer(reference, Standing(told["standing"]), fund_fen, str(number), str(reason))
 
 
@@ -140,9 +140,7 @@ def read_day(business_date: date, content: bytes) -> InsurerDay | NoAnswer:
     read = tuple(claim for claim in claims if claim is not None)
     if len(read) < len(claims):
         place = claims.index(None)
-        return NoAnswer(
-            reference, _shortened(f"claim {place + 1} of the day is not possible: {rows[place]!r}")
-        )
+        return NoAnswer(reference, f"claim {place + 1} of the day is not possible")
     if len({claim.reference for claim in read}) < len(read):
         return NoAnswer(reference, "a claim is listed twice")
     total_fen = sum(claim.fund_fen for claim in read)
@@ -203,6 +201,11 @@ def _body(claim: Claim) -> dict[str, object]:
             for item in claim.items
         ],
     }
+
+
+def _shown(told: object) -> str:
+    """A value in words; of a list or an object, which may be nested beyond measure, only its kind."""
+    return type(told).__name__ if isinstance(told, list | dict) else repr(told)
 
 
 def _shortened(text: str) -> str:

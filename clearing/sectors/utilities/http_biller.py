@@ -129,7 +129,8 @@ def read_answer(told: dict[str, Any], notice: Notice, status: int) -> Answer:
     if standing == (409, "refused"):
         return Answer(False, shortened(reason), shortened(message))
     if standing != (200, "written_off" if notice.act is Act.WRITE_OFF else "reversed"):
-        raise NoAnswer(shortened(f"status {standing[1]!r} with HTTP status {status} is not an answer"))
+        said = standing[1] if isinstance(standing[1], str) else type(standing[1]).__name__
+        raise NoAnswer(shortened(f"status {said!r} with HTTP status {status} is not an answer"))
     return Answer(True)
 
 
