@@ -79,7 +79,7 @@ def live_family(city: City, lived: Lived) -> tuple[Lived, list[Event]]:
         billers = {GAS: stack.enter_context(HttpBiller(biller.url))}
         peers = {"insurer": stack.enter_context(HttpInsurer(insurer.url)), "billers": billers}
         doors = Deps(city.engine, city.hsm, vault, clock, peers, paper)
-        url = stack.enter_context(serving(make_service(doors, city.home.nights, clock)))
+        url = stack.enter_context(serving(make_service(doors, city.home.nights)))
         family = Family(city.engine, url, words, clock, paper.next_code, IDENTITY_NOS)
         return _live(city, family, lived, billers), family.events
 
