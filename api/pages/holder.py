@@ -37,9 +37,7 @@ def home(request: Request, session: Visitor, doors: Doors) -> HTMLResponse:
         holdings = holdings_of(conn, session.holder, at=at)
         recent, _ = history_of(conn, session.holder, limit=RECENT_ROWS)
         known = names(conn, request)
-    return render(
-        request, "home.html", signed_in=True, who=who, holdings=holdings, rows=recent, names=known, at=at
-    )
+    return render(request, "home.html", who=who, holdings=holdings, rows=recent, names=known, at=at)
 
 
 @router.get("/history", response_class=HTMLResponse)
@@ -54,9 +52,7 @@ def history(
         rows, more = history_of(conn, session.holder, limit=PAGE_ROWS, before=place)
         known = names(conn, request)
     older = None if more is None else written(more)
-    return render(
-        request, "history.html", signed_in=True, rows=rows, names=known, older=older, paged=bool(before)
-    )
+    return render(request, "history.html", rows=rows, names=known, older=older, paged=bool(before))
 
 
 @router.get("/receipt", response_class=HTMLResponse)
@@ -71,7 +67,7 @@ def receipt(
     who = me.who(session, doors)
     with reading(doors.engine) as conn:
         known = names(conn, request)
-    return render(request, "receipt.html", signed_in=True, paid=paid, who=who, names=known)
+    return render(request, "receipt.html", paid=paid, who=who, names=known)
 
 
 @router.get("/cards", response_class=HTMLResponse)
@@ -81,7 +77,7 @@ def cards(request: Request, session: Visitor, doors: Doors, *, reported: bool = 
         holdings = holdings_of(conn, session.holder, at=doors.now())
         locked = is_locked(conn, session.holder)
     return render(
-        request, "cards.html", signed_in=True, cards=me.my_cards(session, doors), locked=locked, reported=reported,
+        request, "cards.html", cards=me.my_cards(session, doors), locked=locked, reported=reported,
         purses={one.name: one for one in holdings.purses},
     )  # fmt: skip
 
@@ -92,7 +88,7 @@ def before_loss(request: Request, session: Visitor, doors: Doors) -> Response:
     with reading(doors.engine) as conn:
         if is_locked(conn, session.holder):
             return RedirectResponse("/me/cards", 303)
-    return render(request, "loss.html", signed_in=True, cards=me.my_cards(session, doors))
+    return render(request, "loss.html", cards=me.my_cards(session, doors))
 
 
 @router.post("/loss")
@@ -110,7 +106,7 @@ def records(request: Request, session: Visitor, doors: Doors, *, paid: bool = Fa
         category = category_on(conn, session.holder, doors.now().astimezone(CITY_ZONE).date())
         known = names(conn, request)
     return render(
-        request, "records.html", signed_in=True, bills=bills, category=category, names=known, paid=paid,
+        request, "records.html", bills=bills, category=category, names=known, paid=paid,
         record=social_security.my_record(session, doors), key=form_key(doors),
     )  # fmt: skip
 
@@ -142,7 +138,6 @@ def _privacy(request: Request, session: Session, doors: Deps, cursor: str | None
     return render(
         request,
         "privacy.html",
-        signed_in=True,
         reads=reads,
         consents=me.my_consents(session, doors),
         names=known,

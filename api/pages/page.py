@@ -26,9 +26,9 @@ def local(at: datetime | None) -> str:
 
 
 def signed(amount_fen: int) -> str:
-    """An amount that came or went, with a true minus sign: `+800.00`, `−35.80`."""
+    """An amount that came or went, with a true minus sign: `+¥ 800.00`, `−¥ 35.80`."""
     sign = "+" if amount_fen > 0 else "−" if amount_fen < 0 else ""
-    return sign + yuan(abs(amount_fen))
+    return f"{sign}¥ {yuan(abs(amount_fen))}"
 
 
 def _templates() -> Jinja2Templates:
@@ -46,10 +46,21 @@ def render(request: Request, name: str, status_code: int = 200, **context: Any) 
     """The page `name` in the visitor's language."""
     words = words_of(request)
     path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    shared = {"t": words, "language": words.language, "now": deps(request).now(), "path": path}
+    shared = {
+        "t": words,
+        "language": words.language,
+        "now": deps(request).now(),
+        "path": path,
+        "signed_in": is_holders(request.url.path),
+    }
     return TEMPLATES.TemplateResponse(
-        request, name, {"signed_in": False, "problem": "", **shared, **context}, status_code=status_code
+        request, name, {"problem": "", **shared, **context}, status_code=status_code
     )
+
+
+def is_holders(path: str) -> bool:
+    """Whether a page is a holder's own: nobody comes to one without a session."""
+    return path == "/me" or path.startswith("/me/")
 
 
 def explained(request: Request, problem: Problem) -> dict[str, Any]:

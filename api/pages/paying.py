@@ -29,7 +29,7 @@ LISTED = 10
 @router.get("/pay", response_class=HTMLResponse)
 def pay_code(request: Request, session: Visitor, doors: Doors) -> HTMLResponse:
     """A code for a counter to scan; our script renews it, and without one the page does."""
-    return render(request, "pay.html", signed_in=True, **_code(session, doors))
+    return render(request, "pay.html", **_code(session, doors))
 
 
 @router.get("/pay/code", response_class=HTMLResponse)
@@ -109,7 +109,7 @@ def _topups(
     with reading(doors.engine) as conn:
         channels, known = topup_channels(conn), names(conn, request)
     return render(
-        request, "topup.html", status_code, signed_in=True, channels=channels, names=known, channel=channel,
+        request, "topup.html", status_code, channels=channels, names=known, channel=channel,
         amount=amount, ordered=ordered, problem=problem, key=form_key(doors),
         topups=me.my_topups(session, doors, LISTED),
     )  # fmt: skip
@@ -141,7 +141,7 @@ def _bills(
                 refused = explained(request, refusal)
                 problem, status_code = refused["problem"], refused["status_code"]
     return render(
-        request, "bills.html", status_code, signed_in=True, billers=catalogue, biller=biller, account=account_no,
+        request, "bills.html", status_code, billers=catalogue, biller=biller, account=account_no,
         shown=shown, paid=paid, problem=problem, key=form_key(doors),
         part=any(one.part_payment for one in catalogue if one.biller == biller),
         payments=utility_bills.my_payments(session, doors, None, LISTED).items,

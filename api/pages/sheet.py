@@ -10,7 +10,8 @@ from api.pages.texts import Words
 from ledger.money import yuan
 
 MONEY, NUMBER, TEXT, CODE = "money", "number", "text", "code"
-_CODES = ("account_no", "end_to_end_id", "message_id", "card", "card_no")
+_CODES = ("account_no", "card", "card_no", "code", "end_to_end_id", "message_id")
+"""Columns of numbers and codes: shown as they are, never as words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +70,10 @@ def cell(words: Words, column: str, value: Any) -> Cell:
         return Cell(local(value), TEXT)
     if isinstance(value, date):
         return Cell(value.isoformat(), TEXT)
+    if column in _CODES:
+        return Cell(str(value), CODE)
     tone = {"unexplained": "bad", "rejected": "bad"}.get(str(value), "")
-    return Cell(words.word("word", value), CODE if column in _CODES else TEXT, tone)
+    return Cell(words.word("word", value), TEXT, tone)
 
 
 def further(words: Words, figures: Any, known: Collection[str]) -> tuple[list[Sheet], Mapping[str, str]]:

@@ -1,0 +1,66 @@
+"""A visitor of the pages: a browser's manners without a browser - cookies kept, forms filled in and sent."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from fastapi.testclient import TestClient
+from lxml import html
+
+from api.web import make_service
+from tests.api.http_doors import Doors, person
+
+ORIGIN = "https://onecard.test"
+
+
+@dataclass
+class Visitor:
+    """Somebody at the pages; every POST says where it comes from, as a browser does."""
+
+    client: TestClient
+    doors: Doors
+
+    def get(self, path: str, **headers: str) -> httpx.Response:
+        return self.client.get(path, headers=headers)
+
+    def post(self, path: str, fields: dict[str, str] | None = None, **headers: str) -> httpx.Response:
+        return self.client.post(path, data=fields or {}, headers={"Origin": ORIGIN} | headers)
+
+    def send(self, page: httpx.Response, action: str, place: int = 0, **fields: str) -> httpx.Response:
+        """Fill in the form of a page that goes to `action`, and send it with everything hidden in it."""
+        form = html.fromstring(page.text).xpath(f"//form[@action='{action}' and @method='post']")[place]
+        values = {name: str(value or "") for name, value in form.form_values()}
+        unknown = set(fields) - {one.get("name") for one in form.xpath(".//input|.//select")}
+        assert not unknown, f"the form has no field {unknown}"
+        return self.post(action, values | fields)
+
+    def sign_in(self, number: int = 1) -> str:
+        """Enrol test person `number` and come in by forms; the holder's id."""
+        holder = self.doors.enrol(number)
+        asked = self.send(self.get("/sign-in"), "/sign-in", identity=person(number)["identity_no"])
+        opened = self.send(asked, "/sign-in/code", code=self.doors.phones.messages[-1][1])
+        assert opened.url.path == "/me", opened.text
+        return holder
+
+
+@contextmanager
+def visiting(
+    doors: Doors, folder: Path, *, open_finance: bool = False, language: str = "en"
+) -> Iterator[Visitor]:
+    """A visitor of the whole service on these doors."""
+    service = make_service(doors.deps, folder, open_finance=open_finance)
+    headers = {"Accept-Language": language}
+    with TestClient(service, ORIGIN, raise_server_exceptions=False, headers=headers) as client:
+        yield Visitor(client, doors)
+
+
+def said(page: httpx.Response) -> str:
+    """What a page says to whoever reads it."""
+    return spoken(html.fromstring(page.text))
+
+
+def spoken(element: html.HtmlElement) -> str:
+    """The words of an element and all in it, a space between."""
+    return " ".join(" ".join(str(text) for text in element.itertext()).split())
