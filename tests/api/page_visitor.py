@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import httpx
 from fastapi.testclient import TestClient
+from httpx2 import Response
 from lxml import html
 
 from api.web import make_service
@@ -22,15 +23,15 @@ class Visitor:
     client: TestClient
     doors: Doors
 
-    def get(self, path: str, **headers: str) -> httpx.Response:
+    def get(self, path: str, **headers: str) -> Response:
         return self.client.get(path, headers=headers)
 
-    def post(self, path: str, fields: dict[str, str] | None = None, **headers: str) -> httpx.Response:
+    def post(self, path: str, fields: dict[str, str] | None = None, **headers: str) -> Response:
         return self.client.post(path, data=fields or {}, headers={"Origin": ORIGIN} | headers)
 
-    def send(self, page: httpx.Response, action: str, place: int = 0, **fields: str) -> httpx.Response:
+    def send(self, page: Response, action: str, place: int = 0, **fields: str) -> Response:
         """Fill in the form of a page that goes to `action`, and send it with everything hidden in it."""
-        form = html.fromstring(page.text).xpath(f"//form[@action='{action}' and @method='post']")[place]
+        form = tree_of(page).xpath(f"//form[@action='{action}' and @method='post']")[place]
         values = {name: str(value or "") for name, value in form.form_values()}
         unknown = set(fields) - {one.get("name") for one in form.xpath(".//input|.//select")}
         assert not unknown, f"the form has no field {unknown}"
@@ -56,11 +57,16 @@ def visiting(
         yield Visitor(client, doors)
 
 
-def said(page: httpx.Response) -> str:
+def tree_of(page: Response | str) -> Any:
+    """The elements of a page, to be asked by XPath."""
+    return html.fromstring(page if isinstance(page, str) else page.text)
+
+
+def said(page: Response) -> str:
     """What a page says to whoever reads it."""
-    return spoken(html.fromstring(page.text))
+    return spoken(tree_of(page))
 
 
-def spoken(element: html.HtmlElement) -> str:
+def spoken(element: Any) -> str:
     """The words of an element and all in it, a space between."""
     return " ".join(" ".join(str(text) for text in element.itertext()).split())

@@ -7,7 +7,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from lxml import html
 from sqlalchemy import insert, select
 
 from api.http.tables import session as session_table
@@ -19,7 +18,7 @@ from clearing.sectors.utilities.catalogue import register_billers
 from ledger.balances import balance
 from ledger.db import reading, writing
 from tests.api.http_doors import Doors, person
-from tests.api.page_visitor import ORIGIN, Visitor, said, spoken, visiting
+from tests.api.page_visitor import ORIGIN, Visitor, said, spoken, tree_of, visiting
 from tests.support.clearing_day import DAY, at, card_no
 from tests.support.utility_day import GAS, WATER, near_biller
 from tests.support.written_taps import suspended, tap_row, write_taps
@@ -176,7 +175,7 @@ def test_every_answer_keeps_foreign_things_out(visitor: Visitor, path: str) -> N
     assert {name: page.headers.get(name) for name in HEADERS} == HEADERS
     if page.headers["content-type"].startswith("text/html"):
         assert page.headers["cache-control"] == "no-store"
-        tree = html.fromstring(page.text)
+        tree = tree_of(page)
         assert tree.xpath("//script[not(@src)] | //style | //@style | //@*[starts-with(name(), 'on')]") == []
         places = [str(one) for one in tree.xpath("//@src | //@href | //@action")]
         assert [one for one in places if not one.startswith(("/", "#", "?"))] == []
@@ -191,9 +190,7 @@ def test_pockets_and_purses_show_cleared_and_pending(visitor: Visitor) -> None:
     visitor.send(visitor.get("/me/topup"), "/me/topup", amount="80")
     write_taps(visitor.doors.engine, tap_row(0, at(10)), suspended(1, at(11), amount_fen=390))
     page = visitor.get("/me")
-    pockets = {
-        str(one.get("aria-label")): spoken(one) for one in html.fromstring(page.text).xpath("//section")
-    }
+    pockets = {str(one.get("aria-label")): spoken(one) for one in tree_of(page).xpath("//section")}
     assert "Cleared ¥ 123.45 Pending +¥ 80.00" in pockets["Wallet"]
     assert "Top-up not confirmed yet: +¥ 80.00" in pockets["Wallet"]
     assert "Cleared ¥ 7.00 Pending nothing" in pockets["Medical account"]
@@ -214,7 +211,7 @@ def test_the_history_is_one_list_in_pages(visitor: Visitor) -> None:
     assert "Bus BUS-1 2018-09-01 12:00:00 · line 7, stop 3" in first
     assert "0.40 less than the list fare · unknown machine" in first and "pending" in first
     for _ in range(5):
-        tree = html.fromstring(page.text)
+        tree = tree_of(page)
         amounts += [str(one.text) for one in tree.xpath("//*[contains(@class, 'amount')]")]
         older = tree.xpath("//a[@rel='next']/@href")
         if not older:
@@ -229,7 +226,7 @@ def test_the_pay_code_is_a_symbol_that_pays_once_and_renews(visitor: Visitor) ->
     holder = visitor.sign_in()
     visitor.doors.fund(f"wallet:{holder}", 5_000)
     page = visitor.get("/me/pay")
-    tree = html.fromstring(page.text)
+    tree = tree_of(page)
     (symbol,) = tree.xpath("//*[@role='img']")
     assert symbol.xpath(".//svg") and symbol.get("aria-label")
     assert tree.xpath("//noscript/meta[@http-equiv='refresh']") and tree.xpath("//*[@data-life='60']")
@@ -251,7 +248,7 @@ def test_a_form_sent_twice_orders_one_topup(visitor: Visitor) -> None:
     other = visitor.send(form, "/me/topup", amount="7")
     assert "Ordered as me-" in said(first) and said(first) == said(again)
     assert other.status_code == 409 and "sent before with other content" in other.text
-    lines = html.fromstring(visitor.get("/me/topup").text).xpath("//ul[@class='lines']/li")
+    lines = tree_of(visitor.get("/me/topup")).xpath("//ul[@class='lines']/li")
     assert len(lines) == 1 and "¥ 1,050.50" in str(lines[0].text_content())
 
 
@@ -333,11 +330,11 @@ def test_a_payment_has_a_receipt_to_print_for_its_payer_only(visitor: Visitor) -
     holder = visitor.sign_in()
     visitor.doors.fund(f"wallet:{holder}", 5_000)
     buy(visitor, holder, 1_250)
-    (place,) = html.fromstring(visitor.get("/me").text).xpath("//a[contains(@href, 'receipt')]/@href")
+    (place,) = tree_of(visitor.get("/me")).xpath("//a[contains(@href, 'receipt')]/@href")
     page = visitor.get(str(place))
     for words in ("SHOP-1", "http:SHOP-1:b1", "¥ 12.50", "张*"):
         assert words in page.text
-    assert html.fromstring(page.text).xpath("//button[@data-print]")
+    assert tree_of(page).xpath("//button[@data-print]")
     visitor.send(page, "/sign-out")
     visitor.sign_in(2)
     assert visitor.get(str(place)).status_code == 404
@@ -371,11 +368,11 @@ def test_every_page_speaks_the_language_that_was_chosen(visitor: Visitor) -> Non
     visitor.sign_in()
     for path in HOLDERS_PAGES:
         page = visitor.get(path)
-        (switch,) = html.fromstring(page.text).xpath("//header//a[@hreflang]/@href")
+        (switch,) = tree_of(page).xpath("//header//a[@hreflang]/@href")
         chinese = visitor.get(str(switch))
-        tree = html.fromstring(chinese.text)
+        tree = tree_of(chinese)
         assert chinese.url.path == page.url.path and tree.get("lang") == "zh-CN"
-        assert html.fromstring(page.text).get("lang") == "en"
+        assert tree_of(page).get("lang") == "en"
         visitor.get(f"/language/en?next={path}")
 
 

@@ -4,15 +4,13 @@ import csv
 import hashlib
 import io
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
-from lxml import html
 from sqlalchemy import Engine
 
 from api.http.clients import register_client
@@ -22,33 +20,19 @@ from api.pages.sheet import further, sheet
 from api.pages.texts import Language, Words
 from card.holders import Enrolled, Person, enrol, tie_card
 from card.vault import open_vault
-from city.day import Mischief, plan_day
-from city.demo import DEMO_DATE, live_day, moment
-from city.plan import read_plan
-from city.world import City, night_of
-from ledger.db import make_engine, writing
-from settlement.night import STEPS, run_night, unobserved
+from city.day import Mischief
+from city.demo import DEMO_DATE
+from city.world import City
+from ledger.db import writing
+from settlement.night import STEPS
 from settlement.night_log import refuse_run, start_run
 from tests.api.http_doors import SECRET
-from tests.api.page_visitor import said
+from tests.api.page_visitor import said, tree_of
+from tests.support.lived_city import MakeCity, lived
 
 NOW = datetime(2026, 3, 3, 1, 0, tzinfo=UTC)
 SUSPENDED_CARD = "03104870000000900000"
 NAMED_CARD = "03104870000000000001"
-MakeCity = Callable[[Path, Engine], City]
-
-
-@contextmanager
-def lived(make_city: MakeCity, folder: Path, template: Path, *mischief: Mischief) -> Iterator[City]:
-    """A city after a day and its night."""
-    (folder / "onecard.db").write_bytes(template.read_bytes())
-    city = make_city(folder, make_engine(f"sqlite:///{folder / 'onecard.db'}"))
-    day = plan_day(read_plan("demo"), DEMO_DATE, riders=4, mischief=mischief, seed=2)
-    live_day(city, day, progress=lambda *_: None)
-    night = night_of(city, DEMO_DATE, at=moment(DEMO_DATE, 23, 30), progress=lambda *_: None)
-    run_night(city.engine, night, observe=unobserved)
-    yield city
-    city.engine.dispose()
 
 
 def visit(city: City, *, open_finance: bool = True) -> TestClient:
@@ -78,7 +62,7 @@ def pages(city: City) -> Iterator[TestClient]:
 
 def cells(page_text: str, name: str) -> list[list[str]]:
     """The rows of the table of that name."""
-    (table,) = html.fromstring(page_text).xpath(f"//h3[@id='sheet-{name}']/following-sibling::div[1]//table")
+    (table,) = tree_of(page_text).xpath(f"//h3[@id='sheet-{name}']/following-sibling::div[1]//table")
     return [[str(cell.text_content()) for cell in row.xpath("td")] for row in table.xpath(".//tbody/tr")]
 
 
@@ -91,7 +75,7 @@ def test_the_finance_page_opens_on_the_newest_night(pages: TestClient) -> None:
 
 
 def test_every_step_of_the_night_is_shown_in_order(pages: TestClient) -> None:
-    tree = html.fromstring(pages.get(f"/finance/{DEMO_DATE}").text)
+    tree = tree_of(pages.get(f"/finance/{DEMO_DATE}"))
     shown = [str(one.text) for one in tree.xpath("//ol[@class='steps']/li//code[@class='quiet']")]
     assert shown == [name for name, _ in STEPS]
     assert set(tree.xpath("//ol[@class='steps']/li/@class")) == {"done"}
@@ -106,7 +90,7 @@ def test_a_night_that_stopped_says_where_and_what_is_still_to_come(
         refuse_run(conn, DEMO_DATE, "verify", "the HSM does not answer")
     with visit(city) as client:
         page = client.get(f"/finance/{DEMO_DATE}")
-    tree = html.fromstring(page.text)
+    tree = tree_of(page)
     assert "The night stopped at verify: the HSM does not answer" in said(page)
     assert tree.xpath("//ol[@class='steps']/li[@class='refused']//code/text()") == ["verify"]
     assert len(tree.xpath("//ol[@class='steps']/li[@class='to_come']")) == len(STEPS) - 1
@@ -121,7 +105,7 @@ def test_a_running_night_is_followed_only_when_asked(
     with visit(city) as client:
         still, followed = client.get(f"/finance/{DEMO_DATE}"), client.get(f"/finance/{DEMO_DATE}?follow=true")
     assert "http-equiv" not in still.text and 'http-equiv="refresh"' in followed.text
-    assert html.fromstring(still.text).xpath("//ol[@class='steps']/li[1]/@class") == ["running"]
+    assert tree_of(still).xpath("//ol[@class='steps']/li[1]/@class") == ["running"]
 
 
 def test_participants_and_positions_agree_with_the_bank(pages: TestClient) -> None:
@@ -149,7 +133,7 @@ def test_exceptions_name_the_card_the_file_and_the_reason(pages: TestClient) -> 
 
 
 def test_every_file_of_the_night_can_be_fetched_as_it_was_left(pages: TestClient) -> None:
-    tree = html.fromstring(pages.get(f"/finance/{DEMO_DATE}").text)
+    tree = tree_of(pages.get(f"/finance/{DEMO_DATE}"))
     links = {str(one.get("href")): one for one in tree.xpath("//ul[@class='files']//a")}
     assert len(links) > 15
     for href, link in links.items():
@@ -164,8 +148,9 @@ def test_every_file_of_the_night_can_be_fetched_as_it_was_left(pages: TestClient
 
 @pytest.mark.parametrize(
     "path",
-    ["..%2f..%2fonecard.db", "out/..%2f..%2f..%2fonecard.db", "%2e%2e/%2e%2e/onecard.db", "/etc/passwd", "work/taps.parquet",
-     "out/reports/", "out", "out/reports/positions.csv%00", "out/reports/nothing.csv", "..%5c..%5conecard.db"],
+    ["..%2f..%2fonecard.db", "out/..%2f..%2f..%2fonecard.db", "%2e%2e/%2e%2e/onecard.db", "/etc/passwd",
+     "work/taps.parquet", "out/reports/", "out", "out/reports/positions.csv%00",
+     "out/reports/nothing.csv", "..%5c..%5conecard.db"],
 )  # fmt: skip
 def test_nothing_but_the_files_of_the_night_can_be_fetched(pages: TestClient, path: str) -> None:
     answer = pages.get(f"/finance/{DEMO_DATE}/files/{path}")
