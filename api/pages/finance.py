@@ -25,7 +25,7 @@ from settlement.chips import chip_differences
 from settlement.day_end import balances_at
 from settlement.instructions import awaiting_bank
 from settlement.night import STEPS
-from settlement.night_log import FileMark, StepRecord
+from settlement.night_log import FileMark, StepRecord, recorded_steps
 from settlement.reconcile import operator_stages
 from settlement.report_files import EXCEPTION_COLUMNS, exception_rows
 from settlement.reports import NightSummary, night_summary
@@ -106,9 +106,9 @@ def one_night(request: Request, business_date: date, doors: Doors, *, follow: bo
 def file(request: Request, business_date: date, path: str, doors: Doors) -> FileResponse:
     """A file that the night left, as it left it. Only files that its steps have recorded can be asked for."""
     with reading(doors.engine) as conn:
-        marks = {mark.path: mark for mark in night_summary(conn, business_date).files}
+        marks = {mark.path: mark for step in recorded_steps(conn, business_date) for mark in step.files}
     folder: Path = request.app.state.nights_folder / business_date.isoformat()
-    mark = marks.get(path)
+    mark = marks.get(path) if path.startswith("out/") else None
     place = folder / path
     if mark is None or not place.resolve().is_relative_to(folder.resolve()):
         raise problem(

@@ -9,12 +9,13 @@ from fastapi.responses import Response
 from pydantic import BaseModel
 
 from api.http.fields import MOST_FEN
-from api.http.idempotency import KEY_PATTERN, Once, fingerprint
+from api.http.idempotency import Once, fingerprint
 from api.http.problems import Problem, problem
 from api.http.state import Deps
 from ledger.money import read_yuan
 
-_KEY: Final = re.compile(KEY_PATTERN)
+_KEY: Final = re.compile(r"[0-9A-Za-z-]{1,58}")
+"""With the prefix that tells a page's keys from a program's, as long as a key may be."""
 
 
 def form_key(doors: Deps) -> str:
@@ -27,7 +28,7 @@ def once_of(request: Request, doors: Deps, key: str, body: BaseModel) -> Once:
     if not _KEY.fullmatch(key):
         raise problem("request_invalid", "the form has lost its key; open the page again and fill it in")
     content = body.model_dump_json().encode()
-    return Once(doors, f"page-{key}"[:64], fingerprint("POST", request.url.path, content))
+    return Once(doors, f"page-{key}", fingerprint("POST", request.url.path, content))
 
 
 def done(answer: Response) -> dict[str, Any]:

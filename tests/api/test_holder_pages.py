@@ -397,6 +397,7 @@ def test_the_page_can_be_installed_and_keeps_nothing_personal(visitor: Visitor) 
 def test_an_address_below_v1_is_still_refused_by_the_api(visitor: Visitor) -> None:
     answer = visitor.get("/v1/nothing")
     assert answer.status_code == 404 and answer.json()["code"] == "not_found"
+    assert visitor.client.post("/v1/nothing").json()["code"] == "not_found"
     page = visitor.get("/nothing")
     assert page.status_code == 404 and "no such page" in page.text
     assert visitor.post("/me/history").status_code == 405
