@@ -6,11 +6,9 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from api.http import me, social_security
-from api.http.access import Session
 from api.http.fields import ParticipantId
 from api.http.links import Withdrawal
 from api.http.problems import problem
-from api.http.state import Deps
 from api.pages.forms import form_key
 from api.pages.page import names, render
 from api.pages.visitor import Doors, Visitor
@@ -119,19 +117,6 @@ def privacy(
     cursor: Annotated[str | None, Query(max_length=64)] = None,
 ) -> HTMLResponse:
     """Who looked at the holder's data, and whom the holder lets look."""
-    return _privacy(request, session, doors, cursor)
-
-
-@router.post("/privacy/{kind}/{granted_to}/{purpose}/withdrawal")
-def withdraw(
-    kind: LinkKind, granted_to: ParticipantId, purpose: Purpose, session: Visitor, doors: Doors
-) -> RedirectResponse:
-    """End a consent at once."""
-    me.withdraw(kind, Withdrawal(granted_to=granted_to, purpose=purpose), session, doors)
-    return RedirectResponse("/me/privacy", 303)
-
-
-def _privacy(request: Request, session: Session, doors: Deps, cursor: str | None) -> HTMLResponse:
     reads = me.who_looked(session, doors, cursor, PAGE_ROWS)
     with reading(doors.engine) as conn:
         known = names(conn, request)
@@ -142,3 +127,12 @@ def _privacy(request: Request, session: Session, doors: Deps, cursor: str | None
         consents=me.my_consents(session, doors),
         names=known,
     )
+
+
+@router.post("/privacy/{kind}/{granted_to}/{purpose}/withdrawal")
+def withdraw(
+    kind: LinkKind, granted_to: ParticipantId, purpose: Purpose, session: Visitor, doors: Doors
+) -> RedirectResponse:
+    """End a consent at once."""
+    me.withdraw(kind, Withdrawal(granted_to=granted_to, purpose=purpose), session, doors)
+    return RedirectResponse("/me/privacy", 303)

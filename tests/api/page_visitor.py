@@ -11,7 +11,10 @@ from httpx2 import Response
 from lxml import html
 
 from api.web import make_service
+from ledger.balances import balance
+from ledger.db import reading
 from tests.api.http_doors import Doors, person
+from tests.support.clearing_day import card_no
 
 ORIGIN = "https://onecard.test"
 
@@ -44,6 +47,24 @@ class Visitor:
         opened = self.send(asked, "/sign-in/code", code=self.doors.phones.messages[-1][1])
         assert opened.url.path == "/me", opened.text
         return holder
+
+    def wallet_fen(self, holder: str) -> int:
+        """What is in a wallet."""
+        with reading(self.doors.engine) as conn:
+            return balance(conn, f"wallet:{holder}").balance_fen
+
+    def tie(self, holder: str, number: int = 1) -> str:
+        """Tie a card to a holder at a counter; its number."""
+        counter = self.doors.institution("COUNTER")
+        tied = self.doors.client.put(f"/v1/holders/{holder}/cards/{card_no(number)}", headers=counter)
+        assert tied.status_code == 200
+        return card_no(number)
+
+    def buy(self, holder: str, amount_fen: int, reference: str = "b1") -> None:
+        """Let a shop take money from a holder's wallet."""
+        shop = self.doors.institution("SHOP-1") | {"Idempotency-Key": reference}
+        body = {"reference": reference, "holder": holder, "amount_fen": amount_fen}
+        assert self.doors.client.post("/v1/payments", json=body, headers=shop).status_code == 201
 
 
 @contextmanager

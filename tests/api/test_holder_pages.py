@@ -1,10 +1,7 @@
 """The holder's pages as a visitor meets them: in by a code, what is shown, what can be done, and by whom only."""
 
 import re
-from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import insert, select
@@ -14,49 +11,16 @@ from api.pages.safety import HEADERS
 from api.pages.visitor import COOKIE
 from card.links import Link, LinkKind, Purpose, grant, read_link
 from clearing.sectors.healthcare.tables import hospital, hospital_bill
-from clearing.sectors.utilities.catalogue import register_billers
-from ledger.balances import balance
 from ledger.db import reading, writing
-from tests.api.http_doors import Doors, person
-from tests.api.page_visitor import ORIGIN, Visitor, said, spoken, tree_of, visiting
-from tests.support.clearing_day import DAY, at, card_no
-from tests.support.utility_day import GAS, WATER, near_biller
+from tests.api.http_doors import person
+from tests.api.page_visitor import ORIGIN, Visitor, said, spoken, tree_of
+from tests.support.clearing_day import DAY, at
 from tests.support.written_taps import suspended, tap_row, write_taps
 
 HOLDERS_PAGES = (
     "/me", "/me/pay", "/me/history", "/me/topup", "/me/bills", "/me/records", "/me/cards", "/me/loss",
     "/me/privacy",
 )  # fmt: skip
-
-
-@pytest.fixture
-def visitor(doors: Doors, tmp_path: Path) -> Iterator[Visitor]:
-    """Somebody at the pages of a city with a top-up channel and two billers."""
-    billers = {one.id: near_biller(tmp_path, one) for one in (WATER, GAS)}
-    with writing(doors.engine) as conn:
-        register_billers(conn, [WATER, GAS], at=at(0))
-    doors.institution("BANKAPP", "topups:write")
-    connected = replace(doors, deps=replace(doors.deps, peers={"billers": billers}))
-    with visiting(connected, tmp_path) as opened:
-        yield opened
-
-
-def wallet_fen(visitor: Visitor, holder: str) -> int:
-    with reading(visitor.doors.engine) as conn:
-        return balance(conn, f"wallet:{holder}").balance_fen
-
-
-def tie(visitor: Visitor, holder: str, number: int = 1) -> str:
-    counter = visitor.doors.institution("COUNTER")
-    tied = visitor.doors.client.put(f"/v1/holders/{holder}/cards/{card_no(number)}", headers=counter)
-    assert tied.status_code == 200
-    return card_no(number)
-
-
-def buy(visitor: Visitor, holder: str, amount_fen: int, reference: str = "b1") -> None:
-    shop = visitor.doors.institution("SHOP-1") | {"Idempotency-Key": reference}
-    body = {"reference": reference, "holder": holder, "amount_fen": amount_fen}
-    assert visitor.doors.client.post("/v1/payments", json=body, headers=shop).status_code == 201
 
 
 def test_a_holder_comes_in_by_code_and_goes_out_again(visitor: Visitor) -> None:
@@ -183,7 +147,7 @@ def test_every_answer_keeps_foreign_things_out(visitor: Visitor, path: str) -> N
 
 def test_pockets_and_purses_show_cleared_and_pending(visitor: Visitor) -> None:
     holder = visitor.sign_in()
-    card = tie(visitor, holder)
+    card = visitor.tie(holder)
     visitor.doors.fund(f"wallet:{holder}", 12_345)
     visitor.doors.fund(f"medical:{holder}", 700)
     visitor.doors.fund(f"purse:{card}", 5_000)
@@ -201,10 +165,10 @@ def test_pockets_and_purses_show_cleared_and_pending(visitor: Visitor) -> None:
 
 def test_the_history_is_one_list_in_pages(visitor: Visitor) -> None:
     holder = visitor.sign_in()
-    tie(visitor, holder)
+    visitor.tie(holder)
     visitor.doors.fund(f"wallet:{holder}", 100_000)
     for number in range(23):
-        buy(visitor, holder, 100 + number, f"b{number}")
+        visitor.buy(holder, 100 + number, f"b{number}")
     write_taps(visitor.doors.engine, suspended(0, at(12), line=7, station=3))
     page, amounts = visitor.get("/me/history"), []
     first = said(page)
@@ -222,79 +186,9 @@ def test_the_history_is_one_list_in_pages(visitor: Visitor) -> None:
     assert visitor.get("/me/history?before=made-up").status_code == 400
 
 
-def test_the_pay_code_is_a_symbol_that_pays_once_and_renews(visitor: Visitor) -> None:
-    holder = visitor.sign_in()
-    visitor.doors.fund(f"wallet:{holder}", 5_000)
-    page = visitor.get("/me/pay")
-    tree = tree_of(page)
-    (symbol,) = tree.xpath("//*[@role='img']")
-    assert symbol.xpath(".//svg") and symbol.get("aria-label")
-    assert tree.xpath("//noscript/meta[@http-equiv='refresh']") and tree.xpath("//*[@data-life='60']")
-    digits = re.sub(r"\s", "", str(tree.xpath("//*[@class='digits']")[0].text_content()))
-    shop = visitor.doors.institution("SHOP-1") | {"Idempotency-Key": "q"}
-    order = {"reference": "q1", "code": digits, "amount_fen": 1_200}
-    charged = visitor.doors.client.post("/v1/qr/charges", json=order, headers=shop)
-    assert charged.status_code == 201 and wallet_fen(visitor, holder) == 3_800
-    fragment = visitor.get("/me/pay/code")
-    assert fragment.status_code == 200 and "<html" not in fragment.text
-    assert digits not in re.sub(r"\s", "", said(fragment))
-
-
-def test_a_form_sent_twice_orders_one_topup(visitor: Visitor) -> None:
-    visitor.sign_in()
-    form = visitor.get("/me/topup")
-    first = visitor.send(form, "/me/topup", amount="1,050.5")
-    again = visitor.send(form, "/me/topup", amount="1,050.5")
-    other = visitor.send(form, "/me/topup", amount="7")
-    assert "Ordered as me-" in said(first) and said(first) == said(again)
-    assert other.status_code == 409 and "sent before with other content" in other.text
-    lines = tree_of(visitor.get("/me/topup")).xpath("//ul[@class='lines']/li")
-    assert len(lines) == 1 and "¥ 1,050.50" in str(lines[0].text_content())
-
-
-@pytest.mark.parametrize("amount", ["", "0", "-5", "1.234", "fifty", "9" * 11, "\x00"])
-def test_an_amount_that_is_none_is_said_so_and_kept_in_the_form(visitor: Visitor, amount: str) -> None:
-    visitor.sign_in()
-    page = visitor.send(visitor.get("/me/topup"), "/me/topup", amount=amount)
-    assert page.status_code == 422 and "such as 50 or 50.25" in page.text
-    assert "No top-up yet" in page.text
-
-
-def test_an_open_bill_is_asked_for_and_paid_from_the_wallet(visitor: Visitor) -> None:
-    holder = visitor.sign_in()
-    visitor.doors.fund(f"wallet:{holder}", 4_000)
-    asked = visitor.get("/me/bills?biller=WATER-1&account=A1")
-    assert "Open in all: ¥ 50.00" in said(asked)
-    paid = visitor.send(asked, "/me/bills")
-    assert "The biller is told" in paid.text and wallet_fen(visitor, holder) == 1_000
-    assert "paid, the biller is being told" in said(paid)
-    visitor.send(asked, "/me/bills")
-    assert wallet_fen(visitor, holder) == 1_000
-    short = visitor.send(visitor.get("/me/bills?biller=WATER-1&account=A1"), "/me/bills", place=0)
-    assert short.status_code == 409 and "not enough money" in short.text
-    part = visitor.send(visitor.get("/me/bills?biller=GAS-1&account=A1"), "/me/bills", amount="2.50")
-    assert "The biller is told" in part.text and wallet_fen(visitor, holder) == 750
-
-
-@pytest.mark.parametrize(
-    ("query", "status", "says"),
-    [
-        ("biller=NOBODY&account=A1", 404, "no such biller"),
-        ("biller=WATER-1&account=A9", 404, "no such account"),
-        ("biller=WATER-1&account=a%00b", 422, "account number is not possible"),
-        ("biller=%00&account=A1", 404, "no such biller"),
-        ("biller=WATER-1&account=A3", 200, "paid"),
-    ],
-)
-def test_a_bill_that_cannot_be_shown_says_why(visitor: Visitor, query: str, status: int, says: str) -> None:
-    visitor.sign_in()
-    page = visitor.get(f"/me/bills?{query}")
-    assert page.status_code == status and says in page.text
-
-
 def test_a_loss_is_reported_after_a_second_question(visitor: Visitor) -> None:
     holder = visitor.sign_in()
-    card = tie(visitor, holder)
+    card = visitor.tie(holder)
     elsewhere = visitor.doors.session(holder)
     confirm = visitor.get("/me/loss")
     assert card in confirm.text and "Only a counter can lift it" in confirm.text
@@ -329,7 +223,7 @@ def test_the_holder_sees_who_looked_and_withdraws_a_consent(visitor: Visitor) ->
 def test_a_payment_has_a_receipt_to_print_for_its_payer_only(visitor: Visitor) -> None:
     holder = visitor.sign_in()
     visitor.doors.fund(f"wallet:{holder}", 5_000)
-    buy(visitor, holder, 1_250)
+    visitor.buy(holder, 1_250)
     (place,) = tree_of(visitor.get("/me")).xpath("//a[contains(@href, 'receipt')]/@href")
     page = visitor.get(str(place))
     for words in ("SHOP-1", "http:SHOP-1:b1", "¥ 12.50", "张*"):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from api.http.state import Deps
 from api.web import make_service, serving
@@ -199,14 +199,12 @@ def test_the_pay_code_renews_itself_and_is_hidden_when_it_cannot(
         page.goto(f"{place}/me/pay")
         first = page.inner_text(".digits")
         page.clock.run_for(55_000)
-        page.wait_for_function("first => document.querySelector('.digits').innerText !== first", arg=first)
-        assert "A new code is shown" in page.inner_text("#pay-said")
+        expect(page.locator(".digits")).not_to_have_text(first)
+        expect(page.locator("#pay-said")).to_have_text("A new code is shown.")
         second = page.inner_text(".digits")
         context.set_offline(True)
         page.clock.run_for(55_000)
-        page.wait_for_function(
-            "document.getElementById('pay-said').innerText.includes('could not be renewed')"
-        )
+        expect(page.locator("#pay-said")).to_contain_text("could not be renewed")
         page.clock.run_for(20_000)
         page.wait_for_selector("#pay-code", state="hidden")
         context.set_offline(False)
@@ -221,8 +219,10 @@ def test_without_a_connection_the_page_says_so_and_shows_nothing_old(
     with visit(browser, service_workers="allow") as context:
         page = signed_in(context, place, standing_doors, holder)
         page.goto(f"{place}/me")
-        page.evaluate("navigator.serviceWorker.ready.then(() => true)")
-        page.wait_for_function("navigator.serviceWorker.controller !== null")
+        page.evaluate(
+            "navigator.serviceWorker.controller !== null"
+            " || new Promise(done => navigator.serviceWorker.oncontrollerchange = () => done(true))"
+        )
         context.set_offline(True)
         page.goto(f"{place}/me/history")
         words = page.inner_text("main")
