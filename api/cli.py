@@ -15,11 +15,11 @@ from sqlalchemy.exc import OperationalError
 
 from api.bars import bars
 from api.bench_commands import bench
+from api.card_statement import card_statement
 from api.demo_story import code_rides_table, operators_table, reconciled, tell
 from api.doors import Refused, books, city, console, fail, now, settings, write_text
 from api.family_day import live_family
 from api.ledger_commands import ledger
-from api.pages.citizen import card_statement
 from api.peers import connected_peers
 from api.pos_commands import pos
 from api.web import doors_of, make_service
@@ -47,6 +47,7 @@ app.command("bench")(bench)
 
 Day = Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="business date, such as 2026-03-02")]
 DEMO_MARK = "demo.city"
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class TraceFormat(StrEnum):
@@ -208,13 +209,16 @@ def serve(
     host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="port to listen on")] = 8000,
 ) -> None:
-    """Serve the API and the two pages."""
+    """Serve the API and the pages; finance is open where only this machine can ask, and is no production."""
+    open_finance = host in LOOPBACK and not settings().production
     with city() as opened, doors_of(opened) as doors:
         console.print(
-            f"Finance: http://{host}:{port}/finance   My card: http://{host}:{port}/   (Ctrl-C ends)"
+            f"My card: http://{host}:{port}/   Finance: http://{host}:{port}/finance   (Ctrl-C ends)"
         )
+        if not open_finance:
+            console.print("Finance asks for the id and secret of a client with the scope finance:read.")
         console.print(f"API: http://{host}:{port}/v1/openapi.json")
-        application = make_service(doors, opened.home.nights, now)
+        application = make_service(doors, opened.home.nights, open_finance=open_finance)
         uvicorn.run(application, host=host, port=port, log_level="warning")
 
 

@@ -88,7 +88,7 @@ def live_family(city: City, lived: Lived) -> Iterator[FamilyDay]:
         biller.control("POST", "/bills", [gas_bill(day.business_date)])
         peers = stack.enter_context(peers_at({GAS: biller.url}, insurer.url))
         doors = Deps(city.engine, city.hsm, vault, clock, as_doors(peers), paper)
-        url = stack.enter_context(serving(make_service(doors, city.home.nights, clock)))
+        url = stack.enter_context(serving(make_service(doors, city.home.nights)))
         family = Family(city.engine, url, words, clock, paper.next_code, IDENTITY_NOS)
         lived = _live(city, family, lived, insurer)
         yield FamilyDay(lived, family.events, peers)

@@ -1,12 +1,11 @@
-"""The whole web service: the API under /v1, and the two pages beside it."""
+"""The whole web service: the API under /v1, and the pages beside it."""
 
 import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 
 import uvicorn
@@ -41,10 +40,10 @@ def doors_of(city: City) -> Iterator[Deps]:
         yield Deps(city.engine, city.hsm, vault, now, as_doors(peers), sender)
 
 
-def make_service(doors: Deps, nights_folder: Path, now: Callable[[], datetime]) -> FastAPI:
+def make_service(doors: Deps, nights_folder: Path, *, open_finance: bool = False) -> FastAPI:
     """One application: what is not the API's is a page's."""
     service = make_api(doors)
-    service.mount("/", make_app(doors.engine, nights_folder, now))
+    service.mount("/", make_app(doors, nights_folder, open_finance=open_finance))
     return service
 
 

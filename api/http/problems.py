@@ -42,6 +42,9 @@ CODES: Final[Mapping[str, Code]] = {
     "idempotency_in_progress": Code(
         409, "The first request with this Idempotency-Key is still being answered"
     ),
+    # pages
+    "amount_unreadable": Code(422, "The amount is not one"),
+    "file_changed": Code(409, "The file is not what the night left"),
     # sessions
     "code_wrong": Code(401, "The code is wrong"),
     "code_expired": Code(401, "The code has expired"),

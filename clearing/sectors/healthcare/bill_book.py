@@ -122,6 +122,14 @@ def bill_of(conn: Connection, reference: str) -> BillRecord | None:
     return next(iter(_records(conn, hospital_bill.c.reference == reference)), None)
 
 
+def bills_of_holder(conn: Connection, holder: str, *, limit: int = 50) -> list[BillRecord]:
+    """A holder's newest bills first, whatever became of them."""
+    columns = hospital_bill.c
+    query = select(*_RECORD).where(columns.holder == holder)
+    newest = query.order_by(columns.opened_at.desc(), columns.reference.desc()).limit(limit)
+    return [_record(row._mapping) for row in conn.execute(newest)]
+
+
 def digest_of(conn: Connection, reference: str) -> bytes | None:
     """What the bill under a reference was made of, or None where there is none."""
     found: bytes | None = conn.scalar(
