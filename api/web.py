@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import uvicorn
@@ -15,12 +16,16 @@ from api.doors import console, now, settings
 from api.http.app import make_api
 from api.http.state import Deps, NoSender
 from api.pages.app import make_app
+from api.settings import Settings
 from card.vault import open_vault
+from city.processes import write_port
 from city.world import City
 from clearing.sectors.healthcare.insurer_http import HttpInsurer
 from clearing.sectors.utilities.http_biller import HttpBiller
 
 START_TIMEOUT_S = 20.0
+LEASE_TIMEOUTS = 12
+"""How many of the peers' timeouts a request that asks them may take; it asks two or three times at most."""
 
 
 class CodesOnTheConsole:
@@ -35,15 +40,26 @@ class CodesOnTheConsole:
 def doors_of(city: City) -> Iterator[Deps]:
     """The doors of an open city: its books, HSM and vault, and the peers that the settings name."""
     chosen = settings()
-    with ExitStack() as stack:
-        peers: dict[str, object] = {
-            "billers": {name: stack.enter_context(HttpBiller(url)) for name, url in chosen.billers.items()}
-        }
-        if chosen.insurer is not None:
-            peers["insurer"] = stack.enter_context(HttpInsurer(chosen.insurer))
+    with peers_of(chosen) as peers:
         vault = open_vault(city.engine, city.hsm, random=secrets.token_bytes, at=now())
         sender = NoSender() if chosen.production else CodesOnTheConsole()
-        yield Deps(city.engine, city.hsm, vault, now, peers, sender)
+        lease = timedelta(seconds=LEASE_TIMEOUTS * chosen.peer_timeout_s)
+        yield Deps(city.engine, city.hsm, vault, now, peers, sender, lease=lease)
+
+
+@contextmanager
+def peers_of(chosen: Settings) -> Iterator[dict[str, object]]:
+    """The clients of the peers that the settings name: `billers` by id, and `insurer` where there is one."""
+    timeout_s = chosen.peer_timeout_s
+    with ExitStack() as stack:
+        billers = {
+            name: stack.enter_context(HttpBiller(url, timeout_s=timeout_s))
+            for name, url in chosen.billers.items()
+        }
+        peers: dict[str, object] = {"billers": billers}
+        if chosen.insurer is not None:
+            peers["insurer"] = stack.enter_context(HttpInsurer(chosen.insurer, timeout_s=timeout_s))
+        yield peers
 
 
 def make_service(doors: Deps, nights_folder: Path, *, open_finance: bool = False) -> FastAPI:
@@ -51,6 +67,21 @@ def make_service(doors: Deps, nights_folder: Path, *, open_finance: bool = False
     service = make_api(doors)
     service.mount("/", make_app(doors, nights_folder, open_finance=open_finance))
     return service
+
+
+def serve_service(
+    application: FastAPI, host: str, port: int, *, port_file: Path | None, listening: Callable[[int], None]
+) -> None:
+    """Serve until SIGTERM or Ctrl-C; `listening` is told the port, and so is who reads `port_file`.
+
+    Port 0 takes a free one. Raises OSError where the address cannot be had.
+    """
+    with socket.create_server((host, port), backlog=256) as listener:
+        found: int = listener.getsockname()[1]
+        listening(found)
+        write_port(port_file, found)
+        server = uvicorn.Server(uvicorn.Config(application, log_level="warning"))
+        server.run(sockets=[listener])
 
 
 @contextmanager

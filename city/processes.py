@@ -107,6 +107,14 @@ def postgres_binaries() -> Path:
     return found[-1].parent
 
 
+def write_port(port_file: Path | None, port: int) -> None:
+    """Tell who waits for `port_file` where this program listens; the file is there whole or not at all."""
+    if port_file is not None:
+        draft = port_file.with_name(f".{port_file.name}.{os.getpid()}")
+        draft.write_text(f"{port}\n", encoding="ascii")
+        draft.replace(port_file)
+
+
 def _program(module: str) -> list[str]:
     return [sys.executable, "-m", module]
 
