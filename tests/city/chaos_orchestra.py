@@ -122,16 +122,16 @@ class Orchestra:
         while not all(part.done for part in self._parts.values() if not part.service):
             if kills and self.weather.carried >= kills[0].carried:
                 self._kill(self._parts[kills.pop(0).victim])
-            over = self.weather.carried >= STORM_MESSAGES or time.monotonic() - self.story.begun > STORM_S
-            if over and not self.weather.calm:
+            if self.weather.carried >= STORM_MESSAGES or time.monotonic() - self.story.begun > STORM_S:
                 self.clear_up()
             self._tick()
         self.clear_up()
 
     def clear_up(self) -> None:
         """From now on every line carries everything."""
-        self.weather.calm = True
-        self.story.tell("the weather is calm")
+        if not self.weather.calm:
+            self.weather.calm = True
+            self.story.tell("the weather is calm")
 
     def wait_for(self, quiet: Callable[[], list[str]]) -> None:
         """Wait until nothing is left to be done; `quiet` says what is. Raises StoryFailed where that takes too long."""
