@@ -12,7 +12,7 @@ from typing import Any
 from city.sectors import GAS
 from tests.city.chaos_town import BILLERS, CODE_VALIDATOR, OPERATOR, VALIDATOR, WATER, Town
 from tests.city.chaos_workload import SERVICES, Workload
-from tests.support.bad_lines import BadLine, FramedLine, HttpLine, Weather
+from tests.support.bad_lines import BAD, WORSE, BadLine, FramedLine, HttpLine, Weather
 from tests.support.foundry import Foundry
 
 STORY_TIMEOUT_S = 120.0
@@ -25,6 +25,8 @@ PEER_TIMEOUT_S = 0.25
 CALLER_TIMEOUT_S = 0.8
 LATE_S = 0.3
 """Later than any peer waits, sooner than any caller gives up."""
+STRAY_S = 1.2
+"""Later than anybody waits."""
 
 
 class StoryFailed(Exception):
@@ -73,7 +75,7 @@ class Orchestra:
 
     def __init__(self, foundry: Foundry, folder: Path, hsm_home: Path, database_url: str, seed: int) -> None:
         self.story = Story(seed)
-        self.weather = Weather(seed, late_s=LATE_S, tell=self.story.tell)
+        self.weather = Weather(seed, late_s=LATE_S, stray_s=STRAY_S, tell=self.story.tell)
         self.folder = folder
         self._foundry = foundry
         self._parts: dict[str, Part] = {}
@@ -135,7 +137,7 @@ class Orchestra:
 
     def wait_for(self, quiet: Callable[[], list[str]]) -> None:
         """Wait until nothing is left to be done; `quiet` says what is. Raises StoryFailed where that takes too long."""
-        while left := quiet():
+        while left := [*quiet(), *["messages gone astray"] * (self.weather.astray > 0)]:
             self._tick(f"still waiting: {'; '.join(left)}")
 
     def close(self) -> None:
@@ -215,7 +217,8 @@ class Orchestra:
     def _line(self, kind: type[BadLine], near: str, far: str) -> int:
         """The port of a new line from one part to another, which need not have its part yet."""
         name = f"{near}>{far}"
-        self._lines[name] = kind(name, self.weather, lambda: self._parts[far].port())
+        weights = WORSE if far in ("insurer", *BILLERS) else BAD
+        self._lines[name] = kind(name, self.weather, lambda: self._parts[far].port(), weights)
         return self._lines[name].port
 
     def _folder_of(self, name: str) -> Path:

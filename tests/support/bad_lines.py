@@ -4,9 +4,10 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from enum import StrEnum
+from functools import partial
 from random import Random
 from typing import Final
 
@@ -22,35 +23,80 @@ class Fate(StrEnum):
     DROP = "drop"
     TWICE = "twice"
     LATE = "late"
+    """Later than some wait for it."""
+    STRAY = "stray"
+    """Long after everybody has given it up, on a way of its own; an answer that strays finds nobody."""
     CUT = "cut"
     TORN = "torn"
 
 
-WEIGHTS: Final = {Fate.PASS: 70, Fate.DROP: 5, Fate.TWICE: 8, Fate.LATE: 5, Fate.CUT: 7, Fate.TORN: 5}
+Weights = Mapping[Fate, int]
+
+BAD: Final[Weights] = {
+    Fate.PASS: 68,
+    Fate.DROP: 4,
+    Fate.TWICE: 8,
+    Fate.LATE: 4,
+    Fate.STRAY: 5,
+    Fate.CUT: 6,
+    Fate.TORN: 5,
+}
+WORSE: Final[Weights] = {
+    Fate.PASS: 40,
+    Fate.DROP: 6,
+    Fate.TWICE: 20,
+    Fate.LATE: 6,
+    Fate.STRAY: 12,
+    Fate.CUT: 8,
+    Fate.TORN: 8,
+}
+"""For lines on which little is said, so that much of it meets with something."""
 
 
 class Weather:
     """The fates of all lines of one story, drawn from its seed for each line; while `calm`, all pass."""
 
-    def __init__(self, seed: int, *, late_s: float, tell: Callable[[str], None]) -> None:
+    def __init__(self, seed: int, *, late_s: float, stray_s: float, tell: Callable[[str], None]) -> None:
         self.calm = False
         self.late_s = late_s
+        self.stray_s = stray_s
         self.done: Counter[Fate] = Counter()
         self._seed = seed
         self._tell = tell
         self._lock = threading.Lock()
         self._randoms: dict[str, Random] = {}
+        self._astray = 0
 
-    def fate(self, line: str, message: str) -> Fate:
-        """What becomes of the next message of a line."""
+    def fate(self, line: str, message: str, weights: Weights) -> Fate:
+        """What becomes of the next message of a line that is as bad as `weights` say."""
         with self._lock:
             random = self._randoms.setdefault(line, Random(f"{self._seed}:{line}"))
-            drawn = random.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
+            drawn = random.choices(list(weights), list(weights.values()))[0]
             fate = Fate.PASS if self.calm else drawn
             self.done[fate] += 1
         if fate is not Fate.PASS:
             self._tell(f"{line}: {fate} {message}")
         return fate
+
+    def later(self, after_s: float, deliver: Callable[[], object]) -> None:
+        """Deliver something after a while, whatever else goes on; whoever is not there any more is not told."""
+
+        def run() -> None:
+            time.sleep(after_s)
+            with suppress(OSError, EOFError, ValueError):
+                deliver()
+            with self._lock:
+                self._astray -= 1
+
+        with self._lock:
+            self._astray += 1
+        threading.Thread(target=run, daemon=True).start()
+
+    @property
+    def astray(self) -> int:
+        """How many messages are still on a way of their own."""
+        with self._lock:
+            return self._astray
 
     @property
     def carried(self) -> int:
@@ -62,9 +108,12 @@ class Weather:
 class BadLine:
     """Listens for one side; dials the other anew for each connection, at the port it has then, if it has one."""
 
-    def __init__(self, name: str, weather: Weather, port_of: Callable[[], int | None]) -> None:
+    def __init__(
+        self, name: str, weather: Weather, port_of: Callable[[], int | None], weights: Weights = BAD
+    ) -> None:
         self.name = name
         self.weather = weather
+        self._weights = weights
         self._port_of = port_of
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
@@ -95,6 +144,10 @@ class BadLine:
         with self._lock:
             self._open.add(far)
         return far
+
+    def fate(self, message: str) -> Fate:
+        """What becomes of the next message on this line."""
+        return self.weather.fate(self.name, message, self._weights)
 
     def hang_up(self, connection: socket.socket) -> None:
         """Close a connection and forget it."""
@@ -140,15 +193,25 @@ class FramedLine(BadLine):
             self.hang_up(target)
 
     def _treat(self, data: bytes, target: socket.socket, what: str) -> None:
-        fate = self.weather.fate(self.name, f"{what} of {len(data)} bytes")
+        fate = self.fate(f"{what} of {len(data)} bytes")
         if fate is Fate.LATE:
             time.sleep(self.weather.late_s)
         if fate is Fate.TORN:
             target.sendall(data[: len(data) // 2])
         if fate in (Fate.CUT, Fate.TORN):
             raise ConnectionResetError(fate)
-        if fate is not Fate.DROP:
+        if fate is Fate.STRAY and what == "question":
+            self.weather.later(self.weather.stray_s, lambda: self._ask_for_nobody(data))
+        if fate not in (Fate.DROP, Fate.STRAY):
             target.sendall(data * 2 if fate is Fate.TWICE else data)
+
+    def _ask_for_nobody(self, data: bytes) -> None:
+        far = self.dial()
+        try:
+            far.sendall(data)
+            far.recv(1)  # it has been dealt with when there is an answer
+        finally:
+            self.hang_up(far)
 
 
 class HttpLine(BadLine):
@@ -158,24 +221,26 @@ class HttpLine(BadLine):
         """Ask the other side, one request after another."""
         while request := read_message(near):
             what = request.partition(b"\r\n")[0].rpartition(b" ")[0].decode("latin-1")
-            fate = self.weather.fate(self.name, what)
+            fate = self.fate(what)
             if fate is Fate.LATE:
                 time.sleep(self.weather.late_s)
             if fate is Fate.TORN:
                 self._send_half(request)
             if fate in (Fate.CUT, Fate.TORN):
                 return
-            if fate is Fate.DROP:
+            if fate is Fate.STRAY:
+                self.weather.later(self.weather.stray_s, partial(self._asked, request))
+            if fate in (Fate.DROP, Fate.STRAY):
                 continue
             if fate is Fate.TWICE:
-                threading.Thread(target=self._ask_for_nobody, args=(request,), daemon=True).start()
+                self.weather.later(0, partial(self._asked, request))
             if not self._answered(near, self._asked(request), what):
                 return
 
     def _answered(self, near: socket.socket, answer: bytes, what: str) -> bool:
         """Whether the connection goes on after an answer has met its fate."""
         status = answer[9:12].decode("latin-1")
-        fate = self.weather.fate(self.name, f"{status} to {what}")
+        fate = self.fate(f"{status} to {what}")
         if fate is Fate.LATE:
             time.sleep(self.weather.late_s)
         if fate is Fate.TORN:
@@ -191,10 +256,6 @@ class HttpLine(BadLine):
             return read_message(far)
         finally:
             self.hang_up(far)
-
-    def _ask_for_nobody(self, request: bytes) -> None:
-        with suppress(OSError, EOFError, ValueError):
-            self._asked(request)
 
     def _send_half(self, request: bytes) -> None:
         with suppress(OSError):
