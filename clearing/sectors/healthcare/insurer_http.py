@@ -23,7 +23,9 @@ class HttpInsurer:
 
     def __init__(self, base_url: str, *, timeout_s: float = TIMEOUT_S) -> None:
         self._longest_s = timeout_s * LONGEST_WHOLE_ANSWER_TIMEOUTS
-        self._client = httpx.Client(base_url=base_url, timeout=timeout_s, follow_redirects=False)
+        self._client = httpx.Client(
+            base_url=base_url, timeout=timeout_s, follow_redirects=False, trust_env=False
+        )
 
     def __enter__(self) -> "HttpInsurer":
         return self
