@@ -1,12 +1,12 @@
 """What programs and phones get done at the API, each deed from its first question to its last answer.
 
-A deed only asks by names (`city.caller.Caller`), so that begun again after a kill it takes the same way.
+A deed only asks by names (`city.asking.Caller`), so that begun again after a kill it takes the same way.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from city.caller import Answer, Caller, Unanswered
+from city.asking import Answer, Caller, Unanswered
 from city.diary import pause
 
 BILL_OPEN = ("claiming", "unknown", "cancelling")

@@ -12,7 +12,7 @@ from threading import Thread
 import httpx
 import pytest
 
-from city.caller import Answer, Caller
+from city.asking import Answer, Caller
 from city.diary import Diary
 
 Reply = tuple[int, bytes]
