@@ -35,11 +35,11 @@ class Difference:
 
     kind: str
     what: str
-    theirs: object = None
-    ours: object = None
+    told: object = None
+    heard: object = None
 
     def __str__(self) -> str:
-        return f"{self.kind}: {self.what}: theirs {self.theirs}, ours {self.ours}"
+        return f"{self.kind}: {self.what}: told {self.told}, heard {self.heard}"
 
 
 def unfinished(conn: Connection) -> list[str]:
@@ -56,25 +56,25 @@ def audit(conn: Connection, folder: Path, town: Town, opening_fen: Mapping[str, 
         *(Difference("complaint", complaint) for complaint in told.complaints),
         *compare("payment", theirs, ours),
         *compare("pocket", predicted_fen(told), moved_fen(conn, opening_fen)),
-        *compare("claim at the insurer", insurer_says(folder), _shares(ours)),
+        *compare("claim at the insurer", _shares(ours), insurer_says(folder)),
         *(
             difference
             for biller in BILLERS
             for difference in compare(
-                f"write-off at {biller}", biller_says(folder, biller), _of_biller(ours, biller)
+                f"write-off at {biller}", _of_biller(ours, biller), biller_says(folder, biller)
             )
         ),
         *tidiness(conn),
     ]
 
 
-def compare(what: str, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[Difference]:
-    """By name: what they have and we do not is lost, what we have and they do not is doubled."""
+def compare(what: str, told: Mapping[str, Any], heard: Mapping[str, Any]) -> list[Difference]:
+    """By name: what one side told and the other has not heard is lost, what it heard from nobody is doubled."""
     found = []
-    for name in sorted(theirs.keys() | ours.keys()):
-        if theirs.get(name) != ours.get(name):
-            kind = "differs" if name in theirs and name in ours else "lost" if name in theirs else "doubled"
-            found.append(Difference(kind, f"{what} {name}", theirs.get(name), ours.get(name)))
+    for name in sorted(told.keys() | heard.keys()):
+        if told.get(name) != heard.get(name):
+            kind = "differs" if name in told and name in heard else "lost" if name in told else "doubled"
+            found.append(Difference(kind, f"{what} {name}", told.get(name), heard.get(name)))
     return found
 
 

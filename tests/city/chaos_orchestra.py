@@ -18,7 +18,7 @@ from tests.support.foundry import Foundry
 STORY_TIMEOUT_S = 120.0
 STORM_S = 25.0
 STORM_MESSAGES = 300
-"""After so many messages, or so long where less is said, the weather turns calm: what is begun then comes to an end."""
+"""After so many messages the weather clears up, and after so long it is calm: what is begun then comes to an end."""
 TICK_S = 0.02
 MOST_STARTS = 60
 PEER_TIMEOUT_S = 0.25
@@ -124,7 +124,10 @@ class Orchestra:
         while not all(part.done for part in self._parts.values() if not part.service):
             if kills and self.weather.carried >= kills[0].carried:
                 self._kill(self._parts[kills.pop(0).victim])
-            if self.weather.carried >= STORM_MESSAGES or time.monotonic() - self.story.begun > STORM_S:
+            if not self.weather.clearing and self.weather.carried >= STORM_MESSAGES:
+                self.weather.clearing = True
+                self.story.tell("the weather is clearing")
+            if time.monotonic() - self.story.begun > STORM_S:
                 self.clear_up()
             self._tick()
         self.clear_up()

@@ -128,8 +128,11 @@ def _bills(random: Random, biller: str, town: Town) -> list[Order]:
 
 def _phone(random: Random, citizen: int, town: Town, bills: dict[str, list[Order]]) -> list[Order]:
     deeds: list[Order] = []
-    for biller in bills:
-        bill = bills[biller][citizen if random.random() < 0.75 else -1]
+    wanted = [(biller, citizen) for biller in bills] + [
+        (biller, -1) for biller in bills if random.random() < 0.4
+    ]
+    for biller, number in wanted:
+        bill = bills[biller][number]
         part = biller == WATER.id and random.random() < 0.5
         deeds.append(
             {

@@ -51,13 +51,18 @@ WORSE: Final[Weights] = {
     Fate.TORN: 8,
 }
 """For lines on which little is said, so that much of it meets with something."""
+LEAST_ON_WORSE: Final = 12
+"""So many messages of such a line meet with something or not before it clears up."""
 
 
 class Weather:
-    """The fates of all lines of one story, drawn from its seed for each line; while `calm`, all pass."""
+    """The fates of all lines of one story, drawn from its seed for each line.
+
+    While it is `clearing`, only lines that have had little bad weather have any more; while `calm`, all pass.
+    """
 
     def __init__(self, seed: int, *, late_s: float, stray_s: float, tell: Callable[[str], None]) -> None:
-        self.calm = False
+        self.calm = self.clearing = False
         self.late_s = late_s
         self.stray_s = stray_s
         self.done: Counter[Fate] = Counter()
@@ -65,6 +70,7 @@ class Weather:
         self._tell = tell
         self._lock = threading.Lock()
         self._randoms: dict[str, Random] = {}
+        self._carried: Counter[str] = Counter()
         self._astray = 0
 
     def fate(self, line: str, message: str, weights: Weights) -> Fate:
@@ -72,7 +78,9 @@ class Weather:
         with self._lock:
             random = self._randoms.setdefault(line, Random(f"{self._seed}:{line}"))
             drawn = random.choices(list(weights), list(weights.values()))[0]
-            fate = Fate.PASS if self.calm else drawn
+            enough = self.clearing and self._carried[line] >= (LEAST_ON_WORSE if weights is WORSE else 0)
+            fate = Fate.PASS if self.calm or enough else drawn
+            self._carried[line] += 1
             self.done[fate] += 1
         if fate is not Fate.PASS:
             self._tell(f"{line}: {fate} {message}")
