@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import uvicorn
 from rich.table import Table
 from sqlalchemy.exc import OperationalError
 
@@ -18,11 +17,12 @@ from api.bench_commands import bench
 from api.card_statement import card_statement
 from api.demo_story import code_rides_table, operators_table, reconciled, tell
 from api.doors import Refused, books, city, console, fail, now, settings, write_text
+from api.errands import errands
 from api.family_day import live_family
 from api.ledger_commands import ledger
 from api.peers import connected_peers
 from api.pos_commands import pos
-from api.web import doors_of, make_service
+from api.web import doors_of, make_service, serve_service
 from card.hsm.errors import HsmError
 from city.demo import clear_day, demo_plan, live_day
 from city.home import CITY_ZONE, Home
@@ -44,6 +44,7 @@ app = typer.Typer(
 app.add_typer(ledger, name="ledger")
 app.add_typer(pos, name="pos")
 app.command("bench")(bench)
+app.command("errands")(errands)
 
 Day = Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="business date, such as 2026-03-02")]
 DEMO_MARK = "demo.city"
@@ -207,19 +208,25 @@ def _home_for(data: bytes, business_date: datetime) -> Home | None:
 @app.command()
 def serve(
     host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="port to listen on")] = 8000,
+    port: Annotated[int, typer.Option(help="port to listen on; 0 takes a free one")] = 8000,
+    port_file: Annotated[Path | None, typer.Option(help="file to write the port to, once it listens")] = None,
 ) -> None:
     """Serve the API and the pages; finance is open where only this machine can ask, and is no production."""
     open_finance = host in LOOPBACK and not settings().production
-    with city() as opened, doors_of(opened) as doors:
-        console.print(
-            f"My card: http://{host}:{port}/   Finance: http://{host}:{port}/finance   (Ctrl-C ends)"
-        )
+
+    def listening(found: int) -> None:
+        here = f"http://{host}:{found}"
+        console.print(f"My card: {here}/   Finance: {here}/finance   (Ctrl-C ends)")
         if not open_finance:
             console.print("Finance asks for the id and secret of a client with the scope finance:read.")
-        console.print(f"API: http://{host}:{port}/v1/openapi.json")
+        console.print(f"API: {here}/v1/openapi.json")
+
+    with city() as opened, doors_of(opened) as doors:
         application = make_service(doors, opened.home.nights, open_finance=open_finance)
-        uvicorn.run(application, host=host, port=port, log_level="warning")
+        try:
+            serve_service(application, host, port, port_file=port_file, listening=listening)
+        except OSError as error:
+            raise Refused(f"{host}:{port} cannot be listened on: {error}; give another --port") from error
 
 
 def main() -> None:

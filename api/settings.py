@@ -29,6 +29,9 @@ class Settings(BaseSettings):
         default=None, description="address of the insurer; default: hospital bills wait"
     )
     billers: dict[str, str] = Field(default={}, description='billers by id, as JSON: {"GAS-1": "http://…"}')
+    peer_timeout_s: float = Field(
+        default=5.0, gt=0, le=60, description="how long insurer and billers may take; the HSM twice that"
+    )
     production: bool = Field(default=False, description="refuse demo keys and simulators")
 
     @field_validator("hsm")

@@ -4,8 +4,9 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import uvicorn
@@ -17,9 +18,12 @@ from api.http.state import Deps, NoSender
 from api.pages.app import make_app
 from api.peers import as_doors, connected_peers
 from card.vault import open_vault
+from city.processes import write_port
 from city.world import City
 
 START_TIMEOUT_S = 20.0
+LEASE_TIMEOUTS = 12
+"""How many of the peers' timeouts a request that asks them may take; it asks two or three times at most."""
 
 
 class CodesOnTheConsole:
@@ -37,7 +41,8 @@ def doors_of(city: City) -> Iterator[Deps]:
     with connected_peers(chosen) as peers:
         vault = open_vault(city.engine, city.hsm, random=secrets.token_bytes, at=now())
         sender = NoSender() if chosen.production else CodesOnTheConsole()
-        yield Deps(city.engine, city.hsm, vault, now, as_doors(peers), sender)
+        lease = timedelta(seconds=LEASE_TIMEOUTS * chosen.peer_timeout_s)
+        yield Deps(city.engine, city.hsm, vault, now, as_doors(peers), sender, lease=lease)
 
 
 def make_service(doors: Deps, nights_folder: Path, *, open_finance: bool = False) -> FastAPI:
@@ -45,6 +50,21 @@ def make_service(doors: Deps, nights_folder: Path, *, open_finance: bool = False
     service = make_api(doors)
     service.mount("/", make_app(doors, nights_folder, open_finance=open_finance))
     return service
+
+
+def serve_service(
+    application: FastAPI, host: str, port: int, *, port_file: Path | None, listening: Callable[[int], None]
+) -> None:
+    """Serve until SIGTERM or Ctrl-C; `listening` is told the port, and so is who reads `port_file`.
+
+    Port 0 takes a free one. Raises OSError where the address cannot be had.
+    """
+    with socket.create_server((host, port), backlog=256) as listener:
+        found: int = listener.getsockname()[1]
+        listening(found)
+        write_port(port_file, found)
+        server = uvicorn.Server(uvicorn.Config(application, log_level="warning"))
+        server.run(sockets=[listener])
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from pydantic import BaseModel, Field
 
 from city.insurer_journal import InsurerJournal, OtherClaim, Told
-from city.processes import running_program
+from city.processes import running_program, write_port
 
 LATE_S = 30.0
 """How long a late answer is kept back: far longer than any client of ours waits."""
@@ -218,8 +218,7 @@ def serve(
     home.mkdir(parents=True, exist_ok=True)
     app = make_insurer(InsurerJournal(home / "insurer.db"), mode=mode, late_s=late_s)
     with socket.create_server(("127.0.0.1", port)) as listener:
-        if port_file is not None:
-            port_file.write_text(f"{listener.getsockname()[1]}\n", encoding="ascii")
+        write_port(port_file, listener.getsockname()[1])
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
         uvicorn.Server(config).run(sockets=[listener])
 

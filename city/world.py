@@ -43,7 +43,11 @@ class City:
 
 @contextmanager
 def open_city(
-    home: Home, *, database_url: str | None = None, hsm_address: tuple[str, int] | None = None
+    home: Home,
+    *,
+    database_url: str | None = None,
+    hsm_address: tuple[str, int] | None = None,
+    hsm_timeout_s: float = 10.0,
 ) -> Iterator[City]:
     """Open the books and reach the HSM; without an address, a simulated one is started."""
     with ExitStack() as stack:
@@ -55,7 +59,7 @@ def open_city(
         engine = make_engine(database_url or home.database_url)
         stack.callback(engine.dispose)
         migrate(engine)
-        hsm = stack.enter_context(Hsm(*hsm_address))
+        hsm = stack.enter_context(Hsm(*hsm_address, timeout_s=hsm_timeout_s))
         yield City(home, engine, hsm, home.hsm / "transport.key")
 
 

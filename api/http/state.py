@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from fastapi import Request
@@ -29,7 +29,10 @@ class NoSender:
 
 @dataclass(frozen=True, slots=True)
 class Deps:
-    """The doors that endpoints go through; `peers` holds the clients of insurer and billers by name."""
+    """The doors that endpoints go through; `peers` holds the clients of insurer and billers by name.
+
+    `lease` is how long a request that waits for peers may take before the same one may be begun again.
+    """
 
     engine: Engine
     hsm: Hsm
@@ -38,6 +41,7 @@ class Deps:
     peers: Mapping[str, object] = field(default_factory=dict)
     sender: CodeSender = field(default_factory=NoSender)
     random: Callable[[int], bytes] = secrets.token_bytes
+    lease: timedelta = timedelta(seconds=60)
 
 
 def deps(request: Request) -> Deps:

@@ -2,14 +2,16 @@
 
 import json
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from city.insurer import running_insurer
 from clearing.sectors.healthcare.insurer import ClaimAnswer, InsurerDay, NoAnswer, PaidClaim, Standing
-from clearing.sectors.healthcare.insurer_http import read_answer, read_day
+from clearing.sectors.healthcare.insurer_http import HttpInsurer, read_answer, read_day
 from ledger.entry import MAX_AMOUNT_FEN
 
 REFERENCE = "hospital:HOSP-1:B1"
@@ -24,6 +26,17 @@ def told(**changed: Any) -> bytes:
 
 def test_a_good_answer_is_read_as_it_was_written() -> None:
     assert read_answer(REFERENCE, told()) == ClaimAnswer(REFERENCE, Standing.APPROVED, 19_000, "YB1", "")
+
+
+def test_a_proxy_of_the_environment_does_not_come_between(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    with running_insurer(tmp_path) as running, HttpInsurer(running.url, timeout_s=20) as insurer:
+        heard = insurer.query(REFERENCE)
+    assert isinstance(heard, ClaimAnswer), heard
+    assert heard.standing is Standing.NOT_FOUND
 
 
 @pytest.mark.parametrize(

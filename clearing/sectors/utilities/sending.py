@@ -50,9 +50,12 @@ class Told:
     silence: str = ""
 
 
-def send_notices(engine: Engine, clients: BillerClients, at: datetime, *, limit: int = 500) -> Sent:
+def send_notices(
+    engine: Engine, clients: BillerClients, at: datetime, *, limit: int = 500, put_off_too: bool = False
+) -> Sent:
     """Send what is due by `at`, at most `limit` a biller, and apply the answers.
 
+    `put_off_too` sends also what a silent biller had put off to a later try, as when it is known to be back.
     A kill at any instant loses nothing: what was sent and not recorded is sent again. Raises
     ledger.day.DayOrderError where money is to go back and no business day is open.
     """
@@ -60,7 +63,7 @@ def send_notices(engine: Engine, clients: BillerClients, at: datetime, *, limit:
         rounds = {
             biller: due
             for biller in sorted(clients)
-            if (due := due_notices(conn, biller=biller, by=at, limit=limit))
+            if (due := due_notices(conn, biller=biller, by=None if put_off_too else at, limit=limit))
         }
     sent = Sent()
     for _, told, untried in tell_billers_at_once(clients, rounds):
