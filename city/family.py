@@ -103,7 +103,7 @@ def _answer(response: httpx.Response) -> Any:
 
 @dataclass(slots=True)
 class Family:
-    """Father, mother and their day; `identity_nos` are made up, and no one's."""
+    """Father, mother and their day; `identity_nos` and `phone` are made up, and no one's."""
 
     engine: Engine
     base_url: str
@@ -111,6 +111,7 @@ class Family:
     clock: Clock
     codes: Callable[[], str]
     identity_nos: Sequence[str]
+    phone: str
     events: list[Event] = field(default_factory=list)
     _seen: int = 0
 
@@ -137,7 +138,7 @@ class Family:
         self.clock.at = at
         holders = []
         for identity_no, name, card_no in zip(self.identity_nos, names, cards, strict=True):
-            person = {"identity_no": identity_no, "name": name, "phone": "13800138000"}
+            person = {"identity_no": identity_no, "name": name, "phone": self.phone}
             holder = str(self.program("counter").post("/v1/holders", person)["holder"])
             self.program("counter").put(f"/v1/holders/{holder}/cards/{card_no}")
             shown = self.program("counter").get(f"/v1/holders/{holder}")
