@@ -21,6 +21,7 @@ from api.http import (
     tokens,
     topups,
 )
+from api.http.bodies import BodyBound
 from api.http.openapi import document
 from api.http.problems import Problem, problem, problem_answer, render
 from api.http.state import Deps
@@ -55,6 +56,7 @@ def make_api(deps: Deps) -> FastAPI:
         redoc_url=None,
     )
     api.state.deps = deps
+    api.add_middleware(BodyBound)
     api.add_exception_handler(Problem, problem_answer)
     api.add_exception_handler(RequestValidationError, invalid)
     api.add_exception_handler(HTTPException, framework_answer)
@@ -89,6 +91,8 @@ def framework_answer(_request: Request, error: Exception) -> JSONResponse:
     """What the framework refuses by itself, as a problem like any other."""
     if not isinstance(error, HTTPException):
         raise error
+    if error.status_code == 413:
+        return render(problem("body_too_large", error.detail))
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "request_malformed")
     answer = render(problem(code, "see the OpenAPI document at /v1/openapi.json for what can be asked here"))
     answer.headers.update(error.headers or {})
