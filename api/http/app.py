@@ -1,5 +1,6 @@
 """The HTTP API as one application, to be served alone or mounted beside the pages."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
@@ -37,6 +38,14 @@ ROUTERS: Final = tuple(
 """The routers of this room, in the order of the document."""
 
 
+REPEATED: Final = frozenset(
+    ("currency", "limit", "cursor", "reference", "catalogue_class", "purpose", "kind", "pocket", "channel")
+)
+REPEATED_ENDINGS: Final = ("_fen", "_bp", "_on", "_at", "_date")
+LONGEST_REPEATED: Final = 40
+"""Fields whose values an answer may repeat, and how much of them; who they are about stands in none of them."""
+
+
 class Api(FastAPI):
     """The application, with its document completed."""
 
@@ -69,11 +78,11 @@ def make_api(deps: Deps) -> FastAPI:
 
 
 def invalid(_request: Request, error: Exception) -> JSONResponse:
-    """Say which fields are wrong and why, without repeating values: they may be personal."""
+    """Say which fields are wrong and why; of what may be personal the value is not repeated."""
     if not isinstance(error, RequestValidationError):
         raise error
     errors = [
-        {"field": ".".join(str(part) for part in one["loc"]), "message": one["msg"], "kind": one["type"]}
+        {"field": ".".join(str(part) for part in one["loc"]), "message": _said(one), "kind": one["type"]}
         for one in error.errors()
     ]
     if any(one["field"] == "header.Idempotency-Key" and one["kind"] == "missing" for one in errors):
@@ -85,6 +94,15 @@ def invalid(_request: Request, error: Exception) -> JSONResponse:
     detail = "; ".join(f"{one['field']}: {one['message']}" for one in errors)
     fields = [{"field": one["field"], "message": one["message"]} for one in errors]
     return render(problem("request_invalid", detail, errors=fields))
+
+
+def _said(one: Mapping[str, Any]) -> str:
+    """What is wrong with a field, and its value where a field of that name holds nothing personal."""
+    value, name = one.get("input"), str(one["loc"][-1])
+    plain = name in REPEATED or name.endswith(REPEATED_ENDINGS)
+    if not plain or one["type"] == "missing" or not isinstance(value, str | int | float | bool):
+        return str(one["msg"])
+    return f"{one['msg']}, not {str(value)[:LONGEST_REPEATED]!r}"
 
 
 def framework_answer(_request: Request, error: Exception) -> JSONResponse:
