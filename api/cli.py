@@ -18,7 +18,8 @@ from api.card_statement import card_statement
 from api.demo_story import operators_table, tell
 from api.doors import Refused, books, city, console, fail, now, settings, write_text
 from api.errands import errands
-from api.family_day import live_family
+from api.family_day import family_cards, live_family
+from api.family_rides import cleared_rides
 from api.ledger_commands import ledger
 from api.pos_commands import pos
 from api.web import doors_of, make_service, serve_service
@@ -65,6 +66,7 @@ def demo() -> None:
         lived = live_day(opened, demo_plan(), progress=shown.tell)
         lived, events = live_family(opened, lived)
         day = clear_day(opened, lived, progress=shown.tell, observe=shown.observe)
+        events += cleared_rides(opened.engine, family_cards(lived))
     tell(console, day, events, home.night(day.summary.business_date), home.root)
 
 

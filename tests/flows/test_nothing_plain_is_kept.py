@@ -14,7 +14,8 @@ from sqlalchemy import select
 from xlsxwriter import Workbook
 
 from api.demo_story import tell
-from api.family_day import IDENTITY_NOS, NAMES, PHONE, live_family
+from api.family_day import IDENTITY_NOS, NAMES, PHONE, family_cards, live_family
+from api.family_rides import cleared_rides
 from card.tables import data_key
 from city.day import Mischief, plan_day
 from city.demo import DEMO_DATE, clear_day, live_day
@@ -63,6 +64,7 @@ def test_no_person_code_password_or_key_is_in_anything_kept_or_printed(
     lived = live_day(city, plan, progress=lambda *_: None)
     lived, events = live_family(city, lived)
     day = clear_day(city, lived, progress=lambda *_: None, observe=unobserved)
+    events += cleared_rides(city.engine, family_cards(lived))
     story = Console(record=True, width=200, file=(city.home.root / "story.txt").open("w", encoding="utf-8"))
     tell(story, day, events, city.home.night(DEMO_DATE), city.home.root)
     codes = [event.said[-6:] for event in events if "one-time code" in event.said]
