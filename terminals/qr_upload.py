@@ -9,8 +9,8 @@ from pathlib import Path
 from card.hsm.client import Hsm
 from clearing.wire.bcd import pack_moment
 from clearing.wire.qr_batch import qr_batch_name, write_qr_batch
-from terminals.outbox import BatchState, StoredBatch
 from terminals.qr_outbox import QrOutbox
+from terminals.shelf import BatchState, StoredBatch
 from terminals.upload import MAC_KEY_VERSION, MAX_ACKNOWLEDGEMENT_BYTES
 
 MAX_RIDES = 20_000

@@ -9,7 +9,8 @@ from pathlib import Path
 from card.hsm.client import Hsm
 from clearing.wire.batch import batch_name, write_batch
 from clearing.wire.bcd import pack_moment
-from terminals.outbox import BatchState, Outbox, StoredBatch
+from terminals.outbox import Outbox
+from terminals.shelf import BatchState, StoredBatch
 
 MAX_RECORDS = 100_000
 MAC_KEY_VERSION = 1

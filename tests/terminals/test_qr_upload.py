@@ -9,10 +9,10 @@ import pytest
 from card.hsm.client import Hsm
 from clearing.wire.qr_batch import read_qr_batch
 from clearing.wire.qr_record import QrRide
-from terminals.outbox import BatchState
 from terminals.qr_outbox import QrOutbox
 from terminals.qr_upload import QrUploader
 from terminals.qr_validator import QrValidator
+from terminals.shelf import BatchState
 from terminals.trip import Identity
 from tests.terminals.depot import AT, GATE, TARIFF
 from tests.terminals.test_qr_validator import BUS, KEYS, phone
