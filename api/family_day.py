@@ -36,7 +36,6 @@ from terminals.validator import RideFacts
 SCHEDULE = Path(__file__).parent.parent / "clearing/sectors/socialsecurity/schedules/demo-2026.json"
 NAMES = ("李示范", "张示范")
 IDENTITY_NOS = ("530102199001010028", "530102199203030027")
-PHONE = "13800138000"
 """Made up for the demonstration: they belong to nobody."""
 CODE_TIMEOUT_S = 10.0
 GAS_ACCOUNT = "880012345"
@@ -81,7 +80,7 @@ def live_family(city: City, lived: Lived) -> tuple[Lived, list[Event]]:
         peers = {"insurer": stack.enter_context(HttpInsurer(insurer.url)), "billers": billers}
         doors = Deps(city.engine, city.hsm, vault, clock, peers, paper)
         url = stack.enter_context(serving(make_service(doors, city.home.nights)))
-        family = Family(city.engine, url, words, clock, paper.next_code, IDENTITY_NOS, PHONE)
+        family = Family(city.engine, url, words, clock, paper.next_code, IDENTITY_NOS)
         return _live(city, family, lived, billers), family.events
 
 

@@ -14,11 +14,12 @@ from sqlalchemy import select
 from xlsxwriter import Workbook
 
 from api.demo_story import tell
-from api.family_day import IDENTITY_NOS, NAMES, PHONE, family_cards, live_family
+from api.family_day import IDENTITY_NOS, NAMES, family_cards, live_family
 from api.family_rides import cleared_rides
 from card.tables import data_key
 from city.day import Mischief, plan_day
 from city.demo import DEMO_DATE, clear_day, live_day
+from city.family import PHONE
 from city.plan import read_plan
 from city.processes import RunningHsm
 from city.world import City
