@@ -156,6 +156,6 @@ def test_a_body_beyond_the_bound_is_a_problem_whether_announced_or_not(
 def test_beside_the_pages_the_api_answers_for_all_of_its_addresses(
     standing_doors: Doors, tmp_path: Path, method: str, path: str, status: int, media_type: str
 ) -> None:
-    service = TestClient(make_service(standing_doors.deps, tmp_path, standing_doors.clock))
+    service = TestClient(make_service(standing_doors.deps, tmp_path, open_finance=True))
     answer = service.request(method, path)
     assert (answer.status_code, answer.headers["content-type"]) == (status, media_type)
