@@ -18,7 +18,8 @@ from api.card_statement import card_statement
 from api.demo_story import code_rides_table, operators_table, reconciled, tell
 from api.doors import Refused, books, city, console, fail, now, settings, write_text
 from api.errands import errands
-from api.family_day import live_family
+from api.family_day import family_cards, live_family
+from api.family_rides import cleared_rides
 from api.ledger_commands import ledger
 from api.peers import connected_peers
 from api.pos_commands import pos
@@ -69,7 +70,8 @@ def demo() -> None:
             day = clear_day(
                 opened, family.lived, peers=family.peers, progress=shown.tell, observe=shown.observe
             )
-    tell(console, day, family.events, home.night(day.summary.business_date), home.root)
+        events = [*family.events, *cleared_rides(opened.engine, family_cards(family.lived))]
+    tell(console, day, events, home.night(day.summary.business_date), home.root)
 
 
 def _make_room(home: Home) -> None:

@@ -15,9 +15,9 @@ from settlement.reports import NightSummary
 
 
 def tell(console: Console, day: DemoDay, events: Sequence[Event], night_folder: Path, home: Path) -> None:
-    """Print the family's day with its postings, the day and the night in figures, and where to go on."""
+    """Print the family's day in its order with its postings, the day and the night in figures, and where to go on."""
     summary = day.summary
-    for event in events:
+    for event in sorted(events, key=lambda event: event.at):
         when = event.at.astimezone(CITY_ZONE).strftime("%H:%M")
         console.print(f"[bold]{when} {event.title}[/bold]  {event.said}", highlight=False, soft_wrap=True)
         for posting in event.postings:

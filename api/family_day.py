@@ -94,9 +94,14 @@ def live_family(city: City, lived: Lived) -> Iterator[FamilyDay]:
         yield FamilyDay(lived, family.events, peers)
 
 
+def family_cards(lived: Lived) -> tuple[str, ...]:
+    """The father's card and the mother's: they have commuted with them before the family's day is told."""
+    return tuple(rider.card_no for rider in lived.plan.riders[:2])
+
+
 def _live(city: City, family: Family, lived: Lived, insurer: RunningInsurer) -> Lived:
     business_date = lived.plan.business_date
-    cards = [rider.card_no for rider in lived.plan.riders[:2]]
+    cards = family_cards(lived)
     family.skip()
     father, mother = family.enrol(moment(business_date, 8), NAMES, cards)
     with writing(city.engine) as conn:
@@ -149,4 +154,3 @@ def _ride_by_code(city: City, family: Family, phone: Program, business_date: dat
         uploader = QrUploader(QR_OPERATOR, outbox, city.hsm, qr_inbox(city.home.inbox))
         uploader.make(business_date, at=moment(business_date, 22))
         uploader.send()
-    family.happen(at, "a bus is ridden on a code", "cleared in the night")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
 
 from api.doors import console, now, settings
 from api.http.app import make_api
@@ -46,9 +47,18 @@ def doors_of(city: City) -> Iterator[Deps]:
 
 
 def make_service(doors: Deps, nights_folder: Path, *, open_finance: bool = False) -> FastAPI:
-    """One application: what is not the API's is a page's."""
-    service = make_api(doors)
-    service.mount("/", make_app(doors, nights_folder, open_finance=open_finance))
+    """One application: what is not under the API's /v1 is a page's, and what is there is answered by the API."""
+    service, pages = make_api(doors), make_app(doors, nights_folder, open_finance=open_finance)
+    nowhere = service.router.default
+
+    async def elsewhere(scope: Scope, receive: Receive, send: Send) -> None:
+        if f"{scope.get('path', '')}/".startswith("/v1/"):
+            await nowhere(scope, receive, send)
+        else:
+            # The pages find their own addresses by their own router.
+            await pages({name: scope[name] for name in scope if name != "router"}, receive, send)
+
+    service.router.default = elsewhere
     return service
 
 

@@ -27,6 +27,7 @@ CODES: Final[Mapping[str, Code]] = {
     "cursor_invalid": Code(400, "The cursor is not one that this list gave"),
     "not_found": Code(404, "There is nothing here"),
     "method_not_allowed": Code(405, "This address does not take that method"),
+    "body_too_large": Code(413, "The body is too long"),
     "internal_error": Code(500, "The error is ours"),
     "books_not_open": Code(503, "No business day is open"),
     "hsm_unavailable": Code(503, "The security module does not answer"),

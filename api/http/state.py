@@ -9,6 +9,7 @@ from typing import Protocol
 from fastapi import Request
 from sqlalchemy import Engine
 
+from api.http.limits import Limits
 from card.hsm.client import Hsm
 from card.vault import Vault
 
@@ -42,6 +43,7 @@ class Deps:
     sender: CodeSender = field(default_factory=NoSender)
     random: Callable[[int], bytes] = secrets.token_bytes
     lease: timedelta = timedelta(seconds=60)
+    limits: Limits = field(default_factory=Limits)
 
 
 def deps(request: Request) -> Deps:

@@ -8,7 +8,6 @@ from fastapi.responses import RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
-from api.http.app import framework_answer
 from api.http.problems import Problem, problem
 from api.http.state import Deps
 from api.pages import card, finance, holder, installed, paying, sign_in, texts
@@ -60,11 +59,9 @@ def _invalid(request: Request, error: Exception) -> Response:
 
 
 def _framework(request: Request, error: Exception) -> Response:
-    """What the framework refuses by itself; below /v1 it is the API that refuses."""
+    """What the framework refuses by itself."""
     if not isinstance(error, HTTPException):
         raise error
-    if request.url.path.startswith("/v1/"):
-        return framework_answer(request, error)
     code = {401: "credentials_missing", 404: "not_found", 405: "method_not_allowed"}
     answer = problem_page(
         request, problem(code.get(error.status_code, "request_malformed"), "see the pages that there are")

@@ -35,7 +35,7 @@ def send_code(
 ) -> Response:
     """Send a code to the phone on record and ask for it; the answer is the same whether anybody is enrolled so."""
     try:
-        asked = sessions.ask(_code_order(identity), doors, after)
+        asked = sessions.ask(_code_order(identity), request, doors, after)
     except Problem as refusal:
         return render(request, "sign_in.html", over=False, **explained(request, refusal))
     answer = RedirectResponse("/sign-in/code", 303)
@@ -64,7 +64,7 @@ def ask_code(request: Request) -> Response:
 def open_session(request: Request, doors: Doors, code: Annotated[str, Form(max_length=40)] = "") -> Response:
     """Open a session with the code, and go to the holder's page."""
     try:
-        opened = sessions.sign_in(_code_answer(request.cookies.get(CHALLENGE, ""), code), doors)
+        opened = sessions.sign_in(_code_answer(request.cookies.get(CHALLENGE, ""), code), request, doors)
     except Problem as refusal:
         return render(request, "code.html", **explained(request, refusal))
     answer = let_in(RedirectResponse("/me", 303), opened.token)

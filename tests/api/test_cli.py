@@ -41,6 +41,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     [
         "presented", "accepted", "suspended", "rejected", "malformed", "duplicate", "device_unknown",
         "card_unknown", "tac_wrong", "counter_conflict", "hotlisted", "balance_gap", "amount_out_of_bounds",
+        "the metro is ridden", "a bus is ridden  on card", "→ clearing:BUS-EAST",
+        "purse:03104870000000000001 → clearing:METRO-1",
         "a holder is enrolled", "the wallet is topped up", "a hospital bill is split and settled",
         "the gas bill is paid", "a contribution is paid", "a benefit arrives", "a bus is ridden on a code",
         "a shop's code is paid from the phone", "a card is loaded from the wallet", "a lost card is reported",

@@ -30,10 +30,10 @@ from ledger.entry import Entry, Line, Posted
 from ledger.post import post
 from settlement.night import run_night, unobserved
 from settlement.reports import night_summary
-from terminals.outbox import BatchState
 from terminals.qr_outbox import QrOutbox
 from terminals.qr_upload import QrUploader
 from terminals.qr_validator import QrRefusal, QrValidator
+from terminals.shelf import BatchState
 from terminals.trip import Identity
 from terminals.validator import RideFacts
 from tests.support.night_books import csv_table, statement_fen
