@@ -66,7 +66,7 @@ def running_program(
     with log_file.open("ab") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=PROJECT)
     try:
-        yield _wait_for_port(process, port_file, log_file), process
+        yield wait_for_port(process, port_file, log_file), process
     finally:
         process.terminate()
         try:
@@ -111,11 +111,23 @@ def postgres_binaries() -> Path:
     return found[-1].parent
 
 
+def write_port(port_file: Path | None, port: int) -> None:
+    """Tell who waits for `port_file` where this program listens; the file is there whole or not at all."""
+    if port_file is not None:
+        draft = port_file.with_name(f".{port_file.name}.{os.getpid()}")
+        draft.write_text(f"{port}\n", encoding="ascii")
+        draft.replace(port_file)
+
+
 def _program(module: str) -> list[str]:
     return [sys.executable, "-m", module]
 
 
-def _wait_for_port(process: subprocess.Popen[bytes], port_file: Path, log_file: Path) -> int:
+def wait_for_port(process: subprocess.Popen[bytes], port_file: Path, log_file: Path) -> int:
+    """The port that a program has written, once it has.
+
+    Raises ChildProcessError where it ends before, TimeoutError where it takes too long.
+    """
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
         if port_file.exists() and (text := port_file.read_text()).endswith("\n"):
