@@ -8,8 +8,8 @@ from clearing.qr_register import rides_of_holder
 from clearing.tables import tap
 from clearing.verdict import Money
 from clearing.wire.record import Ride
-from ledger.balances import Movement, history
 from ledger.db import reading
+from ledger.history import Movement, history
 
 WAYS = {Ride.BUS: "a bus", Ride.METRO_ENTRY: "the metro", Ride.METRO_EXIT: "the metro"}
 

@@ -15,13 +15,13 @@ from sqlalchemy import (
     Select,
     String,
     and_,
+    case,
     func,
     literal,
     not_,
     or_,
     select,
     tuple_,
-    union_all,
 )
 
 from card.holders import POCKETS
@@ -37,6 +37,7 @@ from clearing.verdict import Money, Verdict
 from clearing.wire.record import Ride
 from ledger import tables as ledger
 from ledger.bulk import one_of
+from ledger.history import walks
 
 Source = Callable[[Connection, str, int, Place | None], list[Happening]]
 _TOPUP = {
@@ -177,13 +178,18 @@ def movements(conn: Connection, holder: str, limit: int, before: Place | None) -
     told = or_(
         entry.kind.in_(_TOLD_ELSEWHERE), entry.reference.like("pay:%"), entry.reference.like("topup:%")
     )
-    sides = [
+    walk = walks(one_of(conn, accounts.code, list(codes)))
+    came_in = line.credit_id == walk.c.account_id
+    moved = (
         select(
-            line.id.label("line_id"), line.entry_id, own.label("own"), (line.amount_fen * sign).label("amount_fen")
-        ).where(own.in_(list(ids)))
-        for own, sign in ((line.credit_id, 1), (line.debit_id, -1))
-    ]  # fmt: skip
-    moved = union_all(*sides).subquery()
+            line.id.label("line_id"),
+            line.entry_id,
+            walk.c.account_id.label("own"),
+            case((came_in, line.amount_fen), else_=-line.amount_fen).label("amount_fen"),
+        )
+        .join(walk, walk.c.line_id == line.id)
+        .subquery()
+    )
     query = (
         select(moved, entry.event_at, entry.kind, entry.narrative)
         .join(ledger.entry, entry.id == moved.c.entry_id)
