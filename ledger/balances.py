@@ -107,9 +107,8 @@ def balance_at(conn: Connection, code: str, at: datetime) -> Balance:
     if closed is not None:
         standing = accounts_on(closed, tables.account.c.id == account_id)
         before = conn.execute(select(standing.c.debits_fen, standing.c.credits_fen)).one()
-    first = conn.execute(
-        select(func.min(day.business_date)).where(day.business_date > closed if closed is not None else True)
-    ).scalar_one()
+    later = select(func.min(day.business_date))
+    first = conn.execute(later if closed is None else later.where(day.business_date > closed)).scalar_one()
     if first is None:
         return Balance(code, kind, *before)
     query = (

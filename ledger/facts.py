@@ -82,13 +82,14 @@ def load_facts(conn: Connection, orders: Sequence[Order], *, at: datetime) -> Fa
     taken_back = {order.reverses if isinstance(order, Entry) else order.original for order in booking}
     touched = {order.settles for order in booking if isinstance(order, Entry)}
     touched.update(order.reference for order in orders if isinstance(order, Hold | Void))
-    holds = _holds(conn, sorted(touched - {None}))
+    originals = _originals(conn, [reference for reference in taken_back if reference is not None])
+    holds = _holds(conn, [reference for reference in touched if reference is not None])
     due = _due(conn, at)
     return Facts(
         days=_days(conn, {order.business_date for order in booking}),
-        accounts=_accounts(conn, _codes(orders, [*holds.values(), *due])),
+        accounts=_accounts(conn, _codes([*orders, *originals.values(), *holds.values(), *due])),
         booked=_booked(conn, list({order.reference for order in booking})),
-        originals=_originals(conn, sorted(taken_back - {None})),
+        originals=originals,
         holds=holds,
         due=due,
         forestalled=_forestalled(conn, list({order.reference for order in orders})),
@@ -97,12 +98,12 @@ def load_facts(conn: Connection, orders: Sequence[Order], *, at: datetime) -> Fa
     )
 
 
-def _codes(orders: Sequence[Order], holds: Iterable[HoldFacts]) -> list[str]:
+def _codes(found: Iterable[Order | Booked | HoldFacts]) -> list[str]:
     codes: set[str] = set()
-    for order in (*orders, *holds):
-        if isinstance(order, Entry | Hold | HoldFacts):
-            codes.update([line.debit for line in order.lines])
-            codes.update([line.credit for line in order.lines])
+    for one in found:
+        if not isinstance(one, Void | Reversal):
+            codes.update([line.debit for line in one.lines])
+            codes.update([line.credit for line in one.lines])
     return sorted(codes)
 
 
@@ -123,7 +124,8 @@ def _days(conn: Connection, dates: set[date]) -> dict[date, DayFacts]:
             .order_by(entry.id.desc())
             .limit(1)
         )
-        row = conn.execute(newest).one_or_none()
+        # Of days that are over nothing more is asked, and so at most two are looked into.
+        row = None if state == DayState.CLOSED else conn.execute(newest).one_or_none()
         last_entry_id, last_line_id, chain = row or (start, start, chain_start(business_date))
         found[business_date] = DayFacts(DayState(state), last_entry_id, last_line_id, bytes(chain))
     return found
@@ -185,7 +187,7 @@ def _forestalled(conn: Connection, references: Sequence[str]) -> dict[str, str]:
     columns = tables.forestalled.c
     query = select(columns.reference, columns.by_reference)
     query = query.where(one_of(conn, columns.reference, references))
-    return {reference: by for reference, by in conn.execute(query)}
+    return {row.reference: row.by_reference for row in conn.execute(query)}
 
 
 def _holds(conn: Connection, references: Sequence[str]) -> dict[str, HoldFacts]:
@@ -236,4 +238,5 @@ def _read_holds(conn: Connection, where: ColumnElement[bool]) -> list[HoldFacts]
 
 
 def _last_hold_id(conn: Connection) -> int:
-    return conn.execute(select(func.coalesce(func.max(tables.hold.c.id), NONE))).scalar_one()
+    found: int = conn.execute(select(func.coalesce(func.max(tables.hold.c.id), NONE))).scalar_one()
+    return found

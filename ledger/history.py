@@ -61,15 +61,18 @@ def history(conn: Connection, code: str, *, limit: int = 50, before: int | None 
         .join(tables.entry, entry.id == line.entry_id)
         .join(counter, counter.c.id == other)
         .order_by(walk.c.place)
+        .limit(limit)
     )
-    return [Movement(*row) for row in conn.execute(query)]
+    return [Movement(*tuple(row)) for row in conn.execute(query)]
 
 
 def _start(conn: Connection, account_id: int, code: str, before: int | None) -> int:
     """The number of the line that a walk begins with; 0 where there is none."""
     line, total = tables.line.c, tables.total.c
     if before is None:
-        return conn.execute(select(total.last_line_id).where(total.account_id == account_id)).scalar_one()
+        newest = select(total.last_line_id).where(total.account_id == account_id)
+        last_line_id: int = conn.execute(newest).scalar_one()
+        return last_line_id
     query = select(
         case(
             (line.debit_id == account_id, line.debit_before_id),

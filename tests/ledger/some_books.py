@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine, text
 from ledger.balances import balances
 from ledger.db import reading, writing
 from ledger.entry import Entry, Line, Posted, Refused
+from ledger.ids import before_first
 from ledger.post import post
 
 DAY = date(2018, 9, 1)
@@ -51,6 +52,11 @@ class Books:
 
     def on(self, day: date) -> "Books":
         return replace(self, day=day)
+
+
+def numbered(place: int, day: date = DAY) -> int:
+    """The number of an entry or a line by its place on a day, from 1 on."""
+    return before_first(day) + place
 
 
 def unguard(conn: Connection) -> None:

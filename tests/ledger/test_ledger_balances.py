@@ -7,12 +7,12 @@ from sqlalchemy import text
 
 from ledger.accounts import Kind, open_accounts
 from ledger.balances import Balance, balance, balance_on, balances, totals
-from ledger.history import history
 from ledger.chart import account
 from ledger.day import begin_close, finish_close
 from ledger.db import reading, writing
 from ledger.entry import Line
-from tests.ledger.some_books import AT, DAY, Books, answers
+from ledger.history import history
+from tests.ledger.some_books import AT, DAY, Books, answers, numbered
 
 NEXT_DAY = DAY + timedelta(days=1)
 
@@ -79,7 +79,7 @@ def test_history_is_the_account_seen_from_itself_newest_first_page_by_page(books
     assert [found.amount_fen for found in agent] == [1, 500]
     assert (first[0].item, first[0].entry_id, first[0].business_date, first[0].event_at) == (
         "gift",
-        4,
+        numbered(4),
         DAY,
         AT,
     )
