@@ -233,14 +233,16 @@ def entries_are_whole(conn: Connection, since: date | None) -> list[Finding]:
         for reference, expected, lines in conn.execute(query)
     ]
     stray = (
-        select(func.count(), func.min(line.id))
+        select(func.coalesce(entry.reference, ""), func.count(), func.min(line.id))
         .select_from(tables.line.outerjoin(tables.entry, entry.id == line.entry_id))
         .where(_lines(since), or_(entry.id.is_(None), not_(BELONGS)))
+        .group_by(entry.reference)
+        .order_by(func.min(line.id))
     )
-    lines, first = conn.execute(stray).one()
-    if lines:
-        message = f"{lines} lines from number {first} on are of no entry; find out who wrote past the ledger"
-        found.append(Finding("entries_are_whole", "lines", 0, lines, message))
+    for reference, lines, first in conn.execute(stray):
+        what = f"are not those of {reference!r}, which they name" if reference else "are of no entry"
+        message = f"{lines} lines from number {first} on {what}; find out who wrote past the ledger"
+        found.append(Finding("entries_are_whole", reference or f"line {first}", 0, lines, message))
     return [*found, *_gaps(conn, of_late)]
 
 

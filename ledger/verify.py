@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, String, cast, func, literal, select, union_all
+from sqlalchemy import BigInteger, Connection, String, and_, cast, func, literal, or_, select, union_all
 
 from ledger import tables
 from ledger.accounts import Account, Kind, Limit, account_digest, segment_of
@@ -40,6 +40,7 @@ def verify_books(conn: Connection, public_key: PublicKey | None = None) -> Itera
         controls_are_of_sub_ledgers,
         events_are_chained,
         holds_are_as_placed,
+        entries_refer_to_what_is_there,
         events_tell_the_present,
         *(_from_the_beginning(check) for check in CHECKS),
         walks_reach_every_line,
@@ -120,6 +121,26 @@ def holds_are_as_placed(conn: Connection) -> Iterator[Finding]:
             message = f"hold {hold.reference!r} is not as it was placed, or one before it is gone"
             yield Finding("holds_are_as_placed", hold.reference, number, hold_id, message)
             return
+
+
+def entries_refer_to_what_is_there(conn: Connection) -> Iterator[Finding]:
+    """What an entry reverses or settles is in the books; that it is the right one, its digest tells."""
+    entry, original, hold = tables.entry.c, tables.entry.alias("original"), tables.hold.c
+    dangling = (
+        select(entry.reference, entry.id)
+        .outerjoin(original, original.c.id == entry.reverses_id)
+        .outerjoin(tables.hold, hold.id == entry.settles_id)
+        .where(
+            or_(
+                and_(entry.reverses_id.is_not(None), original.c.id.is_(None)),
+                and_(entry.settles_id.is_not(None), hold.id.is_(None)),
+            )
+        )
+        .order_by(entry.id)
+    )
+    for reference, number in conn.execute(dangling):
+        message = f"entry {reference!r} reverses or settles what is not there; restore it from a backup"
+        yield Finding("entries_refer_to_what_is_there", reference, 0, number, message)
 
 
 def snapshots_agree(conn: Connection) -> Iterator[Finding]:
