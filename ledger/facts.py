@@ -79,11 +79,12 @@ class Facts:
 def load_facts(conn: Connection, orders: Sequence[Order], *, at: datetime) -> Facts:
     """Read the facts about orders whose texts the database can hold, in at most eleven statements."""
     booking = [order for order in orders if isinstance(order, Entry | Reversal)]
-    taken_back = {order.reverses if isinstance(order, Entry) else order.original for order in booking}
-    touched = {order.settles for order in booking if isinstance(order, Entry)}
-    touched.update(order.reference for order in orders if isinstance(order, Hold | Void))
-    originals = _originals(conn, [reference for reference in taken_back if reference is not None])
-    holds = _holds(conn, [reference for reference in touched if reference is not None])
+    own = {order.reference for order in orders}
+    taken_back = _there(order.reverses if isinstance(order, Entry) else order.original for order in booking)
+    settled = _there(order.settles for order in booking if isinstance(order, Entry))
+    originals = _originals(conn, list(taken_back))
+    touched = settled | {order.reference for order in orders if isinstance(order, Hold | Void)}
+    holds = _holds(conn, list(touched))
     due = _due(conn, at)
     return Facts(
         days=_days(conn, {order.business_date for order in booking}),
@@ -92,10 +93,14 @@ def load_facts(conn: Connection, orders: Sequence[Order], *, at: datetime) -> Fa
         originals=originals,
         holds=holds,
         due=due,
-        forestalled=_forestalled(conn, list({order.reference for order in orders})),
+        forestalled=_forestalled(conn, list(own | taken_back)),
         last_hold_id=_last_hold_id(conn) if any(isinstance(order, Hold) for order in orders) else 0,
         events=tail(conn),
     )
+
+
+def _there(references: Iterable[str | None]) -> set[str]:
+    return {reference for reference in references if reference is not None}
 
 
 def _codes(found: Iterable[Order | Booked | HoldFacts]) -> list[str]:
