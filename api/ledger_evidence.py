@@ -188,7 +188,7 @@ def _verify(engine: Engine, public_key: PublicKey | None) -> list[Finding]:
         task = progress.add_task("", total=len(todo))
         for stage in todo:
             progress.update(task, description=stage.name)
-            for finding in stage.findings():
+            for finding in stage.findings(conn):
                 found.append(finding)
                 console.print(f"[red]{finding.check}[/red] {escape(finding.message)}", soft_wrap=True)
             progress.advance(task)

@@ -66,7 +66,7 @@ def running_program(
     with log_file.open("ab") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=PROJECT)
     try:
-        yield _wait_for_port(process, port_file, log_file), process
+        yield wait_for_port(process, port_file, log_file), process
     finally:
         process.terminate()
         try:
@@ -76,31 +76,75 @@ def running_program(
             process.wait()
 
 
+@dataclass(frozen=True, slots=True)
+class PostgresServer:
+    """A PostgreSQL of our own in a folder, which it listens in on a Unix socket."""
+
+    folder: Path
+    settings: Mapping[str, str]
+
+    @property
+    def url(self) -> str:
+        """The URL of its database `onecard`."""
+        return f"postgresql+psycopg://onecard@/onecard?host={self.folder}"
+
+    @property
+    def pid_file(self) -> Path:
+        """The file whose first line is the number of its first process, while it runs."""
+        return self.folder / "data" / "postmaster.pid"
+
+    def make(self) -> None:
+        """Make an empty cluster in the folder."""
+        self._run("initdb", "-D", self.folder / "data", "-U", "onecard", "-A", "trust", "--no-sync", "-E", "UTF8",
+                  "--locale=C.UTF-8")  # fmt: skip
+
+    def start(self) -> None:
+        """Start it, also after a crash, and wait until it answers."""
+        chosen = " ".join(f"-c {name}={value}" for name, value in self.settings.items())
+        options = f"-k {self.folder} -c listen_addresses= {chosen}"
+        self._run(
+            "pg_ctl", "-D", self.folder / "data", "-w", "-l", self.folder / "log", "-o", options, "start"
+        )
+
+    def create_database(self) -> None:
+        """Create its empty database `onecard`."""
+        self._run("createdb", "-h", self.folder, "-U", "onecard", "onecard")
+
+    def stop(self) -> None:
+        """Stop it at once, if it runs."""
+        self._run("pg_ctl", "-D", self.folder / "data", "-m", "immediate", "stop", check=False)
+
+    def _run(self, program: str, *words: str | Path, check: bool = True) -> None:
+        command = [*_as_postgres_owner(), postgres_binaries() / program, *words]
+        subprocess.run(command, check=check, stdout=subprocess.DEVNULL, cwd="/")
+
+
+@contextmanager
+def private_server(settings: Mapping[str, str] = MODEST) -> Iterator[PostgresServer]:
+    """Start a PostgreSQL of our own with an empty database `onecard`; it is gone when the block ends."""
+    server = PostgresServer(Path(tempfile.mkdtemp(prefix="onecard-pg-", dir="/tmp")), settings)
+    if _as_postgres_owner():
+        shutil.chown(server.folder, "nobody", "nogroup")
+    try:
+        server.make()
+        server.start()
+        server.create_database()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(server.folder, ignore_errors=True)
+
+
 @contextmanager
 def private_postgres(settings: Mapping[str, str] = MODEST) -> Iterator[str]:
     """Start a PostgreSQL of our own on a Unix socket; yields the URL of its empty database `onecard`."""
-    binaries = postgres_binaries()
-    folder = Path(tempfile.mkdtemp(prefix="onecard-pg-", dir="/tmp"))
-    # PostgreSQL refuses to run as root.
-    as_owner = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"] if os.geteuid() == 0 else []
-    if as_owner:
-        shutil.chown(folder, "nobody", "nogroup")
+    with private_server(settings) as server:
+        yield server.url
 
-    def run(*words: str | Path, check: bool = True) -> None:
-        subprocess.run([*as_owner, *words], check=check, stdout=subprocess.DEVNULL, cwd="/")
 
-    data = folder / "data"
-    chosen = " ".join(f"-c {name}={value}" for name, value in settings.items())
-    options = f"-k {folder} -c listen_addresses= {chosen}"
-    try:
-        run(binaries / "initdb", "-D", data, "-U", "onecard", "-A", "trust", "--no-sync", "-E", "UTF8",
-            "--locale=C.UTF-8")  # fmt: skip
-        run(binaries / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options, "start")
-        run(binaries / "createdb", "-h", folder, "-U", "onecard", "onecard")
-        yield f"postgresql+psycopg://onecard@/onecard?host={folder}"
-    finally:
-        run(binaries / "pg_ctl", "-D", data, "-m", "immediate", "stop", check=False)
-        shutil.rmtree(folder, ignore_errors=True)
+def _as_postgres_owner() -> list[str]:
+    """The words before a command of PostgreSQL, which refuses to run as root."""
+    return ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"] if os.geteuid() == 0 else []
 
 
 def postgres_binaries() -> Path:
@@ -111,11 +155,23 @@ def postgres_binaries() -> Path:
     return found[-1].parent
 
 
+def write_port(port_file: Path | None, port: int) -> None:
+    """Tell who waits for `port_file` where this program listens; the file is there whole or not at all."""
+    if port_file is not None:
+        draft = port_file.with_name(f".{port_file.name}.{os.getpid()}")
+        draft.write_text(f"{port}\n", encoding="ascii")
+        draft.replace(port_file)
+
+
 def _program(module: str) -> list[str]:
     return [sys.executable, "-m", module]
 
 
-def _wait_for_port(process: subprocess.Popen[bytes], port_file: Path, log_file: Path) -> int:
+def wait_for_port(process: subprocess.Popen[bytes], port_file: Path, log_file: Path) -> int:
+    """The port that a program has written, once it has.
+
+    Raises ChildProcessError where it ends before, TimeoutError where it takes too long.
+    """
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
         if port_file.exists() and (text := port_file.read_text()).endswith("\n"):

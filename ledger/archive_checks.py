@@ -14,7 +14,7 @@ from ledger.archive import Archive, Archived, ArchiveDamaged, archives
 from ledger.archive_file import MonthFile
 from ledger.archive_walks import Walks
 from ledger.bulk import one_of
-from ledger.checks import Finding, days_equal_digests, gaps
+from ledger.checks import Finding, both_sides, days_equal_digests, gaps
 from ledger.ids import A_DAY, date_of, month_bounds, next_month
 from ledger.seal import PublicKey, signed_under
 
@@ -153,6 +153,40 @@ def _snapshots(conn: Connection, business_date: date, totals: _Totals) -> Iterat
         f"by the snapshot {found[0]} and {found[1]}"
     )
     yield Finding(CHECK, code, should[0] - should[1], found[0] - found[1], message)
+
+
+def resting_totals_agree(conn: Connection, begin: date | None) -> Iterator[Finding]:
+    """What has not moved since the archive ends stood, before its newest date, where the snapshots say it did."""
+    if begin is None:
+        return
+    snapshot, total, account = tables.snapshot.c, tables.total.c, tables.account.c
+    by_date: dict[str, Any] = {"partition_by": snapshot.account_id, "order_by": snapshot.business_date}
+    newest_first: dict[str, Any] = {**by_date, "order_by": snapshot.business_date.desc()}
+    kept = select(
+        snapshot.account_id,
+        snapshot.business_date,
+        func.lag(snapshot.debits_posted_fen, 1, 0).over(**by_date).label("debits"),
+        func.lag(snapshot.credits_posted_fen, 1, 0).over(**by_date).label("credits"),
+        func.row_number().over(**newest_first).label("place"),
+    ).subquery()
+    rows = (
+        select(account.code, kept.c.debits, total.debits_before_fen, kept.c.credits, total.credits_before_fen)
+        .join(tables.total, total.account_id == account.id)
+        .join(kept, kept.c.account_id == account.id)
+        .where(kept.c.place == 1, total.moved_on < begin)
+    )
+    check = "totals_tell_the_day_before"
+    yield from both_sides(check, rows, conn, "snapshots", "the totals before its newest date")
+    elsewhere = (
+        select(account.code, kept.c.business_date, total.moved_on)
+        .join(tables.total, total.account_id == account.id)
+        .outerjoin(kept, (kept.c.account_id == account.id) & (kept.c.place == 1))
+        .where(total.moved_on < begin, total.moved_on.is_distinct_from(kept.c.business_date))
+        .order_by(account.code)
+    )
+    for code, expected, moved_on in conn.execute(elsewhere):
+        message = f"account {code} moved on {expected} by its snapshots, on {moved_on} by its totals"
+        yield Finding(check, code, 0, 0, message)
 
 
 def _account_ids(conn: Connection, codes: Any) -> Numbers:

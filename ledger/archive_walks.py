@@ -1,6 +1,7 @@
 """The walks of accounts from line to line where they go on into the archive."""
 
 from collections.abc import Iterator, Sequence
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from sqlalchemy import BigInteger, Connection, Row, Select, func, literal, selec
 from ledger import tables
 from ledger.checks import Finding
 from ledger.snapshots import day_number
+from ledger.walks import before_the_last_posting
 
 Numbers = NDArray[np.int64]
 
@@ -48,23 +50,24 @@ class Walks:
         return sorted(left, key=lambda one: one[1])
 
 
-def walks_join_the_archive(conn: Connection, archived: Walks) -> Iterator[Finding]:
+def walks_join_the_archive(conn: Connection, begin: date, archived: Walks) -> Iterator[Finding]:
     """Each account's lines name one another, over the end of the archive and back: every line is named once.
 
-    `archived` has seen the lines that are no longer in the books.
+    `archived` has seen the lines before `begin`, which are no longer in the books.
     """
     account = tables.account.c
     if archived.complete:  # or else what is missing has been told
-        for account_id, line_id, _ in archived.left_with(conn.execute(unnamed_lines()).all())[:1]:
+        for account_id, line_id, _ in archived.left_with(conn.execute(_unnamed_lines()).all())[:1]:
             code = conn.execute(select(account.code).where(account.id == account_id)).scalar_one()
             message = (
                 f"line {line_id} of account {code} is not named once by what follows it; restore a backup"
             )
             yield Finding("walks_reach_every_line", code, 0, line_id, message)
-    yield from names_a_later_line(conn)
+    yield from _names_a_later_line(conn)
+    yield from before_the_last_posting(conn, begin)
 
 
-def unnamed_lines() -> Select[*tuple[Any, ...]]:
+def _unnamed_lines() -> Select[*tuple[Any, ...]]:
     """Lines in the books that are not named once by what follows them: (account, line, times named too few)."""
     line, total = tables.line.c, tables.total.c
     one, minus_one = literal(1, BigInteger), literal(-1, BigInteger)
@@ -83,7 +86,7 @@ def unnamed_lines() -> Select[*tuple[Any, ...]]:
     )
 
 
-def names_a_later_line(conn: Connection) -> Iterator[Finding]:
+def _names_a_later_line(conn: Connection) -> Iterator[Finding]:
     """The first line that names a later one of its own day as the one before it."""
     line = tables.line.c
     backwards = (

@@ -30,9 +30,9 @@ from ledger import tables
 from ledger.archive import Archive
 from ledger.day import DayState
 from ledger.entry import canonical_bytes, chain_start, chained, digest
-from ledger.ids import A_DAY, date_of
+from ledger.ids import A_DAY, numbers_of
 from ledger.journal import read_day
-from ledger.snapshots import BELONGS, day_number, lines_since, movements, total_fen
+from ledger.snapshots import BELONGS, date_number, day_number, lines_since, movements, total_fen
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,29 +109,33 @@ def totals_tell_the_day_before(conn: Connection, since: date | None) -> list[Fin
         .subquery()
     )
     debits, credits = _kept(since)
-    rows = (
-        select(
-            account.code,
-            debits + earlier.c.debits_fen,
-            total.debits_before_fen,
-            credits + earlier.c.credits_fen,
-            total.credits_before_fen,
-        )
-        .join(tables.total, total.account_id == account.id)
-        .join(earlier, earlier.c.account_id == account.id)
-    )
+    accounts = tables.account.join(tables.total, total.account_id == account.id)
+    if since is None:
+        accounts = accounts.outerjoin(earlier, earlier.c.account_id == account.id)
+    else:
+        # What moved before only is not told by the lines since.
+        accounts = accounts.join(earlier, earlier.c.account_id == account.id)
+    rows = select(
+        account.code,
+        debits + func.coalesce(earlier.c.debits_fen, 0),
+        total.debits_before_fen,
+        credits + func.coalesce(earlier.c.credits_fen, 0),
+        total.credits_before_fen,
+    ).select_from(accounts)
     found = both_sides("totals_tell_the_day_before", rows, conn, "lines", "the totals before its newest date")
+    moved_on = func.coalesce(date_number(conn, total.moved_on), 0)
+    of_lines = func.coalesce(earlier.c.day, 0)
+    recent = true() if since is None else total.moved_on >= since
     dates = (
-        select(account.code, earlier.c.day, total.moved_on)
+        select(account.code, of_lines, moved_on)
         .join(tables.total, total.account_id == account.id)
-        .join(earlier, earlier.c.account_id == account.id)
+        .outerjoin(earlier, earlier.c.account_id == account.id)
+        .where(of_lines != moved_on, or_(earlier.c.day.is_not(None), recent))
         .order_by(account.code)
     )
-    for code, day_of_lines, moved_on in conn.execute(dates):
-        expected = date_of(day_of_lines * A_DAY)
-        if moved_on != expected:
-            message = f"account {code} moved on {expected} by its lines, on {moved_on} by its totals"
-            found.append(Finding("totals_tell_the_day_before", code, 0, 0, message))
+    for code, expected, moved in conn.execute(dates):
+        message = f"account {code} moved on {expected} by its lines, on {moved} by its totals (0 is never)"
+        found.append(Finding("totals_tell_the_day_before", code, expected, moved, message))
     return found
 
 
@@ -209,7 +213,7 @@ def held_is_what_holds_say(conn: Connection, _since: date | None) -> list[Findin
 def entries_are_whole(conn: Connection, since: date | None) -> list[Finding]:
     """Every entry has exactly its lines, every line is of an entry, and both are numbered without gaps a day."""
     line, entry = tables.line.c, tables.entry.c
-    of_late = true() if since is None else entry.business_date >= since
+    of_late = true() if since is None else entry.id > numbers_of(since)[0]
     counted = func.count(line.id)
     query = (
         select(entry.reference, entry.line_count, counted)
@@ -230,14 +234,16 @@ def entries_are_whole(conn: Connection, since: date | None) -> list[Finding]:
         for reference, expected, lines in conn.execute(query)
     ]
     stray = (
-        select(func.count(), func.min(line.id))
+        select(func.coalesce(entry.reference, ""), func.count(), func.min(line.id))
         .select_from(tables.line.outerjoin(tables.entry, entry.id == line.entry_id))
         .where(_lines(since), or_(entry.id.is_(None), not_(BELONGS)))
+        .group_by(entry.reference)
+        .order_by(func.min(line.id))
     )
-    lines, first = conn.execute(stray).one()
-    if lines:
-        message = f"{lines} lines from number {first} on are of no entry; find out who wrote past the ledger"
-        found.append(Finding("entries_are_whole", "lines", 0, lines, message))
+    for reference, lines, first in conn.execute(stray):
+        what = f"are not those of {reference!r}, which they name" if reference else "are of no entry"
+        message = f"{lines} lines from number {first} on {what}; find out who wrote past the ledger"
+        found.append(Finding("entries_are_whole", reference or f"line {first}", 0, lines, message))
     return [*found, *gaps(conn, of_late)]
 
 
@@ -250,9 +256,9 @@ def gaps(conn: Connection, of_late: ColumnElement[bool]) -> Iterator[Finding]:
             entry.reference,
             entry.business_date,
             entry.first_line_id,
-            func.lag(entry.id).over(partition_by=entry.business_date, order_by=entry.id).label("before"),
+            func.lag(entry.id).over(partition_by=day_number(entry.id), order_by=entry.id).label("before"),
             func.lag(entry.first_line_id + entry.line_count)
-            .over(partition_by=entry.business_date, order_by=entry.id)
+            .over(partition_by=day_number(entry.id), order_by=entry.id)
             .label("next_line"),
         )
         .where(of_late)
@@ -274,11 +280,11 @@ def gaps(conn: Connection, of_late: ColumnElement[bool]) -> Iterator[Finding]:
             f"entries or lines before {reference!r} of {business_date} are gone; restore them from a backup"
         )
         yield Finding("entries_are_whole", reference, 0, entry_id, message)
-    elsewhere = select(entry.reference, entry.id, entry.business_date).where(of_late).order_by(entry.id)
+    elsewhere = select(entry.reference, entry.id, entry.business_date).order_by(entry.id)
+    elsewhere = elsewhere.where(of_late, day_number(entry.id) != date_number(conn, entry.business_date))
     for reference, entry_id, business_date in conn.execute(elsewhere):
-        if date_of(entry_id) != business_date:
-            message = f"entry {reference!r} is numbered on {date_of(entry_id)}, but dated {business_date}"
-            yield Finding("entries_are_whole", reference, 0, entry_id, message)
+        message = f"entry {reference!r} has number {entry_id}, but is dated {business_date}; restore a backup"
+        yield Finding("entries_are_whole", reference, 0, entry_id, message)
 
 
 def entries_equal_digests(conn: Connection, since: date | None) -> list[Finding]:

@@ -138,6 +138,7 @@ _RENEW: Final = renewing(
     " SELECT count(*), string_agg(int8send(line_before_id), '' ORDER BY account_id) FROM renewed",
     within=WITHIN_LIMITS, need_debit="added.need_debit", need_credit="added.need_credit",
     day="CAST($day AS date)", debits="added.debits", credits="added.credits", line="added.line",
+    earlier_debits="0", earlier_credits="0",
 ).replace("$", ":")  # fmt: skip
 
 
@@ -180,6 +181,7 @@ def _joins(conn: Connection, switch: str) -> None:
 _RENEW_ONE: Final = renewing(
     "UPDATE ledger_total SET :assignments WHERE account_id = ?5 AND :within",
     within=WITHIN_LIMITS, need_debit="?6", need_credit="?7", day="?1", debits="?2", credits="?3", line="?4",
+    earlier_debits="0", earlier_credits="0",
 )  # fmt: skip
 
 

@@ -80,7 +80,8 @@ def begin_close(conn: Connection, business_date: date, *, at: datetime) -> date:
 def finish_close(conn: Connection, business_date: date, *, at: datetime) -> None:
     """Close the day for good and keep the totals of what moved on it; again, it changes nothing.
 
-    The day is closed at `at`, or at the instant of its last posting where that is later.
+    The day is closed at `at`, or where that is later, at the instant of its last posting or when the day
+    before was, so that what had been posted at an instant is never after the close of a later day.
     Raises DayOrderError when the day is not closing or an earlier one is not closed.
     """
     state = _require_day(conn, business_date)
@@ -89,7 +90,7 @@ def finish_close(conn: Connection, business_date: date, *, at: datetime) -> None
     if state is DayState.OPEN:
         raise DayOrderError(f"day {business_date} is still open; begin its close first")
     _require_earlier_closed(conn, business_date)
-    closed_at = max(at, _last_posted_at(conn, business_date) or at)
+    closed_at = max(at, _last_posted_at(conn, business_date) or at, _last_closed_at(conn) or at)
     take_snapshots(conn, business_date)
     _move(conn, business_date, DayState.CLOSED, closed_at=closed_at)
     record_events(conn, [Event(closed_at, Happened.DAY_CLOSED, business_date.isoformat())])
@@ -117,6 +118,11 @@ def _last_posted_at(conn: Connection, business_date: date) -> datetime | None:
     entry = tables.entry.c
     query = select(func.max(entry.posted_at)).where(entry.id > start, entry.id < end)
     found: datetime | None = conn.execute(query).scalar_one()
+    return found
+
+
+def _last_closed_at(conn: Connection) -> datetime | None:
+    found: datetime | None = conn.execute(select(func.max(tables.day.c.closed_at))).scalar_one()
     return found
 
 

@@ -87,7 +87,7 @@ def _post(books: Standing, entry: Entry, content_digest: bytes) -> Posted | Refu
     if hold is not None:
         # What is settled was counted when it was held.
         books.hold(hold.lines, -1)
-    refusal = books.past_limit("entry", entry.reference, debits_fen, credits_fen)
+    refusal = books.past_limit("entry", entry.reference, debits_fen, credits_fen, moves=True)
     if hold is not None:
         books.hold(hold.lines, 1)
     if refusal is not None:
@@ -119,6 +119,13 @@ def _reverse(books: Standing, order: Reversal) -> Answer:
             order.original,
         )
         return _post(books, mirror, digest(canonical_bytes(mirror)))
+    known = books.booked.get(order.reference)
+    if known is not None:
+        message = (
+            f"reversal {order.reference!r}: that reference is in the books as entry number {known.entry_id}, "
+            f"which takes back no {order.original!r}; use another reference"
+        )
+        return Refused(order.reference, Reason.CONFLICT, "", 0, message)
     first_time = order.original not in books.forestalled
     if first_time:
         books.forestall(order.original, by=order.reference)

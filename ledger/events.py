@@ -14,7 +14,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, select
 
 from ledger import tables
-from ledger.bulk import insert_rows
+from ledger.bulk import CHUNK_ROWS, insert_rows
 from ledger.entry import json_bytes, utc_text
 
 EVENTS_START = hashlib.sha256(b"onecard/events/v1").digest()
@@ -40,10 +40,13 @@ class Happened(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened at an instant to a day, an account, a hold or a reference."""
+    """Something that happened at an instant to a day, an account, a hold or a reference.
+
+    `kind` is one of `Happened`, unless someone wrote past the ledger.
+    """
 
     at: datetime
-    kind: Happened
+    kind: str
     subject: str
     detail: str = ""
 
@@ -80,13 +83,14 @@ def read_events(conn: Connection) -> Iterator[Written]:
     """All events in order."""
     columns = tables.event.c
     query = select(columns.id, columns.at, columns.kind, columns.subject, columns.detail, columns.chain)
-    for event_id, at, kind, subject, detail, chain in conn.execute(query.order_by(columns.id)):
-        yield Written(event_id, Event(at, Happened(kind), subject, detail), bytes(chain))
+    query = query.order_by(columns.id).execution_options(yield_per=CHUNK_ROWS)
+    for event_id, at, kind, subject, detail, chain in conn.execute(query):
+        yield Written(event_id, Event(at, kind, subject, detail), bytes(chain))
 
 
 def event_chained(previous: bytes, event: Event) -> bytes:
     """The running hash up to an event: SHA-256 over the one before and the event as a JSON array."""
-    content = json_bytes([utc_text(event.at), event.kind.value, event.subject, event.detail])
+    content = json_bytes([utc_text(event.at), event.kind, event.subject, event.detail])
     return hashlib.sha256(previous + content).digest()
 
 
@@ -94,4 +98,4 @@ def _rows(events: Sequence[Event], after: Tail) -> Iterator[tuple[object, ...]]:
     event_id, chain = after
     for event in events:
         event_id, chain = event_id + 1, event_chained(chain, event)
-        yield event_id, event.at, event.kind.value, event.subject, event.detail, chain
+        yield event_id, event.at, str(event.kind), event.subject, event.detail, chain

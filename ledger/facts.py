@@ -83,34 +83,40 @@ class Facts:
 def load_facts(conn: Connection, orders: Sequence[Order], *, at: datetime) -> Facts:
     """Read the facts about orders whose texts the database can hold, in at most eleven statements."""
     booking = [order for order in orders if isinstance(order, Entry | Reversal)]
-    taken_back = (order.reverses if isinstance(order, Entry) else order.original for order in booking)
-    settled = {order.settles for order in booking if isinstance(order, Entry) and order.settles is not None}
-    holds = _holds(conn, sorted(settled | {one.reference for one in orders if isinstance(one, Hold | Void)}))
+    own = {order.reference for order in orders}
+    taken_back = _there(order.reverses if isinstance(order, Entry) else order.original for order in booking)
+    settled = _there(order.settles for order in booking if isinstance(order, Entry))
+    originals = _originals(conn, list(taken_back))
+    touched = settled | {order.reference for order in orders if isinstance(order, Hold | Void)}
+    holds = _holds(conn, list(touched))
     due = _due(conn, at)
     return Facts(
-        days=days_of(conn, {order.business_date for order in booking}),
-        accounts=_accounts(conn, _codes(orders, [*holds.values(), *due])),
-        booked=booked_of(conn, list({order.reference for order in booking})),
-        originals=_originals(conn, sorted({reference for reference in taken_back if reference is not None})),
+        days=_days(conn, {order.business_date for order in booking}),
+        accounts=_accounts(conn, _codes([*orders, *originals.values(), *holds.values(), *due])),
+        booked=_booked(conn, list({order.reference for order in booking})),
+        originals=originals,
         holds=holds,
         due=due,
-        forestalled=forestalled_of(conn, list({order.reference for order in orders})),
+        forestalled=_forestalled(conn, list(own | taken_back)),
         last_hold_id=_last_hold_id(conn) if any(isinstance(order, Hold) for order in orders) else 0,
         events=tail(conn),
     )
 
 
-def _codes(orders: Sequence[Order], holds: Iterable[HoldFacts]) -> list[str]:
+def _there(references: Iterable[str | None]) -> set[str]:
+    return {reference for reference in references if reference is not None}
+
+
+def _codes(found: Iterable[Order | Booked | HoldFacts]) -> list[str]:
     codes: set[str] = set()
-    for order in (*orders, *holds):
-        if isinstance(order, Entry | Hold | HoldFacts):
-            codes.update([line.debit for line in order.lines])
-            codes.update([line.credit for line in order.lines])
+    for one in found:
+        if not isinstance(one, Void | Reversal):
+            codes.update([line.debit for line in one.lines])
+            codes.update([line.credit for line in one.lines])
     return sorted(codes)
 
 
-def days_of(conn: Connection, dates: set[date]) -> dict[date, DayFacts]:
-    """The business days of these dates that were ever opened."""
+def _days(conn: Connection, dates: set[date]) -> dict[date, DayFacts]:
     if not dates:
         return {}
     columns, entry = tables.day.c, tables.entry.c
@@ -127,7 +133,8 @@ def days_of(conn: Connection, dates: set[date]) -> dict[date, DayFacts]:
             .order_by(entry.id.desc())
             .limit(1)
         )
-        row = conn.execute(newest).one_or_none()
+        # Of days that are over nothing more is asked, and so at most two are looked into.
+        row = None if state == DayState.CLOSED else conn.execute(newest).one_or_none()
         last_entry_id, last_line_id, chain = row or (start, start, chain_start(business_date))
         found[business_date] = DayFacts(DayState(state), last_entry_id, last_line_id, bytes(chain))
     return found
@@ -159,8 +166,7 @@ def _accounts(conn: Connection, codes: Sequence[str]) -> dict[str, AccountFacts]
     }
 
 
-def booked_of(conn: Connection, references: Sequence[str]) -> dict[str, Booked]:
-    """The entries of these references that are in the books, without their lines."""
+def _booked(conn: Connection, references: Sequence[str]) -> dict[str, Booked]:
     if not references:
         return {}
     columns = tables.entry.c
@@ -190,12 +196,11 @@ def _originals(conn: Connection, references: Sequence[str]) -> dict[str, Booked]
     }
 
 
-def forestalled_of(conn: Connection, references: Sequence[str]) -> dict[str, str]:
-    """Which of these references were taken back before they came, and by what."""
+def _forestalled(conn: Connection, references: Sequence[str]) -> dict[str, str]:
     columns = tables.forestalled.c
     query = select(columns.reference, columns.by_reference)
     query = query.where(one_of(conn, columns.reference, references))
-    return dict(conn.execute(query).all())
+    return {row.reference: row.by_reference for row in conn.execute(query)}
 
 
 def _holds(conn: Connection, references: Sequence[str]) -> dict[str, HoldFacts]:
@@ -246,5 +251,5 @@ def _read_holds(conn: Connection, where: ColumnElement[bool]) -> list[HoldFacts]
 
 
 def _last_hold_id(conn: Connection) -> int:
-    newest: int = conn.execute(select(func.coalesce(func.max(tables.hold.c.id), NONE))).scalar_one()
-    return newest
+    found: int = conn.execute(select(func.coalesce(func.max(tables.hold.c.id), NONE))).scalar_one()
+    return found

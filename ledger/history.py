@@ -86,6 +86,7 @@ def _in_books(
         .join(tables.entry, entry.id == line.entry_id)
         .join(counter, counter.c.id == other)
         .order_by(walk.c.place)
+        .limit(limit)
     )
     rows = conn.execute(query).all()
     return [Movement(*row[:-1]) for row in rows], rows[-1][-1] if rows else 0
@@ -136,10 +137,9 @@ def _start(conn: Connection, account_id: int, code: str, before: int | None, arc
     """The number of the line that a walk begins with; 0 where there is none."""
     line, total = tables.line.c, tables.total.c
     if before is None:
-        newest: int = conn.execute(
-            select(total.last_line_id).where(total.account_id == account_id)
-        ).scalar_one()
-        return newest
+        newest = select(total.last_line_id).where(total.account_id == account_id)
+        last_line_id: int = conn.execute(newest).scalar_one()
+        return last_line_id
     query = select(
         case(
             (line.debit_id == account_id, line.debit_before_id),

@@ -18,14 +18,15 @@ def place(books: Standing, hold: Hold) -> Answer:
     if known is not None:
         what = f"was placed as number {known.hold_id} with other content; use another reference"
         return _refused(hold.reference, Reason.CONFLICT, what)
-    if hold.reference in books.forestalled:
-        return _refused(hold.reference, Reason.FORESTALLED, "was voided before it came")
+    by = books.forestalled.get(hold.reference)
+    if by is not None:
+        what = f"was taken back by {by!r} before it came; use another reference"
+        return _refused(hold.reference, Reason.FORESTALLED, what)
     if hold.expires_at <= books.at:
-        return _refused(
-            hold.reference, Reason.HOLD_OVER, f"ran out at {hold.expires_at}, before it was placed"
-        )
+        what = f"ran out at {hold.expires_at}, before it was placed; give it a later instant"
+        return _refused(hold.reference, Reason.HOLD_OVER, what)
     debits_fen, credits_fen = sums(hold.lines)
-    refusal = books.past_limit("hold", hold.reference, debits_fen, credits_fen)
+    refusal = books.past_limit("hold", hold.reference, debits_fen, credits_fen, moves=False)
     if refusal is not None:
         return refusal
     hold_id = books.next_hold_id
@@ -80,9 +81,12 @@ def not_settled_by(books: Standing, entry: Entry) -> Refused | None:
         key = (line.debit, line.credit, line.item)
         left_fen[key] = left_fen.get(key, 0) - line.amount_fen
         if left_fen[key] < 0:
-            lacking = f"has {-left_fen[key]} fen less from {line.debit} to {line.credit} than is taken"
-            message = f"{what} {lacking}; take less"
-            return Refused(entry.reference, Reason.HOLD_EXCEEDED, line.debit, -left_fen[key], message)
+            short_fen = -left_fen[key]
+            message = (
+                f"{what} has {short_fen} fen less from {line.debit} to {line.credit} for {line.item!r} "
+                f"than is taken; take less"
+            )
+            return Refused(entry.reference, Reason.HOLD_EXCEEDED, line.debit, short_fen, message)
     return None
 
 

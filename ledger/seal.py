@@ -86,7 +86,9 @@ def day_contents(conn: Connection, business_date: date) -> Contents:
     previous = _previous(conn, business_date)
     leaves, chain = _leaves(conn, business_date)
     since = Registers(0, 0, 0) if previous is None else previous.contents.registers
-    registers = registers_at(conn)
+    stored = seal_of(conn, business_date)
+    # Sealed again, a day covers of the registers what it covered: a night that is run again signs the same.
+    registers = registers_at(conn) if stored is None else stored.contents.registers
     return Contents(
         business_date,
         len(leaves),

@@ -8,6 +8,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
+    String,
     and_,
     case,
     func,
@@ -112,7 +113,14 @@ def lines_since(business_date: date) -> ColumnElement[bool]:
 
 def day_number(number: ColumnElement[int]) -> ColumnElement[int]:
     """The business date of a line's or an entry's number, as the whole number YYYYMMDD."""
-    return (number / literal(A_DAY, BigInteger)).cast(BigInteger)
+    return number // literal(A_DAY, BigInteger)
+
+
+def date_number(conn: Connection, business_date: ColumnElement[date]) -> ColumnElement[int]:
+    """A column of dates as the whole numbers YYYYMMDD."""
+    if conn.dialect.name == "postgresql":
+        return func.to_char(business_date, "YYYYMMDD").cast(BigInteger)
+    return func.replace(business_date.cast(String), "-", "").cast(BigInteger)
 
 
 def total_fen(amount: ColumnElement[int]) -> ColumnElement[int]:

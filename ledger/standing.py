@@ -91,13 +91,20 @@ class Standing:
             return Refused(reference, Reason.ACCOUNT_CLOSED, closed, 0, message)
         return None
 
-    def past_limit(self, what: str, reference: str, debits_fen: Sums, credits_fen: Sums) -> Refused | None:
-        """Refuse by the first account past its limit: the debited ones first, in the order of the lines."""
+    def past_limit(
+        self, what: str, reference: str, debits_fen: Sums, credits_fen: Sums, *, moves: bool
+    ) -> Refused | None:
+        """Refuse by the first account past its limit: the debited ones first, in the order of the lines.
+
+        Where money `moves`, what lines bring to an account counts for what they take from it. A hold moves
+        none: what it is to bring in is not there yet.
+        """
         accounts, added = self._accounts, self.decision
+        brought_in, taken_out = (credits_fen, debits_fen) if moves else ({}, {})
         for code, amount_fen in debits_fen.items():
             account = accounts[code]
             total_fen = account.debits_fen + added.debits_fen.get(code, 0) + amount_fen
-            other_fen = account.credits_fen + added.credits_fen.get(code, 0) + credits_fen.get(code, 0)
+            other_fen = account.credits_fen + added.credits_fen.get(code, 0) + brought_in.get(code, 0)
             held_fen = account.debits_held_fen + added.debits_held_fen.get(code, 0)
             limited = account.limit is Limit.NO_DEBIT_BALANCE
             short_fen = _short_fen(total_fen, held_fen, other_fen if limited else None)
@@ -106,7 +113,7 @@ class Standing:
         for code, amount_fen in credits_fen.items():
             account = accounts[code]
             total_fen = account.credits_fen + added.credits_fen.get(code, 0) + amount_fen
-            other_fen = account.debits_fen + added.debits_fen.get(code, 0) + debits_fen.get(code, 0)
+            other_fen = account.debits_fen + added.debits_fen.get(code, 0) + taken_out.get(code, 0)
             held_fen = account.credits_held_fen + added.credits_held_fen.get(code, 0)
             limited = account.limit is Limit.NO_CREDIT_BALANCE
             short_fen = _short_fen(total_fen, held_fen, other_fen if limited else None)

@@ -1,6 +1,6 @@
 """Writing what was decided: a bounded number of statements, however much there is."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -33,8 +33,8 @@ def store(conn: Connection, decision: Decision, facts: Facts, *, at: datetime) -
             ),
         )
         insert_rows(conn, tables.line, _line_rows(decision, facts, last_line_ids))
-        for business_date, added in _by_date(decision).items():
-            add_to_totals(conn, business_date, _by_account(facts, added, last_line_ids))
+        for business_date, added in _by_last_date(decision, facts, last_line_ids).items():
+            add_to_totals(conn, business_date, added)
         _add_to_controls(conn, decision)
     hold_on_totals(conn, [(number, max(debits, 0), max(credits, 0)) for number, debits, credits in held])
     _store_ends(conn, decision)
@@ -75,30 +75,38 @@ def _line_rows(decision: Decision, facts: Facts, last_line_ids: dict[int, int]) 
             yield (number, taken.entry_id, debit_id, credit_id, line.amount_fen, line.item, *before)
 
 
-def _by_date(decision: Decision) -> Mapping[date, tuple[Sums, Sums]]:
-    """What was posted on each business date; nearly always there is one."""
-    dates = {taken.entry.business_date for taken in decision.accepted}
-    if len(dates) == 1:
-        return {dates.pop(): (decision.debits_fen, decision.credits_fen)}
-    return {
-        business_date: sums(
-            line
-            for taken in decision.accepted
-            if taken.entry.business_date == business_date
-            for line in taken.entry.lines
-        )
-        for business_date in sorted(dates)
-    }
+def _by_last_date(
+    decision: Decision, facts: Facts, last_line_ids: Mapping[int, int]
+) -> Mapping[date, Sequence[Added]]:
+    """What is added to accounts, by the last date that each is moved on.
 
-
-def _by_account(facts: Facts, added: tuple[Sums, Sums], last_line_ids: Mapping[int, int]) -> list[Added]:
-    debits_fen, credits_fen = added
-    numbered = ((facts.accounts[code].account_id, code) for code in debits_fen.keys() | credits_fen.keys())
+    Nearly always that is one date; at most it is two, as no more days take entries.
+    """
+    *earlier, last = sorted({taken.entry.business_date for taken in decision.accepted})
+    late = {code for amounts_fen in _sums_on(decision, last) for code in amounts_fen} if earlier else set()
+    early_debits, early_credits = _sums_on(decision, earlier[0]) if earlier else ({}, {})
+    debits_fen, credits_fen = decision.debits_fen, decision.credits_fen
+    added: dict[date, list[Added]] = {}
     # In the order of their ids, which is the order of every lock on accounts.
-    return [
-        Added(number, debits_fen.get(code, 0), credits_fen.get(code, 0), last_line_ids[number])
-        for number, code in sorted(numbered)
-    ]
+    for number, code in sorted(
+        (facts.accounts[code].account_id, code) for code in debits_fen.keys() | credits_fen.keys()
+    ):
+        on_last = not earlier or code in late
+        before = (early_debits.get(code, 0), early_credits.get(code, 0)) if on_last else (0, 0)
+        amounts = (debits_fen.get(code, 0), credits_fen.get(code, 0), *before)
+        added.setdefault(last if on_last else earlier[0], []).append(
+            Added(number, *amounts, last_line_ids[number])
+        )
+    return added
+
+
+def _sums_on(decision: Decision, business_date: date) -> tuple[Sums, Sums]:
+    return sums(
+        line
+        for taken in decision.accepted
+        if taken.entry.business_date == business_date
+        for line in taken.entry.lines
+    )
 
 
 def _add_to_controls(conn: Connection, decision: Decision) -> None:

@@ -26,6 +26,13 @@ from ledger.db import Fen, Id, Instant, metadata
 # Byte order, so that both databases sort and compare codes alike whatever locale they were made with.
 Code = String(96).with_variant(String(96, collation="C"), "postgresql")
 
+ID_OF_DATE = {
+    "postgresql": "id / 10000000000 = EXTRACT(YEAR FROM business_date) * 10000"
+    " + EXTRACT(MONTH FROM business_date) * 100 + EXTRACT(DAY FROM business_date)",
+    "sqlite": "id / 10000000000 = CAST(replace(business_date, '-', '') AS INTEGER)",
+}
+"""That the number of an entry tells its business date, as `ledger.ids` has it."""
+
 account = Table(
     "ledger_account",
     metadata,
@@ -192,6 +199,10 @@ entry = Table(
     UniqueConstraint("settles_id"),
     CheckConstraint("line_count > 0", name="line_count"),
     CheckConstraint("reverses_id <> id", name="reverses_another"),
+    *(
+        CheckConstraint(condition, name="id_of_date").ddl_if(dialect=dialect)
+        for dialect, condition in ID_OF_DATE.items()
+    ),
 )
 
 line = Table(

@@ -8,19 +8,22 @@ from sqlalchemy import Connection, text
 
 
 class Added(NamedTuple):
-    """What one business date adds to an account, in fen, and the account's newest line."""
+    """What a call adds to an account, in fen: in all, and of that on dates before the last; its newest line."""
 
     account_id: int
     debits_fen: int
     credits_fen: int
+    earlier_debits_fen: int
+    earlier_credits_fen: int
     last_line_id: int
 
 
+# All dates of a call at once: what it adds on one of them alone may well be past the account's limit.
 ASSIGNMENTS: Final = """
-  debits_before_fen = CASE WHEN moved_on IS NULL OR moved_on < :day THEN debits_posted_fen
-    WHEN moved_on > :day THEN debits_before_fen + :debits ELSE debits_before_fen END,
-  credits_before_fen = CASE WHEN moved_on IS NULL OR moved_on < :day THEN credits_posted_fen
-    WHEN moved_on > :day THEN credits_before_fen + :credits ELSE credits_before_fen END,
+  debits_before_fen = CASE WHEN moved_on > :day THEN debits_before_fen + :debits
+    WHEN moved_on = :day THEN debits_before_fen + :earlier_debits ELSE debits_posted_fen + :earlier_debits END,
+  credits_before_fen = CASE WHEN moved_on > :day THEN credits_before_fen + :credits
+    WHEN moved_on = :day THEN credits_before_fen + :earlier_credits ELSE credits_posted_fen + :earlier_credits END,
   moved_on = CASE WHEN moved_on > :day THEN moved_on ELSE :day END,
   debits_posted_fen = debits_posted_fen + :debits,
   credits_posted_fen = credits_posted_fen + :credits,
@@ -36,33 +39,31 @@ def renewing(statement: str, **values: str) -> str:
     return statement
 
 
+_COLUMNS: Final = ("ids", "debits", "credits", "earlier_debits", "earlier_credits", "lines")
+"""Of `Added`, in order, as the arrays that PostgreSQL takes."""
+
 _MANY: Final = renewing(
     "UPDATE ledger_total SET :assignments FROM unnest(CAST($ids AS bigint[]), CAST($debits AS bigint[]),"
-    " CAST($credits AS bigint[]), CAST($lines AS bigint[])) AS added(id, debits, credits, line)"
-    " WHERE account_id = added.id",
-    day="CAST($day AS date)", debits="added.debits", credits="added.credits", line="added.line",
+    " CAST($credits AS bigint[]), CAST($earlier_debits AS bigint[]), CAST($earlier_credits AS bigint[]),"
+    " CAST($lines AS bigint[])) AS added(ids, debits, credits, earlier_debits, earlier_credits, lines)"
+    " WHERE account_id = added.ids",
+    day="CAST($day AS date)", debits="added.debits", credits="added.credits",
+    earlier_debits="added.earlier_debits", earlier_credits="added.earlier_credits", line="added.lines",
 ).replace("$", ":")  # fmt: skip
 _ONE: Final = renewing(
-    "UPDATE ledger_total SET :assignments WHERE account_id = ?5",
-    day="?1",
-    debits="?2",
-    credits="?3",
-    line="?4",
-)
+    "UPDATE ledger_total SET :assignments WHERE account_id = ?2",
+    day="?1", debits="?3", credits="?4", earlier_debits="?5", earlier_credits="?6", line="?7",
+)  # fmt: skip
 
 
 def add_to_totals(conn: Connection, business_date: date, added: Sequence[Added]) -> None:
-    """Add a date's amounts to accounts, which come in the order of their ids."""
+    """Add to accounts, in the order of their ids, for which this is the last date that a call moves them on."""
     if conn.dialect.name == "postgresql":
-        ids, debits, credits, lines = (list(column) for column in zip(*added, strict=True))
-        columns = {"ids": ids, "debits": debits, "credits": credits, "lines": lines}
+        columns = dict(zip(_COLUMNS, map(list, zip(*added, strict=True)), strict=True))
         conn.execute(text(_MANY), {"day": business_date, **columns})
         return
     day = business_date.isoformat()
-    conn.exec_driver_sql(
-        _ONE,
-        [(day, one.debits_fen, one.credits_fen, one.last_line_id, one.account_id) for one in added],
-    )
+    conn.exec_driver_sql(_ONE, [(day, *one) for one in added])
 
 
 def hold_on_totals(conn: Connection, changed: Sequence[tuple[int, int, int]]) -> None:

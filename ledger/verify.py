@@ -1,35 +1,44 @@
-"""The whole books recomputed from their first day: every row of every table."""
+"""The whole books recomputed from their first day, every row of every table, so that a change behind them shows."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import BigInteger, Connection, String, cast, func, literal, select, true, union_all
+from sqlalchemy import BigInteger, Connection, String, and_, cast, func, literal, or_, select, true, union_all
 
 from ledger import tables
 from ledger.accounts import Account, Kind, Limit, account_digest, segment_of
-from ledger.archive import Archive, archives, lines_begin
-from ledger.archive_checks import archives_agree
-from ledger.archive_walks import Walks, names_a_later_line, unnamed_lines, walks_join_the_archive
+from ledger.archive import Archive, lines_begin
+from ledger.archive_checks import archives_agree, resting_totals_agree
+from ledger.archive_walks import Walks, walks_join_the_archive
 from ledger.bulk import CHUNK_ROWS
-from ledger.checks import CHECKS, Finding, both_sides
+from ledger.checks import CHECKS, Check, Finding, both_sides
 from ledger.day import DayState
 from ledger.entry import Line, chain_start, digest
-from ledger.events import EVENTS_START, Happened, event_chained, read_events
+from ledger.events import EVENTS_START, event_chained, read_events
 from ledger.journal import of_day
 from ledger.merkle import root_of
 from ledger.orders import Hold, hold_content
 from ledger.registers import Registers, registers_root
+from ledger.replay import events_tell_the_present
 from ledger.seal import GENESIS, PublicKey, Seal, seals, signed_under
-from ledger.snapshots import day_number, latest_snapshot, lines_since, movements, total_fen
+from ledger.snapshots import date_number, day_number, latest_snapshot, lines_since, movements, total_fen
+from ledger.walks import walks_reach_every_line
+
+FromGround = Callable[[Connection], Iterable[Finding]]
+"""Looks at everything since the books were opened."""
 
 
 class Stage(NamedTuple):
-    """One thing that is recomputed, by name; `findings` does it."""
+    """One thing that is recomputed, by name."""
 
     name: str
-    findings: Callable[[], Iterable[Finding]]
+    check: FromGround
+
+    def findings(self, conn: Connection) -> Iterator[Finding]:
+        """What is wrong with it."""
+        return _legible(self.check, conn)
 
 
 def verify_books(
@@ -39,9 +48,10 @@ def verify_books(
 
     With `public_key`, the signatures of all seals are checked as well. `conn` may be one that only reads.
     Archived months are recomputed from `archive`; where that is needed and not given, it is a finding.
+    What no seal covers yet, and nothing else in the books refers to, can be taken away from its end unseen.
     """
     for stage in stages(conn, public_key, archive):
-        yield from stage.findings()
+        yield from stage.findings(conn)
 
 
 def stages(
@@ -50,20 +60,24 @@ def stages(
     """What `verify_books` does, for who wants to show how far it is; to be run once, in this order."""
     # What went before stands in snapshots, which the archive has to agree with.
     begin, archived = lines_begin(conn), Walks()
-    walks = (
-        partial(walks_join_the_archive, conn, archived) if begin else partial(walks_reach_every_line, conn)
-    )
+    walks: FromGround = walks_reach_every_line
+    if begin is not None:
+        walks = partial(walks_join_the_archive, begin=begin, archived=archived)
     return [
-        Stage("accounts_are_as_opened", partial(accounts_are_as_opened, conn)),
-        Stage("events_are_chained", partial(events_are_chained, conn)),
-        Stage("holds_are_as_placed", partial(holds_are_as_placed, conn)),
-        Stage("events_tell_the_present", partial(_events_tell_the_present, conn)),
-        *(Stage(check.__name__, partial(check, conn, begin)) for check in CHECKS),
-        Stage("archives_agree", partial(archives_agree, conn, archive, public_key, archived)),
+        *(Stage(check.__name__, check) for check in _BESIDE_LINES),
+        *(Stage(check.__name__, _since(check, begin)) for check in CHECKS),
+        Stage(
+            "archives_agree", partial(archives_agree, archive=archive, public_key=public_key, walks=archived)
+        ),
+        Stage("totals_tell_the_day_before", partial(resting_totals_agree, begin=begin)),
         Stage("walks_reach_every_line", walks),
-        Stage("snapshots_agree", partial(snapshots_agree, conn, begin)),
-        Stage("seals_agree", partial(seals_agree, conn, public_key)),
+        Stage("snapshots_agree", partial(snapshots_agree, begin=begin)),
+        Stage("seals_agree", partial(seals_agree, public_key=public_key)),
     ]
+
+
+def _since(check: Check, begin: date | None) -> FromGround:
+    return lambda conn: check(conn, begin)
 
 
 ROW_CHECKS = (
@@ -72,6 +86,7 @@ ROW_CHECKS = (
     "holds_are_as_placed",
     "entries_equal_digests",
     "entries_are_whole",
+    "archives_agree",
     "walks_reach_every_line",
     "snapshots_agree",
     "seals_agree",
@@ -90,8 +105,17 @@ def first_changed(findings: Sequence[Finding]) -> Finding | None:
     return findings[0] if findings else None
 
 
+def _legible(check: FromGround, conn: Connection) -> Iterator[Finding]:
+    """What a check finds; where it meets what cannot be read at all, that is its finding."""
+    try:
+        yield from check(conn)
+    except (ValueError, TypeError, ArithmeticError) as broken:
+        message = f"the books hold what cannot be read ({broken}); restore them from a backup"
+        yield Finding("books_are_legible", "books", 0, 0, message)
+
+
 def accounts_are_as_opened(conn: Connection) -> Iterator[Finding]:
-    """Accounts are numbered without gaps, as they were opened, and their totals know their limits."""
+    """Accounts are numbered without gaps, as they were opened, and each has totals that know its limit."""
     account, total = tables.account.c, tables.total.c
     query = (
         select(tables.account, total.may_debit, total.may_credit)
@@ -114,6 +138,19 @@ def accounts_are_as_opened(conn: Connection) -> Iterator[Finding]:
         if message:
             yield Finding("accounts_are_as_opened", row.code, 0, 0, f"{message}; restore it from a backup")
             return
+    strays = select(total.account_id).outerjoin(tables.account, account.id == total.account_id)
+    for number in conn.scalars(strays.where(account.id.is_(None)).order_by(total.account_id)):
+        message = f"there are totals of account number {number}, which is gone; restore it from a backup"
+        yield Finding("accounts_are_as_opened", str(number), 0, number, message)
+
+
+def controls_are_of_sub_ledgers(conn: Connection) -> Iterator[Finding]:
+    """A sub-ledger has control totals since something was posted to it; how much, a check of every night says."""
+    control = tables.control.c
+    empty = control.debits_posted_fen + control.credits_posted_fen == 0
+    for segment in conn.scalars(select(control.segment).where(empty).order_by(control.segment)):
+        message = f"nothing was ever posted to {segment}, but it has control totals; find out who wrote them"
+        yield Finding("controls_are_of_sub_ledgers", segment, 0, 0, message)
 
 
 def events_are_chained(conn: Connection) -> Iterator[Finding]:
@@ -130,26 +167,38 @@ def events_are_chained(conn: Connection) -> Iterator[Finding]:
 
 def holds_are_as_placed(conn: Connection) -> Iterator[Finding]:
     """Holds are numbered without gaps, and each, with its lines, is as it was placed."""
-    for number, (hold_id, stored, hold) in enumerate(_holds(conn), 1):
-        if hold_id != number or digest(hold_content(hold)) != stored:
+    for number, (hold_id, stored, whole, hold) in enumerate(_holds(conn), 1):
+        if hold_id != number or not whole or digest(hold_content(hold)) != stored:
             message = f"hold {hold.reference!r} is not as it was placed, or one before it is gone"
             yield Finding("holds_are_as_placed", hold.reference, number, hold_id, message)
             return
 
 
-def walks_reach_every_line(conn: Connection) -> Iterator[Finding]:
-    """Each account's lines name one another: every line is named once, by the next or by the account."""
-    account = tables.account.c
-    unnamed = unnamed_lines().subquery()
-    query = select(account.code, unnamed.c.line_id).join(unnamed, unnamed.c.account_id == account.id)
-    for code, line_id in conn.execute(query.order_by(unnamed.c.line_id).limit(1)):
-        message = f"line {line_id} of account {code} is not named once by what follows it; restore a backup"
-        yield Finding("walks_reach_every_line", code, 0, line_id, message)
-    yield from names_a_later_line(conn)
+def entries_refer_to_what_is_there(conn: Connection) -> Iterator[Finding]:
+    """What an entry reverses or settles is in the books; that it is the right one, its digest tells."""
+    entry, original, hold = tables.entry.c, tables.entry.alias("original"), tables.hold.c
+    dangling = (
+        select(entry.reference, entry.id)
+        .outerjoin(original, original.c.id == entry.reverses_id)
+        .outerjoin(tables.hold, hold.id == entry.settles_id)
+        .where(
+            or_(
+                and_(entry.reverses_id.is_not(None), original.c.id.is_(None)),
+                and_(entry.settles_id.is_not(None), hold.id.is_(None)),
+            )
+        )
+        .order_by(entry.id)
+    )
+    for reference, number in conn.execute(dangling):
+        message = f"entry {reference!r} reverses or settles what is not there; restore it from a backup"
+        yield Finding("entries_refer_to_what_is_there", reference, 0, number, message)
 
 
-def snapshots_agree(conn: Connection, begin: date | None = None) -> list[Finding]:
-    """The snapshots of closed days are the sums over all lines up to them; before `begin`, they are believed."""
+def snapshots_agree(conn: Connection, begin: date | None = None) -> Iterator[Finding]:
+    """Accounts have a snapshot of each closed day on which they moved, and it is the sum over all lines up to it.
+
+    Those before `begin` are taken as they are.
+    """
     snapshot, account, day, line = tables.snapshot.c, tables.account.c, tables.day.c, tables.line.c
     of_day = day_number(line.id).label("day")
     moved = movements(by=(of_day,)).subquery()
@@ -169,20 +218,20 @@ def snapshots_agree(conn: Connection, begin: date | None = None) -> list[Finding
         zero.label("kept_debits"),
         zero.label("kept_credits"),
     ).subquery()
-    number = _day_of(conn, day.business_date)
-    closed = select(number).where(day.state == DayState.CLOSED.value)
+    closed = select(date_number(conn, day.business_date)).where(day.state == DayState.CLOSED.value)
     kept = select(
         snapshot.account_id,
-        _day_of(conn, snapshot.business_date),
+        date_number(conn, snapshot.business_date),
         zero,
         zero,
         snapshot.debits_posted_fen,
         snapshot.credits_posted_fen,
     ).where(true() if begin is None else snapshot.business_date >= begin)
     sides = union_all(select(expected).where(expected.c.day.in_(closed)), kept).subquery()
-    rows = (
+    subject = account.code + " on " + cast(sides.c.day, String)
+    of_both = (
         select(
-            account.code + " on " + cast(sides.c.day, String),
+            subject.label("subject"),
             total_fen(sides.c.debits),
             total_fen(sides.c.kept_debits),
             total_fen(sides.c.credits),
@@ -191,32 +240,35 @@ def snapshots_agree(conn: Connection, begin: date | None = None) -> list[Finding
         .join(tables.account, account.id == sides.c.account_id)
         .group_by(account.code, sides.c.day)
     )
-    return both_sides("snapshots_agree", rows, conn, "lines", "the snapshot")
+    yield from both_sides("snapshots_agree", of_both, conn, "lines", "the snapshot")
+    lone = of_both.having(func.count() != 2).order_by("subject")
+    for found, *_ in conn.execute(lone):
+        message = f"{found}: it moved and has no snapshot, or has one and never moved; restore a backup"
+        yield Finding("snapshots_agree", found, 0, 0, message)
 
 
 def seals_agree(conn: Connection, public_key: PublicKey | None = None) -> Iterator[Finding]:
     """Each seal is the root of its day's entries and registers as they are now, covers the seal before, is signed."""
     previous: Seal | None = None
-    sealed_at = {
-        e.event.subject: e.event.at for e in read_events(conn) if e.event.kind is Happened.DAY_SEALED
-    }
-    closed = _closed_days(conn)
+    unsealed = _closed_days(conn)
     for seal in seals(conn):
-        subject = str(seal.business_date)
-        wrong = _wrong_with(conn, seal, previous) or (
-            "was not sealed when it says" if sealed_at.get(subject) != seal.sealed_at else ""
-        )
-        if not wrong and public_key is not None:
-            signed = signed_under(public_key, seal.key_version, seal.signature, seal.contents.root)
-            wrong = "" if signed else f"is not signed by key version {seal.key_version}"
+        business_date = seal.business_date
+        wrong = _wrong_with(conn, seal, previous)
+        if business_date not in unsealed:
+            wrong = "is of a day that is not closed"
+        signature = (seal.key_version, seal.signature, seal.contents.root)
+        if not wrong and public_key is not None and not signed_under(public_key, *signature):
+            wrong = f"is not signed by key version {seal.key_version}"
         if wrong:
-            message = f"the seal of {subject} {wrong}; restore the books from a backup"
-            yield Finding("seals_agree", subject, 0, 0, message)
+            message = f"the seal of {business_date} {wrong}; restore the books from a backup"
+            yield Finding("seals_agree", str(business_date), 0, 0, message)
             return
         previous = seal
-        closed.remove(seal.business_date)
-    for business_date in closed[:-1]:
-        yield Finding("seals_agree", str(business_date), 0, 0, f"closed day {business_date} has no seal")
+        unsealed.remove(business_date)
+    # The newest one may be about to be sealed.
+    for business_date in unsealed[:-1]:
+        message = f"closed day {business_date} has no seal; seal the days in their order"
+        yield Finding("seals_agree", str(business_date), 0, 0, message)
 
 
 def _wrong_with(conn: Connection, seal: Seal, previous: Seal | None) -> str:
@@ -242,126 +294,43 @@ def _wrong_with(conn: Connection, seal: Seal, previous: Seal | None) -> str:
     return next((wrong for holds, wrong in checks if not holds), "")
 
 
-def _events_tell_the_present(conn: Connection) -> Iterator[Finding]:
-    """Days, closed accounts, open holds and forestalled references are what the events made them."""
-    days: dict[str, dict[str, datetime]] = {}
-    closed: set[str] = set()
-    ended: dict[str, str] = {}
-    placed: dict[str, tuple[str, datetime]] = {}
-    forestalled: dict[str, tuple[str, datetime]] = {}
-    on_file: dict[str, tuple[str, datetime]] = {}
-    for _, event, _ in read_events(conn):
-        match event.kind:
-            case Happened.DAY_OPENED | Happened.DAY_CLOSING | Happened.DAY_CLOSED:
-                days.setdefault(event.subject, {})[event.kind.value] = event.at
-            case Happened.ACCOUNT_CLOSED:
-                closed.add(event.subject)
-            case Happened.ACCOUNT_REOPENED:
-                closed.discard(event.subject)
-            case Happened.HOLD_PLACED:
-                placed[event.subject] = (event.detail, event.at)
-            case Happened.HOLD_SETTLED | Happened.HOLD_VOIDED | Happened.HOLD_EXPIRED:
-                ended[event.subject] = event.detail
-            case Happened.FORESTALLED:
-                forestalled[event.subject] = (event.detail, event.at)
-            case Happened.MONTH_ARCHIVED:
-                on_file[event.subject] = (event.detail, event.at)
-    for what, told, found in (
-        ("day", days, _days(conn)),
-        ("closed account", dict.fromkeys(closed, True), _closed(conn)),
-        ("hold", placed, _placed(conn)),
-        ("end of hold", ended, _ended(conn)),
-        ("forestalled reference", forestalled, _forestalled(conn)),
-        ("archived month", on_file, _on_file(conn)),
-    ):
-        differing = sorted(str(key) for key in told.keys() | found.keys() if told.get(key) != found.get(key))
-        if differing:
-            message = f"{what} {differing[0]!r} is not what the events say; restore it from a backup"
-            yield Finding("events_tell_the_present", differing[0], 0, len(differing), message)
-
-
-def _days(conn: Connection) -> dict[str, Any]:
-    found = {}
-    for row in conn.execute(select(tables.day)):
-        instants = {
-            "day_opened": row.opened_at,
-            "day_closing": row.closing_at,
-            "day_closed": row.closed_at,
-        }
-        known = {kind: at for kind, at in instants.items() if at is not None}
-        states = (DayState.OPEN, DayState.CLOSING, DayState.CLOSED)
-        found[row.business_date.isoformat()] = known if row.state == states[len(known) - 1] else {}
-    return found
-
-
-def _closed(conn: Connection) -> dict[str, Any]:
-    account, total = tables.account.c, tables.total.c
-    query = select(account.code).join(tables.total, total.account_id == account.id).where(total.closed)
-    return dict.fromkeys(conn.scalars(query), True)
-
-
-def _placed(conn: Connection) -> dict[str, Any]:
-    query = select(tables.hold.c.reference, tables.hold.c.digest, tables.hold.c.placed_at)
-    return {reference: (bytes(content).hex(), at) for reference, content, at in conn.execute(query)}
-
-
-def _ended(conn: Connection) -> dict[str, Any]:
-    """The holds that are not open, each with the reference of the entry that settled it; one open wrongly shows."""
-    hold, still, entry = tables.hold.c, tables.open_hold, tables.entry.c
-    query = (
-        select(hold.reference, entry.reference, still.c.expires_at, hold.expires_at)
-        .select_from(tables.hold.outerjoin(still, still.c.hold_id == hold.id))
-        .outerjoin(tables.entry, entry.settles_id == hold.id)
-    )
-    found = {}
-    for reference, settled_by, open_until, expires_at in conn.execute(query):
-        if open_until is None:
-            found[reference] = settled_by or ""
-        elif open_until != expires_at:
-            found[reference] = f"open until {open_until}"
-    return found
-
-
-def _forestalled(conn: Connection) -> dict[str, Any]:
-    return {row.reference: (row.by_reference, row.at) for row in conn.execute(select(tables.forestalled))}
-
-
-def _on_file(conn: Connection) -> dict[str, Any]:
-    return {f"{one.month:%Y-%m}": (one.sha256.hex(), one.archived_at) for one in archives(conn)}
-
-
 def _closed_days(conn: Connection) -> list[date]:
     day = tables.day.c
     query = select(day.business_date).where(day.state == DayState.CLOSED.value).order_by(day.business_date)
     return list(conn.scalars(query))
 
 
-def _holds(conn: Connection) -> Iterator[tuple[int, bytes, Hold]]:
+def _holds(conn: Connection) -> Iterator[tuple[int, bytes, bool, Hold]]:
+    """Holds in order: number, digest as stored, whether the lines are numbered as they should be, the hold."""
     hold, line = tables.hold.c, tables.hold_line.c
     debit, credit = tables.account.alias("debit"), tables.account.alias("credit")
     lines = (
-        select(line.hold_id, debit.c.code, credit.c.code, line.amount_fen, line.item)
+        select(line.hold_id, line.number, debit.c.code, credit.c.code, line.amount_fen, line.item)
         .join(debit, debit.c.id == line.debit_id)
         .join(credit, credit.c.id == line.credit_id)
         .order_by(line.hold_id, line.number)
         .execution_options(yield_per=CHUNK_ROWS)
     )
-    waiting = conn.execute(lines)
+    waiting = iter(conn.execute(lines))
     following = next(waiting, None)
-    for row in conn.execute(select(tables.hold).order_by(hold.id)).all():
-        own = []
+    heads = select(tables.hold).order_by(hold.id).execution_options(yield_per=CHUNK_ROWS)
+    for row in conn.execute(heads):
+        own: list[Line] = []
+        numbers: list[int] = []
         while following is not None and following[0] == row.id:
-            own.append(Line(*following[1:]))
+            numbers.append(following[1])
+            own.append(Line(*following[2:]))
             following = next(waiting, None)
-        yield (
-            row.id,
-            bytes(row.digest),
-            Hold(row.reference, row.kind, row.event_at, row.expires_at, tuple(own), row.narrative),
-        )
+        head = (row.reference, row.kind, row.event_at, row.expires_at)
+        whole = row.line_count == len(own) and numbers == list(range(1, len(own) + 1))
+        yield row.id, bytes(row.digest), whole, Hold(*head, tuple(own), row.narrative)
 
 
-def _day_of(conn: Connection, column: Any) -> Any:
-    """A date column as the whole number YYYYMMDD."""
-    if conn.dialect.name == "postgresql":
-        return cast(func.to_char(column, "YYYYMMDD"), BigInteger)
-    return cast(func.replace(cast(column, String), "-", ""), BigInteger)
+_BESIDE_LINES: Final[tuple[FromGround, ...]] = (
+    accounts_are_as_opened,
+    controls_are_of_sub_ledgers,
+    events_are_chained,
+    holds_are_as_placed,
+    entries_refer_to_what_is_there,
+    events_tell_the_present,
+)

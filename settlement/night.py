@@ -1,4 +1,4 @@
-"""The night: a list of named steps from the day's cut-off to its seal, killed anywhere and taken up again.
+"""The night: a list of named steps from the last word of the day to its seal, killed anywhere and taken up again.
 
 Every step reads, computes and writes files first; what it writes to the database is written together
 with the record that it is done, in one transaction. So a step is either done or has left nothing but
@@ -36,12 +36,16 @@ from settlement.night_log import (
     step_digest,
     unfinished_before,
 )
+from settlement.peers import reconcile_peers
 from settlement.reconcile import reconcile
 from settlement.report_files import report
 from settlement.steps import close_day, instruct, net, seal
 
 STEPS: Final[tuple[tuple[str, Step], ...]] = (
     ("check_books_before", check_books_before),
+    ("ask_insurer", clearing.ask_insurer),
+    ("withdraw_claims", clearing.withdraw_claims),
+    ("tell_billers", clearing.tell_billers),
     ("close_day", close_day),
     ("collect", clearing.collect),
     ("verify", clearing.verify),
@@ -51,6 +55,7 @@ STEPS: Final[tuple[tuple[str, Step], ...]] = (
     ("net", net),
     ("instruct", instruct),
     ("report", report),
+    ("reconcile_peers", reconcile_peers),
     ("reconcile", reconcile),
     ("check_books_after", check_books_after),
     ("seal", seal),

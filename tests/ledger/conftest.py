@@ -15,7 +15,13 @@ from tests.ledger.some_books import AT, DAY, Books, Tamper
 
 @pytest.fixture
 def books(engine: Engine) -> Books:
-    """Books on both kinds of database: the day of 2018-09-01 is open, and two purses, an agent, an operator."""
+    """Books on both kinds of database, as `begin` makes them."""
+    begin(engine)
+    return Books(engine)
+
+
+def begin(engine: Engine) -> None:
+    """Open the day of 2018-09-01, two purses, an agent, an operator and a few more accounts."""
     with writing(engine) as conn:
         open_day(conn, DAY, at=AT)
         codes = (
@@ -29,7 +35,6 @@ def books(engine: Engine) -> Books:
         )
         filled = Account("till:1", Kind.ASSET, Limit.NO_CREDIT_BALANCE)
         open_accounts(conn, [filled, *(chart.account(code) for code in codes)], at=AT)
-    return Books(engine)
 
 
 @pytest.fixture

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 from sqlalchemy import Connection, Engine, text
 
-from ledger.balances import balances
+from ledger.balances import balances, free
 from ledger.db import reading, writing
 from ledger.entry import Entry, Line, Posted, Refused
+from ledger.ids import before_first
+from ledger.orders import Answer, Order
 from ledger.post import post
 
 DAY = date(2018, 9, 1)
@@ -43,6 +45,16 @@ class Books:
         with writing(self.engine) as conn:
             return post(conn, entries, at=self.at, closing=closing)
 
+    def ask(self, *orders: Order, minutes: float = 0, closing: bool = False) -> list[Answer]:
+        """Post orders of any kind, some minutes after the books' instant."""
+        with writing(self.engine) as conn:
+            return post(conn, orders, at=self.at + timedelta(minutes=minutes), closing=closing)
+
+    def free_fen(self, code: str) -> int:
+        """What an account has free to spend."""
+        with reading(self.engine) as conn:
+            return free(conn, code).free_fen
+
     def nets(self) -> dict[str, int]:
         with reading(self.engine) as conn:
             return {
@@ -51,6 +63,11 @@ class Books:
 
     def on(self, day: date) -> "Books":
         return replace(self, day=day)
+
+
+def numbered(place: int, day: date = DAY) -> int:
+    """The number of an entry or a line by its place on a day, from 1 on."""
+    return before_first(day) + place
 
 
 def unguard(conn: Connection) -> None:
@@ -77,6 +94,6 @@ class Tamper:
                 conn.execute(text(statement))
 
 
-def answers(found: Sequence[Posted | Refused]) -> list[str]:
-    """What became of each entry, in short."""
-    return [found.reason.value if isinstance(found, Refused) else "posted" for found in found]
+def answers(found: Sequence[Answer]) -> list[str]:
+    """What became of each order, in short."""
+    return [one.reason.value if isinstance(one, Refused) else type(one).__name__.lower() for one in found]

@@ -98,6 +98,24 @@ def test_a_changed_bit_in_a_file_is_found(shelf: Shelf, data: st.DataObject) -> 
     ("change", "said"),
     [
         ("UPDATE ledger_archive SET rows = rows + 1", "the entries of 2018-08 have 7 lines, its archive 7"),
+        (
+            "UPDATE ledger_archive SET sha256 = (SELECT root FROM ledger_seal LIMIT 1)",
+            "was changed: its SHA-256",
+        ),
+        ("UPDATE ledger_archive SET signature = (SELECT root FROM ledger_seal LIMIT 1)", "is not signed by"),
+        (
+            "UPDATE ledger_archive SET name = 'x' WHERE month = '2018-09-01'",
+            "x, the archive of 2018-09, cannot be read",
+        ),
+        ("UPDATE ledger_archive SET month = '2018-07-01' WHERE month = '2018-08-01'", "'2018-07'"),
+        (
+            "UPDATE ledger_total SET debits_before_fen = debits_before_fen + 1 WHERE account_id = 5",
+            "purse:2: debits",
+        ),
+        (
+            "UPDATE ledger_total SET moved_on = '2018-08-30' WHERE account_id = 5",
+            "purse:2 moved on 2018",
+        ),
         ("UPDATE ledger_archive SET key_version = 9", "is not signed by key version 9"),
         (
             "UPDATE ledger_archive SET archived_at = '2018-10-03T00:00:00.000000+00:00'",
@@ -123,7 +141,7 @@ def test_a_changed_bit_in_a_file_is_found(shelf: Shelf, data: st.DataObject) -> 
         ),
         (
             "UPDATE ledger_total SET last_line_id = 201808300000000001 WHERE account_id = 7",
-            "is not named once",
+            "walks_reach_every_line",
         ),
     ],
 )

@@ -9,7 +9,8 @@ from ledger.checks import CHECKS, Finding, check_books
 from ledger.day import begin_close, finish_close
 from ledger.db import reading, writing
 from ledger.seal import day_contents, store_seal
-from tests.ledger.some_books import AT, DAY, Books, Tamper
+from ledger.verify import verify_books
+from tests.ledger.some_books import AT, DAY, Books, Tamper, numbered
 
 NEXT_DAY = DAY + timedelta(days=1)
 
@@ -38,99 +39,139 @@ def test_empty_books_have_nothing_to_find(books: Books) -> None:
 
 
 PURSE_1 = "(SELECT id FROM ledger_account WHERE code = 'purse:1')"
-CHANGES: dict[str, tuple[tuple[str, ...], set[str]]] = {
+MORE = f"UPDATE ledger_total SET credits_posted_fen = credits_posted_fen + 7 WHERE account_id = {PURSE_1}"
+TAP_1, TAP_2 = f"id = {numbered(3)}", f"id = {numbered(1, NEXT_DAY)}"
+"""The entry and the line of a ride on the sealed day, and of one on the open day."""
+
+CHANGES: dict[str, tuple[tuple[str, ...], set[str], set[str]]] = {
+    # What was changed, what every night finds, and what verification finds besides.
     "a running total": (
-        ("UPDATE ledger_account SET credits_posted_fen = credits_posted_fen + 7 WHERE code = 'purse:1'",),
+        (MORE,),
         {"accounts_sum_to_zero", "totals_equal_lines", "controls_equal_accounts"},
+        set(),
     ),
     "two running totals that cancel out": (
-        (
-            "UPDATE ledger_account SET credits_posted_fen = credits_posted_fen + 7 WHERE code = 'purse:1'",
-            "UPDATE ledger_account SET debits_posted_fen = debits_posted_fen + 7 WHERE code = 'agent:A'",
-        ),
+        (MORE, "UPDATE ledger_total SET debits_posted_fen = debits_posted_fen + 7 WHERE account_id = 4"),
         {"totals_equal_lines", "controls_equal_accounts"},
+        set(),
+    ),
+    "the totals of the day before": (
+        ("UPDATE ledger_total SET debits_before_fen = 1 WHERE account_id = 3",),
+        {"totals_tell_the_day_before"},
+        set(),
+    ),
+    "the newest date of what did not move since": (
+        (f"UPDATE ledger_total SET moved_on = '2018-09-02' WHERE account_id = {PURSE_1}",),
+        {"totals_tell_the_day_before"},
+        set(),
+    ),
+    "what is held": (
+        ("UPDATE ledger_total SET debits_held_fen = 1 WHERE account_id = 4",),
+        {"held_is_what_holds_say"},
+        set(),
     ),
     "a control total": (
-        ("UPDATE ledger_control SET debits_posted_fen = 0 WHERE segment = 'agent'",),
+        ("UPDATE ledger_control SET debits_posted_fen = 1 WHERE segment = 'agent'",),
         {"controls_equal_accounts"},
+        set(),
     ),
     "a control total gone": (
         ("DELETE FROM ledger_control WHERE segment = 'agent'",),
         {"controls_equal_accounts"},
+        set(),
     ),
     "an amount of a sealed day": (
-        ("UPDATE ledger_line SET amount_fen = amount_fen - 1 WHERE id = 3",),
-        {"totals_equal_lines", "snapshots_agree", "seals_agree"},
+        (f"UPDATE ledger_line SET amount_fen = amount_fen - 1 WHERE {TAP_1}",),
+        set(),
+        {"totals_equal_lines", "totals_tell_the_day_before", "entries_equal_digests", "snapshots_agree"},
     ),
     "an amount of an open day": (
-        ("UPDATE ledger_line SET amount_fen = amount_fen - 1 WHERE id = 4",),
+        (f"UPDATE ledger_line SET amount_fen = amount_fen - 1 WHERE {TAP_2}",),
         {"totals_equal_lines", "entries_equal_digests"},
+        set(),
     ),
     "whose money it was": (
-        (f"UPDATE ledger_line SET debit_id = {PURSE_1} WHERE id = 4",),
-        {"totals_equal_lines", "entries_equal_digests"},
+        (f"UPDATE ledger_line SET debit_id = {PURSE_1} WHERE {TAP_2}",),
+        {"totals_equal_lines", "totals_tell_the_day_before", "entries_equal_digests"},
+        {"walks_reach_every_line"},
     ),
     "what a line is about": (
-        ("UPDATE ledger_line SET item = 'another tap' WHERE id = 3",),
-        {"seals_agree"},
+        (f"UPDATE ledger_line SET item = 'another tap' WHERE {TAP_2}",),
+        {"entries_equal_digests"},
+        set(),
     ),
     "when it happened": (
-        ("UPDATE ledger_entry SET event_at = '2018-09-02T00:00:00+00:00' WHERE id = 4",),
+        (f"UPDATE ledger_entry SET event_at = '2018-09-02T00:00:00+00:00' WHERE {TAP_2}",),
         {"entries_equal_digests"},
+        set(),
     ),
-    "an entry and its digest": (
-        (
-            "UPDATE ledger_entry SET kind = 'gift', digest = (SELECT merkle_root FROM ledger_seal) WHERE id = 3",
-        ),
-        {"seals_agree"},
+    "when it was booked": (
+        (f"UPDATE ledger_entry SET posted_at = '2018-09-02T00:00:00+00:00' WHERE {TAP_2}",),
+        {"entries_equal_digests"},
+        set(),
+    ),
+    "an entry of a sealed day and its digest": (
+        (f"UPDATE ledger_entry SET kind = 'gift', digest = (SELECT root FROM ledger_seal) WHERE {TAP_1}",),
+        set(),
+        {"entries_equal_digests", "seals_agree"},
     ),
     "a line gone": (
-        ("DELETE FROM ledger_line WHERE id = 4",),
-        {"totals_equal_lines", "entries_are_whole", "entries_equal_digests"},
+        (f"DELETE FROM ledger_line WHERE {TAP_2}",),
+        {"totals_equal_lines", "totals_tell_the_day_before", "entries_are_whole", "entries_equal_digests"},
+        {"walks_reach_every_line"},
     ),
-    "an entry gone with its lines": (
-        ("DELETE FROM ledger_line WHERE id = 3", "DELETE FROM ledger_entry WHERE id = 3"),
-        {"totals_equal_lines", "entries_are_whole", "snapshots_agree", "seals_agree"},
+    "an entry of a sealed day gone with its lines": (
+        (f"DELETE FROM ledger_line WHERE {TAP_1}", f"DELETE FROM ledger_entry WHERE {TAP_1}"),
+        set(),
+        {
+            "totals_equal_lines",
+            "totals_tell_the_day_before",
+            "walks_reach_every_line",
+            "snapshots_agree",
+            "seals_agree",
+        },
     ),
     "an entry gone without its lines": (
-        ("DELETE FROM ledger_entry WHERE id = 4",),
-        {"totals_equal_lines", "entries_are_whole"},
+        (f"DELETE FROM ledger_entry WHERE {TAP_2}",),
+        {"entries_are_whole"},
+        set(),
     ),
     "a line from nowhere": (
-        ("INSERT INTO ledger_line VALUES (5, 77, 1, 2, 5, '')",),
-        {"entries_are_whole"},
+        (f"INSERT INTO ledger_line VALUES ({numbered(2, NEXT_DAY)}, 77, 1, 2, 5, '', 0, 0)",),
+        {"totals_equal_lines", "totals_tell_the_day_before", "entries_are_whole"},
+        {"walks_reach_every_line"},
     ),
-    "a snapshot": (
-        ("UPDATE ledger_snapshot SET credits_posted_fen = 1 WHERE account_id = 2",),
+    "a snapshot that the night stands on": (
+        (f"UPDATE ledger_snapshot SET credits_posted_fen = 1 WHERE account_id = {PURSE_1}",),
+        {"totals_equal_lines"},
         {"snapshots_agree"},
     ),
-    "a snapshot gone": (
-        ("DELETE FROM ledger_snapshot WHERE account_id = 2",),
-        {"snapshots_agree"},
+    "a root": (
+        ("UPDATE ledger_seal SET root = merkle_root",),
+        set(),
+        {"events_tell_the_present", "seals_agree"},
     ),
-    "a root": (("UPDATE ledger_seal SET root = merkle_root",), {"seals_agree"}),
-    "the chain": (("UPDATE ledger_seal SET previous_root = merkle_root",), {"seals_agree"}),
-    "an entry moved to another day": (
-        ("UPDATE ledger_entry SET business_date = '2018-09-02' WHERE id = 3",),
-        {"snapshots_agree", "seals_agree"},
-    ),
+    "the root before": (("UPDATE ledger_seal SET previous_root = merkle_root",), set(), {"seals_agree"}),
 }
 
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_change_behind_the_ledgers_back_is_found(kept: Books, tampered: Tamper, change: str) -> None:
-    statements, expected = CHANGES[change]
+    statements, nightly, besides = CHANGES[change]
     tampered(*statements)
     with reading(kept.engine) as conn:
         findings = check_books(conn)
-        assert {found.check for found in findings} == expected
+        assert {found.check for found in findings} == nightly
         # Looking again finds the same: a check repairs nothing.
         assert check_books(conn) == findings
-    assert all(found.subject and found.message for found in findings)
+        verified = list(verify_books(conn))
+    assert {found.check for found in verified} - nightly == besides
+    assert {found.check for found in verified} >= nightly - {"totals_equal_lines"}
+    assert all(found.subject and found.message for found in [*findings, *verified])
 
 
 def test_a_difference_is_shown_to_the_fen_by_account(kept: Books, tampered: Tamper) -> None:
-    tampered("UPDATE ledger_account SET credits_posted_fen = credits_posted_fen + 7 WHERE code = 'purse:1'")
+    tampered(MORE)
     with reading(kept.engine) as conn:
         assert check_books(conn)[1] == Finding(
             "totals_equal_lines",
@@ -144,23 +185,23 @@ def test_a_difference_is_shown_to_the_fen_by_account(kept: Books, tampered: Tamp
 def test_an_overdrawn_account_needs_more_than_missing_triggers(kept: Books, tampered: Tamper) -> None:
     # The limit is a CHECK of the table, which stands when the triggers are gone.
     with pytest.raises(DBAPIError, match="no_debit_balance"):
-        tampered("UPDATE ledger_account SET debits_posted_fen = 501 WHERE code = 'purse:1'")
+        tampered(f"UPDATE ledger_total SET debits_posted_fen = 501 WHERE account_id = {PURSE_1}")
 
 
 def test_an_account_past_its_limit_is_found_even_where_the_limit_was_taken_away(
     kept: Books, tampered: Tamper
 ) -> None:
     if kept.engine.dialect.name == "postgresql":
-        unlimited = "ALTER TABLE ledger_account DROP CONSTRAINT ck_ledger_account_no_debit_balance"
+        unlimited = "ALTER TABLE ledger_total DROP CONSTRAINT ck_ledger_total_no_debit_balance"
     else:
         unlimited = "PRAGMA ignore_check_constraints = ON"
-    tampered(unlimited, "UPDATE ledger_account SET debits_held_fen = 301 WHERE code = 'purse:1'")
+    tampered(unlimited, f"UPDATE ledger_total SET debits_held_fen = 301 WHERE account_id = {PURSE_1}")
     with reading(kept.engine) as conn:
-        [found] = check_books(conn)
-    assert (found.check, found.subject, found.found_fen) == ("limits_hold", "purse:1", 1)
+        found = [(finding.check, finding.subject, finding.found_fen) for finding in check_books(conn)]
+    assert found == [("limits_hold", "purse:1", 1), ("held_is_what_holds_say", "purse:1", 301)]
 
 
 def test_every_check_is_named_after_what_it_reports() -> None:
     named = {check.__name__ for check in CHECKS}
-    reported = {name for _, expected in CHANGES.values() for name in expected}
+    reported = {name for _, nightly, _ in CHANGES.values() for name in nightly}
     assert reported | {"limits_hold"} == named

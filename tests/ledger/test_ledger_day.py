@@ -43,13 +43,16 @@ def test_a_day_goes_from_open_to_closing_to_closed_and_each_step_may_be_repeated
         assert day_state(conn, DAY) is DayState.CLOSED
 
 
-def test_days_may_be_left_out_but_never_opened_backwards(books: Books) -> None:
+def test_no_day_is_opened_beside_an_open_one_and_none_backwards(books: Books) -> None:
     with writing(books.engine) as conn:
-        open_day(conn, date(2018, 9, 8), at=AT)
-        with pytest.raises(DayOrderError, match="2018-09-08, the newest day"):
-            open_day(conn, date(2018, 9, 7), at=AT)
-        assert current_day(conn) == date(2018, 9, 8)
-        assert begin_close(conn, DAY, at=AT) == date(2018, 9, 8)
+        with pytest.raises(DayOrderError, match="2018-09-01 is open; begin its close, which opens the next"):
+            open_day(conn, date(2018, 9, 8), at=AT)
+        with pytest.raises(DayOrderError, match="2018-09-01, the newest day; open a later day"):
+            open_day(conn, date(2018, 8, 31), at=AT)
+        assert current_day(conn) == DAY
+        assert begin_close(conn, DAY, at=AT) == NEXT_DAY
+        with pytest.raises(DayOrderError, match="2018-09-02 is open"):
+            open_day(conn, date(2018, 9, 8), at=AT)
 
 
 def test_a_day_closes_only_in_its_turn(books: Books) -> None:
@@ -58,13 +61,12 @@ def test_a_day_closes_only_in_its_turn(books: Books) -> None:
             finish_close(conn, DAY, at=AT)
         with pytest.raises(DayOrderError, match="never opened"):
             begin_close(conn, NEXT_DAY, at=AT)
-        open_day(conn, NEXT_DAY, at=AT)
-        with pytest.raises(DayOrderError, match="2018-09-01 is not closing yet"):
-            begin_close(conn, NEXT_DAY, at=AT)
         begin_close(conn, DAY, at=AT)
-        begin_close(conn, NEXT_DAY, at=AT)
-        with pytest.raises(DayOrderError, match="2018-09-01 is not closed yet"):
-            finish_close(conn, NEXT_DAY, at=AT)
+        # Two days take entries at most: the next one cannot be cut off before this one is closed.
+        with pytest.raises(DayOrderError, match="2018-09-01 is not closed yet; close it before 2018-09-02"):
+            begin_close(conn, NEXT_DAY, at=AT)
+        finish_close(conn, DAY, at=AT)
+        assert begin_close(conn, NEXT_DAY, at=AT) == NEXT_DAY + timedelta(days=1)
 
 
 @pytest.mark.parametrize(

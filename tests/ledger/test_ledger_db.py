@@ -1,6 +1,8 @@
 """The two ways to open the database, and the migration of the ledger."""
 
 import re
+from multiprocessing import get_context
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,10 @@ from sqlalchemy.exc import DBAPIError
 
 from ledger import tables
 from ledger.db import make_engine, metadata, migrate, reading, writing
+from ledger.verify import verify_books
+from tests.ledger.conftest import begin
+from tests.ledger.full_books import fill, public_key
+from tests.ledger.some_books import Books
 
 
 def test_the_tables_are_what_the_migration_makes(engine: Engine) -> None:
@@ -31,11 +37,56 @@ def test_check_constraints_are_those_of_the_migration(engine: Engine) -> None:
         assert migrated == declared
 
 
-def test_migrations_go_up_and_down_and_up_again(engine: Engine) -> None:
+def test_migrations_go_up_and_down_and_up_again_with_full_books(books: Books) -> None:
+    engine, ours = books.engine, {name for name in metadata.tables if name.startswith("ledger_")}
+    fill(books)
+    with reading(engine) as conn:
+        full = {name for name in ours if conn.execute(metadata.tables[name].select()).first()}
+    # No month of these books is over, and archived.
+    assert full == ours - {"ledger_archive"}
     migrate(engine, "base")
-    assert not [name for name in inspect(engine).get_table_names() if name.startswith("ledger_")]
+    assert left_of_the_ledger(engine) == []
     migrate(engine)
+    assert ours <= set(inspect(engine).get_table_names())
+    # What was made again takes the same books, under the same guards.
+    begin(engine)
+    fill(books)
+    with reading(engine) as conn:
+        assert list(verify_books(conn, public_key)) == []
+    with pytest.raises(DBAPIError, match="append-only"), writing(engine) as conn:
+        conn.execute(text("DELETE FROM ledger_line"))
+
+
+def left_of_the_ledger(engine: Engine) -> list[str]:
+    """Tables, partitions among them, and functions and triggers that bear the ledger's name."""
+    queries = {
+        "sqlite": "SELECT name FROM sqlite_master WHERE name LIKE '%ledger%' ORDER BY 1",
+        "postgresql": "SELECT relname::text FROM pg_class WHERE relname LIKE '%ledger%'"
+        " UNION SELECT proname::text FROM pg_proc WHERE proname LIKE '%ledger%'"
+        " UNION SELECT tgname::text FROM pg_trigger WHERE tgname LIKE '%ledger%' ORDER BY 1",
+    }
+    with reading(engine) as conn:
+        return list(conn.scalars(text(queries[engine.dialect.name])))
+
+
+def test_programs_that_start_together_upgrade_the_database_once(engine: Engine, database_url: str) -> None:
+    migrate(engine, "base")
+    spawned = get_context("spawn")
+    together = spawned.Barrier(3)
+    programs = [spawned.Process(target=migrate_with_others, args=(database_url, together)) for _ in range(3)]
+    for one in programs:
+        one.start()
+    for one in programs:
+        one.join(timeout=60)
+    assert [one.exitcode for one in programs] == [0, 0, 0]
     assert {"ledger_account", "ledger_line"} <= set(inspect(engine).get_table_names())
+
+
+def migrate_with_others(url: str, together: Barrier) -> None:
+    """One program's start, at the same moment as the others'."""
+    engine = make_engine(url)
+    together.wait(timeout=60)
+    migrate(engine)
 
 
 def test_reading_can_change_nothing(engine: Engine) -> None:

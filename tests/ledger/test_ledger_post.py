@@ -11,13 +11,14 @@ from hypothesis.strategies import text as texts
 from sqlalchemy import event
 
 from ledger import tables
-from ledger.balances import balance, history
+from ledger.balances import balance
 from ledger.checks import check_books
 from ledger.day import begin_close, finish_close
 from ledger.db import reading, writing
 from ledger.entry import MAX_AMOUNT_FEN, Entry, Line, Posted, Reason, Refused, canonical_bytes
+from ledger.history import history
 from ledger.post import post, reversal_of
-from tests.ledger.some_books import AT, DAY, Books, answers
+from tests.ledger.some_books import AT, DAY, Books, answers, numbered
 
 NEXT_DAY = DAY + timedelta(days=1)
 LINE = Line("agent:A", "purse:1", 500)
@@ -35,9 +36,14 @@ def test_reasons_are_listed_in_their_order() -> None:
         "account_unknown",
         "account_closed",
         "conflict",
+        "forestalled",
         "original_unknown",
+        "original_archived",
         "not_a_mirror",
         "already_reversed",
+        "hold_unknown",
+        "hold_over",
+        "hold_exceeded",
         "limit_exceeded",
     ]
 
@@ -106,8 +112,8 @@ def test_the_first_reason_that_applies_is_given(
 def test_the_same_again_gets_the_first_result(books: Books) -> None:
     offered = books.load("1", 500)
     [first, again] = books.post(offered, offered)
-    assert first == Posted("load:1", 1, True)
-    assert again == Posted("load:1", 1, False)
+    assert first == Posted("load:1", numbered(1), True)
+    assert again == Posted("load:1", numbered(1), False)
     assert books.post(offered) == [again]
     assert books.nets() == {"agent:A": 500, "purse:1": -500}
 
@@ -118,7 +124,8 @@ def test_a_retry_after_the_cut_off_is_still_the_same_event(books: Books) -> None
     with writing(books.engine) as conn:
         begin_close(conn, DAY, at=AT)
         finish_close(conn, DAY, at=AT)
-    assert books.post(offered, replace(offered, business_date=NEXT_DAY)) == [Posted("load:1", 1, False)] * 2
+    first = Posted("load:1", numbered(1), False)
+    assert books.post(offered, replace(offered, business_date=NEXT_DAY)) == [first] * 2
     assert books.post(replace(books.load("2", 5), business_date=DAY))[0] == Refused(
         "load:2",
         Reason.DAY_CLOSED,
@@ -192,7 +199,7 @@ def test_an_entry_and_its_reversal_may_come_in_one_call(books: Books) -> None:
 
 def test_an_entry_may_have_very_many_lines(books: Books) -> None:
     lines = tuple(Line("agent:A", f"purse:{1 + number % 2}", 1, f"tap:{number}") for number in range(30_000))
-    assert books.post(entry(*lines)) == [Posted("x", 1, True)]
+    assert books.post(entry(*lines)) == [Posted("x", numbered(1), True)]
     with reading(books.engine) as conn:
         assert balance(conn, "purse:1").balance_fen == 15_000
         assert [found.line_no for found in history(conn, "agent:A", limit=2)] == [30_000, 29_999]
@@ -280,6 +287,6 @@ def test_the_content_of_an_entry_is_written_one_way() -> None:
         'a "b"',
     )
     assert canonical_bytes(offered) == (
-        b'["onecard/entry/v1","tap:1","tap","2018-09-01T08:00:00.000000+00:00","a \\"b\\"",null,'
+        b'["onecard/entry/v2","tap:1","tap","2018-09-01T08:00:00.000000+00:00","a \\"b\\"",null,null,'
         b'[["purse:1","clearing:METRO-1",190,"\\u7ad9"],["purse:1","income:fee",10,""]]]'
     )

@@ -10,12 +10,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.accounts import Conflict
+from ledger.accounts import Conflict, close_account
 from ledger.day import DayOrderError, begin_close, finish_close
 from ledger.db import reading, writing
+from ledger.entry import chain_start, chained
 from ledger.merkle import EMPTY_ROOT, audit_path, root_from_path, root_of
-from ledger.seal import GENESIS, Seal, day_contents, day_root, prove, seal_of, store_seal, verify_proof
-from tests.ledger.some_books import AT, DAY, Books
+from ledger.registers import Registers
+from ledger.seal import GENESIS, Contents, Seal, day_contents, prove, seal_of, store_seal, verify_proof
+from tests.ledger.some_books import AT, DAY, Books, numbered
 
 NEXT_DAY = DAY + timedelta(days=1)
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -96,20 +98,24 @@ def test_a_seal_covers_the_seal_before_it(books: Books) -> None:
     books.post(books.load("1", 500), books.tap("1", 200, "tap:1"))
     close(books)
     first = seal(books)
-    assert (first.entries, first.previous_root, first.key_version) == (2, GENESIS, 3)
+    assert (first.contents.entries, first.contents.previous_root, first.key_version) == (2, GENESIS, 3)
     tomorrow = books.on(NEXT_DAY)
     close(tomorrow)
     second = seal(tomorrow)
-    assert (second.entries, second.merkle_root, second.previous_root) == (0, EMPTY_ROOT, first.root)
-    assert second.root == day_root(NEXT_DAY, 0, EMPTY_ROOT, first.root)
+    covered = second.contents
+    assert (covered.entries, covered.merkle_root, covered.previous_root) == (0, EMPTY_ROOT, first.root)
+    assert (covered.chain, second.root) == (chain_start(NEXT_DAY), covered.root)
     with reading(books.engine) as conn:
         assert seal_of(conn, DAY) == first
         assert seal_of(conn, NEXT_DAY + timedelta(days=1)) is None
 
 
 def test_what_a_root_covers_is_laid_down() -> None:
-    content = b"onecard/seal/v1" + b"2018-09-01" + (2).to_bytes(8, "big") + b"m" * 32 + b"p" * 32
-    assert day_root(DAY, 2, b"m" * 32, b"p" * 32) == hashlib.sha256(content).digest()
+    parts = b"m" * 32, b"c" * 32, b"r" * 32, b"p" * 32
+    content = b"onecard/seal/v2" + b"2018-09-01" + (2).to_bytes(8, "big") + b"".join(parts)
+    merkle_root, chain, registers_root, previous_root = parts
+    contents = Contents(DAY, 2, merkle_root, chain, Registers(8, 0, 3), registers_root, previous_root)
+    assert contents.root == hashlib.sha256(content).digest()
 
 
 def test_a_root_is_what_anyone_can_compute_from_the_contents_alone(books: Books) -> None:
@@ -118,21 +124,33 @@ def test_a_root_is_what_anyone_can_compute_from_the_contents_alone(books: Books)
     with reading(books.engine) as conn:
         unsealed = day_contents(conn, DAY)
     content = (
-        b'["onecard/entry/v1","load:%d","load","2018-09-01T03:04:05.678901+00:00","",null,'
+        b'["onecard/entry/v2","load:%d","load","2018-09-01T03:04:05.678901+00:00","",null,null,'
         b'[["agent:A","purse:%d",%d,"%d"]]]'
     )
     leaves = leaf(content % (1, 1, 500, 1)), leaf(content % (2, 2, 5, 2))
     assert unsealed.merkle_root == hashlib.sha256(b"\x01" + leaves[0] + leaves[1]).digest()
-    assert unsealed.root == day_root(DAY, 2, unsealed.merkle_root, GENESIS)
+    start = hashlib.sha256(b"onecard/chain/v1" + b"2018-09-01").digest()
+    booked = b"2018-09-01T03:04:05.678901+00:00"
+    for number, content_digest in enumerate(leaves, 201809010000000001):
+        start = hashlib.sha256(start + number.to_bytes(8, "big") + content_digest + booked).digest()
+    assert (
+        unsealed.chain
+        == start
+        == chained(chained(chain_start(DAY), numbered(1), leaves[0], AT), numbered(2), leaves[1], AT)
+    )
+    assert unsealed.previous_root == GENESIS
 
 
 def test_sealing_again_keeps_the_first_seal_and_another_root_is_a_conflict(books: Books) -> None:
     books.post(books.load("1", 500))
     close(books)
     first = seal(books)
+    # What was written down since is left to the next seal.
+    with writing(books.engine) as conn:
+        close_account(conn, "purse:2", at=AT)
     assert seal(books) == first
     with writing(books.engine) as conn:
-        other = replace(day_contents(conn, DAY), root=bytes(32))
+        other = replace(day_contents(conn, DAY), chain=bytes(32))
         with pytest.raises(Conflict, match="seal of 2018-09-01"):
             store_seal(conn, other, 3, bytes(64), at=AT)
 
@@ -172,5 +190,5 @@ def test_one_payment_can_be_proved_to_anyone(books: Books) -> None:
     assert not verify_proof(replace(proof, content=proof.content.replace(b",10,", b",11,")), PUBLIC_KEY)
     assert not verify_proof(replace(proof, index=3), PUBLIC_KEY)
     assert not verify_proof(replace(proof, path=proof.path[1:]), PUBLIC_KEY)
-    later = replace(proof.seal, business_date=NEXT_DAY)
-    assert not verify_proof(replace(proof, seal=later), PUBLIC_KEY)
+    later = replace(proof.seal.contents, business_date=NEXT_DAY)
+    assert not verify_proof(replace(proof, seal=replace(proof.seal, contents=later)), PUBLIC_KEY)

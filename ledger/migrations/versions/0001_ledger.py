@@ -37,7 +37,8 @@ STRAY_ADDED = (
 )
 GAP_ADDED = (
     "EXISTS (SELECT 1 FROM added HAVING count(*) <> max(id) - min(id) + 1"
-    " OR min(id) <> (SELECT count(*) FROM ledger_account) - count(*) + 1)"
+    " OR min(id) <> (SELECT coalesce(max(a.id), 0) + 1 FROM ledger_account a"
+    " WHERE a.id < (SELECT min(id) FROM added)))"
 )
 FUNCTIONS = (
     "append_only",

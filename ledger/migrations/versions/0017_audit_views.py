@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0017_audit_views"
-down_revision = "0012_gateway"
+down_revision = "0013_insurer_days"
 
 JOURNAL = """
 SELECT e.business_date, e.id AS entry, e.reference, e.kind, e.event_at, e.posted_at, e.narrative,
