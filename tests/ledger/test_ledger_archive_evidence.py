@@ -199,3 +199,21 @@ def test_any_books_are_the_same_to_whoever_asks_after_archiving(
     assert shelf.archive(AUGUST)
     assert shelf.walks(limit=100) == before
     assert shelf.findings() == []
+
+
+def test_lines_that_others_are_reading_are_not_dropped_under_them(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ledger.archiving.LOCK_TIMEOUT_S", 1)
+    before = line_count(shelf.engine)
+    with reading(shelf.engine) as conn:
+        assert conn.execute(text("SELECT count(*) FROM ledger_line")).scalar_one() == before
+        if drops_lines(shelf.engine):
+            with pytest.raises(
+                ArchiveRefused, match="are being read by others; archive again when they are done"
+            ):
+                shelf.archive(AUGUST)
+            assert line_count(shelf.engine) == before
+        assert conn.execute(text("SELECT count(*) FROM ledger_line")).scalar_one() == before
+    assert shelf.archive(AUGUST)
+    assert shelf.findings() == []
