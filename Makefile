@@ -7,9 +7,11 @@ SHELL := /bin/bash
 BIN := .venv/bin
 ONECARD_HOME ?= ./var
 PYTEST_WORKERS ?= 2
+SEEDS ?= 200
+FIRST ?= 1
 export ONECARD_HOME
 
-.PHONY: help demo serve test check lint types contracts bench lock clean
+.PHONY: help demo serve test soak check lint types contracts bench lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -23,6 +25,9 @@ serve: .venv/ready ## the finance page and the citizen's page of the last demo, 
 test: .venv/ready .venv/system ## style, types, contracts and every test
 	@$(MAKE) --no-print-directory lint types contracts
 	@$(BIN)/pytest -n $(PYTEST_WORKERS) --dist worksteal
+
+soak: .venv/ready .venv/system ## stories of chaos, by default SEEDS=200 from FIRST=1: lost 0, doubled 0
+	@CHAOS_SEEDS=$(SEEDS) CHAOS_FIRST=$(FIRST) $(BIN)/pytest tests/flows/test_chaos.py -n $(PYTEST_WORKERS) --dist worksteal
 
 check: .venv/ready .venv/system ## format the code, then everything that `make test` does
 	@$(BIN)/ruff format .
@@ -71,6 +76,7 @@ endef
 	@missing=""; \
 	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$$missing postgresql"; \
 	command -v hledger >/dev/null || missing="$$missing hledger"; \
+	command -v chromium >/dev/null || missing="$$missing chromium"; \
 	if [ -n "$$missing" ]; then \
 		echo "Installing$$missing"; \
 		$(call as_root,bash -c "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing >/dev/null") \

@@ -9,19 +9,21 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import uvicorn
 from rich.table import Table
 from sqlalchemy.exc import OperationalError
 
 from api.bars import bars
 from api.bench_commands import bench
-from api.demo_story import operators_table, tell
+from api.card_statement import card_statement
+from api.demo_story import code_rides_table, operators_table, reconciled, tell
 from api.doors import Refused, books, city, console, fail, now, settings, write_text
-from api.family_day import live_family
+from api.errands import errands
+from api.family_day import family_cards, live_family
+from api.family_rides import cleared_rides
 from api.ledger_commands import ledger
-from api.pages.citizen import card_statement
+from api.peers import connected_peers
 from api.pos_commands import pos
-from api.web import doors_of, make_service
+from api.web import doors_of, make_service, serve_service
 from card.hsm.errors import HsmError
 from city.demo import clear_day, demo_plan, live_day
 from city.home import CITY_ZONE, Home
@@ -43,9 +45,11 @@ app = typer.Typer(
 app.add_typer(ledger, name="ledger")
 app.add_typer(pos, name="pos")
 app.command("bench")(bench)
+app.command("errands")(errands)
 
 Day = Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="business date, such as 2026-03-02")]
 DEMO_MARK = "demo.city"
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class TraceFormat(StrEnum):
@@ -61,8 +65,12 @@ def demo() -> None:
     _make_room(home)
     with city() as opened, bars(console) as shown:
         lived = live_day(opened, demo_plan(), progress=shown.tell)
-        lived, events = live_family(opened, lived)
-        day = clear_day(opened, lived, progress=shown.tell, observe=shown.observe)
+        # The night needs the institutions that the day was lived with, and runs while they do.
+        with live_family(opened, lived) as family:
+            day = clear_day(
+                opened, family.lived, peers=family.peers, progress=shown.tell, observe=shown.observe
+            )
+        events = [*family.events, *cleared_rides(opened.engine, family_cards(family.lived))]
     tell(console, day, events, home.night(day.summary.business_date), home.root)
 
 
@@ -93,10 +101,9 @@ def night(
     """Run the night of a business day from the first step not done yet; a finished night changes nothing."""
     day = business_date.date()
     booked_at = at.replace(tzinfo=CITY_ZONE) if at else now()
-    with city() as opened, bars(console) as shown:
-        report = run_night(
-            opened.engine, night_of(opened, day, at=booked_at, progress=shown.tell), observe=shown.observe
-        )
+    with city() as opened, connected_peers(settings()) as peers, bars(console) as shown:
+        clearing = night_of(opened, day, at=booked_at, progress=shown.tell, peers=peers)
+        report = run_night(opened.engine, clearing, observe=shown.observe)
     if report.already_finished:
         console.print(f"The night of {day} was finished before; nothing changed.")
     status(business_date)
@@ -115,8 +122,12 @@ def status(business_date: Day) -> None:
         counts = ", ".join(f"{name} {count}" for name, count in step.counts.items() if count)
         table.add_row(step.step, counts or "–", str(step.entries), step.digest.hex()[:16])
     console.print(table)
+    if summary.code_verdicts:
+        console.print(code_rides_table(summary))
     if summary.operators:
         console.print(operators_table(summary))
+    for line in reconciled(summary):
+        console.print(line, soft_wrap=True)
     if summary.refused:
         console.print(f"[red]Refused at {summary.refused}[/red]", soft_wrap=True)
     if summary.seal:
@@ -199,16 +210,25 @@ def _home_for(data: bytes, business_date: datetime) -> Home | None:
 @app.command()
 def serve(
     host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="port to listen on")] = 8000,
+    port: Annotated[int, typer.Option(help="port to listen on; 0 takes a free one")] = 8000,
+    port_file: Annotated[Path | None, typer.Option(help="file to write the port to, once it listens")] = None,
 ) -> None:
-    """Serve the API and the two pages."""
+    """Serve the API and the pages; finance is open where only this machine can ask, and is no production."""
+    open_finance = host in LOOPBACK and not settings().production
+
+    def listening(found: int) -> None:
+        here = f"http://{host}:{found}"
+        console.print(f"My card: {here}/   Finance: {here}/finance   (Ctrl-C ends)")
+        if not open_finance:
+            console.print("Finance asks for the id and secret of a client with the scope finance:read.")
+        console.print(f"API: {here}/v1/openapi.json")
+
     with city() as opened, doors_of(opened) as doors:
-        console.print(
-            f"Finance: http://{host}:{port}/finance   My card: http://{host}:{port}/   (Ctrl-C ends)"
-        )
-        console.print(f"API: http://{host}:{port}/v1/openapi.json")
-        application = make_service(doors, opened.home.nights, now)
-        uvicorn.run(application, host=host, port=port, log_level="warning")
+        application = make_service(doors, opened.home.nights, open_finance=open_finance)
+        try:
+            serve_service(application, host, port, port_file=port_file, listening=listening)
+        except OSError as error:
+            raise Refused(f"{host}:{port} cannot be listened on: {error}; give another --port") from error
 
 
 def main() -> None:

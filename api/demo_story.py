@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from api.family_day import IDENTITY_NOS
 from city.demo import DemoDay
 from city.family import Event
 from city.home import CITY_ZONE
@@ -14,9 +15,9 @@ from settlement.reports import NightSummary
 
 
 def tell(console: Console, day: DemoDay, events: Sequence[Event], night_folder: Path, home: Path) -> None:
-    """Print the family's day with its postings, the day and the night in figures, and where to go on."""
+    """Print the family's day in its order with its postings, the day and the night in figures, and where to go on."""
     summary = day.summary
-    for event in events:
+    for event in sorted(events, key=lambda event: event.at):
         when = event.at.astimezone(CITY_ZONE).strftime("%H:%M")
         console.print(f"[bold]{when} {event.title}[/bold]  {event.said}", highlight=False, soft_wrap=True)
         for posting in event.postings:
@@ -27,8 +28,10 @@ def tell(console: Console, day: DemoDay, events: Sequence[Event], night_folder: 
         f"loads of {yuan(day.lived.loaded_fen)} yuan, {len(day.lived.plan.taps)} rides.\n"
     )
     console.print(_verdicts(summary))
+    if summary.code_verdicts:
+        console.print(code_rides_table(summary))
     console.print(operators_table(summary))
-    for line in _proof(day):
+    for line in (*reconciled(summary), *_proof(day)):
         console.print(line, soft_wrap=True)
     console.print(f"\nFiles: [cyan]{night_folder / 'out'}[/cyan]")
     for mark in summary.files:
@@ -62,6 +65,33 @@ def _verdicts(summary: NightSummary) -> Table:
     return table
 
 
+def code_rides_table(summary: NightSummary) -> Table:
+    """Rides on riders' codes by verdict, in yuan."""
+    table = Table("verdict", "money", "rides", "presented, yuan", "paid, yuan", title="Rides on codes")
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for row in summary.code_verdicts:
+        amounts = (yuan(row.presented_fen), yuan(row.paid_fen))
+        table.add_row(row.verdict, row.money, str(row.taps), *amounts)
+    return table
+
+
+def reconciled(summary: NightSummary) -> Iterator[str]:
+    """A line for each biller, and for the insurer, that the day was compared with."""
+    for one in summary.peers:
+        ours, theirs = (
+            f"{one.ours_count} of {yuan(one.ours_fen)}",
+            f"{one.theirs_count} of {yuan(one.theirs_fen)}",
+        )
+        if one.agrees:
+            yield f"Reconciled with {one.peer}: {ours} yuan on both sides, line by line"
+        else:
+            yield (
+                f"[red]{one.peer} differs[/red]: ours {ours} yuan, theirs {theirs}, {one.differing} lines; "
+                "see peer_differences.csv"
+            )
+
+
 def operators_table(summary: NightSummary) -> Table:
     """Each participant's gross, fee and net, in yuan, with the day the money moves."""
     table = Table("participant", "", "gross", "fee", "net", "paid on", title="Participants, yuan")
@@ -91,6 +121,7 @@ def _proof(day: DemoDay) -> Iterator[str]:
 def _next(day: DemoDay, home: Path) -> Iterator[tuple[str, str]]:
     card = day.lived.plan.riders[0].card_no
     at_home = "" if home == Path("var") else f"ONECARD_HOME={home} "
-    yield f"{at_home}make serve", "the finance page and the citizen's page"
+    yield f"{at_home}make serve", "the finance page, and the holder's page; it shows the one-time codes"
+    yield f"  sign in as {IDENTITY_NOS[1]}", "the mother, made up; the father has reported a loss"
     yield f"{at_home}.venv/bin/onecard card {card}", "one rider's card: balance, pending, taps"
     yield f"{at_home}.venv/bin/onecard ledger trial-balance", "the books"

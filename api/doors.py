@@ -49,6 +49,7 @@ def city(home: Home | None = None) -> Iterator[City]:
         place,
         database_url=chosen.database if home is None else None,
         hsm_address=chosen.hsm_address(),
+        hsm_timeout_s=2 * chosen.peer_timeout_s,
     ) as opened:
         if chosen.production and (who := opened.hsm.diagnostics()).simulator:
             raise Refused(

@@ -1,30 +1,30 @@
 """The family day of the demonstration: service and peers are started, and the family comes in by the doors."""
 
 import secrets
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from queue import SimpleQueue
 
 from api.http.clients import register_client
 from api.http.state import Deps
+from api.peers import as_doors, peers_at
 from api.web import make_service, serving
 from card.vault import open_vault
 from city.biller import running_biller
 from city.day import terminal_of
 from city.demo import Lived, load_from_wallet, moment
 from city.family import Clock, Event, Family, Program
-from city.insurer import running_insurer
+from city.insurer import Mode, RunningInsurer, running_insurer
 from city.phone import Phone
 from city.plan import read_plan
 from city.sectors import GAS, INSTITUTIONS, establish, insure
 from city.world import City, tariffs_of
+from clearing.peers import Peers
 from clearing.qr_intake import qr_inbox
-from clearing.sectors.healthcare.insurer_http import HttpInsurer
 from clearing.sectors.utilities.catalogue import Supply
-from clearing.sectors.utilities.http_biller import HttpBiller
-from clearing.sectors.utilities.sending import send_notices
 from clearing.wire.batch import Ride
 from ledger.db import writing
 from terminals.qr_outbox import QrOutbox
@@ -59,8 +59,18 @@ class CodeOnPaper:
         return self._sent.get(timeout=CODE_TIMEOUT_S)
 
 
-def live_family(city: City, lived: Lived) -> tuple[Lived, list[Event]]:
-    """Live the family's day of institutions and phones; what happened, with its postings, and the chips after it."""
+@dataclass(frozen=True, slots=True)
+class FamilyDay:
+    """The day with the family's part in it: what happened, with its postings, and who is there at night."""
+
+    lived: Lived
+    events: Sequence[Event]
+    peers: Peers
+
+
+@contextmanager
+def live_family(city: City, lived: Lived) -> Iterator[FamilyDay]:
+    """Live the family's day of institutions and phones; insurer and biller run on until the block ends."""
     day = lived.plan
     clock = Clock(moment(day.business_date, 8))
     vault = open_vault(city.engine, city.hsm, random=secrets.token_bytes, at=clock())
@@ -76,17 +86,22 @@ def live_family(city: City, lived: Lived) -> tuple[Lived, list[Event]]:
         insurer = stack.enter_context(running_insurer(world / "insurer"))
         biller = stack.enter_context(running_biller(world / "gas", GAS, Supply.GAS))
         biller.control("POST", "/bills", [gas_bill(day.business_date)])
-        billers = {GAS: stack.enter_context(HttpBiller(biller.url))}
-        peers = {"insurer": stack.enter_context(HttpInsurer(insurer.url)), "billers": billers}
-        doors = Deps(city.engine, city.hsm, vault, clock, peers, paper)
-        url = stack.enter_context(serving(make_service(doors, city.home.nights, clock)))
+        peers = stack.enter_context(peers_at({GAS: biller.url}, insurer.url))
+        doors = Deps(city.engine, city.hsm, vault, clock, as_doors(peers), paper)
+        url = stack.enter_context(serving(make_service(doors, city.home.nights)))
         family = Family(city.engine, url, words, clock, paper.next_code, IDENTITY_NOS)
-        return _live(city, family, lived, billers), family.events
+        lived = _live(city, family, lived, insurer)
+        yield FamilyDay(lived, family.events, peers)
 
 
-def _live(city: City, family: Family, lived: Lived, billers: Mapping[str, HttpBiller]) -> Lived:
+def family_cards(lived: Lived) -> tuple[str, ...]:
+    """The father's card and the mother's: they have commuted with them before the family's day is told."""
+    return tuple(rider.card_no for rider in lived.plan.riders[:2])
+
+
+def _live(city: City, family: Family, lived: Lived, insurer: RunningInsurer) -> Lived:
     business_date = lived.plan.business_date
-    cards = [rider.card_no for rider in lived.plan.riders[:2]]
+    cards = family_cards(lived)
     family.skip()
     father, mother = family.enrol(moment(business_date, 8), NAMES, cards)
     with writing(city.engine) as conn:
@@ -95,14 +110,15 @@ def _live(city: City, family: Family, lived: Lived, billers: Mapping[str, HttpBi
     family.top_up(moment(business_date, 9), father)
     family.top_up(moment(business_date, 9), mother)
     family.visit_hospital(moment(business_date, 10), mother)
+    insurer.behave(Mode.GARBLES, "claim")
+    family.fetch_medicine(moment(business_date, 10, 30), mother)
+    insurer.behave(Mode.ANSWERS)
     phone = family.sign_in(moment(business_date, 11), IDENTITY_NOS[0])
     family.pay_contribution(moment(business_date, 11, 30), father, IDENTITY_NOS[0], phone)
     family.receive_benefit(moment(business_date, 14), IDENTITY_NOS[0])
     phone = family.sign_in(moment(business_date, 17), IDENTITY_NOS[0])
     _ride_by_code(city, family, phone, business_date)
     family.pay_gas(moment(business_date, 17, 45), GAS_ACCOUNT, phone)
-    send_notices(city.engine, billers, moment(business_date, 17, 46))
-    family.happen(moment(business_date, 17, 46), "the gas company writes the bill off", "told, and it agreed")
     family.shop(moment(business_date, 17, 50), phone)
     at = moment(business_date, 19)
     lived = load_from_wallet(city, lived, cards[1], mother, at=at)
@@ -138,4 +154,3 @@ def _ride_by_code(city: City, family: Family, phone: Program, business_date: dat
         uploader = QrUploader(QR_OPERATOR, outbox, city.hsm, qr_inbox(city.home.inbox))
         uploader.make(business_date, at=moment(business_date, 22))
         uploader.send()
-    family.happen(at, "a bus is ridden on a code", "cleared in the night")

@@ -10,10 +10,11 @@ import typer
 from rich.table import Table
 
 from api.doors import Refused, books, console, write_text
-from ledger.balances import history, totals
+from ledger.balances import totals
 from ledger.checks import check_books
 from ledger.db import reading
 from ledger.export import write_beancount, write_hledger
+from ledger.history import history
 from ledger.money import yuan
 
 ledger = typer.Typer(help="The books: trial balance, one account, checks, export.", no_args_is_help=True)

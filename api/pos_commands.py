@@ -16,6 +16,7 @@ from api.gateway.gateway import Gateway
 from api.gateway.server import GatewayServer
 from api.gateway.terminals import GatewayTerminal, enrol_terminal
 from city.home import CITY_ZONE
+from city.processes import write_port
 from ledger.accounts import Conflict
 from ledger.db import writing
 from ledger.money import yuan
@@ -41,23 +42,25 @@ AT_HOME = "127.0.0.1:8583"
 def gateway(
     host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="port to listen on; 0 takes a free one")] = 8583,
+    port_file: Annotated[Path | None, typer.Option(help="file to write the port to, once it listens")] = None,
 ) -> None:
     """Serve counters until SIGTERM or Ctrl-C; what is in hand is answered first."""
     with city() as opened:
         made = Gateway(opened.engine, opened.hsm, now)
         try:
-            asyncio.run(_serve(made, host, port))
+            asyncio.run(_serve(made, host, port, port_file))
         except OSError as error:
             raise Refused(f"{host}:{port} cannot be listened on: {error}; give another --port") from error
 
 
-async def _serve(gateway: Gateway, host: str, port: int) -> None:
+async def _serve(gateway: Gateway, host: str, port: int, port_file: Path | None) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
 
     def listening(found: int) -> None:
         console.print(f"Counters are served on {host}:{found} (Ctrl-C ends)")
+        write_port(port_file, found)
 
     await GatewayServer(gateway).serve(host, port, stop=stop, listening=listening)
 

@@ -1,11 +1,20 @@
 """What the environment says about where and how the city runs."""
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from city.home import Home
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 class Settings(BaseSettings):
@@ -20,6 +29,9 @@ class Settings(BaseSettings):
         default=None, description="address of the insurer; default: hospital bills wait"
     )
     billers: dict[str, str] = Field(default={}, description='billers by id, as JSON: {"GAS-1": "http://…"}')
+    peer_timeout_s: float = Field(
+        default=5.0, gt=0, le=60, description="how long insurer and billers may take; the HSM twice that"
+    )
     production: bool = Field(default=False, description="refuse demo keys and simulators")
 
     @field_validator("hsm")
@@ -27,6 +39,14 @@ class Settings(BaseSettings):
     def _host_and_port(cls, value: str | None) -> str | None:
         if value is not None and not (value.rpartition(":")[0] and value.rpartition(":")[2].isdecimal()):
             raise ValueError(f"ONECARD_HSM is {value!r}; give host:port, such as 10.0.0.5:1500")
+        return value
+
+    @field_validator("insurer", "billers")
+    @classmethod
+    def _addresses(cls, value: str | dict[str, str] | None) -> str | dict[str, str] | None:
+        for address in (value or {}).values() if isinstance(value, dict) else [value] if value else []:
+            if not _is_address(address):
+                raise ValueError(f"address {address!r} is not one; give http://host:port or https://host")
         return value
 
     def city_home(self) -> Home:

@@ -1,27 +1,30 @@
-"""The whole web service: the API under /v1, and the two pages beside it."""
+"""The whole web service: the API under /v1, and the pages beside it."""
 
 import secrets
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from datetime import datetime
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
 
 from api.doors import console, now, settings
 from api.http.app import make_api
 from api.http.state import Deps, NoSender
 from api.pages.app import make_app
+from api.peers import as_doors, connected_peers
 from card.vault import open_vault
+from city.processes import write_port
 from city.world import City
-from clearing.sectors.healthcare.insurer_http import HttpInsurer
-from clearing.sectors.utilities.http_biller import HttpBiller
 
 START_TIMEOUT_S = 20.0
+LEASE_TIMEOUTS = 12
+"""How many of the peers' timeouts a request that asks them may take; it asks two or three times at most."""
 
 
 class CodesOnTheConsole:
@@ -36,22 +39,42 @@ class CodesOnTheConsole:
 def doors_of(city: City) -> Iterator[Deps]:
     """The doors of an open city: its books, HSM and vault, and the peers that the settings name."""
     chosen = settings()
-    with ExitStack() as stack:
-        peers: dict[str, object] = {
-            "billers": {name: stack.enter_context(HttpBiller(url)) for name, url in chosen.billers.items()}
-        }
-        if chosen.insurer is not None:
-            peers["insurer"] = stack.enter_context(HttpInsurer(chosen.insurer))
+    with connected_peers(chosen) as peers:
         vault = open_vault(city.engine, city.hsm, random=secrets.token_bytes, at=now())
         sender = NoSender() if chosen.production else CodesOnTheConsole()
-        yield Deps(city.engine, city.hsm, vault, now, peers, sender)
+        lease = timedelta(seconds=LEASE_TIMEOUTS * chosen.peer_timeout_s)
+        yield Deps(city.engine, city.hsm, vault, now, as_doors(peers), sender, lease=lease)
 
 
-def make_service(doors: Deps, nights_folder: Path, now: Callable[[], datetime]) -> FastAPI:
-    """One application: what is not the API's is a page's."""
-    service = make_api(doors)
-    service.mount("/", make_app(doors.engine, nights_folder, now))
+def make_service(doors: Deps, nights_folder: Path, *, open_finance: bool = False) -> FastAPI:
+    """One application: what is not under the API's /v1 is a page's, and what is there is answered by the API."""
+    service, pages = make_api(doors), make_app(doors, nights_folder, open_finance=open_finance)
+    nowhere = service.router.default
+
+    async def elsewhere(scope: Scope, receive: Receive, send: Send) -> None:
+        if f"{scope.get('path', '')}/".startswith("/v1/"):
+            await nowhere(scope, receive, send)
+        else:
+            # The pages find their own addresses by their own router.
+            await pages({name: scope[name] for name in scope if name != "router"}, receive, send)
+
+    service.router.default = elsewhere
     return service
+
+
+def serve_service(
+    application: FastAPI, host: str, port: int, *, port_file: Path | None, listening: Callable[[int], None]
+) -> None:
+    """Serve until SIGTERM or Ctrl-C; `listening` is told the port, and so is who reads `port_file`.
+
+    Port 0 takes a free one. Raises OSError where the address cannot be had.
+    """
+    with socket.create_server((host, port), backlog=256) as listener:
+        found: int = listener.getsockname()[1]
+        listening(found)
+        write_port(port_file, found)
+        server = uvicorn.Server(uvicorn.Config(application, log_level="warning"))
+        server.run(sockets=[listener])
 
 
 @contextmanager

@@ -186,20 +186,30 @@ def read_link(
     grants = _grants(conn, owner, kind, reader) if known else []
     refusal = read_refusal(grants, kind, purpose, at=at, known=known, locked=known and is_locked(conn, owner))
     outcome = DISCLOSURES[kind, purpose] if refusal is None else refusal
-    conn.execute(
-        insert(link_read).values(
-            holder=owner[:_HOLDER_LOGGED],
-            kind=kind.value,
-            reader=reader,
-            purpose=purpose.value,
-            read_at=at,
-            outcome=outcome.value,
-        )
-    )
+    log_read(conn, owner, kind.value, reader=reader, purpose=purpose.value, outcome=outcome.value, at=at)
     if refusal is not None:
         return _refused(refusal)
     number, name = _disclosed(conn, vault, owner, kind, DISCLOSURES[kind, purpose])
     return LinkView(owner, kind, purpose, DISCLOSURES[kind, purpose], number, name)
+
+
+def log_read(
+    conn: Connection, owner: str, kind: str, *, reader: str, purpose: str, outcome: str, at: datetime
+) -> None:
+    """Write down that somebody looked at what is a holder's: what, for what, and how much was shown.
+
+    For reads that need no consent, such as a counter's; those of links log themselves.
+    """
+    conn.execute(
+        insert(link_read).values(
+            holder=owner[:_HOLDER_LOGGED],
+            kind=kind,
+            reader=reader,
+            purpose=purpose,
+            read_at=at,
+            outcome=outcome,
+        )
+    )
 
 
 def reads_of(conn: Connection, owner: str, *, limit: int = 50, before: int | None = None) -> list[LinkRead]:

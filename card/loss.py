@@ -61,6 +61,13 @@ def is_locked(conn: Connection, owner: str) -> bool:
     return conn.execute(query).first() is not None
 
 
+def lock_list(conn: Connection) -> list[str]:
+    """Every holder with a loss that is reported and not lifted, for terminals that have no line to us."""
+    columns = loss.c
+    query = select(columns.holder).where(columns.holder.is_not(None), columns.lifted_at.is_(None))
+    return sorted(conn.scalars(query))
+
+
 def report_loss(conn: Connection, face: str, *, at: datetime) -> LossReported | LossRefused:
     """Lock everything of a holder, named by the holder's id or by one of the cards (20 digits).
 

@@ -24,7 +24,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 
 from city.biller_journal import Journal, Reply, Told
-from city.processes import running_program
+from city.processes import running_program, write_port
 from clearing.sectors.utilities.catalogue import Supply
 
 TOKEN_VARIABLE = "BILLER_TOKEN"
@@ -153,6 +153,11 @@ def _take_orders(app: FastAPI, journal: Journal, faults: list[FaultOrder]) -> No
         faults.append(order)
         return JSONResponse({})
 
+    @app.delete("/control/faults")
+    def behave() -> JSONResponse:
+        faults.clear()
+        return JSONResponse({})
+
     @app.post("/control/blunders")
     def blunder(body: Blunder) -> JSONResponse:
         journal.blunder(body.told(), body.filed_fen)
@@ -221,10 +226,7 @@ def main(
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
         bound_port = listening.getsockname()[1]
         typer.echo(f"biller of {kind} listens on 127.0.0.1:{bound_port}")
-        if port_file is not None:
-            draft = port_file.with_suffix(".draft")
-            draft.write_text(f"{bound_port}\n")
-            draft.replace(port_file)
+        write_port(port_file, bound_port)
         server.run(sockets=[listening])
 
 

@@ -19,6 +19,7 @@ from city.riders import Riders
 from city.street import Debit, Street
 from city.world import AGENT, City, agent_pays, found, install, night_of
 from clearing.devices import Device
+from clearing.peers import NOBODY, Peers
 from clearing.tables import tap
 from clearing.verdict import Money
 from clearing.wire.tariff import parse_tariff
@@ -79,11 +80,17 @@ def demo_plan(*, riders: int = RIDERS, seed: int = SEED) -> DayPlan:
 
 
 def clear_day(
-    city: City, lived: Lived, *, progress: Callable[[str, int, int], None], observe: Observe
+    city: City,
+    lived: Lived,
+    *,
+    peers: Peers = NOBODY,
+    progress: Callable[[str, int, int], None],
+    observe: Observe,
 ) -> DemoDay:
-    """Run the night of a day that has been lived."""
+    """Run the night of a day that has been lived, with the institutions that it was lived with."""
     business_date = lived.plan.business_date
-    night = night_of(city, business_date, at=moment(business_date, 23, 30), progress=progress)
+    at = moment(business_date, 23, 30)
+    night = night_of(city, business_date, at=at, progress=progress, peers=peers)
     run_night(city.engine, night, observe=observe)
     with reading(city.engine) as conn:
         summary = night_summary(conn, business_date)

@@ -18,6 +18,8 @@ from ledger.db import reading
 from ledger.journal import read_entries
 from ledger.tables import entry as entry_table
 
+PHONE = "13800138000"
+"""Made up, and on record for everybody in the family."""
 TOPUP_FEN = 80_000
 SHOPPING_FEN = 3_580
 BILL_ITEMS = (
@@ -26,6 +28,7 @@ BILL_ITEMS = (
     {"code": "DRUG-8", "catalogue_class": "B", "amount_fen": 9_000, "first_share_bp": 1_000},
     {"code": "CARE-3", "catalogue_class": "C", "amount_fen": 1_500},
 )
+MEDICINE = ({"code": "DRUG-9", "catalogue_class": "A", "amount_fen": 12_000},)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ def _answer(response: httpx.Response) -> Any:
 
 @dataclass(slots=True)
 class Family:
-    """Father, mother and their day; `identity_nos` are made up, and no one's."""
+    """Father, mother and their day; `identity_nos` and `phone` are made up, and no one's."""
 
     engine: Engine
     base_url: str
@@ -111,6 +114,7 @@ class Family:
     clock: Clock
     codes: Callable[[], str]
     identity_nos: Sequence[str]
+    phone: str = PHONE
     events: list[Event] = field(default_factory=list)
     _seen: int = 0
 
@@ -137,7 +141,7 @@ class Family:
         self.clock.at = at
         holders = []
         for identity_no, name, card_no in zip(self.identity_nos, names, cards, strict=True):
-            person = {"identity_no": identity_no, "name": name, "phone": "13800138000"}
+            person = {"identity_no": identity_no, "name": name, "phone": self.phone}
             holder = str(self.program("counter").post("/v1/holders", person)["holder"])
             self.program("counter").put(f"/v1/holders/{holder}/cards/{card_no}")
             shown = self.program("counter").get(f"/v1/holders/{holder}")
@@ -162,17 +166,26 @@ class Family:
 
     def visit_hospital(self, at: datetime, holder: str) -> None:
         """A bill is previewed, agreed to and settled: insurer first, then the pockets."""
+        said = self._settle(at, holder, "B-1", BILL_ITEMS)
+        self.happen(at, "a hospital bill is split and settled", said)
+
+    def fetch_medicine(self, at: datetime, holder: str) -> None:
+        """A second bill, whose answer is lost on its way back from the insurer: no pocket moves yet."""
+        said = self._settle(at, holder, "B-2", MEDICINE)
+        self.happen(at, "an insurer's answer is lost", f"{said}; the night asks again")
+
+    def _settle(self, at: datetime, holder: str, bill_no: str, items: Sequence[Mapping[str, object]]) -> str:
         self.clock.at = at
         bill = {
-            "bill_no": "B-1",
+            "bill_no": bill_no,
             "holder": holder,
             "treated_on": at.date().isoformat(),
-            "items": list(BILL_ITEMS),
+            "items": list(items),
         }
         split = self.program("hospital").post("/v1/hospital/bills/preview", bill)
         agreed = {name: split[name] for name in ("fund_fen", "account_fen", "patient_fen")}
         settled = self.program("hospital").post("/v1/hospital/bills", {**bill, "agreed": agreed})
-        self.happen(at, "a hospital bill is split and settled", f"{settled['state']}: {_in_yuan(agreed)}")
+        return f"{settled['state']}: {_in_yuan(agreed)}"
 
     def pay_contribution(self, at: datetime, holder: str, identity_no: str, phone: Program) -> None:
         """The agency asks for a year's medical insurance, and the holder pays it from the phone."""

@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
+import httpx
 import typer
 import uvicorn
 from fastapi import FastAPI
@@ -20,7 +21,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from pydantic import BaseModel, Field
 
 from city.insurer_journal import InsurerJournal, OtherClaim, Told
-from city.processes import running_program
+from city.processes import running_program, write_port
 
 LATE_S = 30.0
 """How long a late answer is kept back: far longer than any client of ours waits."""
@@ -56,6 +57,7 @@ class ClaimBody(BaseModel):
     """A claim as the city sends it."""
 
     reference: Annotated[str, Field(min_length=1, max_length=64)]
+    business_date: date
     hospital: str
     level: int
     insured: str
@@ -70,10 +72,10 @@ class ClaimBody(BaseModel):
 
 
 class Behaviour(BaseModel):
-    """How to behave from now on; `on` names the questions concerned: claim, query, cancel."""
+    """How to behave from now on; `on` names the questions concerned: claim, query, cancel, day."""
 
     mode: Mode
-    on: list[str] = ["claim", "query", "cancel"]
+    on: list[str] = ["claim", "query", "cancel", "day"]
 
 
 @dataclass
@@ -87,21 +89,32 @@ class Desk:
     async def answer(self, reference: str, kind: str, claim: ClaimBody | None = None) -> Response:
         """Do what is asked, or not, and say so, or not, as the mode has it."""
         self.journal.arrived(reference, kind, datetime.now(UTC))
-        mode = self.behaviour.mode if kind in self.behaviour.on else Mode.ANSWERS
+        mode = self._mode(kind)
         if mode is Mode.TIMES_OUT:
-            await asyncio.sleep(self.late_s)
-            return PlainTextResponse("overloaded", 503)
+            return await self._say(mode, {})
         try:
             told = self._do(reference, kind, claim, mode)
             if mode is Mode.DUPLICATES:
                 told = self._do(reference, kind, claim, mode)
         except OtherClaim as refusal:
             return JSONResponse({"detail": str(refusal)}, 409)
-        if mode is Mode.ANSWERS_LATE:
+        return await self._say(mode, told.body(), 404 if told.standing == "not_found" else 200)
+
+    async def day(self, business_date: date) -> Response:
+        """Tell what is paid of a day, or not, as the mode has it."""
+        return await self._say(self._mode("day"), self.journal.day(business_date))
+
+    def _mode(self, kind: str) -> Mode:
+        return self.behaviour.mode if kind in self.behaviour.on else Mode.ANSWERS
+
+    async def _say(self, mode: Mode, body: dict[str, Any], status: int = 200) -> Response:
+        if mode in (Mode.TIMES_OUT, Mode.ANSWERS_LATE):
             await asyncio.sleep(self.late_s)
+        if mode is Mode.TIMES_OUT:
+            return PlainTextResponse("overloaded", 503)
         if mode is Mode.GARBLES:
             return PlainTextResponse("<html>200 OK</html>")
-        return JSONResponse(told.body(), 404 if told.standing == "not_found" else 200)
+        return JSONResponse(body, status)
 
     def _do(self, reference: str, kind: str, claim: ClaimBody | None, mode: Mode) -> Told:
         if kind == "query":
@@ -146,6 +159,11 @@ def make_insurer(journal: InsurerJournal, *, mode: Mode = Mode.ANSWERS, late_s: 
         """Take a claim back, come or not."""
         return await desk.answer(reference, "cancel")
 
+    @app.get("/days/{business_date}/claims")
+    async def day(business_date: date) -> Response:
+        """List the claims that are paid of one of the city's business dates, with their totals."""
+        return await desk.day(business_date)
+
     @app.put("/simulation/behaviour")
     async def behave(behaviour: Behaviour) -> Behaviour:
         """Behave otherwise from now on."""
@@ -171,6 +189,13 @@ class RunningInsurer:
 
     url: str
 
+    def behave(self, mode: Mode, *on: str) -> None:
+        """Have it behave so from now on, to these kinds of questions or to all."""
+        behaviour = Behaviour(mode=mode, on=list(on)) if on else Behaviour(mode=mode)
+        body = behaviour.model_dump(mode="json")
+        address = f"{self.url}/simulation/behaviour"
+        httpx.put(address, json=body, trust_env=False).raise_for_status()
+
 
 @contextmanager
 def running_insurer(
@@ -193,8 +218,7 @@ def serve(
     home.mkdir(parents=True, exist_ok=True)
     app = make_insurer(InsurerJournal(home / "insurer.db"), mode=mode, late_s=late_s)
     with socket.create_server(("127.0.0.1", port)) as listener:
-        if port_file is not None:
-            port_file.write_text(f"{listener.getsockname()[1]}\n", encoding="ascii")
+        write_port(port_file, listener.getsockname()[1])
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
         uvicorn.Server(config).run(sockets=[listener])
 

@@ -6,13 +6,14 @@ import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 _SCHEMA = """
 create table if not exists claim (
     reference text primary key,
+    business_date text not null,   -- the city's; empty where a cancellation came first
     digest text not null,          -- of the claim; empty where a cancellation came first
     standing text not null check (standing in ('approved', 'refused', 'cancelled')),
     fund_fen integer not null check (fund_fen >= 0),
@@ -67,8 +68,8 @@ class InsurerJournal:
             held = db.execute("select digest from claim where reference = ?", [reference]).fetchone()
             if held is None:
                 number = self._next_number(db)
-                row = (reference, digest, standing, fund_fen, number, reason)
-                db.execute("insert into claim values (?, ?, ?, ?, ?, ?)", row)
+                row = (reference, claim["business_date"], digest, standing, fund_fen, number, reason)
+                db.execute("insert into claim values (?, ?, ?, ?, ?, ?, ?)", row)
             elif held[0] not in ("", digest):
                 raise OtherClaim(f"reference {reference} is a claim with other content; use another")
             return self._told(db, reference)
@@ -82,8 +83,10 @@ class InsurerJournal:
         """Take a claim back, or remember to refuse one that has not come yet; again, it changes nothing."""
         with closing(self._open()) as db, db:
             db.execute("begin immediate")
-            row = (reference, "", "cancelled", 0, self._next_number(db), "cancelled before it came")
-            db.execute("insert into claim values (?, ?, ?, ?, ?, ?) on conflict (reference) do nothing", row)
+            row = (reference, "", "", "cancelled", 0, self._next_number(db), "cancelled before it came")
+            db.execute(
+                "insert into claim values (?, ?, ?, ?, ?, ?, ?) on conflict (reference) do nothing", row
+            )
             cancelled = "update claim set standing = 'cancelled', fund_fen = 0 where reference = ?"
             db.execute(cancelled, [reference])
             return self._told(db, reference)
@@ -106,6 +109,21 @@ class InsurerJournal:
             rows = db.execute("select standing, count(*) from claim group by standing").fetchall()
             owed = "select coalesce(sum(fund_fen), 0) from claim where standing = 'approved'"
             return {"fund_fen": db.execute(owed).fetchone()[0], **dict(rows)}
+
+    def day(self, business_date: date) -> dict[str, Any]:
+        """The claims that it pays of one of the city's business dates, with their totals."""
+        query = (
+            "select reference, fund_fen, insurer_no from claim"
+            " where business_date = ? and standing = 'approved' order by reference"
+        )
+        with closing(self._open()) as db:
+            rows = db.execute(query, [business_date.isoformat()]).fetchall()
+        return {
+            "business_date": business_date.isoformat(),
+            "count": len(rows),
+            "fund_fen": sum(row[1] for row in rows),
+            "claims": [dict(zip(("reference", "fund_fen", "insurer_no"), row, strict=True)) for row in rows],
+        }
 
     def _open(self) -> sqlite3.Connection:
         return sqlite3.connect(self._path, isolation_level=None, timeout=10)

@@ -6,13 +6,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 START_TIMEOUT_S = 20.0
 PROJECT = Path(__file__).resolve().parent.parent
+
+
+MODEST = {"max_connections": "60", "shared_buffers": "128MB"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ def running_program(
     with log_file.open("ab") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=PROJECT)
     try:
-        yield _wait_for_port(process, port_file, log_file), process
+        yield wait_for_port(process, port_file, log_file), process
     finally:
         process.terminate()
         try:
@@ -78,6 +81,7 @@ class PostgresServer:
     """A PostgreSQL of our own in a folder, which it listens in on a Unix socket."""
 
     folder: Path
+    settings: Mapping[str, str]
 
     @property
     def url(self) -> str:
@@ -96,7 +100,8 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start it, also after a crash, and wait until it answers."""
-        options = f"-k {self.folder} -c listen_addresses= -c max_connections=60 -c shared_buffers=128MB"
+        chosen = " ".join(f"-c {name}={value}" for name, value in self.settings.items())
+        options = f"-k {self.folder} -c listen_addresses= {chosen}"
         self._run(
             "pg_ctl", "-D", self.folder / "data", "-w", "-l", self.folder / "log", "-o", options, "start"
         )
@@ -115,9 +120,9 @@ class PostgresServer:
 
 
 @contextmanager
-def private_server() -> Iterator[PostgresServer]:
+def private_server(settings: Mapping[str, str] = MODEST) -> Iterator[PostgresServer]:
     """Start a PostgreSQL of our own with an empty database `onecard`; it is gone when the block ends."""
-    server = PostgresServer(Path(tempfile.mkdtemp(prefix="onecard-pg-", dir="/tmp")))
+    server = PostgresServer(Path(tempfile.mkdtemp(prefix="onecard-pg-", dir="/tmp")), settings)
     if _as_postgres_owner():
         shutil.chown(server.folder, "nobody", "nogroup")
     try:
@@ -131,9 +136,9 @@ def private_server() -> Iterator[PostgresServer]:
 
 
 @contextmanager
-def private_postgres() -> Iterator[str]:
+def private_postgres(settings: Mapping[str, str] = MODEST) -> Iterator[str]:
     """Start a PostgreSQL of our own on a Unix socket; yields the URL of its empty database `onecard`."""
-    with private_server() as server:
+    with private_server(settings) as server:
         yield server.url
 
 
@@ -150,11 +155,23 @@ def postgres_binaries() -> Path:
     return found[-1].parent
 
 
+def write_port(port_file: Path | None, port: int) -> None:
+    """Tell who waits for `port_file` where this program listens; the file is there whole or not at all."""
+    if port_file is not None:
+        draft = port_file.with_name(f".{port_file.name}.{os.getpid()}")
+        draft.write_text(f"{port}\n", encoding="ascii")
+        draft.replace(port_file)
+
+
 def _program(module: str) -> list[str]:
     return [sys.executable, "-m", module]
 
 
-def _wait_for_port(process: subprocess.Popen[bytes], port_file: Path, log_file: Path) -> int:
+def wait_for_port(process: subprocess.Popen[bytes], port_file: Path, log_file: Path) -> int:
+    """The port that a program has written, once it has.
+
+    Raises ChildProcessError where it ends before, TimeoutError where it takes too long.
+    """
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
         if port_file.exists() and (text := port_file.read_text()).endswith("\n"):

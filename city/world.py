@@ -14,6 +14,7 @@ from city.plan import CityPlan
 from city.processes import running_hsm
 from clearing.context import Night
 from clearing.devices import Device, register_devices
+from clearing.peers import NOBODY, Peers
 from clearing.wire.tariff import Tariff, parse_tariff
 from ledger.accounts import open_accounts
 from ledger.chart import account
@@ -42,7 +43,11 @@ class City:
 
 @contextmanager
 def open_city(
-    home: Home, *, database_url: str | None = None, hsm_address: tuple[str, int] | None = None
+    home: Home,
+    *,
+    database_url: str | None = None,
+    hsm_address: tuple[str, int] | None = None,
+    hsm_timeout_s: float = 10.0,
 ) -> Iterator[City]:
     """Open the books and reach the HSM; without an address, a simulated one is started."""
     with ExitStack() as stack:
@@ -54,7 +59,7 @@ def open_city(
         engine = make_engine(database_url or home.database_url)
         stack.callback(engine.dispose)
         migrate(engine)
-        hsm = stack.enter_context(Hsm(*hsm_address))
+        hsm = stack.enter_context(Hsm(*hsm_address, timeout_s=hsm_timeout_s))
         yield City(home, engine, hsm, home.hsm / "transport.key")
 
 
@@ -111,9 +116,14 @@ def tariffs_of(home: Home) -> tuple[Tariff, ...]:
 
 
 def night_of(
-    city: City, business_date: date, *, at: datetime, progress: Callable[[str, int, int], None]
+    city: City,
+    business_date: date,
+    *,
+    at: datetime,
+    progress: Callable[[str, int, int], None],
+    peers: Peers = NOBODY,
 ) -> Night:
-    """The night of a business date, booked at `at`."""
+    """The night of a business date, booked at `at`, that talks to these institutions."""
     home = city.home
     return Night(
         business_date,
@@ -124,6 +134,7 @@ def night_of(
         city.hsm,
         tariffs_of(home),
         progress,
+        peers,
     )
 
 

@@ -1,4 +1,4 @@
-"""Every file an operator ever sent, kept under the SHA-256 of its content."""
+"""Every file an operator or a biller ever sent, kept under the SHA-256 of its content."""
 
 from hashlib import sha256
 from pathlib import Path

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from sqlalchemy import Connection, Engine
 
 from card.hsm.client import Hsm
+from clearing.peers import NOBODY, Peers
 from clearing.wire.tariff import Tariff
 
 
@@ -17,7 +18,7 @@ class Night:
     """One business day's clearing: which day, when it is booked, where its files are, who helps.
 
     `at` is the booking instant, kept by the runner so that a resumed night books the same; `progress`
-    is told (what, done, total).
+    is told (what, done, total). `peers` are asked outside any transaction; none of them stops a night.
     """
 
     business_date: date
@@ -28,6 +29,7 @@ class Night:
     hsm: Hsm
     tariffs: tuple[Tariff, ...]
     progress: Callable[[str, int, int], None]
+    peers: Peers = NOBODY
 
     @property
     def work(self) -> Path:

@@ -10,6 +10,7 @@ from card.tables import loss
 from clearing.arrivals import NO_SUCH_KEY
 from clearing.context import Night
 from clearing.devices import Device
+from clearing.online.parties import open_codes
 from clearing.online.qr_tables import qr_ride
 from clearing.qr_rides import PresentedRide, QrFacts
 from clearing.tables import device
@@ -17,7 +18,6 @@ from clearing.verdict import Money
 from clearing.wire.qr import QrCode, QrError, read_code
 from clearing.wire.qr_record import QrRide
 from clearing.wire.record import RecordError
-from ledger import tables as ledger_tables
 from ledger.bulk import one_of
 
 
@@ -56,9 +56,8 @@ def qr_facts(
     holders = sorted({code.certificate.holder for code in codes})
     serials = sorted({code.certificate.serial.hex() for code in codes})
     digests = sorted({presented.digest for presented in rides})
-    ride, lost, held = qr_ride.c, loss.c, ledger_tables.account.c
+    ride, lost = qr_ride.c, loss.c
     wallets = [f"wallet:{holder}" for holder in holders]
-    open_wallets = select(held.code).where(one_of(conn, held.code, wallets), held.closed_at.is_(None))
     locks = select(lost.holder, lost.reported_at).where(
         one_of(conn, lost.holder, holders), lost.lifted_at.is_(None)
     )
@@ -69,7 +68,7 @@ def qr_facts(
     return QrFacts(
         [Device(*row) for row in conn.execute(select(device))],
         keys,
-        {code.removeprefix("wallet:") for code in conn.scalars(open_wallets)},
+        {code.removeprefix("wallet:") for code in open_codes(conn, wallets)},
         {row.holder: row.reported_at for row in conn.execute(locks)},
         {(bytes.fromhex(serial), bytes.fromhex(nonce)) for serial, nonce in conn.execute(paid)},
         {(operator, digest) for operator, digest in conn.execute(known)},

@@ -11,6 +11,9 @@ from clearing.qr_rides import JudgedRide, Place
 from clearing.qr_verdict import QrVerdict
 from clearing.verdict import Money
 
+NOBODYS = (QrVerdict.DUPLICATE, QrVerdict.DEVICE_UNKNOWN, QrVerdict.SIGNATURE_WRONG)
+"""Verdicts on rides that nobody proved to have taken: no holder is shown them."""
+
 
 def keep_rides(
     conn: Connection, judged: Sequence[JudgedRide], shorts_fen: Mapping[Place, int], business_date: date
@@ -97,10 +100,9 @@ def rides_of_holder(conn: Connection, holder: str, *, limit: int = 50) -> list[R
         columns.operator, columns.sequence, columns.position, columns.event_at, columns.verdict, columns.money,
         columns.line, columns.station, columns.amount_fen, columns.paid_fen, columns.short_fen,
     )  # fmt: skip
-    nobodys = (QrVerdict.DUPLICATE, QrVerdict.DEVICE_UNKNOWN, QrVerdict.SIGNATURE_WRONG)
     query = (
         select(*names)
-        .where(columns.holder == holder, columns.verdict.not_in([verdict.value for verdict in nobodys]))
+        .where(columns.holder == holder, columns.verdict.not_in([verdict.value for verdict in NOBODYS]))
         .order_by(columns.event_at.desc(), columns.operator, columns.sequence, columns.position)
         .limit(limit)
     )

@@ -15,10 +15,11 @@ from ledger.entry import Entry, Line
 
 def wallets_fen(conn: Connection, holders: Iterable[str]) -> dict[str, int]:
     """What each wallet can pay, by account code: its balance less what is held in it."""
-    columns = ledger_tables.account.c
-    free_fen = columns.credits_posted_fen - columns.debits_posted_fen - columns.debits_held_fen
+    account, total = ledger_tables.account.c, ledger_tables.total.c
+    free_fen = total.credits_posted_fen - total.debits_posted_fen - total.debits_held_fen
     codes = [f"wallet:{holder}" for holder in sorted(holders)]
-    query = select(columns.code, free_fen).where(one_of(conn, columns.code, codes))
+    query = select(account.code, free_fen).join(ledger_tables.total, total.account_id == account.id)
+    query = query.where(one_of(conn, account.code, codes))
     return {code: max(0, amount_fen) for code, amount_fen in conn.execute(query)}
 
 

@@ -1,4 +1,7 @@
-"""The night's steps from presented to cleared, each `(engine, night) -> StepResult`, in this order."""
+"""The night's steps from presented to cleared, each `(engine, night) -> StepResult`.
+
+The institutions are heard and told while the day is still open, so that what they say is booked and netted on it.
+"""
 
 from sqlalchemy import Connection, Engine
 
@@ -9,9 +12,13 @@ from clearing.matching import match
 from clearing.pricing import price
 from clearing.qr_booking import clear_qr
 from clearing.qr_intake import clear_qr_inbox
+from clearing.sectors.healthcare.asking import ask_insurer, withdraw_claims
+from clearing.sectors.utilities.sending import tell_billers
 from clearing.verification import verify
 
-__all__ = ["collect", "match", "post", "price", "verify"]
+__all__ = [
+    "ask_insurer", "collect", "match", "post", "price", "tell_billers", "verify", "withdraw_claims",
+]  # fmt: skip
 
 
 def post(engine: Engine, night: Night) -> StepResult:

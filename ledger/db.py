@@ -85,8 +85,7 @@ def make_engine(url: str) -> Engine:
 def writing(engine: Engine) -> Iterator[Connection]:
     """One transaction that may write; commits on leaving, rolls back on any exception."""
     with engine.begin() as conn:
-        if engine.dialect.name == "postgresql":
-            conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": WRITER_LOCK})
+        lock_writers(conn)
         yield conn
 
 
@@ -97,6 +96,12 @@ def reading(engine: Engine) -> Iterator[Connection]:
         if engine.dialect.name == "postgresql":
             conn.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
         yield conn
+
+
+def lock_writers(conn: Connection) -> None:
+    """Be the one writer until this transaction ends; SQLite's began as such."""
+    if conn.dialect.name == "postgresql":
+        conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": WRITER_LOCK})
 
 
 def migrate(engine: Engine, revision: str = "head") -> None:

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
-from sqlalchemy import BigInteger, Connection, case, literal, select
+from sqlalchemy import CTE, BigInteger, ColumnElement, Connection, Select, case, literal, select
 
 from ledger import tables
 from ledger.balances import find_account
@@ -44,7 +45,7 @@ def history(conn: Connection, code: str, *, limit: int = 50, before: int | None 
         .where(walk.c.place < limit)
     )
     other = case((line.debit_id == account_id, line.credit_id), else_=line.debit_id)
-    query = (
+    query: Select[*tuple[Any, ...]] = (
         select(
             line.id,
             entry.id,
@@ -64,6 +65,22 @@ def history(conn: Connection, code: str, *, limit: int = 50, before: int | None 
         .limit(limit)
     )
     return [Movement(*tuple(row)) for row in conn.execute(query)]
+
+
+def walks(*where: ColumnElement[bool]) -> CTE:
+    """All lines of the accounts that fulfil conditions on `tables.account`: account_id, line_id.
+
+    Costs a look-up a line, so it is for accounts that have not millions of them.
+    """
+    account, total, line = tables.account.c, tables.total.c, tables.line.c
+    newest = select(account.id.label("account_id"), total.last_line_id.label("line_id"))
+    walk = (
+        newest.join(tables.total, total.account_id == account.id).where(*where).cte("walks", recursive=True)
+    )
+    earlier = case((line.debit_id == walk.c.account_id, line.debit_before_id), else_=line.credit_before_id)
+    return walk.union_all(
+        select(walk.c.account_id, earlier).select_from(walk.join(tables.line, line.id == walk.c.line_id))
+    )
 
 
 def _start(conn: Connection, account_id: int, code: str, before: int | None) -> int:

@@ -1,6 +1,9 @@
 """Fen, and the one place where an amount is split and so rounded."""
 
+import re
 from collections.abc import Sequence
+
+_YUAN = re.compile(r"([0-9]{1,10})(?:[.]([0-9]{1,2}))?")
 
 
 def split_fen(amount_fen: int, weights: Sequence[int]) -> list[int]:
@@ -30,3 +33,9 @@ def yuan(amount_fen: int) -> str:
     sign = "-" if amount_fen < 0 else ""
     whole, rest = divmod(abs(amount_fen), 100)
     return f"{sign}{whole:,}.{rest:02d}"
+
+
+def read_yuan(text: str) -> int | None:
+    """Read yuan as people write them, in fen: `1,234.5` → 123450; None where it is no amount to the fen."""
+    match = _YUAN.fullmatch(text.strip().removeprefix("¥").strip().replace(",", ""))
+    return None if match is None else int(match[1]) * 100 + int((match[2] or "").ljust(2, "0"))

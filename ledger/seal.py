@@ -56,6 +56,10 @@ class Seal:
     def business_date(self) -> date:
         return self.contents.business_date
 
+    @property
+    def entries(self) -> int:
+        return self.contents.entries
+
 
 @dataclass(frozen=True, slots=True)
 class Proof:

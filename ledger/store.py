@@ -11,7 +11,7 @@ from ledger.accounts import segment_of
 from ledger.bulk import insert_rows, one_of_numbers
 from ledger.events import record_events
 from ledger.facts import Facts
-from ledger.standing import Decision, Sums, sums
+from ledger.standing import Accepted, Decision, Sums, sums
 from ledger.totals import Added, add_to_totals, hold_on_totals
 
 
@@ -24,7 +24,14 @@ def store(conn: Connection, decision: Decision, facts: Facts, *, at: datetime) -
         _store_holds(conn, decision, facts, at)
     if decision.accepted:
         last_line_ids = {account.account_id: account.last_line_id for account in facts.accounts.values()}
-        insert_rows(conn, tables.entry, _entry_rows(decision, at))
+        insert_rows(
+            conn,
+            tables.entry,
+            (
+                entry_row(taken, at, first_line_id=taken.first_line_id, line_count=len(taken.entry.lines))
+                for taken in decision.accepted
+            ),
+        )
         insert_rows(conn, tables.line, _line_rows(decision, facts, last_line_ids))
         for business_date, added in _by_last_date(decision, facts, last_line_ids).items():
             add_to_totals(conn, business_date, added)
@@ -37,24 +44,24 @@ def store(conn: Connection, decision: Decision, facts: Facts, *, at: datetime) -
     record_events(conn, decision.events, facts.events)
 
 
-def _entry_rows(decision: Decision, at: datetime) -> Iterator[tuple[Any, ...]]:
-    for taken in decision.accepted:
-        entry = taken.entry
-        yield (
-            taken.entry_id,
-            entry.reference,
-            entry.kind,
-            entry.business_date,
-            entry.event_at,
-            at,
-            entry.narrative,
-            taken.reverses_id,
-            taken.settles_id,
-            taken.first_line_id,
-            len(entry.lines),
-            taken.digest,
-            taken.chain,
-        )
+def entry_row(taken: Accepted, at: datetime, *, first_line_id: int, line_count: int) -> tuple[Any, ...]:
+    """A row of the entries, booked at `at`."""
+    entry = taken.entry
+    return (
+        taken.entry_id,
+        entry.reference,
+        entry.kind,
+        entry.business_date,
+        entry.event_at,
+        at,
+        entry.narrative,
+        taken.reverses_id,
+        taken.settles_id,
+        first_line_id,
+        line_count,
+        taken.digest,
+        taken.chain,
+    )
 
 
 def _line_rows(decision: Decision, facts: Facts, last_line_ids: dict[int, int]) -> Iterator[tuple[Any, ...]]:

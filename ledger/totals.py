@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, text
 
@@ -19,55 +19,51 @@ class Added(NamedTuple):
 
 
 # All dates of a call at once: what it adds on one of them alone may well be past the account's limit.
-_MOVE = """
-UPDATE ledger_total SET
-  debits_before_fen = CASE WHEN moved_on > {day} THEN debits_before_fen + {debits}
-    WHEN moved_on = {day} THEN debits_before_fen + {earlier_debits} ELSE debits_posted_fen + {earlier_debits} END,
-  credits_before_fen = CASE WHEN moved_on > {day} THEN credits_before_fen + {credits}
-    WHEN moved_on = {day} THEN credits_before_fen + {earlier_credits} ELSE credits_posted_fen + {earlier_credits} END,
-  moved_on = CASE WHEN moved_on > {day} THEN moved_on ELSE {day} END,
-  debits_posted_fen = debits_posted_fen + {debits},
-  credits_posted_fen = credits_posted_fen + {credits},
-  line_before_id = last_line_id, last_line_id = {last_line}
+ASSIGNMENTS: Final = """
+  debits_before_fen = CASE WHEN moved_on > :day THEN debits_before_fen + :debits
+    WHEN moved_on = :day THEN debits_before_fen + :earlier_debits ELSE debits_posted_fen + :earlier_debits END,
+  credits_before_fen = CASE WHEN moved_on > :day THEN credits_before_fen + :credits
+    WHEN moved_on = :day THEN credits_before_fen + :earlier_credits ELSE credits_posted_fen + :earlier_credits END,
+  moved_on = CASE WHEN moved_on > :day THEN moved_on ELSE :day END,
+  debits_posted_fen = debits_posted_fen + :debits,
+  credits_posted_fen = credits_posted_fen + :credits,
+  line_before_id = last_line_id, last_line_id = :line
 """
 """One text for both databases: `before` is where the totals stood when the newest date that moved began."""
 
-_COLUMNS = ("ids", "debits", "credits", "earlier_debits", "earlier_credits", "lines")
+
+def renewing(statement: str, **values: str) -> str:
+    """A statement with ASSIGNMENTS in place of its `:assignments`, and then every name's value in place of it."""
+    for name, value in {"assignments": ASSIGNMENTS, **values}.items():
+        statement = statement.replace(f":{name}", value)
+    return statement
+
+
+_COLUMNS: Final = ("ids", "debits", "credits", "earlier_debits", "earlier_credits", "lines")
 """Of `Added`, in order, as the arrays that PostgreSQL takes."""
 
-MOVE_MANY = (
-    _MOVE.format(
-        day="CAST(:day AS date)",
-        debits="added.debits",
-        credits="added.credits",
-        earlier_debits="added.earlier_debits",
-        earlier_credits="added.earlier_credits",
-        last_line="added.lines",
-    )
-    + f" FROM unnest({', '.join(f'CAST(:{name} AS bigint[])' for name in _COLUMNS)})"
-    f" AS added({', '.join(_COLUMNS)}) WHERE account_id = added.ids"
-)
-MOVE_ONE = (
-    _MOVE.format(
-        day="?1",
-        debits="?3",
-        credits="?4",
-        earlier_debits="?5",
-        earlier_credits="?6",
-        last_line="?7",
-    )
-    + " WHERE account_id = ?2"
-)
+_MANY: Final = renewing(
+    "UPDATE ledger_total SET :assignments FROM unnest(CAST($ids AS bigint[]), CAST($debits AS bigint[]),"
+    " CAST($credits AS bigint[]), CAST($earlier_debits AS bigint[]), CAST($earlier_credits AS bigint[]),"
+    " CAST($lines AS bigint[])) AS added(ids, debits, credits, earlier_debits, earlier_credits, lines)"
+    " WHERE account_id = added.ids",
+    day="CAST($day AS date)", debits="added.debits", credits="added.credits",
+    earlier_debits="added.earlier_debits", earlier_credits="added.earlier_credits", line="added.lines",
+).replace("$", ":")  # fmt: skip
+_ONE: Final = renewing(
+    "UPDATE ledger_total SET :assignments WHERE account_id = ?2",
+    day="?1", debits="?3", credits="?4", earlier_debits="?5", earlier_credits="?6", line="?7",
+)  # fmt: skip
 
 
 def add_to_totals(conn: Connection, business_date: date, added: Sequence[Added]) -> None:
     """Add to accounts, in the order of their ids, for which this is the last date that a call moves them on."""
     if conn.dialect.name == "postgresql":
         columns = dict(zip(_COLUMNS, map(list, zip(*added, strict=True)), strict=True))
-        conn.execute(text(MOVE_MANY), {"day": business_date, **columns})
+        conn.execute(text(_MANY), {"day": business_date, **columns})
         return
     day = business_date.isoformat()
-    conn.exec_driver_sql(MOVE_ONE, [(day, *one) for one in added])
+    conn.exec_driver_sql(_ONE, [(day, *one) for one in added])
 
 
 def hold_on_totals(conn: Connection, changed: Sequence[tuple[int, int, int]]) -> None:

@@ -16,6 +16,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, or_, select, union
 
 from ledger.balances import balance_on
+from ledger.journal import of_day
 from ledger.tables import account, entry, line
 from settlement.day_end import entry_lines
 from settlement.files import CSV_ENCODING, harmless, placed
@@ -80,7 +81,7 @@ def moved_accounts(conn: Connection, business_date: date) -> list[str]:
     sides = [
         select(account.c.code)
         .select_from(entry_lines().join(account, account.c.id == side))
-        .where(entry.c.business_date == business_date, account.c.segment.in_(SEGMENTS))
+        .where(of_day(business_date), account.c.segment.in_(SEGMENTS))
         for side in (line.c.debit_id, line.c.credit_id)
     ]
     return sorted(conn.scalars(union(*sides)))
@@ -106,7 +107,7 @@ def account_movements(conn: Connection, code: str, business_date: date) -> Itera
             .join(debit, debit.c.id == line.c.debit_id)
             .join(credit, credit.c.id == line.c.credit_id)
         )
-        .where(entry.c.business_date == business_date, or_(debit.c.code == code, credit.c.code == code))
+        .where(of_day(business_date), or_(debit.c.code == code, credit.c.code == code))
         .order_by(line.c.id)
     )
     for (reference, taps), lines in groupby(

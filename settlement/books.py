@@ -4,11 +4,16 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Final
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, or_, select
 
 from clearing.context import Night, StepRefused, StepResult
 from clearing.online.qr_tables import qr_ride
+from clearing.online.tables import payment
 from clearing.online.totals import participant_totals
+from clearing.sectors.healthcare.claims import State as BillState
+from clearing.sectors.healthcare.tables import hospital_bill
+from clearing.sectors.utilities.claims import CLAIM, UNMATCHED
+from clearing.sectors.utilities.tables import difference
 from clearing.tables import batch_file, chip_load, tap
 from clearing.verdict import Money
 from ledger.balances import totals
@@ -132,6 +137,41 @@ def pending_loads_are_all_known(conn: Connection, _business_date: date) -> list[
     )
 
 
+def hospital_bills_are_paid_whole(conn: Connection, _business_date: date) -> list[Finding]:
+    """Every bill that the cash desk holds to be paid is a payment of its total that stands."""
+    bill = hospital_bill.c
+    query = (
+        select(bill.reference, bill.total_fen, payment.c.amount_fen, payment.c.reversed_by)
+        .outerjoin(payment, payment.c.reference == bill.reference)
+        .where(
+            bill.paid_at.is_not(None),
+            bill.state != BillState.CANCELLED.value,
+            or_(
+                payment.c.reference.is_(None),
+                payment.c.reversed_by.is_not(None),
+                payment.c.amount_fen != bill.total_fen,
+            ),
+        )
+        .order_by(bill.reference)
+    )
+    return [
+        Finding("conservation", reference, total_fen, 0 if reversed_by else amount_fen or 0, "a bill paid")
+        for reference, total_fen, amount_fen, reversed_by in conn.execute(query)
+    ]
+
+
+def billers_claims_are_all_known(conn: Connection, _business_date: date) -> list[Finding]:
+    """What is held in suspense for billers is what their open differences claim."""
+    query = select(total_fen(difference.c.theirs_fen)).where(difference.c.suspense_entry.is_not(None))
+    claimed_fen = conn.execute(query).scalar_one()
+    held = {row.code: row.balance_fen for row in totals(conn) if row.code in (UNMATCHED, CLAIM)}
+    message = "claims of billers against the suspense accounts"
+    return [
+        *_compare("conservation", UNMATCHED, claimed_fen, held.get(UNMATCHED, 0), message),
+        *_compare("conservation", CLAIM, -claimed_fen, held.get(CLAIM, 0), message),
+    ]
+
+
 CONSERVATION: Final[tuple[Callable[[Connection, date], list[Finding]], ...]] = (
     presented_taps_are_all_decided,
     paid_taps_left_their_purses,
@@ -139,6 +179,8 @@ CONSERVATION: Final[tuple[Callable[[Connection, date], list[Finding]], ...]] = (
     rides_on_codes_are_all_booked,
     netting_moved_what_it_says,
     pending_loads_are_all_known,
+    hospital_bills_are_paid_whole,
+    billers_claims_are_all_known,
 )
 
 

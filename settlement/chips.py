@@ -11,11 +11,12 @@ from sqlalchemy import ColumnElement, Connection, and_, case, func, literal, sel
 from clearing.facts import DISBELIEVED
 from clearing.tables import card_position, tap
 from clearing.verdict import Money, Verdict
+from ledger.balances import accounts_on
 from ledger.bulk import one_of
+from ledger.history import walks
 from ledger.snapshots import total_fen
 from ledger.tables import account, entry, line
 from settlement.bank_files import decimal_yuan
-from settlement.day_end import accounts_at
 
 CHIP_COLUMNS: Final = (
     "card", "chip yuan", "loaded since yuan", "purse yuan", "difference yuan", "suspended yuan",
@@ -87,7 +88,7 @@ def compared_chips(conn: Connection) -> int:
 
 def chip_differences(conn: Connection, business_date: date) -> list[Difference]:
     """Cards whose purse differs from the chip at the end of a business date, by card number."""
-    at = accounts_at(business_date)
+    at = accounts_on(business_date)
     seen = card_position.c
     query = (
         select(card_position, (at.c.credits_fen - at.c.debits_fen).label("purse_fen"))
@@ -123,17 +124,18 @@ def chip_differences(conn: Connection, business_date: date) -> list[Difference]:
 
 def _loaded_since(conn: Connection, business_date: date, cards: Sequence[str]) -> Mapping[str, int]:
     """Loads that the chip confirmed after the tap by which we last saw its balance."""
-    debit, credit = account.alias("debit"), account.alias("credit")
+    debit = account.alias("debit")
     seen = card_position.c
+    walk = walks(one_of(conn, account.c.code, [f"purse:{card_no}" for card_no in cards]))
     query = (
         select(seen.card_no, total_fen(line.c.amount_fen))
-        .select_from(card_position)
-        .join(credit, credit.c.code == literal("purse:") + seen.card_no)
-        .join(line, line.c.credit_id == credit.c.id)
+        .select_from(walk)
+        .join(account, account.c.id == walk.c.account_id)
+        .join(card_position, account.c.code == literal("purse:") + seen.card_no)
+        .join(line, (line.c.id == walk.c.line_id) & (line.c.credit_id == account.c.id))
         .join(debit, debit.c.id == line.c.debit_id)
         .join(entry, entry.c.id == line.c.entry_id)
         .where(
-            one_of(conn, seen.card_no, cards),
             debit.c.segment == "load",
             entry.c.business_date <= business_date,
             entry.c.event_at > seen.event_at,
@@ -144,7 +146,7 @@ def _loaded_since(conn: Connection, business_date: date, cards: Sequence[str]) -
 
 
 def _pending(conn: Connection, business_date: date, cards: Sequence[str]) -> Mapping[str, int]:
-    at = accounts_at(business_date)
+    at = accounts_on(business_date)
     codes = [f"load:{card_no}" for card_no in cards]
     query = select(at.c.code, at.c.credits_fen - at.c.debits_fen).where(one_of(conn, at.c.code, codes))
     return {code.partition(":")[2]: pending_fen for code, pending_fen in conn.execute(query)}
@@ -154,10 +156,11 @@ def _shortfalls(conn: Connection, cards: Sequence[str]) -> Mapping[str, int]:
     """What taps cost beyond what the purse held; the item of such a line begins with the card's number."""
     wanted = frozenset(cards)
     card_no = func.substr(line.c.item, 1, 20)
+    walk = walks(account.c.code == "suspense:purse_shortfall")
     query = (
         select(card_no, total_fen(line.c.amount_fen))
-        .join(account, account.c.id == line.c.debit_id)
-        .where(account.c.code == "suspense:purse_shortfall")
+        .join(walk, walk.c.line_id == line.c.id)
+        .where(line.c.debit_id == walk.c.account_id)
         .group_by(card_no)
     )
     return {card: fen for card, fen in conn.execute(query) if card in wanted}

@@ -4,40 +4,21 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from sqlalchemy import CTE, Connection, FromClause, Select, and_, case, func, select
+from sqlalchemy import Connection, FromClause, Select, case, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from ledger.accounts import Kind
-from ledger.balances import Balance
+from ledger.balances import Balance, accounts_on
 from ledger.chart import STANDING
-from ledger.snapshots import movements, total_fen
+from ledger.ids import numbers_of
+from ledger.journal import of_day
+from ledger.snapshots import BELONGS, total_fen
 from ledger.tables import account, entry, line
-
-
-def accounts_at(business_date: date) -> CTE:
-    """Every account's totals at the end of that date: id, code, segment, kind, debits_fen, credits_fen.
-
-    Made from the running totals less what later dates have moved, so its cost is that of the accounts
-    asked for and of the lines since.
-    """
-    moved = movements(entry.c.business_date > business_date).cte("later_moves")
-    return (
-        select(
-            account.c.id,
-            account.c.code,
-            account.c.segment,
-            account.c.kind,
-            (account.c.debits_posted_fen - func.coalesce(moved.c.debits_fen, 0)).label("debits_fen"),
-            (account.c.credits_posted_fen - func.coalesce(moved.c.credits_fen, 0)).label("credits_fen"),
-        )
-        .select_from(account.outerjoin(moved, moved.c.account_id == account.c.id))
-        .cte("accounts_at")
-    )
 
 
 def balances_at(conn: Connection, business_date: date, segments: Sequence[str]) -> list[Balance]:
     """Balances at the end of that date of the accounts under these first code segments, by code."""
-    at = accounts_at(business_date)
+    at = accounts_on(business_date)
     query = select(at.c.code, at.c.kind, at.c.debits_fen, at.c.credits_fen).where(at.c.segment.in_(segments))
     return _balances(conn, query.order_by(at.c.code))
 
@@ -47,7 +28,7 @@ def trial_balance_at(conn: Connection, business_date: date) -> list[Balance]:
 
     What never moved until then is left out, so that accounts opened later do not show.
     """
-    at = accounts_at(business_date)
+    at = accounts_on(business_date)
     row = _row(at.c.segment, at.c.code).label("row")
     debits, credits = total_fen(at.c.debits_fen), total_fen(at.c.credits_fen)
     query = select(row, at.c.kind, debits, credits).group_by(row, at.c.kind).having(debits + credits > 0)
@@ -63,9 +44,9 @@ def taken_for_clearing(conn: Connection, after: date | None, until: date) -> Map
     source = (
         entry_lines().join(debit, debit.c.id == line.c.debit_id).join(credit, credit.c.id == line.c.credit_id)
     )
-    span = [entry.c.business_date <= until, entry.c.kind != "net"]
+    span = [entry.c.id < numbers_of(until)[1], entry.c.kind != "net"]
     if after is not None:
-        span.append(entry.c.business_date > after)
+        span.append(entry.c.id > numbers_of(after)[1])
     taken: dict[str, int] = {}
     for ours, theirs, sign in ((credit, debit, 1), (debit, credit, -1)):
         query = (
@@ -94,7 +75,7 @@ def movements_on(conn: Connection, business_date: date) -> Mapping[tuple[str, st
             .join(debit, debit.c.id == line.c.debit_id)
             .join(credit, credit.c.id == line.c.credit_id)
         )
-        .where(entry.c.business_date == business_date)
+        .where(of_day(business_date))
         .group_by(*keys)
         .order_by(*keys)
     )
@@ -103,8 +84,7 @@ def movements_on(conn: Connection, business_date: date) -> Mapping[tuple[str, st
 
 def entry_lines() -> FromClause:
     """Entries with their lines; the lines of one are neighbours, as lines have no index by entry."""
-    first = entry.c.first_line_id
-    return entry.join(line, and_(line.c.id >= first, line.c.id < first + entry.c.line_count))
+    return entry.join(line, BELONGS)
 
 
 def _row(segment: ColumnElement[str], code: ColumnElement[str]) -> ColumnElement[str]:

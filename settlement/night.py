@@ -1,4 +1,4 @@
-"""The night: a list of named steps from the day's cut-off to its seal, killed anywhere and taken up again.
+"""The night: a list of named steps from the last word of the day to its seal, killed anywhere and taken up again.
 
 Every step reads, computes and writes files first; what it writes to the database is written together
 with the record that it is done, in one transaction. So a step is either done or has left nothing but
@@ -25,7 +25,7 @@ from settlement.night_log import (
     StepRecord,
     changed_file,
     finish_run,
-    last_entry_id,
+    last_entry_ids,
     mark_files,
     record_step,
     recorded_steps,
@@ -36,12 +36,16 @@ from settlement.night_log import (
     step_digest,
     unfinished_before,
 )
+from settlement.peers import reconcile_peers
 from settlement.reconcile import reconcile
 from settlement.report_files import report
 from settlement.steps import close_day, instruct, net, seal
 
 STEPS: Final[tuple[tuple[str, Step], ...]] = (
     ("check_books_before", check_books_before),
+    ("ask_insurer", clearing.ask_insurer),
+    ("withdraw_claims", clearing.withdraw_claims),
+    ("tell_billers", clearing.tell_billers),
     ("close_day", close_day),
     ("collect", clearing.collect),
     ("verify", clearing.verify),
@@ -51,6 +55,7 @@ STEPS: Final[tuple[tuple[str, Step], ...]] = (
     ("net", net),
     ("instruct", instruct),
     ("report", report),
+    ("reconcile_peers", reconcile_peers),
     ("reconcile", reconcile),
     ("check_books_after", check_books_after),
     ("seal", seal),
@@ -172,7 +177,7 @@ def _do(engine: Engine, night: Night, position: int, *, finished_at: datetime) -
         result = step(engine, night)
         marks = mark_files(result.files, night.folder)
         with writing(engine) as conn:
-            newest = last_entry_id(conn)
+            newest = last_entry_ids(conn)
             result.write(conn)
             references = references_after(conn, newest)
             digest = step_digest(result.counts, marks, references)

@@ -8,8 +8,12 @@ from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
+from ledger.day import DayState
+from ledger.ids import before_first
+from ledger.journal import of_day
+from ledger.tables import day as day_table
 from ledger.tables import entry as entry_table
 from settlement.tables import night_run, night_step
 
@@ -144,15 +148,23 @@ def recorded_steps(conn: Connection, business_date: date) -> list[StepRecord]:
     ]
 
 
-def last_entry_id(conn: Connection) -> int:
-    """Id of the newest ledger entry, 0 where there is none; in one transaction, later ones are ours."""
-    return conn.scalar(select(func.max(entry_table.c.id))) or 0
+def last_entry_ids(conn: Connection) -> Mapping[date, int]:
+    """The newest entry's number of each day that is not closed; in one transaction, later ones are ours."""
+    unfinished = select(day_table.c.business_date).where(day_table.c.state != DayState.CLOSED)
+    newest = select(entry_table.c.id).order_by(entry_table.c.id.desc()).limit(1)
+    return {
+        business_date: conn.scalar(newest.where(of_day(business_date))) or before_first(business_date)
+        for business_date in conn.scalars(unfinished.order_by(day_table.c.business_date)).all()
+    }
 
 
-def references_after(conn: Connection, entry_id: int) -> list[str]:
-    """References of the entries booked after `entry_id`, in posting order."""
-    query = select(entry_table.c.reference).where(entry_table.c.id > entry_id)
-    return list(conn.scalars(query.order_by(entry_table.c.id)))
+def references_after(conn: Connection, newest: Mapping[date, int]) -> list[str]:
+    """References of the entries booked after the `newest` of each day, in posting order a day."""
+    found: list[str] = []
+    for business_date, entry_id in newest.items():
+        query = select(entry_table.c.reference).where(of_day(business_date), entry_table.c.id > entry_id)
+        found += conn.scalars(query.order_by(entry_table.c.id))
+    return found
 
 
 def mark_files(files: Iterable[Path], folder: Path) -> tuple[FileMark, ...]:

@@ -1,8 +1,9 @@
-"""Reconciliation: files against taps against the books, chips against purses, instructions against the bank.
+"""Reconciliation: files against taps against the books, chips against purses, instructions against the bank,
+and the list of what billers and the insurer have yet to say.
 
 Tolerance is zero fen. Totals come first; where they differ, both sides are shown. What operators presented
 must agree with the books or the night stops; what a chip says may differ from its purse for reasons, which
-are listed to the fen.
+are listed to the fen. What institutions say of the day, or do not say, stops nothing: `settlement.peers`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,7 @@ from clearing.context import Night, StepRefused, StepResult
 from clearing.tables import batch_file, tap
 from clearing.verdict import Money
 from ledger.db import reading
+from ledger.journal import of_day
 from ledger.snapshots import total_fen
 from ledger.tables import account, entry, line
 from settlement.bank_files import decimal_yuan
@@ -23,6 +25,7 @@ from settlement.chips import CHIP_COLUMNS, Reason, chip_differences, compared_ch
 from settlement.day_end import entry_lines
 from settlement.files import write_csv
 from settlement.instructions import awaiting_bank
+from settlement.peers import waiting_file, waiting_items
 
 STAGE_COLUMNS: Final = (
     "operator", "files", "records in files", "taps", "yuan in files", "presented yuan", "paid yuan",
@@ -70,6 +73,7 @@ def reconcile(engine: Engine, night: Night) -> StepResult:
         compared = compared_chips(conn)
         chips = chip_differences(conn, day)
         waiting = awaiting_bank(conn)
+        unanswered = waiting_items(conn, day)
     files = (
         write_csv(folder / "reconciliation.csv", STAGE_COLUMNS, map(_stage_row, stages)),
         write_csv(folder / "chips.csv", CHIP_COLUMNS, (one.row() for one in chips)),
@@ -89,6 +93,7 @@ def reconcile(engine: Engine, night: Night) -> StepResult:
                 for one in waiting
             ),
         ),
+        waiting_file(folder, day, unanswered),
     )
     wrong = [one for one in stages if not one.agrees]
     if wrong:
@@ -105,6 +110,7 @@ def reconcile(engine: Engine, night: Night) -> StepResult:
             "chips_differing": len(chips),
             "chips_unexplained": sum(one.reason is Reason.UNEXPLAINED for one in chips),
             "awaiting_bank": len(waiting),
+            "waiting_for_peers": len(unanswered),
         },
         files,
     )
@@ -147,7 +153,7 @@ def _stage_queries(business_date: date) -> Iterator[tuple[tuple[str, ...], Selec
         select(operator, total_fen(line.c.amount_fen))
         .select_from(entry_lines().join(account, account.c.id == line.c.credit_id))
         .where(
-            entry.c.business_date == business_date,
+            of_day(business_date),
             entry.c.kind == "clearing",
             account.c.segment == "clearing",
         )

@@ -21,8 +21,9 @@ from settlement.instructions import instructed_on
 from settlement.netting import Position, Role
 from settlement.participants import participants_of
 from settlement.positions import positions_of
-from settlement.reports import NightSummary, night_summary
-from settlement.statements import Statement, city_time, operators_of, write_statement
+from settlement.reports import NightSummary, VerdictTotal, night_summary
+from settlement.statement_lines import city_time, operators_of
+from settlement.statements import Statement, write_statement
 
 EXCEPTION_COLUMNS: Final = (
     "exception", "operator", "file", "record", "card", "counter", "time", "amount yuan", "money",
@@ -49,7 +50,7 @@ def report(engine: Engine, night: Night) -> StepResult:
         write_bytes(reports / "summary.json", summary_json(summary)),
     ]
     counts = {
-        "statements": len(statements) // 2,
+        "statements": sum(path.suffix == ".xlsx" for path in statements),
         "accounts": len(accounts) // 2,
         "exceptions": len(exceptions),
     }
@@ -76,17 +77,8 @@ def summary_json(summary: NightSummary) -> bytes:
         "files_rejected": summary.files_rejected,
         "presented": summary.presented,
         "by_money": dict(summary.taps_by_money),
-        "verdicts": [
-            {
-                "verdict": row.verdict,
-                "money": row.money,
-                "taps": row.taps,
-                "new": row.new,
-                "presented_fen": row.presented_fen,
-                "paid_fen": row.paid_fen,
-            }
-            for row in summary.verdicts
-        ],
+        "verdicts": [_verdict(row, "taps") for row in summary.verdicts],
+        "code_verdicts": [_verdict(row, "rides") for row in summary.code_verdicts],
         "operators": [
             {
                 "participant": row.participant,
@@ -105,6 +97,17 @@ def summary_json(summary: NightSummary) -> bytes:
         "trial_balance_difference_fen": summary.difference_fen,
     }
     return json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n"
+
+
+def _verdict(row: VerdictTotal, counted: str) -> dict[str, object]:
+    return {
+        "verdict": row.verdict,
+        "money": row.money,
+        counted: row.taps,
+        "new": row.new,
+        "presented_fen": row.presented_fen,
+        "paid_fen": row.paid_fen,
+    }
 
 
 def _statements(conn: Connection, night: Night) -> list[Path]:

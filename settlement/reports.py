@@ -1,11 +1,13 @@
 """What finance asks of a night: steps, taps by verdict, who gets what, the trial balance, the seal."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
 from sqlalchemy import Connection, Table, func, select
 
+from clearing.online.qr_tables import qr_ride
+from clearing.qr_verdict import QrVerdict
 from clearing.tables import batch_file, rejected_file, tap
 from clearing.verdict import Verdict
 from ledger.balances import Balance
@@ -16,12 +18,13 @@ from settlement.instructions import Instructed, instructed_on
 from settlement.netting import Position, Role
 from settlement.night_log import FileMark, Run, StepRecord, recorded_steps, run_of
 from settlement.participants import participants_of
+from settlement.peers import PeerTotal, peers_reconciled
 from settlement.positions import positions_of
 
 
 @dataclass(frozen=True, slots=True)
 class VerdictTotal:
-    """The night's taps with one verdict, in fen; `new` counts those first presented this night."""
+    """The night's taps, or rides on codes, with one verdict, in fen; `new` are those first presented this night."""
 
     verdict: str
     money: str
@@ -57,7 +60,9 @@ class NightSummary:
     files_accepted: int
     files_rejected: int
     verdicts: tuple[VerdictTotal, ...]
+    code_verdicts: tuple[VerdictTotal, ...]  # of rides on riders' codes
     operators: tuple[OperatorTotal, ...]
+    peers: tuple[PeerTotal, ...]
     positions: tuple[Position, ...]
     trial_balance: tuple[Balance, ...]
     purse_liabilities_fen: int
@@ -98,8 +103,10 @@ def night_summary(conn: Connection, business_date: date) -> NightSummary:
         steps=steps,
         files_accepted=_count(conn, batch_file, business_date),
         files_rejected=_count(conn, rejected_file, business_date),
-        verdicts=verdict_totals(conn, business_date),
+        verdicts=verdict_totals(conn, tap, tuple(Verdict), business_date),
+        code_verdicts=verdict_totals(conn, qr_ride, tuple(QrVerdict), business_date),
         operators=_operators(conn, business_date, positions),
+        peers=peers_reconciled(conn, business_date),
         positions=positions,
         trial_balance=balances,
         purse_liabilities_fen=_under(balances, "purse"),
@@ -109,24 +116,25 @@ def night_summary(conn: Connection, business_date: date) -> NightSummary:
     )
 
 
-def verdict_totals(conn: Connection, business_date: date) -> tuple[VerdictTotal, ...]:
-    """The taps that this night was shown or decided, by verdict in the order of precedence."""
-    new = func.count().filter(tap.c.business_date == business_date)
+def verdict_totals(
+    conn: Connection, table: Table, precedence: Sequence[str], business_date: date
+) -> tuple[VerdictTotal, ...]:
+    """What of `tap` or `qr_ride` this night was shown or decided, by verdict in the order of precedence."""
+    columns = table.c
     query = (
         select(
-            tap.c.verdict,
-            tap.c.money,
+            columns.verdict,
+            columns.money,
             func.count(),
-            new,
-            total_fen(tap.c.amount_fen),
-            total_fen(tap.c.paid_fen),
+            func.count().filter(columns.business_date == business_date),
+            total_fen(columns.amount_fen),
+            total_fen(columns.paid_fen),
         )
-        .where((tap.c.business_date == business_date) | (tap.c.decided_on == business_date))
-        .group_by(tap.c.verdict, tap.c.money)
+        .where((columns.business_date == business_date) | (columns.decided_on == business_date))
+        .group_by(columns.verdict, columns.money)
     )
-    order = [verdict.value for verdict in Verdict]
     rows = [VerdictTotal(*row) for row in conn.execute(query)]
-    return tuple(sorted(rows, key=lambda row: (order.index(row.verdict), row.money)))
+    return tuple(sorted(rows, key=lambda row: (precedence.index(row.verdict), row.money)))
 
 
 def _operators(

@@ -1,41 +1,46 @@
-"""Settlement statements: what a participant is paid for a business date, and every tap behind it.
+"""Settlement statements: what a participant is paid for a business date, and every line behind it.
 
-One CSV and one XLSX with the same content: particulars, totals by ride and verdict, then a line a tap,
-suspended and rejected ones included. Where there are more taps than a person would page through, the workbook
-holds the first of them and names the CSV that holds all. Amounts are in yuan; both files' bytes depend on the
-books alone.
+A CSV and an XLSX with the same content: particulars, totals by ride and verdict, then a line a tap, suspended
+and rejected ones included. Rides on riders' codes and online payments have a CSV of their own, `-codes` and
+`-payments`, and a sheet each. Together the lines and what was brought forward add up to the gross. Where there
+are more lines than a person would page through, the workbook holds the first of them and names the CSV that
+holds all. Amounts are in yuan; the files' bytes depend on the books alone.
 """
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, func, or_, select
-from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy import Connection
 
+from clearing.online.qr_tables import qr_ride
+from clearing.online.totals import ParticipantTotal, participant_totals
 from clearing.tables import tap
-from clearing.wire.batch import batch_name
-from clearing.wire.bcd import CITY_ZONE
-from clearing.wire.record import Ride
-from ledger.snapshots import total_fen
+from ledger.balances import balance_on
 from settlement.files import CSV_ENCODING, harmless, placed
 from settlement.instructions import Instructed
 from settlement.netting import Position
 from settlement.participants import Participant
+from settlement.statement_lines import (
+    CODE_COLUMNS,
+    ON_CODE,
+    PAYMENT_COLUMNS,
+    SUMMARY_COLUMNS,
+    TAP_COLUMNS,
+    code_lines,
+    payment_lines,
+    ride_name,
+    ride_totals,
+    tap_lines,
+)
 from settlement.workbook import Cell, Workbook, Yuan
 
-SUMMARY_COLUMNS: Final = ("ride", "verdict", "money", "taps", "presented yuan", "paid yuan")
-TAP_COLUMNS: Final = (
-    "file", "record", "time", "ride", "line", "station", "terminal", "terminal sequence", "card", "counter",
-    "list fare yuan", "presented yuan", "tariff yuan", "paid yuan", "verdict", "money", "first presented",
-)  # fmt: skip
 BOOK_TAPS: Final = 5_000
-"""Taps in a workbook: it is for a person; a program reads the CSV."""
-_FETCH_ROWS: Final = 5_000
+"""Lines of a kind in a workbook: it is for a person; a program reads the CSV."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,105 +71,110 @@ class Statement:
         ]
 
 
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Lines of one kind: the name of their sheet, their CSV, how many there are and what they come to."""
+
+    sheet: str
+    table: Path
+    columns: Sequence[str]
+    lines: Iterable[tuple[Cell, ...]]
+    count: int
+    amount_fen: int
+
+
 def write_statement(
     conn: Connection, statement: Statement, folder: Path, *, made_at: datetime
-) -> tuple[Path, Path]:
-    """Write the CSV and the XLSX of one operator into `folder`; `made_at` goes into the workbook."""
+) -> tuple[Path, ...]:
+    """Write the XLSX and the CSVs of one participant into `folder`; `made_at` goes into the workbook.
+
+    The first two are the participant's CSV and XLSX; a CSV of rides on codes and one of payments follow where
+    there are any.
+    """
     stem = f"{statement.operator}-{statement.business_date:%Y%m%d}"
-    paths = folder / f"{stem}.csv", folder / f"{stem}.xlsx"
-    summary = tap_totals(conn, statement.operator, statement.business_date)
+    main, book_path = folder / f"{stem}.csv", folder / f"{stem}.xlsx"
+    summary, taps, others = _contents(conn, statement, folder, stem)
+    head = [*statement.particulars(), *_parts(conn, statement, (taps, *others))]
     with ExitStack() as stack:
-        drafts = [stack.enter_context(placed(path)) for path in paths]
-        table = stack.enter_context(drafts[0].open("w", encoding=CSV_ENCODING, newline=""))
-        book = stack.enter_context(Workbook(drafts[1], made_at, bold=SUMMARY_COLUMNS))
-        writer = csv.writer(table)
-        for row in (*statement.particulars(), *_cut(summary, paths[0]), (), SUMMARY_COLUMNS, *summary, ()):
+        drafts = {
+            path: stack.enter_context(placed(path)) for path in (main, book_path, *(o.table for o in others))
+        }
+        book = stack.enter_context(Workbook(drafts[book_path], made_at, bold=SUMMARY_COLUMNS))
+        out = stack.enter_context(drafts[main].open("w", encoding=CSV_ENCODING, newline=""))
+        writer = csv.writer(out)
+        for row in (*head, *_cut((taps, *others)), (), SUMMARY_COLUMNS, *summary, ()):
             writer.writerow(harmless(row))
             book.head(row)
-        book.sheet("Taps", TAP_COLUMNS)
-        writer.writerow(TAP_COLUMNS)
-        for number, line in enumerate(tap_lines(conn, statement.operator, statement.business_date)):
-            writer.writerow(line)
-            if number < BOOK_TAPS:
-                book.row(line)
-    return paths
+        _write_lines(writer, book, taps)
+        for section in others:
+            with drafts[section.table].open("w", encoding=CSV_ENCODING, newline="") as table:
+                _write_lines(csv.writer(table), book, section)
+    return main, book_path, *(section.table for section in others)
 
 
-def _cut(summary: Sequence[tuple[Cell, ...]], everything: Path) -> list[tuple[str, Cell]]:
-    """The line that says so where the workbook does not hold all taps."""
-    taps = sum(row[3] for row in summary if isinstance(row[3], int))
-    return (
-        [("workbook holds", f"{BOOK_TAPS} of {taps} taps; all are in {everything.name}")]
-        if taps > BOOK_TAPS
-        else []
+def _contents(
+    conn: Connection, statement: Statement, folder: Path, stem: str
+) -> tuple[list[tuple[Cell, ...]], Section, list[Section]]:
+    """The totals of rides, the section of taps, and those others that have a line."""
+    of = (conn, statement.operator, statement.business_date)
+    tapped, coded = (ride_totals(table, *of) for table in (tap, qr_ride))
+    paid = participant_totals(conn, statement.business_date, statement.operator)
+    taps, codes = (
+        Section(sheet, table, columns, lines, sum(row[3] for row in rides), sum(row[5] for row in rides))
+        for sheet, table, columns, lines, rides in (
+            ("Taps", folder / f"{stem}.csv", TAP_COLUMNS, tap_lines(*of), tapped),
+            ("Rides on codes", folder / f"{stem}-codes.csv", CODE_COLUMNS, code_lines(*of), coded),
+        )
     )
-
-
-def operators_of(conn: Connection, business_date: date) -> list[str]:
-    """Operators with a tap that this night was shown or decided."""
-    query = select(tap.c.operator).where(_of_night(business_date)).distinct().order_by(tap.c.operator)
-    return list(conn.scalars(query))
-
-
-def tap_totals(conn: Connection, operator: str, business_date: date) -> list[tuple[Cell, ...]]:
-    """Rows of SUMMARY_COLUMNS: the night's taps of one operator by ride and verdict."""
-    keys = (tap.c.ride, tap.c.verdict, tap.c.money)
-    query = (
-        select(*keys, func.count(), total_fen(tap.c.amount_fen), total_fen(tap.c.paid_fen))
-        .where(tap.c.operator == operator, _of_night(business_date))
-        .group_by(*keys)
-        .order_by(*keys)
+    payments = Section(
+        "Payments",
+        folder / f"{stem}-payments.csv",
+        PAYMENT_COLUMNS,
+        payment_lines(*of),
+        sum(map(_line_count, paid)),
+        sum(one.net_fen for one in paid),
     )
+    summary: list[tuple[Cell, ...]] = [
+        (ride_name(ride) + after, verdict, money, count, Yuan(presented_fen), Yuan(paid_fen))
+        for totals, after in ((tapped, ""), (coded, ON_CODE))
+        for ride, verdict, money, count, presented_fen, paid_fen in totals
+    ]
+    return summary, taps, [section for section in (codes, payments) if section.count]
+
+
+def _line_count(total: ParticipantTotal) -> int:
+    return total.payments + total.refunds + total.reversals
+
+
+def _parts(conn: Connection, statement: Statement, sections: Sequence[Section]) -> list[tuple[str, Cell]]:
+    """What the gross is made of, part by part."""
+    before = statement.business_date - timedelta(days=1)
+    try:
+        brought_fen = balance_on(conn, f"clearing:{statement.operator}", before).balance_fen
+    except LookupError:
+        brought_fen = 0  # an operator that was never owed anything
     return [
-        (ride_name(ride), verdict, money, count, Yuan(presented_fen), Yuan(paid_fen))
-        for ride, verdict, money, count, presented_fen, paid_fen in conn.execute(query)
+        ("brought forward yuan", Yuan(brought_fen)),
+        *((f"{section.sheet.lower()} yuan", Yuan(section.amount_fen)) for section in sections),
     ]
 
 
-def tap_lines(conn: Connection, operator: str, business_date: date) -> Iterator[tuple[Cell, ...]]:
-    """Rows of TAP_COLUMNS in the order of presentment, fetched as they are used."""
-    table = tap.c
-    query = (
-        select(
-            table.sequence, table.position, table.event_at, table.ride, table.line, table.station,
-            table.terminal, table.terminal_sequence, table.card_no, table.counter, table.list_fare_fen,
-            table.amount_fen, table.price_fen, table.paid_fen, table.verdict, table.money,
-            table.business_date,
+def _cut(sections: Sequence[Section]) -> list[tuple[str, Cell]]:
+    """The lines that say so where the workbook does not hold everything."""
+    return [
+        (
+            "workbook holds",
+            f"{BOOK_TAPS} of {one.count} {one.sheet.lower()}; all are in {one.table.name}",
         )
-        .where(table.operator == operator, _of_night(business_date))
-        .order_by(table.sequence, table.position)
-    )  # fmt: skip
-    for row in conn.execute(query, execution_options={"stream_results": True, "yield_per": _FETCH_ROWS}):
-        yield (
-            batch_name(operator, row.sequence),
-            row.position,
-            city_time(row.event_at),
-            ride_name(row.ride),
-            row.line,
-            row.station,
-            row.terminal,
-            row.terminal_sequence,
-            row.card_no,
-            row.counter,
-            Yuan(row.list_fare_fen),
-            Yuan(row.amount_fen),
-            "" if row.price_fen is None else Yuan(row.price_fen),
-            Yuan(row.paid_fen),
-            row.verdict,
-            row.money,
-            row.business_date.isoformat(),
-        )
+        for one in sections
+        if one.count > BOOK_TAPS
+    ]
 
 
-def ride_name(ride: int) -> str:
-    """`bus`, `metro_entry`, `metro_exit`; the number where a malformed record holds no ride."""
-    return Ride(ride).name.lower() if ride in tuple(Ride) else str(ride)
-
-
-def city_time(instant: datetime | None) -> str:
-    """An instant on the city's clock, `2018-09-01 08:15:00`; empty where the record's time is unreadable."""
-    return instant.astimezone(CITY_ZONE).strftime("%Y-%m-%d %H:%M:%S") if instant else ""
-
-
-def _of_night(business_date: date) -> ColumnElement[bool]:
-    return or_(tap.c.business_date == business_date, tap.c.decided_on == business_date)
+def _write_lines(writer: Any, book: Workbook, section: Section) -> None:
+    book.sheet(section.sheet, section.columns)
+    writer.writerow(section.columns)
+    for number, line in enumerate(section.lines):
+        writer.writerow(line)
+        if number < BOOK_TAPS:
+            book.row(line)

@@ -13,8 +13,9 @@ from ledger.chart import account
 from ledger.day import DayOrderError, begin_close, finish_close
 from ledger.db import reading
 from ledger.entry import Refused as EntryRefused
+from ledger.journal import of_day
 from ledger.post import post
-from ledger.seal import day_digest, store_seal
+from ledger.seal import day_contents, store_seal
 from ledger.tables import entry as entry_table
 from settlement.agreements import agreements_on
 from settlement.bank_files import BankFileInvalid, credit_transfer
@@ -127,19 +128,22 @@ def instruct(engine: Engine, night: Night) -> StepResult:
 def seal(engine: Engine, night: Night) -> StepResult:
     """Sign the day's Merkle root in the HSM, keep it, and close the day for good."""
     with reading(engine) as conn:
-        unsealed = day_digest(conn, night.business_date)
+        contents = day_contents(conn, night.business_date)
     try:
-        key_version, signature = night.hsm.sign(unsealed.root)
+        key_version, signature = night.hsm.sign(contents.root)
     except HsmError as error:
         raise StepRefused(
             "seal", f"the HSM did not sign: {error}", "bring the HSM back and run again"
         ) from error
     content = {
         "business_date": night.business_date.isoformat(),
-        "entries": unsealed.entries,
-        "merkle_root": unsealed.merkle_root.hex(),
-        "previous_root": unsealed.previous_root.hex(),
-        "root": unsealed.root.hex(),
+        "entries": contents.entries,
+        "merkle_root": contents.merkle_root.hex(),
+        "chain": contents.chain.hex(),
+        "registers": contents.registers._asdict(),
+        "registers_root": contents.registers_root.hex(),
+        "previous_root": contents.previous_root.hex(),
+        "root": contents.root.hex(),
         "key_version": key_version,
         "signature": signature.hex(),
     }
@@ -149,16 +153,16 @@ def seal(engine: Engine, night: Night) -> StepResult:
 
     def write(conn: Connection) -> None:
         # Entries are append-only, so an equal count means the same entries.
-        if _entries_on(conn, night.business_date) != unsealed.entries:
+        if _entries_on(conn, night.business_date) != contents.entries:
             raise StepRefused(
                 "seal",
                 "the day got entries while it was being signed",
                 "find out who books onto a closing day",
             )
         finish_close(conn, night.business_date, at=night.at)
-        store_seal(conn, unsealed, key_version, signature, at=night.at)
+        store_seal(conn, contents, key_version, signature, at=night.at)
 
-    return StepResult({"entries": unsealed.entries, "key_version": key_version}, (path,), write)
+    return StepResult({"entries": contents.entries, "key_version": key_version}, (path,), write)
 
 
 def _payers(conn: Connection, business_date: date) -> dict[str, int]:
@@ -172,5 +176,5 @@ def _payers(conn: Connection, business_date: date) -> dict[str, int]:
 
 
 def _entries_on(conn: Connection, business_date: date) -> int:
-    query = select(func.count()).select_from(entry_table).where(entry_table.c.business_date == business_date)
+    query = select(func.count()).select_from(entry_table).where(of_day(business_date))
     return conn.execute(query).scalar_one()

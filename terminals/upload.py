@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -9,35 +11,54 @@ from pathlib import Path
 from card.hsm.client import Hsm
 from clearing.wire.batch import batch_name, write_batch
 from clearing.wire.bcd import pack_moment
-from terminals.outbox import BatchState, Outbox, StoredBatch
+from terminals.shelf import BatchShelf, BatchState, StoredBatch
 
-MAX_RECORDS = 100_000
 MAC_KEY_VERSION = 1
 MAX_ACKNOWLEDGEMENT_BYTES = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class BatchForm:
+    """How batches of one kind of ride are written and named, and how many rides one holds at most."""
+
+    write: Callable[..., bytes]
+    name: Callable[[str, int], str]
+    most_records: int
+
+
+TAPS = BatchForm(write_batch, batch_name, 100_000)
 
 
 class Uploader:
     """One operator's depot: its outbox, the HSM that holds its batch key, the folder it drops files into."""
 
     def __init__(
-        self, operator: str, outbox: Outbox, hsm: Hsm, drop: Path, *, mac_key_version: int = MAC_KEY_VERSION
+        self,
+        operator: str,
+        outbox: BatchShelf,
+        hsm: Hsm,
+        drop: Path,
+        *,
+        mac_key_version: int = MAC_KEY_VERSION,
+        form: BatchForm = TAPS,
     ) -> None:
         self._operator = operator
         self._outbox = outbox
         self._hsm = hsm
         self._drop = drop
         self._mac_key_version = mac_key_version
+        self._form = form
 
-    def make(self, business_date: date, *, at: datetime, max_records: int = MAX_RECORDS) -> list[StoredBatch]:
+    def make(self, business_date: date, *, at: datetime, max_records: int | None = None) -> list[StoredBatch]:
         """Put every waiting ride into batches of at most `max_records`, oldest first; none where none waits.
 
         Raises HsmError where the HSM cannot be asked; batches made before stay made.
         """
         made: list[int] = []
-        while waiting := self._outbox.waiting(max_records):
+        while waiting := self._outbox.waiting(max_records or self._form.most_records):
             sequence = self._outbox.next_batch()
             # The HSM is asked before anything is written; a number is used up only by a batch that is kept.
-            body = write_batch(
+            body = self._form.write(
                 operator=self._operator,
                 sequence=sequence,
                 business_date=business_date,
@@ -63,7 +84,7 @@ class Uploader:
         for batch in self._outbox.batches(BatchState.SENDING):
             if batch.body is None:
                 continue
-            path = self._drop / batch_name(batch.operator, batch.sequence)
+            path = self._drop / self._form.name(batch.operator, batch.sequence)
             # An older answer would be taken for the answer to what is sent now.
             self._answer_path(batch).unlink(missing_ok=True)
             _write_whole(path, batch.body)
@@ -97,7 +118,7 @@ class Uploader:
         return self._hsm.batch_mac(self._operator, digest, self._mac_key_version)
 
     def _answer_path(self, batch: StoredBatch) -> Path:
-        return self._drop / "acks" / f"{batch_name(batch.operator, batch.sequence)}.ack"
+        return self._drop / "acks" / f"{self._form.name(batch.operator, batch.sequence)}.ack"
 
 
 def _write_whole(path: Path, data: bytes) -> None:

@@ -32,6 +32,7 @@ SCOPES: Final = {
     "agency:write": "bring contributions and benefit batches",
     "agency:approve": "approve or reject what another has brought",
     "qr:write": "charge pay codes, make merchant codes",
+    "finance:read": "see the nights of settlement on the finance page",
 }
 """What a client may be allowed, and what the OpenAPI document says of it."""
 

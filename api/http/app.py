@@ -1,5 +1,6 @@
 """The HTTP API as one application, to be served alone or mounted beside the pages."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
@@ -21,6 +22,7 @@ from api.http import (
     tokens,
     topups,
 )
+from api.http.bodies import BodyBound
 from api.http.openapi import document
 from api.http.problems import Problem, problem, problem_answer, render
 from api.http.state import Deps
@@ -34,6 +36,14 @@ ROUTERS: Final = tuple(
     )
 )  # fmt: skip
 """The routers of this room, in the order of the document."""
+
+
+REPEATED: Final = frozenset(
+    ("currency", "limit", "cursor", "reference", "catalogue_class", "purpose", "kind", "pocket", "channel")
+)
+REPEATED_ENDINGS: Final = ("_fen", "_bp", "_on", "_at", "_date")
+LONGEST_REPEATED: Final = 40
+"""Fields whose values an answer may repeat, and how much of them; who they are about stands in none of them."""
 
 
 class Api(FastAPI):
@@ -55,6 +65,7 @@ def make_api(deps: Deps) -> FastAPI:
         redoc_url=None,
     )
     api.state.deps = deps
+    api.add_middleware(BodyBound)
     api.add_exception_handler(Problem, problem_answer)
     api.add_exception_handler(RequestValidationError, invalid)
     api.add_exception_handler(HTTPException, framework_answer)
@@ -67,11 +78,11 @@ def make_api(deps: Deps) -> FastAPI:
 
 
 def invalid(_request: Request, error: Exception) -> JSONResponse:
-    """Say which fields are wrong and why, without repeating values: they may be personal."""
+    """Say which fields are wrong and why; of what may be personal the value is not repeated."""
     if not isinstance(error, RequestValidationError):
         raise error
     errors = [
-        {"field": ".".join(str(part) for part in one["loc"]), "message": one["msg"], "kind": one["type"]}
+        {"field": ".".join(str(part) for part in one["loc"]), "message": _said(one), "kind": one["type"]}
         for one in error.errors()
     ]
     if any(one["field"] == "header.Idempotency-Key" and one["kind"] == "missing" for one in errors):
@@ -85,10 +96,21 @@ def invalid(_request: Request, error: Exception) -> JSONResponse:
     return render(problem("request_invalid", detail, errors=fields))
 
 
+def _said(one: Mapping[str, Any]) -> str:
+    """What is wrong with a field, and its value where a field of that name holds nothing personal."""
+    value, name = one.get("input"), str(one["loc"][-1])
+    plain = name in REPEATED or name.endswith(REPEATED_ENDINGS)
+    if not plain or one["type"] == "missing" or not isinstance(value, str | int | float | bool):
+        return str(one["msg"])
+    return f"{one['msg']}, not {str(value)[:LONGEST_REPEATED]!r}"
+
+
 def framework_answer(_request: Request, error: Exception) -> JSONResponse:
     """What the framework refuses by itself, as a problem like any other."""
     if not isinstance(error, HTTPException):
         raise error
+    if error.status_code == 413:
+        return render(problem("body_too_large", error.detail))
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "request_malformed")
     answer = render(problem(code, "see the OpenAPI document at /v1/openapi.json for what can be asked here"))
     answer.headers.update(error.headers or {})

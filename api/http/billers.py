@@ -16,7 +16,7 @@ from api.http import utility_bills
 from api.http.access import Caller, institution
 from api.http.fields import Currency, HolderId, Reference
 from api.http.idempotency import Answer, Once, once
-from api.http.problems import documented, problem, refused
+from api.http.problems import documented, refused
 from api.http.state import Deps, deps
 from api.http.utility_bills import (
     ASKED,
@@ -40,7 +40,6 @@ router.include_router(utility_bills.router)
 
 Counter = Annotated[Caller, Depends(institution("billers:write"))]
 Doors = Annotated[Deps, Depends(deps)]
-LONGEST_FILE_BYTES: Final = 64 << 20
 FILE: Final[dict[str, Any]] = {
     "requestBody": {"required": True, "content": {"text/plain": {"schema": {"type": "string"}}}}
 }
@@ -97,13 +96,8 @@ class ListedDifferences(BaseModel):
 
 
 async def file_body(request: Request) -> bytes:
-    """The body as it came, as long as it is not longer than a file may be."""
-    content = bytearray()
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > LONGEST_FILE_BYTES:
-            raise problem("file_flawed", f"the file is longer than {LONGEST_FILE_BYTES} bytes; split the day")
-    return bytes(content)
+    """The body as it came; what is in it is for the reader of the file to judge."""
+    return await request.body()
 
 
 @router.get("/billers", response_model=Catalogue)

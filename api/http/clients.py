@@ -138,3 +138,10 @@ def _require(wanted: Client, secret: str) -> None:
         raise ValueError(f"client {wanted.client_id} has no scope; choose from {', '.join(SCOPES)}")
     if len(secret) < LEAST_SECRET_CHARACTERS:
         raise ValueError(f"the secret is too short; give at least {LEAST_SECRET_CHARACTERS} characters")
+
+
+def topup_channels(conn: Connection) -> list[str]:
+    """The participants whose programs may confirm top-ups, and so those that one can be ordered from."""
+    columns = tables.client.c
+    query = select(columns.participant, columns.scopes).where(columns.disabled_at.is_(None))
+    return sorted({row.participant for row in conn.execute(query) if "topups:write" in row.scopes.split()})

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 from pydantic import BaseModel, Field, StringConstraints
+from sqlalchemy import Connection
 
 from api.http.access import Caller, institution
 from api.http.fields import Body, CardNo, HolderId, Text
@@ -28,6 +29,8 @@ from card.holders import (
     tie_card,
     untie_card,
 )
+from card.link_policy import Disclosure, LinkKind, LinkRefusal
+from card.links import log_read
 from card.loss import LossRefusal, LossRefused, LossReported, is_locked, lift_loss, report_loss
 from card.person import Person
 from ledger.balances import balance
@@ -39,6 +42,9 @@ HolderReader = Annotated[Caller, Depends(institution("holders:read"))]
 HolderWriter = Annotated[Caller, Depends(institution("holders:write"))]
 CardWriter = Annotated[Caller, Depends(institution("cards:write"))]
 Doors = Annotated[Deps, Depends(deps)]
+CARDS = "cards"
+AT_COUNTER, SEARCH = "counter", "search"
+"""In the log that the holder sees: what was looked at, beside links, and what for."""
 IdentityNo = Annotated[str, StringConstraints(min_length=1, max_length=24, pattern=r"^[0-9A-Za-z -]+$")]
 Phone = Annotated[str, StringConstraints(max_length=16, pattern=r"^[0-9+]*$")]
 
@@ -129,9 +135,11 @@ def enrol_person(body: PersonIn, caller: HolderWriter, doors: Doors) -> Enrolled
 
 @router.post("/search", response_model=Found, responses=documented("holder_unknown"))
 def find_person(body: Sought, caller: HolderReader, doors: Doors) -> Found:
-    """Find a holder by identity number, which goes into no address and no log."""
-    with reading(doors.engine) as conn:
+    """Find a holder by identity number, which goes into no address and no log. The holder sees who searched."""
+    with writing(doors.engine) as conn:
         holder = holder_by_identity(conn, doors.vault, body.identity_no)
+        if holder is not None:
+            _log(conn, doors, caller, holder, LinkKind.IDENTITY, SEARCH, Disclosure.EXISTS)
     if holder is None:
         raise problem("holder_unknown", "nobody of that identity number is enrolled; look at it again")
     return Found(holder=holder)
@@ -139,7 +147,9 @@ def find_person(body: Sought, caller: HolderReader, doors: Doors) -> Found:
 
 @router.get("/{holder}", response_model=HolderView, responses=documented("holder_unknown"))
 def one(holder: HolderId, caller: HolderReader, doors: Doors) -> HolderView:
-    """A holder, masked."""
+    """A holder, masked. The holder sees who looked."""
+    with writing(doors.engine) as conn:
+        _log_look(conn, doors, caller, holder, LinkKind.IDENTITY, Disclosure.MASKED)
     return holder_view(doors, holder)
 
 
@@ -176,11 +186,13 @@ def erase(holder: HolderId, caller: HolderWriter, doors: Doors) -> Response:
 
 @router.get("/{holder}/cards", response_model=list[CardView], responses=documented("holder_unknown"))
 def cards(holder: HolderId, caller: HolderReader, doors: Doors) -> list[CardView]:
-    """The cards tied to a holder."""
-    with reading(doors.engine) as conn:
-        if not is_holder(conn, holder):
-            raise _unknown(holder)
-        return [card_view(one) for one in cards_of(conn, holder)]
+    """The cards tied to a holder. The holder sees who looked."""
+    with writing(doors.engine) as conn:
+        known = _log_look(conn, doors, caller, holder, CARDS, Disclosure.FULL)
+        tied = cards_of(conn, holder)
+    if not known:
+        raise _unknown(holder)
+    return [card_view(one) for one in tied]
 
 
 @router.put("/{holder}/cards/{card_no}", response_model=list[CardView], responses=documented(HolderRefusal))
@@ -262,6 +274,23 @@ def lift_face(doors: Deps, face: str, body: Lifting) -> LiftView:
     if isinstance(answer, LossRefused):
         raise refused(answer)
     return LiftView(holder=answer.holder, cards=list(answer.cards))
+
+
+def _log_look(
+    conn: Connection, doors: Deps, caller: Caller, holder: str, kind: str, shown: Disclosure
+) -> bool:
+    """Log a counter's look at a holder, of one who is not there too; whether the holder is there."""
+    known = is_holder(conn, holder)
+    outcome = shown if known else LinkRefusal.HOLDER_UNKNOWN
+    _log(conn, doors, caller, holder, kind, AT_COUNTER, outcome)
+    return known
+
+
+def _log(
+    conn: Connection, doors: Deps, caller: Caller, holder: str, kind: str, purpose: str, outcome: str
+) -> None:
+    at = doors.now()
+    log_read(conn, holder, kind, reader=caller.participant, purpose=purpose, outcome=outcome, at=at)
 
 
 def _unknown(holder: str) -> Exception:

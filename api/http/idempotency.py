@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Final
 
 from fastapi import Depends, Header, Request
@@ -17,8 +17,6 @@ from api.http.problems import Problem, problem, render
 from api.http.state import Deps, deps
 from ledger.db import writing
 
-LEASE: Final = timedelta(seconds=60)
-"""How long the first request may take before the same one may be begun again."""
 KEY_PATTERN: Final = r"^[!-~]{1,64}$"
 CONFLICTS: Final = ("idempotency_key_missing", "idempotency_conflict", "idempotency_in_progress")
 """The problems of every endpoint that takes a key."""
@@ -93,7 +91,7 @@ class Once:
             replay = Response(row.body, row.status, media_type=row.media_type)
             replay.headers["Idempotency-Replayed"] = "true"
             return replay
-        if row.begun_at + LEASE > self.doors.now():
+        if row.begun_at + self.doors.lease > self.doors.now():
             raise problem(
                 "idempotency_in_progress",
                 f"the request with Idempotency-Key {self.key} is being answered; ask again in a moment",

@@ -2,7 +2,7 @@
 
 from datetime import date, datetime
 from hashlib import sha256
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Depends, Path
 from fastapi.responses import Response
@@ -27,28 +27,32 @@ from api.http.links import (
 )
 from api.http.problems import Problem, documented, problem, refused
 from api.http.state import Deps, deps
-from card.holders import POCKETS, cards_of
+from card.holders import cards_of
 from card.links import LinkKind, LinkRefusal, grants_of, reads_of, revoke
 from card.loss import LossRefusal
+from clearing.holder.holdings import holdings_of
 from clearing.online.parties import open_codes
 from clearing.online.payment_record import PaymentRecord, payment_of, payments_of_holder
 from clearing.online.topup import TopUp, TopUpRefusal, TopUpRefused, order_topup, topups_of_holder
-from ledger.balances import Movement, balance, history
+from ledger.balances import balance
 from ledger.db import reading, writing
+from ledger.history import Movement, history
 
 router = APIRouter(prefix="/v1/me", tags=["me"])
 
 Me = Annotated[Session, Depends(holder_session)]
 Doors = Annotated[Deps, Depends(deps)]
 Pocket = Literal["wallet", "medical", "subsidy"]
-BookReference = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9:._-]{0,127}$")]
+BOOK_REFERENCE: Final = r"^[A-Za-z0-9][A-Za-z0-9:._-]{0,127}$"
+BookReference = Annotated[str, Path(pattern=BOOK_REFERENCE)]
 
 
 class PocketView(BaseModel):
-    """A pocket and what is in it."""
+    """A pocket, what is in it, and what waits to come in (above zero) or to go out, taken together."""
 
     pocket: str
     amount_fen: int
+    pending_fen: int
     currency: Currency = "CNY"
 
 
@@ -102,11 +106,14 @@ def who(me: Me, doors: Doors) -> HolderView:
 
 @router.get("/balances", response_model=Balances)
 def balances(me: Me, doors: Doors) -> Balances:
-    """What is in each pocket."""
+    """What is in each pocket, and what waits."""
+    at = doors.now()
     with reading(doors.engine) as conn:
-        held = {pocket: balance(conn, f"{pocket}:{me.holder}").balance_fen for pocket in POCKETS}
-    pockets = [PocketView(pocket=pocket, amount_fen=amount_fen) for pocket, amount_fen in held.items()]
-    return Balances(pockets=pockets, as_of=doors.now())
+        held = holdings_of(conn, me.holder, at=at).pockets
+    pockets = [
+        PocketView(pocket=one.name, amount_fen=one.cleared_fen, pending_fen=one.pending_fen) for one in held
+    ]
+    return Balances(pockets=pockets, as_of=at)
 
 
 @router.get("/pockets/{pocket}/history", response_model=Page[MovementView])

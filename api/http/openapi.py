@@ -72,7 +72,7 @@ def _usual(operation: dict[str, Any]) -> Iterable[str]:
         if any(scopes for one in operation["security"] for scopes in one.values()):
             yield "scope_missing"
     if operation.get("requestBody"):
-        yield from ("request_malformed", "request_invalid")
+        yield from ("request_malformed", "request_invalid", "body_too_large")
     if operation.get("parameters"):
         yield "request_invalid"
     if any(one["name"] == "Idempotency-Key" for one in operation.get("parameters", ())):

@@ -27,6 +27,7 @@ CODES: Final[Mapping[str, Code]] = {
     "cursor_invalid": Code(400, "The cursor is not one that this list gave"),
     "not_found": Code(404, "There is nothing here"),
     "method_not_allowed": Code(405, "This address does not take that method"),
+    "body_too_large": Code(413, "The body is too long"),
     "internal_error": Code(500, "The error is ours"),
     "books_not_open": Code(503, "No business day is open"),
     "hsm_unavailable": Code(503, "The security module does not answer"),
@@ -42,6 +43,9 @@ CODES: Final[Mapping[str, Code]] = {
     "idempotency_in_progress": Code(
         409, "The first request with this Idempotency-Key is still being answered"
     ),
+    # pages
+    "amount_unreadable": Code(422, "The amount is not one"),
+    "file_changed": Code(409, "The file is not what the night left"),
     # sessions
     "code_wrong": Code(401, "The code is wrong"),
     "code_expired": Code(401, "The code has expired"),
@@ -78,6 +82,7 @@ CODES: Final[Mapping[str, Code]] = {
     # clearing.online: payments, reversals, refunds
     "leg_not_payable": Code(422, "The holder cannot pay from there"),
     "merchant_unknown": Code(409, "The merchant is not of the scheme"),
+    "subsidy_not_accepted": Code(409, "The merchant may not take the subsidy pocket"),
     "payment_unknown": Code(404, "No such payment"),
     "reversed_before": Code(409, "The payment was reversed before it came"),
     "insufficient": Code(409, "There is not enough money in the pocket"),

@@ -19,6 +19,7 @@ from api.http.idempotency import Answer, Once, once
 from api.http.payments import declined
 from api.http.problems import documented, problem, refused
 from api.http.state import Deps, deps
+from card.loss import lock_list
 from clearing.online.merchant_codes import (
     MerchantCodeOrder,
     MerchantCodeRefusal,
@@ -173,6 +174,13 @@ class ReversalView(BaseModel):
     amount_fen: int
     currency: Currency = "CNY"
     first_time: bool
+
+
+class LockedHolders(BaseModel):
+    """Whose codes no validator may take: holders who have reported a loss, as of an instant."""
+
+    holders: list[str]
+    as_of: datetime
 
 
 class IssuerKeyView(BaseModel):
@@ -343,6 +351,13 @@ def withdraw(code: CodeNo, caller: Merchant, doors: Doors) -> Response:
         if not withdraw_merchant_code(conn, caller.participant, code, at=doors.now()):
             raise problem("merchant_code_unknown", f"code {code} is not among yours; look at its number")
     return Response(status_code=204)
+
+
+@router.get("/qr/locked-holders", response_model=LockedHolders)
+def locked(caller: Merchant, doors: Doors) -> LockedHolders:
+    """The list that validators refuse codes by, where they have no line; to be fetched with every update."""
+    with reading(doors.engine) as conn:
+        return LockedHolders(holders=lock_list(conn), as_of=doors.now())
 
 
 @router.get("/qr/issuer-key", response_model=IssuerKeyView)

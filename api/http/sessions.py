@@ -4,7 +4,7 @@ from base64 import urlsafe_b64encode
 from datetime import datetime, timedelta
 from typing import Annotated, Final
 
-from fastapi import APIRouter, BackgroundTasks, Depends
+from fastapi import APIRouter, BackgroundTasks, Depends, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, StringConstraints
 from sqlalchemy import Connection, delete, insert
@@ -13,6 +13,7 @@ from api.http import tables
 from api.http.access import Session, hashed, holder_session
 from api.http.codes import Asked, AskedTooOften, CodeRefusal, ask_code, redeem_code
 from api.http.fields import Body
+from api.http.limits import admit, source_of, too_often
 from api.http.problems import documented, problem
 from api.http.state import Deps, deps
 from ledger.db import writing
@@ -56,18 +57,19 @@ class Opened(BaseModel):
 
 
 @router.post("/codes", status_code=202, response_model=Challenge, responses=documented("rate_limited"))
-def ask(body: CodeOrder, doors: Annotated[Deps, Depends(deps)], after: BackgroundTasks) -> Challenge:
+def ask(
+    body: CodeOrder, request: Request, doors: Annotated[Deps, Depends(deps)], after: BackgroundTasks
+) -> Challenge:
     """Send a one-time code to the phone on record: once a minute, five times an hour."""
     at = doors.now()
+    admit(doors.limits.codes_asked, source_of(request), at)
     challenge = urlsafe_b64encode(doors.random(16)).rstrip(b"=").decode()
     code = f"{int.from_bytes(doors.random(8), 'big') % 1_000_000:06d}"
     with writing(doors.engine) as conn:
         asked = ask_code(conn, doors.vault, body.identity_no, challenge=challenge, code=code, at=at)
     if isinstance(asked, AskedTooOften):
         wait_s = max(1, int((asked.next_at - at).total_seconds() + 0.999))
-        raise problem(
-            "rate_limited", f"a code was asked for already; ask again in {wait_s} s", retry_after_s=wait_s
-        )
+        raise too_often(wait_s)
     _send_later(after, doors, asked, code)
     return Challenge(challenge=asked.challenge, expires_at=asked.expires_at)
 
@@ -76,10 +78,11 @@ def ask(body: CodeOrder, doors: Annotated[Deps, Depends(deps)], after: Backgroun
     "",
     status_code=201,
     response_model=Opened,
-    responses=documented("code_spent", "code_expired", "code_wrong"),
+    responses=documented("code_spent", "code_expired", "code_wrong", "rate_limited"),
 )
-def sign_in(body: SignIn, doors: Annotated[Deps, Depends(deps)]) -> Opened:
+def sign_in(body: SignIn, request: Request, doors: Annotated[Deps, Depends(deps)]) -> Opened:
     """Open a session with the code; five wrong tries spend it."""
+    admit(doors.limits.sign_ins, source_of(request), doors.now())
     at, token = doors.now(), "ocs_" + urlsafe_b64encode(doors.random(32)).rstrip(b"=").decode()
     with writing(doors.engine) as conn:
         holder = redeem_code(conn, doors.vault, body.challenge, body.code, at=at)

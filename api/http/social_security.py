@@ -4,7 +4,7 @@
 """
 
 from datetime import date, datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Path
 from fastapi.responses import Response
@@ -36,7 +36,8 @@ router = APIRouter()
 Me = Annotated[Session, Depends(holder_session)]
 RecordReader = Annotated[Caller, Depends(institution("links:read"))]
 Doors = Annotated[Deps, Depends(deps)]
-Number = Annotated[str, Path(pattern=r"^[A-Z0-9][A-Z0-9-]{0,23}$")]
+NUMBER: Final = r"^[A-Z0-9][A-Z0-9-]{0,23}$"
+Number = Annotated[str, Path(pattern=NUMBER)]
 PAID_REASONS = (
     *(
         reason.value

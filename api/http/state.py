@@ -3,12 +3,13 @@
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from fastapi import Request
 from sqlalchemy import Engine
 
+from api.http.limits import Limits
 from card.hsm.client import Hsm
 from card.vault import Vault
 
@@ -29,7 +30,10 @@ class NoSender:
 
 @dataclass(frozen=True, slots=True)
 class Deps:
-    """The doors that endpoints go through; `peers` holds the clients of insurer and billers by name."""
+    """The doors that endpoints go through; `peers` holds the clients of insurer and billers by name.
+
+    `lease` is how long a request that waits for peers may take before the same one may be begun again.
+    """
 
     engine: Engine
     hsm: Hsm
@@ -38,6 +42,8 @@ class Deps:
     peers: Mapping[str, object] = field(default_factory=dict)
     sender: CodeSender = field(default_factory=NoSender)
     random: Callable[[int], bytes] = secrets.token_bytes
+    lease: timedelta = timedelta(seconds=60)
+    limits: Limits = field(default_factory=Limits)
 
 
 def deps(request: Request) -> Deps:

@@ -10,6 +10,8 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 
 from api.http.clients import TOKEN_LIFE, Client, authenticate, issue_token, withdraw_token
+from api.http.limits import admit, source_of, too_often
+from api.http.problems import documented
 from api.http.state import Deps, deps
 from ledger.db import reading, writing
 
@@ -37,6 +39,7 @@ class TokenError(BaseModel):
 ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     400: {"model": TokenError, "description": "invalid_scope, unsupported_grant_type"},
     401: {"model": TokenError, "description": "invalid_client"},
+    **documented("rate_limited"),
 }
 
 
@@ -87,10 +90,18 @@ def revoke(
 
 
 def _client(request: Request, doors: Deps, client_id: str, client_secret: str) -> Client | None:
-    """The client by HTTP Basic (RFC 6749, section 2.3.1) or by the form."""
-    given = _basic(request.headers.get("Authorization")) or (client_id, client_secret)
+    """The client by HTTP Basic (RFC 6749, section 2.3.1) or by the form. Problem: rate_limited, before scrypt."""
+    named, secret = _basic(request.headers.get("Authorization")) or (client_id, client_secret)
+    at, source = doors.now(), source_of(request)
+    admit(doors.limits.token_requests, source, at)
+    guesser = f"{source} {named}"
+    if wait_s := doors.limits.token_failures.wait_s(guesser, at):
+        raise too_often(wait_s)
     with reading(doors.engine) as conn:
-        return authenticate(conn, *given)
+        client = authenticate(conn, named, secret)
+    if client is None:
+        doors.limits.token_failures.take(guesser, at)
+    return client
 
 
 def _basic(header: str | None) -> tuple[str, str] | None:

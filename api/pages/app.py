@@ -1,80 +1,84 @@
-"""The web application: the citizen's balance and the finance page, read from the books as they stand."""
+"""The web application beside the API: the holder's own pages, cards without a name, and the finance page."""
 
-from collections.abc import Callable
-from datetime import date, datetime
 from pathlib import Path
 
 from fastapi import FastAPI, Request
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
-from fastapi.templating import Jinja2Templates
-from sqlalchemy import Engine
+from starlette.exceptions import HTTPException
 
-from api.pages.citizen import card_statement
-from api.pages.finance import nights
-from city.home import CITY_ZONE
-from ledger.db import reading
-from ledger.money import yuan
-from settlement.chips import chip_differences
-from settlement.reports import night_summary
-
-HERE = Path(__file__).parent
-RIDES = {1: "Bus 公交", 2: "Metro in 进站", 3: "Metro out 出站"}
-MONEY = {
-    "paid": "cleared 已清算",
-    "suspended": "pending 待处理",
-    "rejected": "rejected 已拒绝",
-    "none": "not counted 不计",
-}
+from api.http.problems import Problem, problem
+from api.http.state import Deps
+from api.pages import card, finance, holder, installed, paying, sign_in, texts
+from api.pages.page import problem_page
+from api.pages.safety import HEADERS, guarded
+from api.pages.visitor import SignInNeeded, let_out
+from card.hsm.errors import HsmError
+from ledger.day import DayOrderError
 
 
-def make_app(engine: Engine, nights_folder: Path, now: Callable[[], datetime]) -> FastAPI:
-    """The application on these books; `now` tells the as-of time that the pages show."""
-    app = FastAPI(title="City one-card", docs_url=None, redoc_url=None)
-    app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
-    templates = Jinja2Templates(directory=HERE / "templates")
-    templates.env.filters |= {"yuan": yuan, "local": _local}
-    templates.env.globals |= {"rides": RIDES, "money_words": MONEY}
-
-    def page(request: Request, name: str, status_code: int = 200, **context: object) -> HTMLResponse:
-        return templates.TemplateResponse(request, name, {"now": now(), **context}, status_code=status_code)
-
-    @app.get("/", response_class=HTMLResponse)
-    def citizen(request: Request, card: str = "") -> HTMLResponse:
-        """Ask for a card number, or say what is wrong with the one given; a good one shows its balance."""
-        number = "".join(card.split())
-        if not number:
-            return page(request, "card_form.html", card="", problem="")
-        with reading(engine) as conn:
-            statement = card_statement(conn, number)
-        if isinstance(statement, str):
-            return page(request, "card_form.html", 404, card=card, problem=statement)
-        return page(request, "card.html", statement=statement)
-
-    @app.get("/finance")
-    def newest_night() -> RedirectResponse:
-        """Go to the newest night, or to the page that says there is none."""
-        with reading(engine) as conn:
-            known = nights(conn)
-        return RedirectResponse(f"/finance/{known[0]}" if known else "/finance/none")
-
-    @app.get("/finance/none", response_class=HTMLResponse)
-    def no_night(request: Request) -> HTMLResponse:
-        """The empty state: what to do to see a night."""
-        return page(request, "no_night.html")
-
-    @app.get("/finance/{business_date}", response_class=HTMLResponse)
-    def finance(request: Request, business_date: date) -> HTMLResponse:
-        """One night, as far as it has come."""
-        with reading(engine) as conn:
-            summary = night_summary(conn, business_date)
-            known = nights(conn)
-            chips = chip_differences(conn, business_date)
-        folder = nights_folder / business_date.isoformat()
-        return page(request, "finance.html", night=summary, known=known, folder=folder, chips=chips)
-
+def make_app(doors: Deps, nights_folder: Path, *, open_finance: bool = False) -> FastAPI:
+    """The application on these doors; `open_finance` lets everybody see the finance page, as in a demonstration."""
+    app = FastAPI(title="City one-card", openapi_url=None, docs_url=None, redoc_url=None)
+    app.state.deps, app.state.nights_folder, app.state.open_finance = doors, nights_folder, open_finance
+    app.middleware("http")(guarded)
+    app.mount("/static", StaticFiles(directory=installed.STATIC), name="static")
+    for module in (sign_in, holder, paying, card, finance, installed, texts):
+        app.include_router(module.router)
+    app.add_exception_handler(SignInNeeded, _to_sign_in)
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _framework)
+    app.add_exception_handler(DayOrderError, _not_open)
+    app.add_exception_handler(HsmError, _hsm_silent)
+    app.add_exception_handler(Exception, _ours)
     return app
 
 
-def _local(at: datetime | None) -> str:
-    return at.astimezone(CITY_ZONE).strftime("%Y-%m-%d %H:%M:%S") if at else "–"
+def _to_sign_in(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, SignInNeeded):
+        raise error
+    return let_out(RedirectResponse(f"/sign-in{'?over=true' if error.over else ''}", 303))
+
+
+def _problem(request: Request, error: Exception) -> Response:
+    if not isinstance(error, Problem):
+        raise error
+    return problem_page(request, error)
+
+
+def _invalid(request: Request, error: Exception) -> Response:
+    """A field that is not possible: say which, without repeating its value."""
+    if not isinstance(error, RequestValidationError):
+        raise error
+    fields = ", ".join(sorted({str(one["loc"][-1]) for one in error.errors()}))
+    return problem_page(
+        request, problem("request_invalid", f"{fields}: not possible; see the form", fields=fields)
+    )
+
+
+def _framework(request: Request, error: Exception) -> Response:
+    """What the framework refuses by itself."""
+    if not isinstance(error, HTTPException):
+        raise error
+    code = {401: "credentials_missing", 404: "not_found", 405: "method_not_allowed"}
+    answer = problem_page(
+        request, problem(code.get(error.status_code, "request_malformed"), "see the pages that there are")
+    )
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+def _not_open(request: Request, _error: Exception) -> Response:
+    return problem_page(request, problem("books_not_open", "no business day is open; try again later"))
+
+
+def _hsm_silent(request: Request, _error: Exception) -> Response:
+    return problem_page(request, problem("hsm_unavailable", "try again in a moment"))
+
+
+def _ours(request: Request, _error: Exception) -> Response:
+    answer = problem_page(request, problem("internal_error", "try again, then tell us the time"))
+    answer.headers.update(HEADERS)  # it leaves outside of what adds them to all others
+    return answer

@@ -1,12 +1,192 @@
-"""What the finance page asks beyond a night's own summary."""
+"""The finance page: a night step by step, all its participants, what was reconciled, and every file it left."""
 
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Final
 
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
+from fastapi.security import HTTPBasic, HTTPBasicCredentials
 from sqlalchemy import Connection, select
+from starlette.exceptions import HTTPException
 
+from api.http.clients import authenticate
+from api.http.problems import problem
+from api.pages.page import render
+from api.pages.sheet import Sheet, further, listed, sheet
+from api.pages.texts import Words, words_of
+from api.pages.visitor import Doors
+from ledger.db import reading
+from settlement.chips import chip_differences
+from settlement.day_end import balances_at
+from settlement.instructions import awaiting_bank
+from settlement.night import STEPS
+from settlement.night_log import FileMark, StepRecord, recorded_steps
+from settlement.reconcile import operator_stages
+from settlement.report_files import EXCEPTION_COLUMNS, exception_rows
+from settlement.reports import NightSummary, night_summary
 from settlement.tables import night_run
+
+SCOPE: Final = "finance:read"
+EXCEPTIONS_SHOWN: Final = 100
+SHOWN_BY_THE_PAGE: Final = (
+    "business_date", "state", "booked_at", "refused", "steps", "files_accepted", "files_rejected", "verdicts",
+    "operators", "positions", "trial_balance", "purse_liabilities_fen", "pending_loads_fen", "seal", "files",
+)  # fmt: skip
+"""The figures of a night that have a place of their own on the page; any other is shown as it comes."""
+_BASIC = HTTPBasic(auto_error=False, realm="onecard finance")
+
+
+def finance_reader(
+    request: Request, doors: Doors, given: Annotated[HTTPBasicCredentials | None, Depends(_BASIC)]
+) -> None:
+    """Let in clients with the scope finance:read, by HTTP Basic; everybody where the page was opened to all."""
+    if request.app.state.open_finance:
+        return
+    client = None
+    if given is not None:
+        with reading(doors.engine) as conn:
+            client = authenticate(conn, given.username, given.password)
+    if client is None or SCOPE not in client.scopes:
+        raise HTTPException(
+            401, headers={"WWW-Authenticate": 'Basic realm="onecard finance", charset="UTF-8"'}
+        )
+
+
+router = APIRouter(prefix="/finance", dependencies=[Depends(finance_reader)])
+
+
+@dataclass(frozen=True, slots=True)
+class StepShown:
+    """A step of the night: done, refused, running, or still to come."""
+
+    name: str
+    state: str
+    record: StepRecord | None
+
+
+@router.get("")
+def newest_night(doors: Doors) -> RedirectResponse:
+    """Go to the newest night, or to the page that says there is none."""
+    with reading(doors.engine) as conn:
+        known = nights(conn)
+    return RedirectResponse(f"/finance/{known[0]}" if known else "/finance/none")
+
+
+@router.get("/none", response_class=HTMLResponse)
+def no_night(request: Request) -> HTMLResponse:
+    """The empty state: what to do to see a night."""
+    return render(request, "no_night.html")
+
+
+@router.get("/{business_date}", response_class=HTMLResponse)
+def one_night(request: Request, business_date: date, doors: Doors, *, follow: bool = False) -> HTMLResponse:
+    """One night, as far as it has come; followed, the page asks again every few seconds while it runs."""
+    words = words_of(request)
+    with reading(doors.engine) as conn:
+        summary = night_summary(conn, business_date)
+        known = nights(conn)
+        reconciled = list(_reconciled(conn, words, summary))
+        exceptions = list(islice(exception_rows(conn, business_date), EXCEPTIONS_SHOWN + 1))
+    more_sheets, more_figures = further(words, summary, SHOWN_BY_THE_PAGE)
+    return render(
+        request, "finance.html", night=summary, known=known, steps=steps_of(summary), follow=follow,
+        sheets=[*_moneys(words, summary), *more_sheets], figures=more_figures, reconciled=reconciled,
+        exceptions=listed(words, "exceptions", EXCEPTION_COLUMNS, exceptions[:EXCEPTIONS_SHOWN]),
+        more_exceptions=len(exceptions) > EXCEPTIONS_SHOWN, folders=folders_of(summary.files),
+        books=sheet(words, "trial_balance", summary.trial_balance, _TRIAL_COLUMNS),
+    )  # fmt: skip
+
+
+@router.get("/{business_date}/files/{path:path}")
+def file(request: Request, business_date: date, path: str, doors: Doors) -> FileResponse:
+    """A file that the night left, as it left it. Only files that its steps have recorded can be asked for."""
+    with reading(doors.engine) as conn:
+        marks = {mark.path: mark for step in recorded_steps(conn, business_date) for mark in step.files}
+    folder: Path = request.app.state.nights_folder / business_date.isoformat()
+    mark = marks.get(path) if path.startswith("out/") else None
+    place = folder / path
+    if mark is None or not place.resolve().is_relative_to(folder.resolve()):
+        raise problem(
+            "not_found", f"the night of {business_date} has left no such file; see the list of its files"
+        )
+    if not place.is_file() or _sha256(place) != mark.sha256:
+        raise problem(
+            "file_changed",
+            f"{mark.path} is gone or is not what the night left; bring it back from the backup",
+        )
+    return FileResponse(place, filename=place.name, headers={"Cache-Control": "no-store"})
 
 
 def nights(conn: Connection) -> list[date]:
     """The business dates whose night has begun, newest first."""
     return list(conn.scalars(select(night_run.c.business_date).order_by(night_run.c.business_date.desc())))
+
+
+def steps_of(night: NightSummary) -> list[StepShown]:
+    """Every step of a night in order, done or not."""
+    done = {record.step: record for record in night.steps}
+    refused = night.refused.partition(":")[0]
+    names = [*done, *(name for name, _ in STEPS if name not in done)]
+    shown: list[StepShown] = []
+    for name in names:
+        first_open = name not in done and not any(one.record is None for one in shown)
+        state = "done" if name in done else "refused" if name == refused else "to_come"
+        if state == "to_come" and first_open and night.state == "running":
+            state = "running"
+        shown.append(StepShown(name, state, done.get(name)))
+    return shown
+
+
+def folders_of(marks: tuple[FileMark, ...]) -> dict[str, list[FileMark]]:
+    """The files of a night by their folder."""
+    folders: dict[str, list[FileMark]] = {}
+    for mark in sorted(marks, key=lambda one: one.path):
+        folders.setdefault(mark.path.rpartition("/")[0].removeprefix("out/"), []).append(mark)
+    return folders
+
+
+_PARTICIPANT_COLUMNS = (
+    "participant",
+    "name",
+    "gross_fen",
+    "fee_fen",
+    "net_fen",
+    "standing",
+    "value_date",
+    "end_to_end_id",
+)
+_TRIAL_COLUMNS = ("code", "kind", "debits_fen", "credits_fen", "balance_fen")
+_CHIP_COLUMNS = (
+    "card_no", "chip_fen", "loaded_fen", "purse_fen", "difference_fen", "suspended_fen", "rejected_fen",
+    "shortfall_fen", "missing_taps", "reason",
+)  # fmt: skip
+_BANK_COLUMNS = ("end_to_end_id", "participant", "amount_fen", "value_date", "state", "message_id")
+_STAGE_COLUMNS = (
+    "operator", "files", "records", "taps", "filed_fen", "presented_fen", "paid_fen", "booked_fen", "agrees"
+)  # fmt: skip
+
+
+def _moneys(words: Words, night: NightSummary) -> Iterator[Sheet]:
+    yield sheet(words, "participants", night.operators, _PARTICIPANT_COLUMNS)
+    yield sheet(words, "positions", night.positions)
+    yield sheet(words, "verdicts", night.verdicts)
+
+
+def _reconciled(conn: Connection, words: Words, night: NightSummary) -> Iterator[Sheet]:
+    """Each side held against the other, and where funds and channels stand at the end of the day."""
+    day = night.business_date
+    standing = [one for one in balances_at(conn, day, ("agent", "fund")) if one.debits_fen or one.credits_fen]
+    yield sheet(words, "stages", operator_stages(conn, day), _STAGE_COLUMNS)
+    yield sheet(words, "funds_and_channels", standing, ("code", "debits_fen", "credits_fen", "balance_fen"))
+    yield sheet(words, "chips", chip_differences(conn, day), _CHIP_COLUMNS)
+    yield sheet(words, "bank", awaiting_bank(conn), _BANK_COLUMNS)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

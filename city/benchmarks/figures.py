@@ -28,14 +28,18 @@ def at_least(figure: str, value: float, unit: str, *, against: str, peer: float,
     """A figure that should be at least `ratio` times its peer."""
     found = value / peer
     against = f"{against}: {peer:,.0f} {unit}"
-    return Figure(figure, round(value, 1), unit, against, round(found, 2), f"≥ {ratio:g} ×", found >= ratio)
+    return Figure(
+        figure, round(value, 1), unit, against, float(f"{found:.3g}"), f"≥ {ratio:g} ×", found >= ratio
+    )
 
 
 def at_most(figure: str, value: float, unit: str, *, against: str, peer: float, ratio: float) -> Figure:
     """A figure that should be at most `ratio` times its peer."""
     found = value / peer
     against = f"{against}: {peer:,.0f} {unit}"
-    return Figure(figure, round(value, 1), unit, against, round(found, 2), f"≤ {ratio:g} ×", found <= ratio)
+    return Figure(
+        figure, round(value, 1), unit, against, float(f"{found:.3g}"), f"≤ {ratio:g} ×", found <= ratio
+    )
 
 
 def as_table(name: str, figures: Sequence[Figure]) -> Table:

@@ -16,10 +16,10 @@ def main() -> None:
     with open_city(Home(Path(sys.argv[1]))) as city:
         at = datetime(DAY.year, DAY.month, DAY.day, 23, 30, tzinfo=CITY_ZONE)
         run_night(city.engine, night_of(city, DAY, at=at, progress=lambda *_: None))
-    print(json.dumps({"peak_mib": round(_peak_kib() / 1024, 1)}))
+    print(json.dumps({"peak_mib": round(peak_kib() / 1024, 1)}))
 
 
-def _peak_kib() -> int:
+def peak_kib() -> int:
     """This program's own peak; `getrusage` would count what the parent held before the exec."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0])

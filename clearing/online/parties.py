@@ -7,7 +7,7 @@ from sqlalchemy import Connection, select
 
 from card.tables import loss
 from ledger.bulk import one_of
-from ledger.tables import account
+from ledger.tables import account, total
 
 MERCHANT = re.compile(r"[A-Z0-9][A-Z0-9-]{0,15}")
 HOLDER = re.compile(r"H[0-9]{10}")
@@ -18,8 +18,10 @@ POCKETS = ("wallet", "medical", "subsidy")
 
 def open_codes(conn: Connection, codes: Iterable[str]) -> frozenset[str]:
     """Those of `codes` that are accounts in use."""
-    query = select(account.c.code).where(
-        one_of(conn, account.c.code, sorted(set(codes))), account.c.closed_at.is_(None)
+    query = (
+        select(account.c.code)
+        .join(total, total.c.account_id == account.c.id)
+        .where(one_of(conn, account.c.code, sorted(set(codes))), ~total.c.closed)
     )
     return frozenset(conn.scalars(query))
 

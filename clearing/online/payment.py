@@ -33,6 +33,7 @@ from clearing.online.payment_record import (
 )
 from clearing.online.runs import runs
 from clearing.online.tables import payment, payment_leg, payment_reversal
+from clearing.sectors.socialsecurity.pockets import SUBSIDY, takers
 from ledger.bulk import insert_rows, one_of
 from ledger.entry import Entry, Line, Posted, Reason, Refused
 from ledger.post import post
@@ -73,6 +74,7 @@ class Decline(StrEnum):
     MERCHANT_UNKNOWN = "merchant_unknown"
     HOLDER_UNKNOWN = "holder_unknown"
     HOLDER_LOCKED = "holder_locked"
+    SUBSIDY_NOT_ACCEPTED = "subsidy_not_accepted"
     REFERENCE_TAKEN = "reference_taken"
     REVERSED_BEFORE = "reversed_before"
     INSUFFICIENT = "insufficient"
@@ -119,12 +121,16 @@ class Declined:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What decides over orders before the ledger is asked for the money."""
+    """What decides over orders before the ledger is asked for the money.
+
+    `subsidy_takers` are the merchants of a kind that holders' subsidy pockets may be spent at.
+    """
 
     booked: Mapping[str, PaymentRecord]
     reversed_before: frozenset[str]
     open_codes: frozenset[str]
     locked: frozenset[str]
+    subsidy_takers: frozenset[str]
 
 
 def pay(conn: Connection, orders: Sequence[PaymentOrder], *, at: datetime) -> list[Approved | Declined]:
@@ -159,6 +165,12 @@ def decide(order: PaymentOrder, facts: Facts) -> Entry | Approved | Declined:
     if order.holder in facts.locked:
         message = f"holder {order.holder} has reported a loss; lift the report before paying"
         return _declined(order, Decline.HOLDER_LOCKED, message)
+    if spends_subsidy(order) and order.merchant not in facts.subsidy_takers:
+        message = (
+            f"merchant {order.merchant} may not take {SUBSIDY}{order.holder}; pay from the wallet, or at a "
+            "merchant of a kind that benefits are meant for"
+        )
+        return _declined(order, Decline.SUBSIDY_NOT_ACCEPTED, message, f"{SUBSIDY}{order.holder}")
     if known is not None:
         message = f"reference {order.reference} is another payment; use a new reference"
         return _declined(order, Decline.REFERENCE_TAKEN, message)
@@ -193,6 +205,11 @@ def flaw(order: PaymentOrder) -> Declined | None:
     return None
 
 
+def spends_subsidy(order: PaymentOrder) -> bool:
+    """Whether a part of an order comes out of a subsidy pocket, which is not good everywhere."""
+    return any(leg.account.startswith(SUBSIDY) for leg in order.legs)
+
+
 def entry_reference(reference: str) -> str:
     """The reference of a payment's entry in the ledger."""
     return f"pay:{reference}"
@@ -225,11 +242,13 @@ def _facts(conn: Connection, orders: Sequence[PaymentOrder]) -> Facts:
     merchants = {order.merchant for order in orders if MERCHANT.fullmatch(order.merchant)}
     holders = {order.holder for order in orders if HOLDER.fullmatch(order.holder)}
     codes = [f"clearing:{merchant}" for merchant in merchants] + [wallet(holder) for holder in holders]
+    subsidised = {order.merchant for order in orders if spends_subsidy(order)} & merchants
     return Facts(
         booked=payments_by_reference(conn, references),
         reversed_before=frozenset(conn.scalars(select(original).where(one_of(conn, original, references)))),
         open_codes=open_codes(conn, codes),
         locked=locked_holders(conn, holders),
+        subsidy_takers=takers(conn, sorted(subsidised)) if subsidised else frozenset(),
     )
 
 

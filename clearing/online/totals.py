@@ -102,9 +102,12 @@ def participant_lines(conn: Connection, participant: str, business_date: date) -
     ]
 
 
-def participant_totals(conn: Connection, business_date: date) -> list[ParticipantTotal]:
-    """The totals of a business date by participant, kind and channel, summed in the database."""
-    lines = _lines(business_date).subquery()
+def participant_totals(
+    conn: Connection, business_date: date, participant: str | None = None
+) -> list[ParticipantTotal]:
+    """The totals of a business date by participant (all, or the one given), kind and channel, summed there."""
+    mine = () if participant is None else (payment.c.merchant == participant,)
+    lines = _lines(business_date, *mine).subquery()
     keys = (lines.c.merchant, lines.c.kind, lines.c.channel)
     counts = [
         func.sum(case((lines.c.happening == happening.value, 1), else_=0)).label(happening.value)

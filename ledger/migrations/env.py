@@ -5,15 +5,16 @@ import os
 from alembic import context
 from sqlalchemy import Engine
 
-from ledger.db import make_engine, metadata
+from ledger.db import lock_writers, make_engine, metadata
 
 
 def run() -> None:
-    """Apply the asked-for revisions in one transaction."""
+    """Apply the asked-for revisions in one transaction; of programs that start together, one after another."""
     engine: Engine | None = context.config.attributes.get("engine")
     if engine is None:  # the `alembic` command itself: the database is named in the environment
         engine = make_engine(os.environ["ONECARD_DATABASE"])
     with engine.connect() as connection:
+        lock_writers(connection)
         context.configure(
             connection=connection,
             target_metadata=metadata,

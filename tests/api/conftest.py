@@ -3,6 +3,7 @@
 import secrets
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,12 @@ from sqlalchemy import Engine
 
 from card.hsm.client import Hsm
 from card.vault import open_vault
-from ledger.db import make_engine
+from clearing.sectors.utilities.catalogue import register_billers
+from ledger.db import make_engine, writing
 from tests.api.http_doors import Doors, one_api, open_doors
+from tests.api.page_visitor import Visitor, visiting
 from tests.support.clearing_day import at
+from tests.support.utility_day import GAS, WATER, near_biller
 
 
 @pytest.fixture
@@ -35,3 +39,15 @@ def standing_doors(
     with open_doors(engine, city_hsm, vault) as opened:
         yield opened
     engine.dispose()
+
+
+@pytest.fixture
+def visitor(doors: Doors, tmp_path: Path) -> Iterator[Visitor]:
+    """Somebody at the pages of a city with a top-up channel and two billers."""
+    billers = {one.id: near_biller(tmp_path, one) for one in (WATER, GAS)}
+    with writing(doors.engine) as conn:
+        register_billers(conn, [WATER, GAS], at=at(0))
+    doors.institution("BANKAPP", "topups:write")
+    connected = replace(doors, deps=replace(doors.deps, peers={"billers": billers}))
+    with visiting(connected, tmp_path) as opened:
+        yield opened

@@ -2,11 +2,18 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from city.biller import running_biller
+from city.insurer import running_insurer
+from city.sectors import GAS
+from clearing.sectors.utilities.catalogue import Supply
+from tests.support.night_books import csv_table, fen_of, statement_fen
 
 DEMO_DAY = "2026-03-02"
 
@@ -34,11 +41,15 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     [
         "presented", "accepted", "suspended", "rejected", "malformed", "duplicate", "device_unknown",
         "card_unknown", "tac_wrong", "counter_conflict", "hotlisted", "balance_gap", "amount_out_of_bounds",
+        "the metro is ridden", "a bus is ridden  on card", "→ clearing:BUS-EAST",
+        "purse:03104870000000000001 → clearing:METRO-1",
         "a holder is enrolled", "the wallet is topped up", "a hospital bill is split and settled",
         "the gas bill is paid", "a contribution is paid", "a benefit arrives", "a bus is ridden on a code",
         "a shop's code is paid from the phone", "a card is loaded from the wallet", "a lost card is reported",
         "fund:MED-POOL → clearing:HOSPITAL-1", "HOSPITAL-1", "GAS-1", "SSB", "SHOP-1",
         "METRO-1", "METRO-2", "BUS-EAST", "BUS-WEST", "Trial balance difference: 0.00", "0.00 unexplained",
+        "an insurer's answer is lost", "Rides on codes", "Reconciled with GAS-1: 1 of 68.40 yuan on both sides",
+        "Reconciled with insurer: 2 of 155.96 yuan on both sides",
         "Seal of", "out/bank/pain001-", "Next:", "make serve",
     ],
 )  # fmt: skip
@@ -51,6 +62,33 @@ def test_the_files_that_the_demonstration_names_are_there(demo: tuple[Path, str]
     named = [line.strip() for line in said.splitlines() if line.startswith("  out/")]
     assert len(named) > 10
     assert all((home / "nights" / DEMO_DAY / name).stat().st_size for name in named)
+
+
+def test_the_lines_of_every_statement_add_up_to_the_gross_position(demo: tuple[Path, str]) -> None:
+    """Taps, rides on codes, a hospital's bills, the gas company's, contributions, a shop's code: all kinds."""
+    out = demo[0] / "nights" / DEMO_DAY / "out"
+    sheet = [row for row in csv_table(out / "reports" / "positions.csv") if row["role"] == "participant"]
+    said = {row["party"]: fen_of(row["gross yuan"]) for row in sheet}
+    statements = {
+        party: statement_fen(out / "statements", party, DEMO_DAY.replace("-", "")) for party in said
+    }
+    assert statements == {party: (gross_fen, gross_fen) for party, gross_fen in said.items()}
+    assert said.keys() >= {"BUS-EAST", "METRO-1", "HOSPITAL-1", "GAS-1", "SSB", "SHOP-1"}
+    assert (out / "statements" / "BUS-EAST-20260302-codes.csv").exists()
+
+
+def test_a_night_asks_the_institutions_that_the_settings_name(demo: tuple[Path, str], tmp_path: Path) -> None:
+    home = shutil.copytree(demo[0], tmp_path / "var")
+    words = ("night", "2026-03-03", "--at", "2026-03-03T23:30:00")
+    with (
+        running_insurer(home / "city" / "insurer") as insurer,
+        running_biller(home / "city" / "gas", GAS, Supply.GAS) as gas,
+    ):
+        named = {"ONECARD_INSURER": insurer.url, "ONECARD_BILLERS": json.dumps({GAS: gas.url})}
+        ended = onecard(home, *words, **named)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "Reconciled with GAS-1: 0 of 0.00 yuan on both sides" in ended.stdout
+    assert "Reconciled with insurer: 0 of 0.00 yuan on both sides" in ended.stdout
 
 
 def test_a_second_demonstration_starts_afresh_and_says_the_same(tmp_path: Path) -> None:
@@ -105,6 +143,12 @@ def test_a_command_shows_what_it_is_for(demo: tuple[Path, str], words: tuple[str
         ),
         (("demo",), {"ONECARD_DATABASE": "sqlite:///x.db"}, "unset ONECARD_DATABASE"),
         (("night", DEMO_DAY), {"ONECARD_HSM": "nonsense"}, "give host:port"),
+        (
+            ("night", DEMO_DAY),
+            {"ONECARD_INSURER": "10.0.0.5:80"},
+            "ONECARD_INSURER: Value error, address '10.0.0.5:80'",
+        ),
+        (("night", DEMO_DAY), {"ONECARD_BILLERS": '{"GAS-1": "http://"}'}, "give http://host:port"),
         (("night", "2026-03-03"), {"ONECARD_HSM": "127.0.0.1:1"}, "unreachable"),
         (("night", DEMO_DAY), {"ONECARD_PRODUCTION": "1"}, "production needs a real HSM"),
     ],

@@ -1,5 +1,6 @@
 """What the gateway answers to every kind of message, right or wrong: field 39 by its table."""
 
+import asyncio
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -256,3 +257,30 @@ def test_the_page_lists_the_codes_in_the_order_in_which_they_are_asked() -> None
     page = (Path(__file__).parents[2] / "docs/formats/iso8583.md").read_text()
     listed = re.findall(r"^\| `(\w\w)` \|", page.split("## Field 39")[1], re.MULTILINE)
     assert listed == [code.value for code in Code]
+
+
+def test_a_malformed_bitmap_is_refused_whichever_bit_is_wrong_and_moves_nothing(
+    terminal: RawTerminal, town: CounterCity
+) -> None:
+    """A bit too many or too few shifts every field behind it; where anybody can be answered, it is no approval."""
+    good = terminal.bytes_of("0200", PURCHASE)
+
+    async def answers() -> list[bytes | None]:
+        gateway = town.gateway()
+        try:
+            return [
+                await gateway.answer(
+                    good[: 2 + bit // 8]
+                    + bytes((good[2 + bit // 8] ^ 0x80 >> bit % 8,))
+                    + good[3 + bit // 8 :]
+                )
+                for bit in range(64)
+            ]
+        finally:
+            await gateway.close()
+
+    told = [decode(one, CHINA) for one in asyncio.run(answers()) if one is not None]
+    assert {one.get(39) for one in told} <= {"30", "97", "A0"}
+    unread = [one for one in told if one.get(39) == "30"]
+    assert unread and all(one.get(44) for one in unread), "the field at fault is named"
+    assert (messages(town), town.shop_fen) == (0, 0)

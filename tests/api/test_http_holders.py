@@ -118,6 +118,28 @@ def test_a_link_is_read_by_consent_and_the_holder_sees_who_looked(doors: Doors) 
     ]  # fmt: skip
 
 
+def test_every_look_of_a_counter_is_in_the_log_that_the_holder_sees(doors: Doors) -> None:
+    holder, me, headers = doors.enrol(1), doors.sign_in(1), doors.institution("COUNTER")
+    found = doors.client.post(
+        "/v1/holders/search", json={"identity_no": person(1)["identity_no"]}, headers=headers
+    )
+    assert found.json() == {"holder": holder}
+    for path in ("", "/cards"):
+        assert doors.client.get(f"/v1/holders/{holder}{path}", headers=headers).status_code == 200
+        assert doors.client.get(f"/v1/holders/H0000000000{path}", headers=headers).status_code == 404
+        shut = doors.client.get(
+            f"/v1/holders/{holder}{path}", headers=doors.institution("SHOP-1", "qr:write")
+        )
+        assert shut.status_code == 403
+    assert doors.client.get("/v1/me", headers=me).status_code == 200
+    log = doors.client.get("/v1/me/links/reads", headers=me).json()["items"]
+    assert [(one["reader"], one["kind"], one["purpose"], one["outcome"]) for one in log] == [
+        ("COUNTER", "cards", "counter", "full"),
+        ("COUNTER", "identity", "counter", "masked"),
+        ("COUNTER", "identity", "search", "exists"),
+    ]
+
+
 def test_a_counter_enters_and_ends_consents_for_itself_only(doors: Doors) -> None:
     holder, clinic = doors.enrol(1), doors.institution("CLINIC-1")
     consent = {"number": NUMBER, "granted_to": "CLINIC-2", "purpose": "treatment", "expires_at": UNTIL}

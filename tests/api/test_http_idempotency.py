@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel
 from sqlalchemy import Connection
 
-from api.http.idempotency import LEASE, Answer, Once, drop_answers, fingerprint
+from api.http.idempotency import Answer, Once, drop_answers, fingerprint
 from api.http.problems import Problem, problem
 from ledger.accounts import open_accounts
 from ledger.balances import balance
@@ -159,7 +159,7 @@ def test_work_with_peers_is_done_by_one_at_a_time_and_again_when_cut_off(shop: D
         key.around("client:a", meets_itself)
     with pytest.raises(Problem, match="idempotency_in_progress"):
         key.around("client:a", done)
-    shop.clock.pass_(seconds=LEASE.total_seconds())
+    shop.clock.pass_(seconds=shop.deps.lease.total_seconds())
     assert key.around("client:a", done).body == b'{"times":2}'
     assert key.around("client:a", done).body == b'{"times":2}'
 

@@ -1,96 +1,255 @@
-"""The two pages, read from the books of a small day."""
+"""The finance page and the page of cards without a name, read from the books of a small day."""
 
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+import csv
+import hashlib
+import io
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 
+from api.http.clients import register_client
+from api.http.state import Deps
 from api.pages.app import make_app
-from city.day import Mischief, plan_day
-from city.demo import DEMO_DATE, live_day, moment
-from city.plan import read_plan
-from city.world import City, night_of
-from ledger.db import make_engine
-from settlement.night import run_night, unobserved
+from api.pages.sheet import further, sheet
+from api.pages.texts import Language, Words
+from card.holders import Enrolled, Person, enrol, tie_card
+from card.vault import open_vault
+from city.day import Mischief
+from city.demo import DEMO_DATE
+from city.world import City
+from ledger.db import writing
+from settlement.night import STEPS
+from settlement.night_log import refuse_run, start_run
+from tests.api.http_doors import SECRET
+from tests.api.page_visitor import said, tree_of
+from tests.support.lived_city import MakeCity, lived
 
 NOW = datetime(2026, 3, 3, 1, 0, tzinfo=UTC)
 SUSPENDED_CARD = "03104870000000900000"
+NAMED_CARD = "03104870000000000001"
+
+
+def visit(city: City, *, open_finance: bool = True) -> TestClient:
+    """Somebody at the pages of a city, who reads English."""
+    vault = open_vault(city.engine, city.hsm, random=secrets.token_bytes, at=NOW)
+    doors = Deps(city.engine, city.hsm, vault, lambda: NOW)
+    app = make_app(doors, city.home.nights, open_finance=open_finance)
+    return TestClient(app, "https://onecard.test", headers={"Accept-Language": "en"})
 
 
 @pytest.fixture(scope="module")
-def pages(
-    make_city: Callable[[Path, Engine], City], tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path
-) -> Iterator[TestClient]:
-    """The pages of a city after a day with one suspended tap."""
+def city(
+    make_city: MakeCity, tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path
+) -> Iterator[City]:
+    """A city after a day with one suspended tap."""
     folder = tmp_path_factory.mktemp("pages")
-    (folder / "onecard.db").write_bytes(sqlite_template.read_bytes())
-    city = make_city(folder, make_engine(f"sqlite:///{folder / 'onecard.db'}"))
-    day = plan_day(read_plan("demo"), DEMO_DATE, riders=4, mischief=(Mischief.DEVICE_UNKNOWN,), seed=2)
-    live_day(city, day, progress=lambda *_: None)
-    night = night_of(city, DEMO_DATE, at=moment(DEMO_DATE, 23, 30), progress=lambda *_: None)
-    run_night(city.engine, night, observe=unobserved)
-    with TestClient(make_app(city.engine, city.home.nights, lambda: NOW)) as client:
+    with lived(make_city, folder, sqlite_template, Mischief.DEVICE_UNKNOWN) as city:
+        yield city
+
+
+@pytest.fixture(scope="module")
+def pages(city: City) -> Iterator[TestClient]:
+    """The pages of that city."""
+    with visit(city) as client:
         yield client
-    city.engine.dispose()
+
+
+def cells(page_text: str, name: str) -> list[list[str]]:
+    """The rows of the table of that name."""
+    (table,) = tree_of(page_text).xpath(f"//h3[@id='sheet-{name}']/following-sibling::div[1]//table")
+    return [[str(cell.text_content()) for cell in row.xpath("td")] for row in table.xpath(".//tbody/tr")]
 
 
 def test_the_finance_page_opens_on_the_newest_night(pages: TestClient) -> None:
     page = pages.get("/finance")
-    assert page.status_code == 200
-    assert page.url.path == f"/finance/{DEMO_DATE}"
-    for said in (
-        "finished",
-        "Presented",
-        "device_unknown",
-        "METRO-1",
-        "check_books_after",
-        "Trial balance",
-        "pain001",
-    ):
-        assert said in page.text
+    assert page.status_code == 200 and page.url.path == f"/finance/{DEMO_DATE}"
+    words = said(page)
+    for text in ("finished", "Taps presented", "unknown machine", "METRO-1", "Trial balance", "pain001"):
+        assert text in words
+
+
+def test_every_step_of_the_night_is_shown_in_order(pages: TestClient) -> None:
+    tree = tree_of(pages.get(f"/finance/{DEMO_DATE}"))
+    shown = [str(one.text) for one in tree.xpath("//ol[@class='steps']/li//code[@class='quiet']")]
+    assert shown == [name for name, _ in STEPS]
+    assert set(tree.xpath("//ol[@class='steps']/li/@class")) == {"done"}
+
+
+def test_a_night_that_stopped_says_where_and_what_is_still_to_come(
+    make_city: MakeCity, tmp_path: Path, engine: Engine
+) -> None:
+    city = make_city(tmp_path / "city", engine)
+    with writing(engine) as conn:
+        start_run(conn, DEMO_DATE, at=NOW)
+        refuse_run(conn, DEMO_DATE, "verify", "the HSM does not answer")
+    with visit(city) as client:
+        page = client.get(f"/finance/{DEMO_DATE}")
+    tree = tree_of(page)
+    assert "The night stopped at verify: the HSM does not answer" in said(page)
+    assert tree.xpath("//ol[@class='steps']/li[@class='refused']//code/text()") == ["verify"]
+    assert len(tree.xpath("//ol[@class='steps']/li[@class='to_come']")) == len(STEPS) - 1
+
+
+def test_a_running_night_is_followed_only_when_asked(
+    make_city: MakeCity, tmp_path: Path, engine: Engine
+) -> None:
+    city = make_city(tmp_path / "city", engine)
+    with writing(engine) as conn:
+        start_run(conn, DEMO_DATE, at=NOW)
+    with visit(city) as client:
+        still, followed = client.get(f"/finance/{DEMO_DATE}"), client.get(f"/finance/{DEMO_DATE}?follow=true")
+    assert "http-equiv" not in still.text and 'http-equiv="refresh"' in followed.text
+    assert tree_of(still).xpath("//ol[@class='steps']/li[1]/@class") == ["running"]
+
+
+def test_participants_and_positions_agree_with_the_bank(pages: TestClient) -> None:
+    page = pages.get(f"/finance/{DEMO_DATE}").text
+    paid = {row[0]: row[4] for row in cells(page, "participants")}
+    assert paid and paid == {row[1]: row[2] for row in cells(page, "bank")}
+    assert {row[1] for row in cells(page, "positions")} >= {*paid, "SCHEME"}
+    assert all(row[-1] == "yes" for row in cells(page, "stages"))
 
 
 def test_the_finance_page_holds_chips_against_purses(
-    pages: TestClient, make_city: Callable[[Path, Engine], City], tmp_path: Path, sqlite_template: Path
+    pages: TestClient, make_city: MakeCity, tmp_path: Path, sqlite_template: Path
 ) -> None:
-    differing = pages.get("/finance").text
-    assert SUSPENDED_CARD in differing
-    assert "explained" in differing
-    (tmp_path / "onecard.db").write_bytes(sqlite_template.read_bytes())
-    city = make_city(tmp_path, make_engine(f"sqlite:///{tmp_path / 'onecard.db'}"))
-    day = plan_day(read_plan("demo"), DEMO_DATE, riders=2, mischief=(), seed=2)
-    live_day(city, day, progress=lambda *_: None)
-    run_night(
-        city.engine,
-        night_of(city, DEMO_DATE, at=moment(DEMO_DATE, 23, 30), progress=lambda *_: None),
-        observe=unobserved,
-    )
-    with TestClient(make_app(city.engine, city.home.nights, lambda: NOW)) as client:
-        page = client.get(f"/finance/{DEMO_DATE}").text
-    assert "Every chip, as last seen, holds what its purse owes" in page
-    city.engine.dispose()
+    (row,) = cells(pages.get(f"/finance/{DEMO_DATE}").text, "chips")
+    assert row[0] == SUSPENDED_CARD and row[-1] == "taps not booked explain it"
+    with lived(make_city, tmp_path, sqlite_template) as city, visit(city) as client:
+        assert (
+            "Every chip, as last seen, holds what its purse owes" in client.get(f"/finance/{DEMO_DATE}").text
+        )
+
+
+def test_exceptions_name_the_card_the_file_and_the_reason(pages: TestClient) -> None:
+    (row,) = cells(pages.get(f"/finance/{DEMO_DATE}").text, "exceptions")
+    assert row[0] == "unknown machine" and SUSPENDED_CARD in row
+
+
+def test_every_file_of_the_night_can_be_fetched_as_it_was_left(pages: TestClient) -> None:
+    tree = tree_of(pages.get(f"/finance/{DEMO_DATE}"))
+    links = {str(one.get("href")): one for one in tree.xpath("//ul[@class='files']//a")}
+    assert len(links) > 15
+    for href, link in links.items():
+        (digest,) = link.xpath("..//code/@title")
+        answer = pages.get(href)
+        assert answer.status_code == 200 and "attachment" in answer.headers["content-disposition"]
+        assert f"SHA-256 {hashlib.sha256(answer.content).hexdigest()}" == digest
+    (positions,) = [href for href in links if href.endswith("positions.csv")]
+    rows = list(csv.reader(io.StringIO(pages.get(positions).content.decode("utf-8-sig"))))
+    assert len(rows) > 4
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["..%2f..%2fonecard.db", "out/..%2f..%2f..%2fonecard.db", "%2e%2e/%2e%2e/onecard.db", "/etc/passwd",
+     "work/taps.parquet", "out/reports/", "out", "out/reports/positions.csv%00",
+     "out/reports/nothing.csv", "..%5c..%5conecard.db"],
+)  # fmt: skip
+def test_nothing_but_the_files_of_the_night_can_be_fetched(pages: TestClient, path: str) -> None:
+    answer = pages.get(f"/finance/{DEMO_DATE}/files/{path}")
+    assert answer.status_code == 404 and b"SQLite format" not in answer.content
+
+
+def test_a_file_that_was_changed_is_not_handed_out(
+    make_city: MakeCity, tmp_path: Path, sqlite_template: Path
+) -> None:
+    with lived(make_city, tmp_path, sqlite_template) as city, visit(city) as client:
+        path = "out/reports/positions.csv"
+        place = city.home.night(DEMO_DATE) / path
+        place.write_bytes(place.read_bytes() + b" ")
+        answer = client.get(f"/finance/{DEMO_DATE}/files/{path}")
+        assert answer.status_code == 409 and "not what the night left" in answer.text
+        outside = tmp_path / "outside.csv"
+        place.unlink()
+        outside.write_bytes(b"a")
+        place.symlink_to(outside)
+        assert client.get(f"/finance/{DEMO_DATE}/files/{path}").status_code == 404
+
+
+def test_finance_opens_only_to_clients_that_may_read_it(city: City) -> None:
+    with writing(city.engine) as conn:
+        register_client(conn, "finance", SECRET, "SCHEME", ["finance:read"], NOW)
+        register_client(conn, "shop", SECRET, "SHOP-1", ["payments:read"], NOW)
+    places = (f"/finance/{DEMO_DATE}", "/finance", f"/finance/{DEMO_DATE}/files/out/reports/positions.csv")
+    with visit(city, open_finance=False) as client:
+        for place in places:
+            for nobody in (None, ("finance", "wrong"), ("shop", SECRET), ("", "")):
+                refused = client.get(place, auth=nobody)
+                assert refused.status_code == 401 and "METRO" not in refused.text
+                assert refused.headers["www-authenticate"].startswith("Basic")
+            assert client.get(place, auth=("finance", SECRET)).status_code == 200
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A row of a figure that the page has never heard of."""
+
+    verdict: str
+    rides: int
+    paid_fen: int
+    when: date
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Figures with one known field and others that are new."""
+
+    state: str
+    qr_verdicts: tuple[Line, ...]
+    brought_back_fen: int
+    nothing: tuple[Line, ...] = ()
+
+
+def test_figures_that_are_new_are_shown_as_they_come() -> None:
+    words = Words(Language.EN)
+    figures = Figures("finished", (Line("accepted", 3, 123_456, DEMO_DATE),), 700)
+    sheets, singles = further(words, figures, known=("state",))
+    (new,) = sheets
+    assert [kind for _, kind in new.columns] == ["text", "number", "money", "text"]
+    assert [cell.text for cell in new.rows[0]] == ["accepted", "3", "1,234.56", "2026-03-02"]
+    assert singles == {"brought back": "7.00"}
+    assert sheet(words, "empty", ()).rows == ()
 
 
 def test_a_date_without_a_night_has_an_empty_page_and_no_error(pages: TestClient) -> None:
     page = pages.get("/finance/2031-01-01")
     assert page.status_code == 200
-    assert "not started" in page.text
-    assert "No step done yet" in page.text
+    assert "not started" in page.text and "Nothing yet" in page.text
+    assert pages.get("/finance/not-a-day").status_code == 422
 
 
-def test_a_citizen_sees_what_is_cleared_and_what_is_pending(pages: TestClient) -> None:
-    page = pages.get("/", params={"card": " 0310 4870 0000 0090 0000 "})
+def test_before_the_first_night_the_finance_page_says_how_to_get_one(
+    make_city: MakeCity, tmp_path: Path, engine: Engine
+) -> None:
+    with visit(make_city(tmp_path / "city", engine)) as client:
+        page = client.get("/finance")
+    assert page.status_code == 200 and "No night has been run in this city yet" in page.text
+
+
+def test_a_card_without_a_name_shows_money_and_no_places(pages: TestClient) -> None:
+    page = pages.get("/card", params={"card": " 0310 4870 0000 0090 0000 "})
+    words = said(page)
     assert page.status_code == 200
-    assert "¥ 600.00" in page.text
-    assert "device_unknown" in page.text
-    assert "pending 待处理" in page.text
+    assert "Cleared ¥ 600.00 Pending −¥" in words and "Taps not decided yet" in words
+    assert "BUS-" not in words and "METRO-" not in words and "line" not in words
 
 
-def test_a_card_without_taps_says_when_they_will_appear(pages: TestClient) -> None:
-    assert "Card number, 20 digits" in pages.get("/").text
+def test_a_card_that_is_somebodys_is_shown_to_nobody_else(city: City, pages: TestClient) -> None:
+    vault = open_vault(city.engine, city.hsm, random=secrets.token_bytes, at=NOW)
+    with writing(city.engine) as conn:
+        person = Person("11010519491231002X", "王五", "13800001234")
+        answer = enrol(conn, vault, person, at=NOW)
+        assert isinstance(answer, Enrolled)
+        tie_card(conn, answer.holder, NAMED_CARD, at=NOW)
+    page = pages.get("/card", params={"card": NAMED_CARD})
+    assert page.status_code == 403 and "belongs to a person" in page.text and "Cleared" not in page.text
 
 
 @pytest.mark.parametrize(
@@ -99,17 +258,10 @@ def test_a_card_without_taps_says_when_they_will_appear(pages: TestClient) -> No
         ("123", "this one has 3 characters"),
         ("09999999999999999999", "No card of this city has that number"),
         ("<script>alert(1)</script>", "&lt;script&gt;"),
+        ("٠" * 20, "A card number has 20 digits"),
     ],
 )
 def test_a_wrong_card_number_is_answered_with_what_to_do(pages: TestClient, card: str, says: str) -> None:
-    page = pages.get("/", params={"card": card})
+    page = pages.get("/card", params={"card": card})
     assert page.status_code == 404
-    assert says in page.text
-    assert "<script>" not in page.text
-
-
-def test_before_the_first_night_the_finance_page_says_how_to_get_one(engine: Engine, tmp_path: Path) -> None:
-    with TestClient(make_app(engine, tmp_path, lambda: NOW)) as client:
-        page = client.get("/finance")
-    assert page.status_code == 200
-    assert "No night has been run in this city yet" in page.text
+    assert says in page.text and "<script>" not in page.text

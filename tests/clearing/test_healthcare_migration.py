@@ -13,7 +13,7 @@ OURS = {
     table.name
     for table in (
         tables.hospital, tables.medical_cover, tables.hospital_bill, tables.hospital_bill_item,
-        tables.insurer_answer,
+        tables.insurer_answer, tables.insurer_day,
     )
 }  # fmt: skip
 

@@ -29,12 +29,12 @@ from clearing.online.refund import Refund, Refunded, refund
 from clearing.online.reversal import Reversal, Reversed, reverse
 from clearing.tables import chip_load
 from ledger.accounts import close_account, open_accounts
-from ledger.balances import history
 from ledger.chart import account
 from ledger.checks import check_books
 from ledger.day import begin_close, finish_close
 from ledger.db import metadata, migrate, reading, writing
 from ledger.entry import Entry
+from ledger.history import history
 from tests.support.clearing_day import DAY, at
 from tests.support.online_books import ANNA, BILL, BO, FUND, ORDER, SHOP, furnish, lock, moved_fen
 
@@ -124,7 +124,8 @@ def test_a_declined_reference_stays_free(books: Engine) -> None:
     assert reason(paid(books, dear)[0]) is Decline.REFERENCE_TAKEN
 
 
-FACTS = PaymentFacts({}, frozenset(), frozenset(("clearing:SHOP-1", WALLET)), frozenset())
+FACTS = PaymentFacts({}, frozenset(), frozenset(("clearing:SHOP-1", WALLET)), frozenset(), frozenset())
+SUBSIDISED = (Leg(f"subsidy:{ANNA}", 5), Leg(WALLET, 5))
 PRECEDENCE: list[tuple[Decline, dict[str, Any], dict[str, Any]]] = [
     (Decline.MALFORMED, {"narrative": "a\nb"}, {}),
     (Decline.AMOUNT_NOT_POSITIVE, {"legs": (Leg("purse:1", 0),)}, {}),
@@ -132,6 +133,7 @@ PRECEDENCE: list[tuple[Decline, dict[str, Any], dict[str, Any]]] = [
     (Decline.MERCHANT_UNKNOWN, {}, {"open_codes": frozenset()}),
     (Decline.HOLDER_UNKNOWN, {}, {"open_codes": frozenset(("clearing:SHOP-1",))}),
     (Decline.HOLDER_LOCKED, {}, {"locked": frozenset((ANNA,))}),
+    (Decline.SUBSIDY_NOT_ACCEPTED, {"legs": SUBSIDISED}, {}),
     (Decline.REVERSED_BEFORE, {}, {"reversed_before": frozenset((ORDER.reference,))}),
 ]
 
@@ -145,8 +147,19 @@ def test_of_several_reasons_the_first_is_given(first: int) -> None:
     assert reason(decide(order, facts)) is PRECEDENCE[first][0]
 
 
-def test_an_order_without_a_reason_against_it_is_an_entry() -> None:
-    assert isinstance(decide(ORDER, FACTS), Entry)
+@pytest.mark.parametrize(
+    ("legs", "takers"),
+    [
+        (ORDER.legs, frozenset()),
+        (ORDER.legs, frozenset((SHOP,))),
+        (SUBSIDISED, frozenset((SHOP,))),
+        ((Leg(FUND, 5), *SUBSIDISED), frozenset((SHOP, "CLINIC-1"))),
+    ],
+)
+def test_an_order_without_a_reason_against_it_is_an_entry(
+    legs: tuple[Leg, ...], takers: frozenset[str]
+) -> None:
+    assert isinstance(decide(replace(ORDER, legs=legs), replace(FACTS, subsidy_takers=takers)), Entry)
 
 
 UNPAYABLE = [
@@ -166,6 +179,8 @@ UNPAYABLE = [
     (replace(ORDER, merchant="\ud800"), Decline.MERCHANT_UNKNOWN),
     (replace(ORDER, holder="H9", legs=(Leg("wallet:H9", 5),)), Decline.HOLDER_UNKNOWN),
     (replace(ORDER, holder="\0", legs=(Leg("wallet:\0", 5),)), Decline.HOLDER_UNKNOWN),
+    (replace(ORDER, legs=SUBSIDISED), Decline.SUBSIDY_NOT_ACCEPTED),
+    (replace(ORDER, merchant="CLINIC-1", legs=(Leg(f"subsidy:{ANNA}", 1),)), Decline.SUBSIDY_NOT_ACCEPTED),
     (replace(ORDER, legs=(Leg(WALLET, 10_001),)), Decline.INSUFFICIENT),
     (replace(ORDER, legs=(Leg("fund:NONE", 5),)), Decline.LEDGER_REFUSES),
     (replace(ORDER, legs=(Leg(WALLET, 10**15),)), Decline.LEDGER_REFUSES),

@@ -17,8 +17,9 @@ from clearing.postings import shares
 from clearing.totals import RideTotal, cleared_totals
 from clearing.wire.bcd import pack_moment
 from clearing.wire.record import Ride
-from ledger.balances import balance, history
+from ledger.balances import balance
 from ledger.db import writing
+from ledger.history import history
 from tests.support.clearing_day import DAY, TAP, SmallCity, at, card_no, signed
 
 taps = st.lists(

@@ -28,10 +28,10 @@ from clearing.sectors.socialsecurity.funds import FundAgreement, funds_of, regis
 from clearing.sectors.socialsecurity.payout import Payee, PayoutFacts, result_of
 from clearing.sectors.socialsecurity.tables import benefit_batch, benefit_outcome
 from ledger.accounts import Conflict, close_account
-from ledger.balances import history
 from ledger.checks import check_books
 from ledger.day import begin_close
 from ledger.db import writing
+from ledger.history import history
 from tests.clearing.social_books import (
     AGENCY,
     CHECKER,

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
-from clearing.online.payment import Approved, Channel, Decline, Declined, Leg, PaymentOrder
+from clearing.online.payment import Approved, Channel, Decline, Declined, Leg, PaymentOrder, pay
 from clearing.sectors.socialsecurity.pockets import (
     allow_kind,
     allowed_kinds,
@@ -13,7 +13,7 @@ from clearing.sectors.socialsecurity.pockets import (
     set_merchant_kinds,
     takers,
 )
-from clearing.sectors.socialsecurity.subsidy import SubsidyRefused, legs_for, pay_with_subsidy
+from clearing.sectors.socialsecurity.subsidy import legs_for
 from ledger.accounts import Conflict
 from ledger.checks import check_books
 from ledger.db import writing
@@ -50,9 +50,9 @@ def test_a_subsidy_is_spent_at_a_canteen_and_not_at_a_cinema(books: Books) -> No
         order(books, "d", "CINEMA-1", subsidy_fen=1, wallet_fen=1),
     ]
     with writing(books.engine) as conn:
-        answers = pay_with_subsidy(conn, orders, at=at(9))
+        answers = pay(conn, orders, at=at(9))
         assert check_books(conn) == []
-    assert [type(answer) for answer in answers] == [Approved, SubsidyRefused, Approved, SubsidyRefused]
+    assert [type(answer) for answer in answers] == [Approved, Declined, Approved, Declined]
     assert [answer.reference for answer in answers] == ["a", "b", "c", "d"]
     assert (books.pocket_fen(1, "subsidy"), books.pocket_fen(1)) == (700, 200)
 
@@ -60,25 +60,26 @@ def test_a_subsidy_is_spent_at_a_canteen_and_not_at_a_cinema(books: Books) -> No
 def test_a_merchant_without_a_kind_does_not_take_subsidies(books: Books) -> None:
     with writing(books.engine) as conn:
         assert takers(conn, ["CANTEEN-1", "CINEMA-1", "NOBODY"]) == {"CANTEEN-1"}
-        (answer,) = pay_with_subsidy(conn, [order(books, "a", "SSB", subsidy_fen=1)], at=at(9))
-    assert isinstance(answer, SubsidyRefused)
+        (answer,) = pay(conn, [order(books, "a", "SSB", subsidy_fen=1)], at=at(9))
+    assert isinstance(answer, Declined) and answer.reason is Decline.SUBSIDY_NOT_ACCEPTED
+    assert (answer.account, answer.amount_fen) == (f"subsidy:{books.holders[1]}", 0)
     assert "SSB may not take subsidy:" in answer.message
 
 
 def test_what_was_paid_before_a_kind_was_forbidden_is_answered_as_before(books: Books) -> None:
     one = order(books, "a", "CANTEEN-1", subsidy_fen=300)
     with writing(books.engine) as conn:
-        pay_with_subsidy(conn, [one], at=at(9))
+        pay(conn, [one], at=at(9))
         assert forbid_kind(conn, "canteen") and not forbid_kind(conn, "canteen")
-        assert pay_with_subsidy(conn, [one], at=at(10)) == [Approved("a", first_time=False)]
-        (answer,) = pay_with_subsidy(conn, [order(books, "b", "CANTEEN-1", subsidy_fen=1)], at=at(10))
-    assert isinstance(answer, SubsidyRefused)
+        assert pay(conn, [one], at=at(10)) == [Approved("a", first_time=False)]
+        (answer,) = pay(conn, [order(books, "b", "CANTEEN-1", subsidy_fen=1)], at=at(10))
+    assert isinstance(answer, Declined) and answer.reason is Decline.SUBSIDY_NOT_ACCEPTED
 
 
 @pytest.mark.parametrize("merchant", ["", "a\x00b", "x" * 99])
 def test_an_impossible_order_is_declined_by_the_payment_itself(books: Books, merchant: str) -> None:
     with writing(books.engine) as conn:
-        (answer,) = pay_with_subsidy(conn, [order(books, "a", merchant, subsidy_fen=1)], at=at(9))
+        (answer,) = pay(conn, [order(books, "a", merchant, subsidy_fen=1)], at=at(9))
     assert isinstance(answer, Declined) and answer.reason is Decline.MERCHANT_UNKNOWN
 
 

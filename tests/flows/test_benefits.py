@@ -16,11 +16,11 @@ from sqlalchemy import Engine
 from card.hsm.client import Hsm
 from card.vault import open_vault
 from city.agency import Agency, AgencyOffice, AgencyRefused, Entitled, entitled, schedule
-from clearing.online.payment import Approved, Channel, PaymentOrder
+from clearing.online.payment import Approved, Channel, Declined, PaymentOrder, pay
 from clearing.sectors.socialsecurity.funds import FundAgreement, Prefunding, prefund, register_funds
 from clearing.sectors.socialsecurity.pockets import allow_kind, set_merchant_kinds
 from clearing.sectors.socialsecurity.schedule import Insurance, register_brackets
-from clearing.sectors.socialsecurity.subsidy import SubsidyRefused, legs_for, pay_with_subsidy
+from clearing.sectors.socialsecurity.subsidy import legs_for
 from ledger.accounts import open_accounts
 from ledger.balances import balance
 from ledger.chart import account
@@ -251,7 +251,7 @@ def test_a_meal_subsidy_buys_a_meal_and_nothing_else(doors: Doors, office: Agenc
         legs = legs_for(conn, holder, "SHOP-1", 1_800)
         meal = PaymentOrder("meal", Channel.QR, "purchase", "SHOP-1", holder, legs, DAY, at(12))
         elsewhere = replace(meal, reference="film", merchant="SHOP-2")
-        answers = pay_with_subsidy(conn, [meal, elsewhere], at=at(12))
-    assert [type(answer) for answer in answers] == [Approved, SubsidyRefused]
+        answers = pay(conn, [meal, elsewhere], at=at(12))
+    assert [type(answer) for answer in answers] == [Approved, Declined]
     assert (held_fen(doors, f"subsidy:{holder}"), held_fen(doors, f"wallet:{holder}")) == (0, 1_700)
     assert held_fen(doors, "clearing:SHOP-1") == 1_800

@@ -24,9 +24,11 @@ from settlement.night import run_night, unobserved
 from settlement.participants import Participant, register_participants
 from settlement.positions import positions_of
 from tests.settlement.small_day import AT, DAY, MORNING, card_no, night_of, prepare
+from tests.support.night_books import statement_fen
 from tests.support.online_books import ANNA, ORDER, SHOP
 
 NEXT = DAY + timedelta(days=1)
+AFTER = DAY + timedelta(days=2)
 WALLET = f"wallet:{ANNA}"
 COFFEE = replace(ORDER, business_date=DAY, event_at=MORNING, legs=(Leg(WALLET, 2_000),))
 
@@ -55,6 +57,11 @@ def taken_in(engine: Engine) -> None:
     assert {type(answer) for answer in answers} > {Approved, Reversed, Refunded, TopUpAccepted}
 
 
+def statements(home: Path, day: date = DAY) -> Path:
+    """Where a night leaves them."""
+    return home / "nights" / day.isoformat() / "out" / "statements"
+
+
 @pytest.fixture
 def home(engine: Engine, city_hsm: Hsm, tmp_path: Path) -> Path:
     prepare(engine, city_hsm, tmp_path)
@@ -73,6 +80,7 @@ def test_the_night_pays_merchants_what_statements_say_and_carries_what_they_owe(
         assert (position.gross_fen, position.fee_fen, position.position_fen) == (1_500, 15, 1_485)
         assert balance(conn, WALLET).balance_fen == 10_000 - 1_500 - 1_000
         assert check_books(conn) == []
+    assert statement_fen(statements(home), SHOP, f"{DAY:%Y%m%d}") == (1_500, 1_500)
 
     with writing(engine) as conn:
         rest = Refund("rest", COFFEE.reference, 1_500, NEXT, AT)
@@ -84,3 +92,11 @@ def test_the_night_pays_merchants_what_statements_say_and_carries_what_they_owe(
         assert balance(conn, f"clearing:{SHOP}").balance_fen == -1_500
         assert balance(conn, WALLET).balance_fen == 9_000
         assert check_books(conn) == []
+    assert statement_fen(statements(home, NEXT), SHOP, f"{NEXT:%Y%m%d}") == (-1_500, -1_500)
+
+    with writing(engine) as conn:
+        meal = replace(COFFEE, reference="meal", business_date=AFTER, event_at=AT, legs=(Leg(WALLET, 4_000),))
+        assert pay(conn, [meal], at=AT) == [Approved("meal", first_time=True)]
+    run_night(engine, night_of(home, city_hsm, AFTER, AT + timedelta(days=2)), observe=unobserved)
+    # What the shop owed is in the next statement, beside the line that makes it good.
+    assert statement_fen(statements(home, AFTER), SHOP, f"{AFTER:%Y%m%d}") == (2_500, 2_500)

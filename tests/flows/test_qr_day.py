@@ -30,12 +30,13 @@ from ledger.entry import Entry, Line, Posted
 from ledger.post import post
 from settlement.night import run_night, unobserved
 from settlement.reports import night_summary
-from terminals.outbox import BatchState
 from terminals.qr_outbox import QrOutbox
 from terminals.qr_upload import QrUploader
 from terminals.qr_validator import QrRefusal, QrValidator
+from terminals.shelf import BatchState
 from terminals.trip import Identity
 from terminals.validator import RideFacts
+from tests.support.night_books import csv_table, statement_fen
 
 PLAN = read_plan("demo")
 BUS = RideFacts(Ride.BUS, 200, line=7)
@@ -132,10 +133,20 @@ def test_a_day_on_codes_ends_in_what_the_bank_is_told_to_pay(day: QrDay) -> None
         assert balance(conn, f"wallet:{friend}").balance_fen == 0
         assert balance(conn, "suspense:purse_shortfall").balance_fen == owed_fen(conn, friend) == 120
         summary = night_summary(conn, DEMO_DATE)
+        assert {row.verdict: (row.taps, row.new, row.paid_fen) for row in summary.code_verdicts} == {
+            "accepted": (3, 3, 480), "replayed": (1, 1, 0),
+        }  # fmt: skip
         owed = {row.party: row.gross_fen for row in summary.positions if row.party == day.operator}
         assert owed == {day.operator: 480}
         assert sum(one.net_fen for one in balances(conn)) == 0
         assert check_books(conn) == []
+    statements = day.city.home.night(DEMO_DATE) / "out" / "statements"
+    assert statement_fen(statements, day.operator, f"{DEMO_DATE:%Y%m%d}") == (480, 480)
+    lines = csv_table(statements / f"{day.operator}-{DEMO_DATE:%Y%m%d}-codes.csv")
+    assert [(line["verdict"], line["paid yuan"]) for line in lines] == [
+        ("accepted", "1.60"), ("replayed", "0.00"), ("accepted", "1.60"), ("accepted", "1.60"),
+    ]  # fmt: skip
+    assert rider not in "".join(line["code"] for line in lines)
     assert day.uploader.take_acknowledgements() == [1]
     assert [batch.state for batch in day.outbox.batches()] == [BatchState.ACKNOWLEDGED]
 

@@ -1,6 +1,8 @@
 """The two ways to open the database, and the migration of the ledger."""
 
 import re
+from multiprocessing import get_context
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,26 @@ def left_of_the_ledger(engine: Engine) -> list[str]:
     }
     with reading(engine) as conn:
         return list(conn.scalars(text(queries[engine.dialect.name])))
+
+
+def test_programs_that_start_together_upgrade_the_database_once(engine: Engine, database_url: str) -> None:
+    migrate(engine, "base")
+    spawned = get_context("spawn")
+    together = spawned.Barrier(3)
+    programs = [spawned.Process(target=migrate_with_others, args=(database_url, together)) for _ in range(3)]
+    for one in programs:
+        one.start()
+    for one in programs:
+        one.join(timeout=60)
+    assert [one.exitcode for one in programs] == [0, 0, 0]
+    assert {"ledger_account", "ledger_line"} <= set(inspect(engine).get_table_names())
+
+
+def migrate_with_others(url: str, together: Barrier) -> None:
+    """One program's start, at the same moment as the others'."""
+    engine = make_engine(url)
+    together.wait(timeout=60)
+    migrate(engine)
 
 
 def test_reading_can_change_nothing(engine: Engine) -> None:

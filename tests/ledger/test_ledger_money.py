@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis.strategies import integers, lists
 
-from ledger.money import split_fen, yuan
+from ledger.money import read_yuan, split_fen, yuan
 
 WEIGHTS = lists(integers(0, 10**6), min_size=1, max_size=8).filter(any)
 
@@ -41,3 +41,17 @@ def test_weights_that_cannot_share_are_refused(weights: list[int]) -> None:
 )
 def test_fen_are_written_as_yuan(amount_fen: int, text: str) -> None:
     assert yuan(amount_fen) == text
+
+
+@given(amount_fen=integers(0, 10**12 - 1))
+def test_yuan_as_written_read_back_to_the_fen(amount_fen: int) -> None:
+    assert read_yuan(yuan(amount_fen)) == read_yuan(f" ¥ {yuan(amount_fen)} ") == amount_fen
+
+
+@pytest.mark.parametrize(
+    ("text", "amount_fen"),
+    [("50", 5_000), ("50.5", 5_050), ("0.01", 1), ("1,000", 100_000), ("", None), ("-1", None), ("1.234", None),
+     ("1e3", None), ("٣", None), (".5", None), ("12345678901", None)],
+)  # fmt: skip
+def test_an_amount_that_people_write_is_read_or_refused(text: str, amount_fen: int | None) -> None:
+    assert read_yuan(text) == amount_fen

@@ -1,19 +1,59 @@
 """A night in a process of its own that dies without a word at one instant of one step."""
 
+import multiprocessing
 import os
 import signal
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from sqlalchemy import event
 
 from card.hsm.client import Hsm
+from city.processes import RunningHsm
 from clearing.context import StepResult
+from clearing.peers import Peers
+from clearing.sectors.healthcare.insurer_http import HttpInsurer
+from clearing.sectors.utilities.http_biller import HttpBiller
 from ledger.db import make_engine
 from settlement.night import run_night
 from tests.settlement.small_day import night_of
 
+FORKED = multiprocessing.get_context("forkserver")
+FORKED.set_forkserver_preload(["tests.settlement.killed_night"])
 
-def run_until_killed(url: str, home: str, host: str, port: int, step: str, instant: str) -> None:
+
+def killed(
+    hsm: RunningHsm,
+    database_url: str,
+    home: Path,
+    step: str,
+    instant: str,
+    *,
+    billers: Mapping[str, str] | None = None,
+    insurer: str | None = None,
+) -> int | None:
+    """Run the night, with peers at these addresses, in a process that kills itself there; its exit code."""
+    process = FORKED.Process(
+        target=run_until_killed,
+        args=(database_url, str(home), hsm.host, hsm.port, step, instant, dict(billers or {}), insurer),
+    )
+    process.start()
+    process.join(60)
+    return process.exitcode
+
+
+def run_until_killed(
+    url: str,
+    home: str,
+    host: str,
+    port: int,
+    step: str,
+    instant: str,
+    billers: Mapping[str, str],
+    insurer: str | None,
+) -> None:
     """Run the night; SIGKILL ourselves when `step` is about to commit (`commit`) or just did (`done`)."""
     engine = make_engine(url)
     armed = False
@@ -30,5 +70,9 @@ def run_until_killed(url: str, home: str, host: str, port: int, step: str, insta
 
     # Everything is written by then, to files and inside the transaction, and nothing is certain yet.
     event.listen(engine, "commit", at_commit)
-    with Hsm(host, port) as hsm:
-        run_night(engine, night_of(Path(home), hsm), observe=observe)
+    with ExitStack() as stack:
+        hsm = stack.enter_context(Hsm(host, port))
+        clients = {name: stack.enter_context(HttpBiller(address)) for name, address in billers.items()}
+        asked = stack.enter_context(HttpInsurer(insurer)) if insurer is not None else None
+        night = replace(night_of(Path(home), hsm), peers=Peers(clients, asked))
+        run_night(engine, night, observe=observe)

@@ -1,15 +1,12 @@
 """The night: resumed from anywhere to the same books, never twice, never two at once."""
 
-import multiprocessing
 import signal
 from collections.abc import Callable
 from datetime import date, timedelta
-from pathlib import Path
-from typing import Any
 
 import pytest
 from filelock import FileLock
-from sqlalchemy import Engine, event, text
+from sqlalchemy import event, text
 
 from card.hsm.client import Hsm
 from city.processes import RunningHsm
@@ -17,7 +14,7 @@ from clearing.context import Night, StepResult
 from ledger.accounts import open_accounts
 from ledger.chart import account
 from ledger.day import DayState, day_state
-from ledger.db import metadata, reading, writing
+from ledger.db import reading, writing
 from ledger.entry import Entry, Line, Posted
 from ledger.post import post
 from settlement.night import STEPS, NightRefused, run_night
@@ -25,47 +22,18 @@ from settlement.night_lock import LOCK_FILE, NIGHT_LOCK
 from settlement.night_log import recorded_steps, run_of
 from settlement.reports import night_summary
 from tests.settlement.conftest import FinishedNight, PreparedDay
-from tests.settlement.killed_night import run_until_killed
+from tests.settlement.killed_night import killed
 from tests.settlement.small_day import AT, DAY, night_of
+from tests.support.night_books import contents, everything
 
 NAMES = [name for name, _ in STEPS]
-FORKED = multiprocessing.get_context("forkserver")
-FORKED.set_forkserver_preload(["tests.settlement.killed_night"])
-
-
-def everything(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
-    """Every row of every table of ours, by table, in a fixed order."""
-    rows: dict[str, list[tuple[Any, ...]]] = {}
-    with reading(engine) as conn:
-        for table in metadata.sorted_tables:
-            query = table.select().order_by(*table.primary_key.columns)
-            rows[table.name] = [tuple(row) for row in conn.execute(query)]
-    return rows
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """Every file under a folder, by its path."""
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
-
-
-def killed(hsm: RunningHsm, database_url: str, home: Path, step: str, instant: str) -> int | None:
-    """Run the night in a process that kills itself there; its exit code."""
-    process = FORKED.Process(
-        target=run_until_killed, args=(database_url, str(home), hsm.host, hsm.port, step, instant)
-    )
-    process.start()
-    process.join(60)
-    return process.exitcode
 
 
 def test_the_steps_are_those_of_the_design_in_their_order() -> None:
     assert NAMES == [
-        "check_books_before", "close_day", "collect", "verify", "match", "price", "post", "net", "instruct",
-        "report", "reconcile", "check_books_after", "seal",
+        "check_books_before", "ask_insurer", "withdraw_claims", "tell_billers", "close_day", "collect",
+        "verify", "match", "price", "post", "net", "instruct", "report", "reconcile_peers", "reconcile",
+        "check_books_after", "seal",
     ]  # fmt: skip
 
 
@@ -279,7 +247,7 @@ def test_the_next_day_trades_while_this_one_is_closed(day: PreparedDay, finished
     tomorrow = DAY + timedelta(days=1)
 
     def trade(step: str, state: str, _result: StepResult | None) -> None:
-        if state != "done" or step == "check_books_before":
+        if state != "done" or NAMES.index(step) < NAMES.index("close_day"):
             return
         with writing(day.engine) as conn:
             open_accounts(conn, [account("wallet:H1")], at=AT)

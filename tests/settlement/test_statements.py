@@ -15,7 +15,8 @@ from clearing.wire.batch import batch_name
 from ledger.db import reading
 from settlement import statements
 from settlement.participants import Participant
-from settlement.statements import SUMMARY_COLUMNS, TAP_COLUMNS, Statement, write_statement
+from settlement.statement_lines import SUMMARY_COLUMNS, TAP_COLUMNS
+from settlement.statements import Statement, write_statement
 from tests.settlement.conftest import FinishedNight
 from tests.settlement.small_day import AT, DAY
 
@@ -105,7 +106,7 @@ def test_a_workbook_ends_where_nobody_reads_on_and_takes_no_name_for_a_formula(
     sly = Participant("METRO-1", "=1+1", "1", "102584002910", "http://bank")
     statement = Statement(DAY, "METRO-1", sly, None, None)
     with reading(finished.engine) as conn:
-        table, path = write_statement(conn, statement, tmp_path, made_at=AT)
+        table, path, *_ = write_statement(conn, statement, tmp_path, made_at=AT)
     book = openpyxl.load_workbook(path)
     assert [(sheet.title, sheet.max_row) for sheet in book.worksheets[1:]] == [("Taps", 4)]
     head = {row[0].value: row[1].value for row in book.worksheets[0].iter_rows(max_col=2)}

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import httpx
 
-from city.insurer import Mode, running_insurer
+from city.insurer import Mode, RunningInsurer, running_insurer
 from clearing.sectors.healthcare.insurer_http import HttpInsurer
 
 PATIENT_S, HURRIED_S = 20.0, 0.3
@@ -22,11 +22,11 @@ class InsurerPeer:
     client: HttpInsurer
     hurried: HttpInsurer
     controls: httpx.Client
+    running: RunningInsurer
 
     def behave(self, mode: Mode, *on: str) -> None:
         """Behave so from now on, to these questions or to all."""
-        body = {"mode": mode.value, "on": list(on) or ["claim", "query", "cancel"]}
-        self.controls.put("/simulation/behaviour", json=body).raise_for_status()
+        self.running.behave(mode, *on)
 
     def arrivals(self, reference: str) -> dict[str, int]:
         """How often each kind of question came in."""
@@ -47,4 +47,4 @@ def insurer_peer(home: Path) -> Iterator[InsurerPeer]:
         HttpInsurer(running.url, timeout_s=HURRIED_S) as hurried,
         httpx.Client(base_url=running.url, timeout=10) as controls,
     ):
-        yield InsurerPeer(client, hurried, controls)
+        yield InsurerPeer(client, hurried, controls, running)

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clearing.wire.batch import Ride, TapRecord
-from terminals.outbox import BatchState, Outbox, OutboxError, Pending
+from terminals.outbox import Outbox, Pending
+from terminals.shelf import BatchState, OutboxError
 from tests.terminals.depot import CARD_NO, GATE
 
 DAY = date(2026, 1, 31)

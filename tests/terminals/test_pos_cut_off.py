@@ -1,6 +1,7 @@
 """Whatever the network and the power do, terminal and ledger agree on every ticket in the end."""
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from random import Random
 
@@ -18,8 +19,8 @@ from ledger.db import reading
 from terminals.pos import Pos
 from terminals.pos_journal import Kind, PosJournal, State, Ticket
 from terminals.pos_line import TcpLine
+from tests.support.bad_lines import Fate, FramedLine, Weather
 from tests.support.counter_city import NOW, CounterCity, card_no, found_city
-from tests.support.cutting_proxy import cutting_proxy
 
 TIMEOUT_S = 0.15
 OPERATIONS = 25
@@ -59,9 +60,11 @@ def town(engine: Engine, city_hsm: Hsm, hsm_process: RunningHsm) -> CounterCity:
 def test_terminal_and_ledger_agree_after_a_day_on_a_bad_network(
     town: CounterCity, tmp_path: Path, seed: int
 ) -> None:
+    story: list[str] = []
     random, path = Random(seed), tmp_path / "pos.db"
     identity = town.enrol("POS00001")
-    with town.serving() as port, cutting_proxy(port, seed, late_s=2 * TIMEOUT_S) as proxy:
+    weather = Weather(seed, late_s=2 * TIMEOUT_S, stray_s=4 * TIMEOUT_S, tell=story.append)
+    with town.serving() as port, closing(FramedLine("pos>gateway", weather, lambda: port)) as proxy:
         weak = WeakLine(TcpLine("127.0.0.1", proxy.port, timeout_s=TIMEOUT_S), random)
         pos = town.pos(identity, PosJournal(path, sync="off"), weak)
         for _ in range(OPERATIONS):
@@ -71,8 +74,8 @@ def test_terminal_and_ledger_agree_after_a_day_on_a_bad_network(
                 weak.line.close()
                 pos = town.pos(identity, PosJournal(path, sync="off"), weak)
         weak.line.close()
-        proxy.calm = True
-        assert sum(proxy.done.values()) - proxy.done["pass"] >= 3
+        weather.calm = True
+        assert weather.done.total() - weather.done[Fate.PASS] >= 3, story
         with PosJournal(path, sync="off") as journal:
             calm_line = TcpLine("127.0.0.1", proxy.port, timeout_s=10)
             assert town.pos(identity, journal, calm_line).deliver() == 0

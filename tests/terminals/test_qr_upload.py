@@ -9,10 +9,10 @@ import pytest
 from card.hsm.client import Hsm
 from clearing.wire.qr_batch import read_qr_batch
 from clearing.wire.qr_record import QrRide
-from terminals.outbox import BatchState
 from terminals.qr_outbox import QrOutbox
 from terminals.qr_upload import QrUploader
 from terminals.qr_validator import QrValidator
+from terminals.shelf import BatchState
 from terminals.trip import Identity
 from tests.terminals.depot import AT, GATE, TARIFF
 from tests.terminals.test_qr_validator import BUS, KEYS, phone
@@ -37,7 +37,8 @@ def test_every_ride_leaves_in_exactly_one_batch(
     depot_of_codes: tuple[QrOutbox, QrUploader, Path], hsm: Hsm
 ) -> None:
     outbox, uploader, _ = depot_of_codes
-    assert uploader.make(AT.date(), at=AT, max_records=2) == [1, 2, 3]
+    made = uploader.make(AT.date(), at=AT, max_records=2)
+    assert [batch.sequence for batch in made] == [1, 2, 3]
     assert uploader.make(AT.date(), at=AT) == []
     paths = uploader.send()
     assert [path.name for path in paths] == [f"BUS-1-0000000{n}.oqb" for n in (1, 2, 3)]

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from city.phone import Phone
 from clearing.wire.batch import Ride
 from clearing.wire.qr import Certificate, certificate_to_sign, raw_of, write_certificate
-from terminals.outbox import OutboxError
 from terminals.qr_outbox import QrOutbox
 from terminals.qr_validator import QrRefusal, QrValidator
+from terminals.shelf import OutboxError
 from terminals.trip import Identity
 from terminals.validator import RideFacts
 from tests.terminals.depot import AT, GATE, NEXT_GATE, TARIFF

@@ -7,9 +7,10 @@ import pytest
 from card.chip import sam as sam_commands
 from card.chip.sam import SamPurchase
 from card.hsm.client import Hsm
-from terminals.outbox import MAX_TERMINAL_SEQUENCE, Outbox
+from terminals.outbox import Outbox
 from terminals.reader import SamGone
 from terminals.sam import HsmSam
+from terminals.shelf import MAX_TERMINAL_SEQUENCE
 from tests.terminals.depot import GATE
 
 INIT = bytes.fromhex(

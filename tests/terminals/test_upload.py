@@ -10,7 +10,8 @@ import pytest
 from card.hsm.client import Hsm
 from card.hsm.errors import HsmError
 from clearing.wire.batch import BatchError, batch_name, parse_batch_name, read_batch
-from terminals.outbox import BatchState, Outbox
+from terminals.outbox import Outbox
+from terminals.shelf import BatchState
 from terminals.upload import Uploader
 from tests.terminals.depot import AT, BUS, EXIT, Depot
 from tests.terminals.test_outbox import ride

@@ -16,7 +16,8 @@ from clearing.sectors.healthcare.policy_file import policy_on
 from clearing.sectors.healthcare.registers import category_on, level_of
 from clearing.sectors.healthcare.tables import hospital_bill, hospital_bill_item, insurer_answer
 from ledger.balances import balance
-from ledger.bulk import insert_rows
+from ledger.bulk import insert_rows, one_of
+from ledger.day import current_day
 
 LONGEST_WHY = 200
 
@@ -69,7 +70,10 @@ def pockets(conn: Connection, holder: str) -> tuple[int | None, int | None]:
 
 
 def enter(conn: Connection, bill: Bill, split: Split, facts: BillFacts, *, at: datetime) -> BillRecord:
-    """Enter a bill that the insurer is about to be asked about; its split is final from here on."""
+    """Enter a bill that the insurer is about to be asked about; its split is final from here on.
+
+    Raises ledger.day.DayOrderError where no business day is open.
+    """
     assert facts.policy is not None
     row = {
         "reference": bill.reference,
@@ -88,6 +92,7 @@ def enter(conn: Connection, bill: Bill, split: Split, facts: BillFacts, *, at: d
         "insurer_no": "",
         "opened_at": at,
         "changed_at": at,
+        "claimed_on": current_day(conn),
     }
     conn.execute(insert(hospital_bill).values(row | asdict(split)))
     insert_rows(
@@ -117,6 +122,14 @@ def bill_of(conn: Connection, reference: str) -> BillRecord | None:
     return next(iter(_records(conn, hospital_bill.c.reference == reference)), None)
 
 
+def bills_of_holder(conn: Connection, holder: str, *, limit: int = 50) -> list[BillRecord]:
+    """A holder's newest bills first, whatever became of them."""
+    columns = hospital_bill.c
+    query = select(*_RECORD).where(columns.holder == holder)
+    newest = query.order_by(columns.opened_at.desc(), columns.reference.desc()).limit(limit)
+    return [_record(row._mapping) for row in conn.execute(newest)]
+
+
 def digest_of(conn: Connection, reference: str) -> bytes | None:
     """What the bill under a reference was made of, or None where there is none."""
     found: bytes | None = conn.scalar(
@@ -130,8 +143,10 @@ def claim_of(conn: Connection, bill: BillRecord) -> Claim:
     columns = hospital_bill_item.c
     query = select(columns.code, columns.catalogue_class, columns.amount_fen, columns.first_share_bp)
     rows = conn.execute(query.where(columns.reference == bill.reference).order_by(columns.position))
+    assert bill.claimed_on is not None
     return Claim(
         bill.reference,
+        bill.claimed_on,
         bill.hospital,
         bill.level,
         bill.holder,
@@ -197,6 +212,16 @@ def open_bills(conn: Connection, hospital: str | None = None) -> list[BillRecord
     if hospital is not None:
         condition &= hospital_bill.c.hospital == hospital
     return _records(conn, condition)
+
+
+def bills_of_day(conn: Connection, business_date: date) -> list[BillRecord]:
+    """Bills that the insurer files under a business date, whatever became of them, oldest first."""
+    return _records(conn, hospital_bill.c.claimed_on == business_date)
+
+
+def bills_among(conn: Connection, references: Sequence[str]) -> dict[str, BillRecord]:
+    """The bills of these references that there are."""
+    return {one.reference: one for one in _records(conn, one_of(conn, hospital_bill.c.reference, references))}
 
 
 def contradicted_bills(conn: Connection) -> list[BillRecord]:

@@ -135,6 +135,7 @@ class BillRecord:
     opened_at: datetime
     paid_at: datetime | None
     changed_at: datetime
+    claimed_on: date | None
 
 
 def flaw(bill: Bill) -> BillRefused | None:
@@ -210,8 +211,9 @@ def agree(bill: Bill, split: Split, agreed: Agreed, wallet_fen: int) -> BillRefu
         return _refused(
             bill,
             BillRefusal.SPLIT_CHANGED,
-            f"the split is now fund {split.fund_fen}, account {split.account_fen}, patient"
-            f" {split.patient_fen} fen; preview again and let the patient agree",
+            f"agreed is fund {agreed.fund_fen}, account {agreed.account_fen}, patient {agreed.patient_fen} fen,"
+            f" but the split of these {split.total_fen} fen is fund {split.fund_fen}, account"
+            f" {split.account_fen}, patient {split.patient_fen}; preview again and let the patient agree",
         )
     if split.patient_fen > wallet_fen:
         return _refused(

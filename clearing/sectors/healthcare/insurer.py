@@ -1,4 +1,4 @@
-"""The insurer as we see it: three questions, and answers that may fail to come."""
+"""The insurer as we see it: four questions, and answers that may fail to come."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -19,9 +19,13 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What the insurer is asked to pay; `reference` is ours, and the insurer knows it by that for ever."""
+    """What the insurer is asked to pay; `reference` is ours, and the insurer knows it by that for ever.
+
+    `business_date` is ours, too: the insurer files the claim under it, and is asked for a day's claims by it.
+    """
 
     reference: str
+    business_date: date
     hospital: str
     level: int
     insured: str
@@ -58,6 +62,28 @@ class NoAnswer:
 Heard = ClaimAnswer | NoAnswer
 
 
+@dataclass(frozen=True, slots=True)
+class PaidClaim:
+    """A claim that the insurer pays, in fen."""
+
+    reference: str
+    fund_fen: int
+    insurer_no: str
+
+
+@dataclass(frozen=True, slots=True)
+class InsurerDay:
+    """The claims of a business date that the insurer pays; their totals as told were those of the lines."""
+
+    business_date: date
+    claims: tuple[PaidClaim, ...]
+
+    @property
+    def fund_fen(self) -> int:
+        """What the insurer owes for the day."""
+        return sum(claim.fund_fen for claim in self.claims)
+
+
 @runtime_checkable
 class Insurer(Protocol):
     """The insurer's side. Every call is bounded in time, and none is made inside a transaction."""
@@ -70,3 +96,6 @@ class Insurer(Protocol):
 
     def cancel(self, reference: str) -> Heard:
         """Take a claim back; the insurer remembers it even where the claim has not arrived."""
+
+    def day(self, business_date: date) -> InsurerDay | NoAnswer:
+        """Ask for the claims of a business date that the insurer pays."""

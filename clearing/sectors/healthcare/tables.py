@@ -1,4 +1,4 @@
-"""The tables of healthcare: hospitals, who is insured how, bills with their items, what the insurer answered."""
+"""The tables of healthcare: hospitals, who is insured how, bills with their items, the insurer's answers and days."""
 
 from sqlalchemy import (
     Boolean,
@@ -14,7 +14,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from ledger.db import Fen, Instant, metadata
+from ledger.db import Fen, Id, Instant, metadata
 
 hospital = Table(
     "hospital",
@@ -66,6 +66,8 @@ hospital_bill = Table(
     Column("opened_at", Instant, nullable=False),
     Column("paid_at", Instant),  # null: no money of ours has moved
     Column("changed_at", Instant, nullable=False),
+    # The business date that the insurer files the claim under; null: from before it was told one.
+    Column("claimed_on", Date),
     UniqueConstraint("hospital", "bill_no"),
     CheckConstraint("total_fen > 0", name="total_is_positive"),
     CheckConstraint("total_fen = fund_fen + account_fen + patient_fen", name="payers_make_the_total"),
@@ -90,6 +92,7 @@ hospital_bill = Table(
         name="only_the_paid_are_paid",
     ),
     Index("ix_hospital_bill_holder_benefit_year", "holder", "benefit_year"),
+    Index("ix_hospital_bill_claimed_on", "claimed_on"),
 )
 Index(
     "ix_hospital_bill_pending",
@@ -125,4 +128,19 @@ insurer_answer = Table(
     Column("legal", Boolean, nullable=False),  # false: the insurer contradicts what it said before
     CheckConstraint("asked in ('claim', 'query', 'cancel')", name="asked_is_known"),
     CheckConstraint("fund_fen >= 0", name="fund_is_not_negative"),
+)
+
+insurer_day = Table(
+    "insurer_day",
+    metadata,
+    Column("business_date", Date, primary_key=True),
+    Column("ours_count", Id, nullable=False),
+    Column("ours_fen", Fen, nullable=False),
+    Column("theirs_count", Id, nullable=False),
+    Column("theirs_fen", Fen, nullable=False),
+    Column("differences", Id, nullable=False),  # lines that differ; a day with some is asked for again
+    Column("reconciled_at", Instant, nullable=False),  # the last time
+    CheckConstraint("ours_count >= 0 and ours_fen >= 0", name="ours_is_not_negative"),
+    CheckConstraint("theirs_count >= 0 and theirs_fen >= 0", name="theirs_is_not_negative"),
+    CheckConstraint("differences >= 0", name="differences_are_counted"),
 )

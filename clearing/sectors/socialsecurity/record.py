@@ -17,7 +17,7 @@ from clearing.sectors.socialsecurity.tables import (
     contribution_month,
 )
 from ledger.accounts import find_accounts
-from ledger.balances import Movement, history
+from ledger.history import Movement, history
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import httpx
 
+from clearing.sectors.bounded import Unbounded, ask_within
 from clearing.sectors.utilities.peer import (
     NUMBER,
     REFERENCE,
@@ -22,19 +23,23 @@ from clearing.sectors.utilities.states import Act
 from ledger.entry import MAX_AMOUNT_FEN
 
 TIMEOUT_S: Final = 5.0
+LONGEST_ANSWER_TIMEOUTS: Final = 2
+LONGEST_FILE_TIMEOUTS: Final = 60
+"""How many timeouts a whole answer, and a whole file, may take."""
 LONGEST_ANSWER_BYTES: Final = 1 << 20
 LONGEST_FILE_BYTES: Final = 256 << 20
 PATHS: Final = {Act.WRITE_OFF: "/write-offs", Act.REVERSE: "/reversals"}
 
 
 class HttpBiller:
-    """A biller at `base_url`; each wait for it, and each part of its answer, is bounded by `timeout_s`.
+    """A biller at `base_url`; each wait for it is bounded by `timeout_s`, a whole answer by twice that.
 
-    `token` is sent as a bearer token. Safe to use from several threads.
+    A file may take longer: sixty times. `token` is sent as a bearer token. Safe to use from several threads.
     """
 
     def __init__(self, base_url: str, *, token: str = "", timeout_s: float = TIMEOUT_S) -> None:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._timeout_s = timeout_s
         self._client = httpx.Client(
             base_url=base_url, timeout=timeout_s, headers=headers, follow_redirects=False, trust_env=False
         )
@@ -78,24 +83,26 @@ class HttpBiller:
 
     def daily_file(self, business_date: date) -> bytes:
         """The newest issue of the biller's file of a business date."""
-        status, content = self._ask("GET", f"/days/{business_date.isoformat()}/file", LONGEST_FILE_BYTES)
+        path = f"/days/{business_date.isoformat()}/file"
+        status, content = self._ask("GET", path, LONGEST_FILE_BYTES, timeouts=LONGEST_FILE_TIMEOUTS)
         if status != 200:
             raise NoAnswer(f"the biller answered with HTTP status {status} instead of its file")
         return content
 
     def _ask(
-        self, method: str, path: str, most_bytes: int, body: dict[str, object] | None = None
+        self,
+        method: str,
+        path: str,
+        most_bytes: int,
+        body: dict[str, object] | None = None,
+        *,
+        timeouts: int = LONGEST_ANSWER_TIMEOUTS,
     ) -> tuple[int, bytes]:
+        longest_s = self._timeout_s * timeouts
         try:
-            with self._client.stream(method, path, json=body) as response:
-                content = bytearray()
-                for chunk in response.iter_bytes():
-                    content += chunk
-                    if len(content) > most_bytes:
-                        raise NoAnswer(f"the biller's answer is longer than {most_bytes} bytes")
-        except httpx.HTTPError as error:
+            return ask_within(self._client, method, path, body, most_bytes=most_bytes, longest_s=longest_s)
+        except (httpx.HTTPError, Unbounded) as error:
             raise NoAnswer(shortened(f"{type(error).__name__}: {error}")) from error
-        return response.status_code, bytes(content)
 
 
 def read_account(told: dict[str, Any], account_no: str) -> BillerAccount:
@@ -122,7 +129,8 @@ def read_answer(told: dict[str, Any], notice: Notice, status: int) -> Answer:
     if standing == (409, "refused"):
         return Answer(False, shortened(reason), shortened(message))
     if standing != (200, "written_off" if notice.act is Act.WRITE_OFF else "reversed"):
-        raise NoAnswer(shortened(f"status {standing[1]!r} with HTTP status {status} is not an answer"))
+        said = standing[1] if isinstance(standing[1], str) else type(standing[1]).__name__
+        raise NoAnswer(shortened(f"status {said!r} with HTTP status {status} is not an answer"))
     return Answer(True)
 
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
 
-from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy import Connection, Engine, func, insert, select, update
 
 from clearing.online.payment import payments_of_merchant
 from clearing.sectors.utilities.catalogue import biller_of
 from clearing.sectors.utilities.comparing import Comparison, Difference, DifferenceKind, compare
-from clearing.sectors.utilities.daily_file import BillerFileError, DailyFile, read_daily_file
+from clearing.sectors.utilities.daily_file import BillerFileError, DailyFile, FileHeader, read_daily_file
 from clearing.sectors.utilities.differences import keep_differences
 from clearing.sectors.utilities.moves import happen
 from clearing.sectors.utilities.notices import ClosedNotice, Closing, close_notices, queue_notices
@@ -23,6 +23,7 @@ from clearing.sectors.utilities.states import LIVE, Act, Happening, State
 from clearing.sectors.utilities.tables import daily_file as file_table
 from clearing.sectors.utilities.tables import payment as payment_table
 from ledger.db import writing
+from ledger.tables import day as day_table
 
 
 class FileRefusal(StrEnum):
@@ -81,28 +82,51 @@ def reconcile_day(
     The same file again gives what is so now and books nothing twice. Raises ledger.day.DayOrderError where
     something goes to suspense and no business day is open.
     """
+    with writing(engine) as conn:
+        return take_file(conn, biller, file_bytes, business_date, at=at)
+
+
+def take_file(
+    conn: Connection, biller: str, file_bytes: bytes, business_date: date, *, at: datetime
+) -> Reconciled | FileRefused:
+    """Reconcile as `reconcile_day` does, in the caller's transaction; `conn` comes from `writing`."""
+    file = _accepted(conn, biller, file_bytes, business_date)
+    if isinstance(file, FileRefused):
+        return file
+    ours, found = _compared(conn, file)
+    _take_as_answers(conn, found, at)
+    _notify_again(conn, found, at)
+    keep_differences(conn, file.header, found.differences, at=at)
+    _register(conn, file, at)
+    return _result(file, ours, found)
+
+
+def look_at_file(
+    conn: Connection, biller: str, file_bytes: bytes, business_date: date
+) -> Reconciled | FileRefused:
+    """What taking a file would find now; nothing is changed."""
+    file = _accepted(conn, biller, file_bytes, business_date)
+    return file if isinstance(file, FileRefused) else _result(file, *_compared(conn, file))
+
+
+def _accepted(
+    conn: Connection, biller: str, file_bytes: bytes, business_date: date
+) -> DailyFile | FileRefused:
     try:
         file = read_daily_file(file_bytes)
     except BillerFileError as error:
         return FileRefused(FileRefusal.FLAWED, f"the file of {biller} for {business_date}: {error}")
-    with writing(engine) as conn:
-        refused = _refused(conn, file, biller, business_date)
-        return refused if refused is not None else _reconcile(conn, file, at)
+    return _refused(conn, file, biller, business_date) or file
 
 
-def _reconcile(conn: Connection, file: DailyFile, at: datetime) -> Reconciled:
+def _compared(conn: Connection, file: DailyFile) -> tuple[list[BillPayment], Comparison]:
     header = file.header
     ours = _as_money_stands(
         conn, payments_of_day(conn, header.biller, header.business_date), header.biller, header.business_date
     )
     held = {one.reference for one in ours}
     elsewhere = payments_of(conn, [one.reference for one in file.lines if one.reference not in held])
-    found = compare(ours, file.lines, elsewhere)
-    _take_as_answers(conn, found, at)
-    _notify_again(conn, found, at)
-    keep_differences(conn, header, found.differences, at=at)
-    _register(conn, file, at)
-    return _result(file, ours, found)
+    return ours, compare(ours, file.lines, elsewhere)
 
 
 def _take_as_answers(conn: Connection, found: Comparison, at: datetime) -> None:
@@ -185,15 +209,36 @@ def _result(file: DailyFile, ours: Sequence[BillPayment], found: Comparison) -> 
     )  # fmt: skip
 
 
+def files_of_day(conn: Connection, business_date: date) -> list[FileHeader]:
+    """The newest file of each biller that a business date is reconciled with, by biller."""
+    columns = file_table.c
+    query = select(
+        columns.biller, columns.business_date, columns.issue, columns.line_count, columns.amount_fen,
+        columns.made_at,
+    ).where(columns.business_date == business_date).order_by(columns.biller, columns.issue)  # fmt: skip
+    newest = {row.biller: FileHeader(*row) for row in conn.execute(query)}
+    return list(newest.values())
+
+
+def standing_payments(conn: Connection, biller: str, business_date: date) -> list[BillPayment]:
+    """The payments of a business date that a biller should have in its file, with what is left of them."""
+    ours = _as_money_stands(conn, payments_of_day(conn, biller, business_date), biller, business_date)
+    return [one for one in ours if one.state in LIVE]
+
+
 def unreconciled_days(conn: Connection, *, before: date) -> list[tuple[str, date]]:
-    """Billers' business dates before `before` with payments and no daily file yet, oldest first."""
-    paid, filed = payment_table.c, file_table.c
+    """Billers' business dates before `before`, since their first payment, without a file yet, oldest first.
+
+    A day without payments of ours is one, too: the biller may have written off what we do not have.
+    """
+    paid, filed, day = payment_table.c, file_table.c, day_table.c
+    first = select(paid.biller, func.min(paid.business_date).label("first")).group_by(paid.biller).subquery()
     query = (
-        select(paid.biller, paid.business_date)
-        .outerjoin(file_table, (filed.biller == paid.biller) & (filed.business_date == paid.business_date))
-        .where(paid.business_date < before, filed.issue.is_(None))
-        .distinct()
-        .order_by(paid.business_date, paid.biller)
+        select(first.c.biller, day.business_date)
+        .join(day_table, day.business_date >= first.c.first)
+        .outerjoin(file_table, (filed.biller == first.c.biller) & (filed.business_date == day.business_date))
+        .where(day.business_date < before, filed.issue.is_(None))
+        .order_by(day.business_date, first.c.biller)
     )
     return [(biller, business_date) for biller, business_date in conn.execute(query)]
 

@@ -1,6 +1,6 @@
 """Telling billers what they have yet to be told: outside any transaction, each biller at its own pace."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -8,6 +8,8 @@ from typing import Final
 
 from sqlalchemy import Connection, Engine
 
+from clearing.context import Night, StepResult
+from clearing.peers import SILENT_IN_A_ROW
 from clearing.sectors.utilities.moves import happen
 from clearing.sectors.utilities.notices import (
     ClosedNotice,
@@ -21,8 +23,6 @@ from clearing.sectors.utilities.peer import Answer, BillerClient, BillerClients,
 from clearing.sectors.utilities.states import heard
 from ledger.db import reading, writing
 
-SILENT_IN_A_ROW: Final = 3
-"""After so many notices without an answer, the rest of a biller's notices waits for the next round."""
 MOST_AT_ONCE: Final = 8
 """Billers told at the same time."""
 
@@ -50,9 +50,12 @@ class Told:
     silence: str = ""
 
 
-def send_notices(engine: Engine, clients: BillerClients, at: datetime, *, limit: int = 500) -> Sent:
+def send_notices(
+    engine: Engine, clients: BillerClients, at: datetime, *, limit: int = 500, put_off_too: bool = False
+) -> Sent:
     """Send what is due by `at`, at most `limit` a biller, and apply the answers.
 
+    `put_off_too` sends also what a silent biller had put off to a later try, as when it is known to be back.
     A kill at any instant loses nothing: what was sent and not recorded is sent again. Raises
     ledger.day.DayOrderError where money is to go back and no business day is open.
     """
@@ -60,16 +63,53 @@ def send_notices(engine: Engine, clients: BillerClients, at: datetime, *, limit:
         rounds = {
             biller: due
             for biller in sorted(clients)
-            if (due := due_notices(conn, biller=biller, by=at, limit=limit))
+            if (due := due_notices(conn, biller=biller, by=None if put_off_too else at, limit=limit))
         }
     sent = Sent()
+    for _, told, untried in tell_billers_at_once(clients, rounds):
+        with writing(engine) as conn:
+            sent += record_answers(conn, told, at=at) + Sent(untried=untried)
+    return sent
+
+
+def tell_billers(engine: Engine, night: Night) -> StepResult:
+    """Tell every biller, as a step of the night, what it has yet to be told, whenever it was tried last.
+
+    A bill paid today and told now is in the biller's file of today. What the billers answered is written in
+    the runner's one transaction; a kill before it forgets the answers, and the billers are told again.
+    """
+    with reading(engine) as conn:
+        due = due_notices(conn)
+    rounds: dict[str, list[DueNotice]] = {}
+    for one in due:
+        rounds.setdefault(one.notice.biller, []).append(one)
+    reached = {biller: rounds[biller] for biller in sorted(rounds.keys() & night.peers.billers.keys())}
+    told = sorted(tell_billers_at_once(night.peers.billers, reached), key=lambda finished: finished[0])
+
+    def write(conn: Connection) -> None:
+        for _, answers, _ in told:
+            record_answers(conn, answers, at=night.at)
+
+    answers = [one.answer for _, those, _ in told for one in those]
+    counts = {
+        "notices": len(due),
+        "taken": sum(answer is not None and answer.taken for answer in answers),
+        "refused": sum(answer is not None and not answer.taken for answer in answers),
+        "silent": answers.count(None),
+        "untried": len(due) - len(answers),
+    }
+    return StepResult(counts, write=write)
+
+
+def tell_billers_at_once(
+    clients: BillerClients, rounds: Mapping[str, Sequence[DueNotice]]
+) -> Iterator[tuple[str, list[Told], int]]:
+    """Tell billers, several at a time; each with what it answered and how many were not tried, as it ends."""
     with ThreadPoolExecutor(max_workers=MOST_AT_ONCE) as pool:
-        waiting = [pool.submit(tell_each, clients[biller], due) for biller, due in rounds.items()]
+        waiting = {pool.submit(tell_each, clients[biller], due): biller for biller, due in rounds.items()}
         for finished in as_completed(waiting):
             told, untried = finished.result()
-            with writing(engine) as conn:
-                sent += record_answers(conn, told, at=at) + Sent(untried=untried)
-    return sent
+            yield waiting[finished], told, untried
 
 
 def tell_each(client: BillerClient, due: Sequence[DueNotice]) -> tuple[list[Told], int]:

@@ -1,4 +1,4 @@
-"""What a citizen sees of one card: what is cleared, what is pending, and the last taps."""
+"""What the command line shows of one card: what is cleared, what is pending, and the last taps."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection, select
 
 from card.registry import find
+from clearing.holder.holdings import Why, purse_waiting
 from clearing.tables import tap
 from ledger.balances import balance
 
@@ -59,12 +60,13 @@ def card_statement(conn: Connection, card_no: str) -> CardStatement | str:
         .limit(LAST_TAPS)
     )  # fmt: skip
     taps = tuple(CardTap(**row._mapping) for row in rows)
+    waiting = {one.why: one.amount_fen for one in purse_waiting(conn, card_no)}
     return CardStatement(
         card_no=card_no,
         status=record.status,
         holder_class=record.holder_class,
         cleared_fen=balance(conn, f"purse:{card_no}").balance_fen,
-        pending_taps_fen=sum(one.amount_fen for one in taps if one.money == "suspended"),
-        pending_loads_fen=balance(conn, f"load:{card_no}").balance_fen,
+        pending_taps_fen=-waiting.get(Why.TAP_UNDECIDED, 0),
+        pending_loads_fen=waiting.get(Why.LOAD_ORDERED, 0),
         taps=taps,
     )

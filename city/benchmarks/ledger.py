@@ -1,0 +1,273 @@
+"""How fast the ledger books and answers, beside raw COPY, pgbench, an ORM and a bare insert on the same database."""
+
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from itertools import count
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from sqlalchemy import Connection, Engine, MetaData, make_url, text
+
+from city.benchmarks.figures import Figure, at_least, at_most
+from city.benchmarks.ledger_books import AT, DAY, Cast, batches, open_books, post_lines
+from city.benchmarks.orm_ledger import open_orm_books, post_one
+from city.processes import postgres_binaries, private_postgres
+from ledger import tables
+from ledger.balances import balance_on
+from ledger.bulk import insert_rows
+from ledger.column_texts import copy_rows
+from ledger.columns import Lines
+from ledger.day import begin_close, finish_close
+from ledger.db import make_engine, migrate, reading, writing
+from ledger.directory import Directory
+from ledger.entry import Entry, Line
+from ledger.group import GroupCommit
+from ledger.post import post
+
+ACCOUNTS = 1_000_000
+A_BATCH = 50_000
+ONLINE_S = 8
+ORM_ENTRIES = 300
+SQLITE_ACCOUNTS = 10_000
+DATABASE = {"shared_buffers": "1GB", "max_wal_size": "8GB", "max_connections": "60"}
+
+
+def bench_ledger(size: int | None) -> list[Figure]:
+    """Post `size` lines (20 million) on a private PostgreSQL with fsync on, and a tenth of a million on SQLite."""
+    lines = size or 20_000_000
+    accounts = min(ACCOUNTS, max(1_000, lines // 10))
+    figures: list[Figure] = []
+    with private_postgres(DATABASE) as url:
+        engine = make_engine(url)
+        migrate(engine)
+        cast = open_books(engine, accounts)
+        _settle(engine)
+        figures += _online(engine, url)
+        figures += _bulk(engine, cast, accounts)
+        figures += _grown(engine, url, lines)
+        figures += _past_balance(engine, lines)
+        engine.dispose()
+    return [*figures, *_sqlite()]
+
+
+def _bulk(engine: Engine, cast: Cast, accounts: int) -> list[Figure]:
+    """Batches posted, and the same rows given to COPY in between, so that both meet the same machine."""
+    directory = Directory(engine)
+    with reading(engine) as conn:
+        directory.numbers(conn, [*cast.payers, *cast.operators])
+    with writing(engine) as conn:
+        for name, index in (
+            ("bare_key", ""),
+            ("bare_account", "CREATE INDEX ON bare_account (debit_id, id)"),
+        ):
+            conn.execute(text(f"CREATE TABLE {name} (LIKE ledger_line)"))
+            conn.execute(text(index or f"ALTER TABLE {name} ADD PRIMARY KEY (id)"))
+    figures = []
+    numbers = count(1)
+    for what, among_payers in (("random payer to one of 100 operators", False), ("random to random", True)):
+        ours, key, by_account = [], [], []
+        for number, batch in enumerate(
+            batches(cast, lines=6 * A_BATCH, a_batch=A_BATCH, seed=11, among_payers=among_payers)
+        ):
+            ours.append(_took_s(post_lines, engine, batch, directory, f"{what}:{number}"))
+            rows = _rows(batch, next(numbers) * A_BATCH)
+            key.append(_took_s(_copy, engine, "bare_key", rows))
+            by_account.append(_took_s(_copy, engine, "bare_account", rows))
+        rate = A_BATCH / median(ours[1:])
+        figure = f"bulk posting, {what}, {accounts:,} accounts, batches of {A_BATCH:,}"
+        for index, took in (("its key", key), ("by account", by_account)):
+            against = f"raw COPY, one index, {index}"
+            peer = A_BATCH / median(took[1:])
+            figures.append(at_least(figure, rate, "lines/s", against=against, peer=peer, ratio=0.5))
+    figures.append(
+        at_least(
+            figures[0].figure,
+            figures[0].value,
+            "lines/s",
+            against="ORM, row by row",
+            peer=_orm(engine),
+            ratio=100,
+        )
+    )
+    return figures
+
+
+def _grown(engine: Engine, url: str, lines: int) -> list[Figure]:
+    """Post until there are `lines`, in processes of their own: the first part's pace, the last's, and its memory."""
+    part = max(A_BATCH, lines // 20)
+    first = _in_process(url, part, seed=21)
+    middle = _in_process(url, max(A_BATCH, lines // 2), seed=22)
+    for seed in range(23, 23 + max(0, (lines - lines // 2 - 2 * part) // part)):
+        _in_process(url, part, seed=seed)
+    last = _in_process(url, part, seed=20)
+    return [
+        at_least(
+            f"bulk posting at {lines:,} stored lines", part / last["took_s"], "lines/s",
+            against=f"at {part:,}", peer=part / first["took_s"], ratio=0.8,
+        ),
+        at_most(
+            f"peak memory of posting {max(A_BATCH, lines // 2):,} lines", middle["peak_mib"], "MiB",
+            against="the bound that was set", peer=600, ratio=1,
+        ),
+    ]  # fmt: skip
+
+
+def _online(engine: Engine, url: str) -> list[Figure]:
+    """Writers that each wait for their answer before the next, one line an entry, against pgbench's own."""
+    pgbench = _pgbench(url)
+    apart = {writers: _group_rate(engine, writers, hot=False) for writers in (32, 256)}
+    onto_one = _group_rate(engine, 32, hot=True)
+    return [
+        at_least("online posting, 32 writers, durable", apart[32], "entries/s",
+                 against="pgbench simple update, 32 clients", peer=pgbench, ratio=1.2),
+        at_least("online posting, 256 writers, durable", apart[256], "entries/s",
+                 against="pgbench simple update, 32 clients", peer=pgbench, ratio=3),
+        at_least("online posting onto one hot account, 32 writers", onto_one, "entries/s",
+                 against="the same onto 32 accounts", peer=apart[32], ratio=0.7),
+    ]  # fmt: skip
+
+
+def _group_rate(engine: Engine, writers: int, *, hot: bool) -> float:
+    """Entries a second through the group commit."""
+
+    def handle(conn: Connection, orders: Sequence[Entry]) -> Sequence[object]:
+        return post(conn, orders, at=AT)
+
+    done = [0] * writers
+    with GroupCommit[Entry, object](engine, handle) as group:
+        ends = time.perf_counter() + ONLINE_S
+
+        def write(writer: int) -> None:
+            to = f"clearing:OPERATOR-{0 if hot else writer % 100}"
+            for number in count():
+                if time.perf_counter() > ends:
+                    break
+                line = Line(f"agent:{(writer * 31 + number) % 1_000:016d}", to, 1 + number % 500)
+                group.ask(Entry(f"online:{writers}:{hot}:{writer}:{number}", "purchase", DAY, AT, (line,)))
+                done[writer] += 1
+
+        threads = [threading.Thread(target=write, args=(writer,)) for writer in range(writers)]
+        began = time.perf_counter()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        took_s = time.perf_counter() - began
+    return sum(done) / took_s
+
+
+def _pgbench(url: str) -> float:
+    """Transactions a second of pgbench's simple update, 32 clients."""
+    host = str(make_url(url).query["host"])
+    program = [str(postgres_binaries() / "pgbench"), "-h", host, "-U", "onecard", "onecard"]
+    subprocess.run([*program, "-i", "-s", "10", "-q"], check=True, capture_output=True)
+    words = ["-N", "-c", "32", "-j", "2", "-T", str(ONLINE_S)]
+    done = subprocess.run([*program, *words], check=True, capture_output=True, text=True)
+    return float(done.stdout.partition("tps = ")[2].split()[0])
+
+
+def _past_balance(engine: Engine, lines: int) -> list[Figure]:
+    """The slowest of some past dates, of an account that a great part of all lines touched."""
+    with writing(engine) as conn:
+        begin_close(conn, DAY, at=AT)
+        finish_close(conn, DAY, at=AT)
+        begin_close(conn, DAY + timedelta(days=1), at=AT)
+    dates = [DAY + timedelta(days=days) for days in (-1, 0, 1, 2)]
+    worst_ms = 0.0
+    with reading(engine) as conn:
+        for business_date in dates:
+            took = [_took_s(balance_on, conn, "clearing:OPERATOR-1", business_date) for _ in range(20)]
+            worst_ms = max(worst_ms, 1_000 * sorted(took)[-2])
+    what = f"balance at a past date, account of {lines // 100:,} lines"
+    return [at_most(what, worst_ms, "ms", against="the bound that was set", peer=5, ratio=1)]
+
+
+def _sqlite() -> list[Figure]:
+    """Batches on SQLite, and the same rows inserted into a like table with the same guards."""
+    with _sqlite_books() as (engine, cast):
+        directory, ours, bare = Directory(engine), [], []
+        with writing(engine) as conn:
+            made = conn.execute(text("SELECT sql FROM sqlite_master WHERE name = 'ledger_line'")).scalar_one()
+            conn.execute(text(made.replace("ledger_line", "bare_line").replace("uq_", "uq_bare_")))
+        for number, batch in enumerate(batches(cast, lines=5 * A_BATCH, a_batch=A_BATCH, seed=31)):
+            ours.append(_took_s(post_lines, engine, batch, directory, f"sqlite:{number}"))
+            bare.append(_took_s(_insert, engine, _rows(batch, number * A_BATCH)))
+        rate, peer = A_BATCH / median(ours[1:]), A_BATCH / median(bare[1:])
+    what = f"bulk posting on SQLite, {SQLITE_ACCOUNTS:,} accounts"
+    return [at_least(what, rate, "lines/s", against="raw insert into the same table", peer=peer, ratio=0.5)]
+
+
+@contextmanager
+def _sqlite_books() -> Iterator[tuple[Engine, Cast]]:
+    with tempfile.TemporaryDirectory(prefix="onecard-bench-") as folder:
+        engine = make_engine(f"sqlite:///{Path(folder) / 'books.db'}")
+        migrate(engine)
+        yield engine, open_books(engine, SQLITE_ACCOUNTS)
+        engine.dispose()
+
+
+def _orm(engine: Engine) -> float:
+    """Entries a second of the obvious ledger."""
+    open_orm_books(engine, 1_000)
+    random = np.random.default_rng(41)
+    pairs = [random.choice(1_000, 2, replace=False) + 1 for _ in range(ORM_ENTRIES)]
+    began = time.perf_counter()
+    for number, (debit_id, credit_id) in enumerate(pairs):
+        post_one(engine, f"orm:{number}", int(debit_id), int(credit_id), 100)
+    return ORM_ENTRIES / (time.perf_counter() - began)
+
+
+def _rows(batch: Lines, first: int) -> tuple[list[np.ndarray], Lines]:
+    """A batch as rows of the lines' table, with made-up numbers of accounts."""
+    ids = [
+        np.unique(np.array(codes), return_inverse=True)[1].astype(np.int64) + 1
+        for codes in (batch.debit, batch.credit)
+    ]
+    line_id = np.arange(first, first + len(batch), dtype=np.int64)
+    return [line_id, line_id, ids[0], ids[1] + ACCOUNTS, batch.amount_fen], batch
+
+
+def _copy(engine: Engine, name: str, rows: tuple[list[np.ndarray], Lines]) -> None:
+    columns, batch = rows
+    with writing(engine) as conn:
+        driver = conn.connection.driver_connection
+        if driver is None:
+            raise RuntimeError("the connection has no driver under it")
+        with driver.cursor() as cursor, cursor.copy(f"COPY {name} FROM STDIN") as copy:
+            copy.write(copy_rows(columns, batch.item, columns[0], columns[0]))
+
+
+def _insert(engine: Engine, rows: tuple[list[np.ndarray], Lines]) -> None:
+    columns, batch = rows
+    numbers = [column.tolist() for column in columns]
+    with writing(engine) as conn:
+        copied = tables.line.to_metadata(MetaData(), name="bare_line")
+        before = numbers[0]
+        insert_rows(conn, copied, zip(*numbers, batch.item.to_pylist(), before, before, strict=True))
+
+
+def _in_process(url: str, lines: int, *, seed: int) -> dict[str, float]:
+    run = [sys.executable, "-m", "city.benchmarks.post_lines", url, str(lines), str(A_BATCH), str(seed)]
+    done = subprocess.run(run, check=True, capture_output=True, text=True)
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
+
+
+def _settle(engine: Engine) -> None:
+    with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as conn:
+        conn.execute(text("VACUUM ANALYZE"))
+        conn.execute(text("CHECKPOINT"))
+
+
+def _took_s(work: Callable[..., object], *words: object) -> float:
+    began = time.perf_counter()
+    work(*words)
+    return time.perf_counter() - began

@@ -1,0 +1,81 @@
+"""Books for benchmarks: accounts by the million, and lines onto them by the batch, from a seed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlalchemy import Engine
+
+from ledger.accounts import open_accounts
+from ledger.chart import account
+from ledger.columns import Heading, Lines, post_columns
+from ledger.day import open_day
+from ledger.db import writing
+from ledger.directory import Directory
+from ledger.entry import Refused
+
+DAY = date(2026, 3, 2)
+AT = datetime(2026, 3, 2, 8, tzinfo=UTC)
+LINES_AN_ENTRY = 1_000
+OPERATORS = 100
+OPEN_AT_ONCE = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """The codes that lines are drawn from: payers by the million, and a hundred operators."""
+
+    payers: list[str]
+    operators: list[str]
+
+
+def open_books(engine: Engine, payers: int) -> Cast:
+    """Open a day, accounts of agents that may owe, and operators."""
+    codes = [f"agent:{number:016d}" for number in range(payers)]
+    operators = [f"clearing:OPERATOR-{number}" for number in range(OPERATORS)]
+    with writing(engine) as conn:
+        open_day(conn, DAY, at=AT)
+        open_accounts(conn, [account(code) for code in operators], at=AT)
+    for start in range(0, payers, OPEN_AT_ONCE):
+        with writing(engine) as conn:
+            open_accounts(conn, [account(code) for code in codes[start : start + OPEN_AT_ONCE]], at=AT)
+    return Cast(codes, operators)
+
+
+def batches(
+    cast: Cast, *, lines: int, a_batch: int, seed: int, among_payers: bool = False
+) -> Iterator[Lines]:
+    """Lines from random payers to random operators, or to other payers, a thousand to an entry."""
+    random = np.random.default_rng(seed)
+    payers: Any = pa.array(cast.payers)
+    creditors: Any = payers if among_payers else pa.array(cast.operators)
+    for start in range(0, lines, a_batch):
+        count = min(a_batch, lines - start)
+        debit = random.integers(0, len(payers), count)
+        credit = random.integers(0, len(creditors), count)
+        if among_payers:
+            credit = np.where(credit == debit, (credit + 1) % len(creditors), credit)
+        debits = payers.take(pa.array(debit))
+        counters: Any = pa.array(np.arange(start, start + count)).cast(pa.string())
+        yield Lines(
+            np.repeat(np.arange(-(-count // LINES_AN_ENTRY)), LINES_AN_ENTRY)[:count],
+            debits,
+            creditors.take(pa.array(credit)),
+            random.integers(1, 1_000, count),
+            pc.binary_join_element_wise(debits, counters, ":"),
+        )
+
+
+def post_lines(engine: Engine, lines: Lines, directory: Directory, name: str) -> None:
+    """Book one batch durably. Raises RuntimeError where an entry is refused, as then nothing was measured."""
+    entries = int(lines.entry[-1]) + 1
+    headings = [Heading(f"{name}:{number}", "clearing", AT) for number in range(entries)]
+    with writing(engine) as conn:
+        found = post_columns(conn, headings, lines, directory, business_date=DAY, at=AT)
+    refused = [answer for answer in found if isinstance(answer, Refused)]
+    if refused:
+        raise RuntimeError(refused[0].message)

@@ -1,0 +1,40 @@
+"""Post lines in bounded batches in a process of its own, and say how long it took and how much memory."""
+
+import json
+import sys
+import time
+
+from sqlalchemy import select
+
+from city.benchmarks.ledger_books import Cast, batches, post_lines
+from city.benchmarks.one_night import peak_kib
+from ledger import tables
+from ledger.db import make_engine, reading
+from ledger.directory import Directory
+
+
+def main() -> None:
+    """`python -m city.benchmarks.post_lines URL LINES A_BATCH SEED`: prints one JSON object, memory in MiB."""
+    url, lines, a_batch, seed = sys.argv[1], *map(int, sys.argv[2:])
+    engine = make_engine(url)
+    code = tables.account.c.code
+    with reading(engine) as conn:
+        cast = Cast(
+            *(
+                list(conn.scalars(select(code).where(tables.account.c.segment == segment).order_by(code)))
+                for segment in ("agent", "clearing")
+            )
+        )
+    directory = Directory(engine)
+    with reading(engine) as conn:
+        directory.numbers(conn, cast.payers)
+    took_s = 0.0
+    for number, batch in enumerate(batches(cast, lines=lines, a_batch=a_batch, seed=seed)):
+        began = time.perf_counter()
+        post_lines(engine, batch, directory, f"bulk-{seed}:{number}")
+        took_s += time.perf_counter() - began
+    print(json.dumps({"took_s": took_s, "peak_mib": round(peak_kib() / 1024, 1)}))
+
+
+if __name__ == "__main__":
+    main()

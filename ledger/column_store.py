@@ -1,0 +1,219 @@
+"""Writing columns of lines: totals renewed in one statement that also tells where each account's walk goes on."""
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from sqlalchemy import Connection, select, text
+from sqlalchemy.exc import IntegrityError
+
+from ledger import tables
+from ledger.bulk import CHUNK_ROWS, insert_rows, one_of_numbers
+from ledger.column_texts import copy_rows
+from ledger.totals import renewing
+
+Numbers = NDArray[np.int64]
+
+WITHIN_LIMITS: Final = (
+    "NOT closed"
+    " AND (may_debit OR debits_posted_fen + debits_held_fen + :need_debit <= credits_posted_fen)"
+    " AND (may_credit OR credits_posted_fen + credits_held_fen + :need_credit <= debits_posted_fen)"
+)
+"""Whether an account takes all that a call does to it, even where it stands lowest in between."""
+
+
+class TotalsRefused(Exception):
+    """Some account is closed or would be past its limit; nothing of the call may stand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Lines that are to be written, with their numbers, and what they do to each account.
+
+    By line: `line_id`, `entry_id`, `debit_id`, `credit_id`, `amount_fen`, `item`, and the place among the
+    accounts of the line before on each side, which is a line's number, or minus one less than the place of the
+    account that had no line before in this call. By account, in order of its number: what is added, how far
+    it goes past where it began on either side, and its newest line.
+    """
+
+    line_id: Numbers
+    entry_id: Numbers
+    debit_id: Numbers
+    credit_id: Numbers
+    amount_fen: Numbers
+    item: pa.StringArray
+    debit_before: Numbers
+    credit_before: Numbers
+    account_id: Numbers
+    debits_fen: Numbers
+    credits_fen: Numbers
+    need_debit_fen: Numbers
+    need_credit_fen: Numbers
+    last_line_id: Numbers
+
+
+def walk(
+    line_id: Numbers,
+    entry_id: Numbers,
+    debit_id: Numbers,
+    credit_id: Numbers,
+    amount_fen: Numbers,
+    item: pa.StringArray,
+) -> Moved:
+    """Sort both sides of all lines by account, and tell from that what every account and line needs."""
+    count = len(line_id)
+    account, signed, line, entry = (np.empty(2 * count, np.int64) for _ in range(4))
+    account[0::2], account[1::2] = debit_id, credit_id
+    signed[0::2], signed[1::2] = amount_fen, -amount_fen
+    line[0::2] = line[1::2] = line_id
+    entry[0::2] = entry[1::2] = entry_id
+    order = np.argsort(account, kind="stable")
+    account, signed, line, entry = account[order], signed[order], line[order], entry[order]
+    starts = np.flatnonzero(np.r_[True, account[1:] != account[:-1]])
+    group = np.cumsum(np.r_[True, account[1:] != account[:-1]]) - 1
+    debits = np.add.reduceat(np.maximum(signed, 0), starts)
+    credits = np.add.reduceat(np.maximum(-signed, 0), starts)
+    # A limit is asked for at the end of each entry, not in the middle of it.
+    running = np.cumsum(signed)
+    running -= np.r_[0, running[starts[1:] - 1]][group]
+    ends_entry = np.r_[(entry[1:] != entry[:-1]) | (account[1:] != account[:-1]), True]
+    at_end = np.where(ends_entry, running, 0)
+    before = np.empty(2 * count, np.int64)
+    earlier = np.r_[0, line[:-1]]
+    earlier[starts] = -1 - group[starts]
+    before[order] = earlier
+    return Moved(
+        line_id, entry_id, debit_id, credit_id, amount_fen, item,
+        debit_before=before[0::2],
+        credit_before=before[1::2],
+        account_id=account[starts],
+        debits_fen=debits,
+        credits_fen=credits,
+        need_debit_fen=np.maximum.reduceat(at_end, starts),
+        need_credit_fen=-np.minimum.reduceat(at_end, starts),
+        last_line_id=line[np.r_[starts[1:] - 1, 2 * count - 1]],
+    )  # fmt: skip
+
+
+def store_columns(
+    conn: Connection, entries: Sequence[tuple[Any, ...]], moved: Moved, business_date: date
+) -> None:
+    """Write entries, their lines, and totals. Raises TotalsRefused where an account cannot take it."""
+    on_postgresql = conn.dialect.name == "postgresql"
+    try:
+        stood = (_move_postgresql if on_postgresql else _move_sqlite)(conn, moved, business_date)
+    except IntegrityError as refused:
+        raise TotalsRefused from refused
+    insert_rows(conn, tables.entry, entries)
+    before = [_resolved(side, stood) for side in (moved.debit_before, moved.credit_before)]
+    columns = (moved.line_id, moved.entry_id, moved.debit_id, moved.credit_id, moved.amount_fen)
+    if on_postgresql:
+        with _driver(conn).cursor() as cursor, cursor.copy("COPY ledger_line FROM STDIN") as copy:
+            copy.write(copy_rows(columns, moved.item, *before))
+        return
+    statement = str(tables.line.insert().compile(dialect=conn.dialect))
+    for start in range(0, len(moved.line_id), CHUNK_ROWS):
+        part = slice(start, start + CHUNK_ROWS)
+        numbers = [column[part].tolist() for column in (*columns, *before)]
+        items = moved.item[part].to_pylist()
+        conn.exec_driver_sql(statement, list(zip(*numbers[:5], items, *numbers[5:], strict=True)))
+
+
+def _resolved(before: Numbers, stood: Numbers) -> Numbers:
+    """The line before, where it is one of before this call: `stood` has it by account."""
+    first = before < 0
+    found = before.copy()
+    found[first] = stood[-1 - before[first]]
+    return found
+
+
+_RENEW: Final = renewing(
+    "WITH renewed AS (UPDATE ledger_total SET :assignments FROM ledger_moving added"
+    " WHERE account_id = added.id AND :within RETURNING account_id, line_before_id)"
+    " SELECT count(*), string_agg(int8send(line_before_id), '' ORDER BY account_id) FROM renewed",
+    within=WITHIN_LIMITS, need_debit="added.need_debit", need_credit="added.need_credit",
+    day="CAST($day AS date)", debits="added.debits", credits="added.credits", line="added.line",
+    earlier_debits="0", earlier_credits="0",
+).replace("$", ":")  # fmt: skip
+
+
+def _move_postgresql(conn: Connection, moved: Moved, business_date: date) -> Numbers:
+    conn.execute(
+        text(
+            "CREATE TEMPORARY TABLE IF NOT EXISTS ledger_moving (id bigint, debits bigint, credits bigint,"
+            " need_debit bigint, need_credit bigint, line bigint) ON COMMIT DELETE ROWS"
+        )
+    )
+    conn.execute(text("TRUNCATE ledger_moving"))
+    columns = (
+        moved.account_id,
+        moved.debits_fen,
+        moved.credits_fen,
+        moved.need_debit_fen,
+        moved.need_credit_fen,
+        moved.last_line_id,
+    )
+    with (
+        _driver(conn).cursor() as cursor,
+        cursor.copy("COPY ledger_moving FROM STDIN (FORMAT binary)") as copy,
+    ):
+        copy.write(_binary_rows(columns))
+    # Accounts come in the order of their key: looking each up reads neighbouring pages once, where a hash
+    # join would visit them all, at random.
+    _joins(conn, "off")
+    count, stood = conn.execute(text(_RENEW), {"day": business_date}).one()
+    _joins(conn, "on")
+    if count != len(moved.account_id):
+        raise TotalsRefused
+    return np.frombuffer(stood, ">i8").astype(np.int64)
+
+
+def _joins(conn: Connection, switch: str) -> None:
+    for kind in ("hash", "merge"):
+        conn.execute(text(f"SET LOCAL enable_{kind}join = {switch}"))
+
+
+_RENEW_ONE: Final = renewing(
+    "UPDATE ledger_total SET :assignments WHERE account_id = ?5 AND :within",
+    within=WITHIN_LIMITS, need_debit="?6", need_credit="?7", day="?1", debits="?2", credits="?3", line="?4",
+    earlier_debits="0", earlier_credits="0",
+)  # fmt: skip
+
+
+def _move_sqlite(conn: Connection, moved: Moved, business_date: date) -> Numbers:
+    total = tables.total.c
+    numbers = moved.account_id.tolist()
+    query = select(total.last_line_id).where(one_of_numbers(conn, total.account_id, numbers))
+    found = conn.execute(query.order_by(total.account_id))
+    stood = np.fromiter((row[0] for row in found), np.int64)
+    day = business_date.isoformat()
+    rows = zip(
+        [day] * len(numbers), moved.debits_fen.tolist(), moved.credits_fen.tolist(), moved.last_line_id.tolist(),
+        numbers, moved.need_debit_fen.tolist(), moved.need_credit_fen.tolist(), strict=True,
+    )  # fmt: skip
+    if conn.exec_driver_sql(_RENEW_ONE, list(rows)).rowcount != len(numbers):
+        raise TotalsRefused
+    return stood
+
+
+_SIGNATURE: Final = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
+
+
+def _binary_rows(columns: Sequence[Numbers]) -> bytes:
+    """Rows of 64-bit numbers in COPY's binary format: a count of fields, then length and value of each."""
+    fields = [part for place in range(len(columns)) for part in ((f"l{place}", ">i4"), (f"v{place}", ">i8"))]
+    rows = np.empty(len(columns[0]), np.dtype([("fields", ">i2"), *fields]))
+    rows["fields"] = len(columns)
+    for place, column in enumerate(columns):
+        rows[f"l{place}"] = 8
+        rows[f"v{place}"] = column
+    return _SIGNATURE + rows.tobytes() + struct.pack(">h", -1)
+
+
+def _driver(conn: Connection) -> Any:
+    return conn.connection.driver_connection

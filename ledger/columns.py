@@ -1,0 +1,264 @@
+"""Bulk posting from columns: hundreds of thousands of lines in one set-based call, with all that `post` guarantees.
+
+Nothing here runs once a line: texts are made by Arrow, sums and walks by NumPy, and the database renews all totals
+in one statement. It is hopeful: where an account turns out to be closed or past its limit, the whole call is decided
+again, entry by entry, by `ledger.decision`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from sqlalchemy import Connection
+
+from ledger.column_store import TotalsRefused, store_columns, walk
+from ledger.column_texts import line_contents, strange_items
+from ledger.decision import Offer, decide
+from ledger.directory import Directory
+from ledger.entry import (
+    MAX_AMOUNT_FEN,
+    Entry,
+    Line,
+    Posted,
+    Refused,
+    canonical_head,
+    digest,
+    flaw_of_head,
+    flaw_of_lines,
+    unprintable,
+)
+from ledger.facts import Facts, load_facts
+from ledger.post import expire_holds, lock_writer, post
+from ledger.standing import Decision, Sums
+from ledger.store import add_to_controls, entry_row
+
+Numbers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """What an entry says beside its lines. Reversals and settlements of holds go through `post`."""
+
+    reference: str
+    kind: str
+    event_at: datetime
+    narrative: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Lines as columns of one length; `entry` is the place of each one's heading and never falls.
+
+    `entry` and `amount_fen` are int64, `debit` and `credit` the codes of accounts, `item` the natural key of
+    what a line is about, as in `ledger.entry.Line`.
+    """
+
+    entry: Numbers
+    debit: pa.StringArray
+    credit: pa.StringArray
+    amount_fen: Numbers
+    item: pa.StringArray
+
+    def __len__(self) -> int:
+        return len(self.entry)
+
+
+class Numbered(NamedTuple):
+    """Columns with the numbers of their accounts, 0 where there is none, and where each heading's lines lie."""
+
+    lines: Lines
+    debit_id: Numbers
+    credit_id: Numbers
+    starts: Numbers
+    ends: Numbers
+
+
+def post_columns(
+    conn: Connection,
+    headings: Sequence[Heading],
+    lines: Lines,
+    directory: Directory,
+    *,
+    business_date: date,
+    at: datetime,
+    closing: bool = False,
+) -> list[Posted | Refused]:
+    """Book one entry a heading, with its lines, and answer each in order; `conn` comes from `ledger.db.writing`.
+
+    Answers are those of `ledger.post.post` on the same entries. Raises ValueError where the columns are not
+    of one length, or `entry` falls or names no heading.
+    """
+    _require_columns(headings, lines)
+    lock_writer(conn)
+    expire_holds(conn, at=at)
+    numbered = _number(conn, headings, lines, directory)
+    offers = _offers(headings, numbered, business_date)
+    facts = load_facts(conn, [offer.order for offer in offers if offer.flaw is None], at=at)
+    # Whatever accounts may say is left to the totals: here they are asked for by no line.
+    decision = decide(offers, facts, closing=closing, at=at)
+    if decision.accepted:
+        try:
+            with conn.begin_nested():
+                _store(conn, numbered, decision, facts, business_date=business_date, at=at)
+        except TotalsRefused:
+            entries = [
+                _entry(heading, numbered, place, business_date) for place, heading in enumerate(headings)
+            ]
+            return post(conn, entries, at=at, closing=closing)
+    return [answer for answer in decision.answers if isinstance(answer, Posted | Refused)]
+
+
+def _require_columns(headings: Sequence[Heading], lines: Lines) -> None:
+    for name in ("debit", "credit", "amount_fen", "item"):
+        rows = len(getattr(lines, name))
+        if rows != len(lines):
+            raise ValueError(f"column {name} has {rows} rows, entry has {len(lines)}; give each line all")
+    if len(lines) and (
+        lines.entry[0] < 0 or lines.entry[-1] >= len(headings) or (np.diff(lines.entry) < 0).any()
+    ):
+        raise ValueError(
+            f"column entry must rise from 0 to {len(headings) - 1} at most; sort the lines by heading"
+        )
+
+
+def _number(conn: Connection, headings: Sequence[Heading], lines: Lines, directory: Directory) -> Numbered:
+    sides = []
+    for codes in (lines.debit, lines.credit):
+        encoded = codes.dictionary_encode()
+        numbers = np.array(
+            directory.numbers(conn, [str(code) for code in encoded.dictionary.to_pylist()]), np.int64
+        )
+        sides.append(numbers[encoded.indices.to_numpy()] if len(numbers) else np.empty(0, np.int64))
+    places = np.arange(len(headings))
+    starts, ends = (np.searchsorted(lines.entry, places, side) for side in ("left", "right"))
+    return Numbered(lines, sides[0], sides[1], starts, ends)
+
+
+def _offers(headings: Sequence[Heading], numbered: Numbered, business_date: date) -> list[Offer]:
+    """Each heading as an order without lines, but for one on an account that does not exist; with its digest."""
+    lines = numbered.lines
+    text, bounds = line_contents(lines.debit, lines.credit, lines.amount_fen, lines.item)
+    unknown = _first_by_heading(numbered, (numbered.debit_id == 0) | (numbered.credit_id == 0))
+    flaws = _flaws(headings, numbered)
+    offers = []
+    for place, heading in enumerate(headings):
+        start, end = bounds[numbered.starts[place]], bounds[numbered.ends[place]]
+        shown = _line(lines, unknown[place]) if place in unknown else None
+        order = Entry(
+            heading.reference,
+            heading.kind,
+            business_date,
+            heading.event_at,
+            () if shown is None else (shown,),
+            heading.narrative,
+        )
+        content = canonical_head(order)[:-1] + b",[" + bytes(text[start : max(start, end - 1)]) + b"]]"
+        offers.append(Offer(order, digest(content), flaws.get(place)))
+    return offers
+
+
+def _flaws(headings: Sequence[Heading], numbered: Numbered) -> dict[int, str]:
+    """What is wrong with headings and their lines, by place, in the words that `post` has for it."""
+    lines = numbered.lines
+    wrong = (lines.amount_fen <= 0) | (lines.amount_fen > MAX_AMOUNT_FEN)
+    # An account that does not exist may still be named on both sides.
+    wrong |= pc.equal(lines.debit, lines.credit).to_numpy(zero_copy_only=False)
+    wrong[strange_items(lines.item)] = True
+    doubtful = set(_first_by_heading(numbered, wrong))
+    doubtful.update(np.flatnonzero(numbered.starts == numbered.ends).tolist())
+    found = {}
+    for place, heading in enumerate(headings):
+        flaw = flaw_of_head(heading.reference, heading.kind, heading.event_at)
+        own = _lines(numbered, place) if flaw is None and place in doubtful else ()
+        if flaw is None and place in doubtful:
+            flaw = flaw_of_lines(own)
+        texts = {"reference": heading.reference, "kind": heading.kind, "narrative": heading.narrative}
+        flaw = flaw or unprintable(texts, own)
+        if flaw is not None:
+            found[place] = flaw
+    return found
+
+
+def _first_by_heading(numbered: Numbered, marked: NDArray[np.bool_]) -> dict[int, int]:
+    """The first marked line of each heading that has one."""
+    first: dict[int, int] = {}
+    for number in np.flatnonzero(marked).tolist():
+        first.setdefault(int(numbered.lines.entry[number]), number)
+    return first
+
+
+def _store(
+    conn: Connection,
+    numbered: Numbered,
+    decision: Decision,
+    facts: Facts,
+    *,
+    business_date: date,
+    at: datetime,
+) -> None:
+    places = _places(decision)
+    counts = numbered.ends[places] - numbered.starts[places]
+    first = facts.days[business_date].last_line_id + 1
+    first_line_ids = first + np.r_[0, np.cumsum(counts)[:-1]]
+    chosen = np.isin(numbered.lines.entry, places)
+    entry_ids = np.array([taken.entry_id for taken in decision.accepted], np.int64)
+    moved = walk(
+        np.arange(first, first + int(chosen.sum()), dtype=np.int64),
+        np.repeat(entry_ids, counts),
+        numbered.debit_id[chosen],
+        numbered.credit_id[chosen],
+        numbered.lines.amount_fen[chosen],
+        numbered.lines.item if chosen.all() else numbered.lines.item.filter(pa.array(chosen)),
+    )
+    entries = [
+        entry_row(taken, at, first_line_id=int(first_line_id), line_count=int(count))
+        for taken, first_line_id, count in zip(decision.accepted, first_line_ids, counts, strict=True)
+    ]
+    store_columns(conn, entries, moved, business_date)
+    debits_fen, credits_fen = (
+        _by_segment(codes.filter(pa.array(chosen)), moved.amount_fen)
+        for codes in (numbered.lines.debit, numbered.lines.credit)
+    )
+    add_to_controls(conn, debits_fen, credits_fen)
+
+
+def _places(decision: Decision) -> Numbers:
+    """The places of the accepted headings: the first of each reference that was answered as new."""
+    places = [
+        place
+        for place, answer in enumerate(decision.answers)
+        if isinstance(answer, Posted) and answer.first_time
+    ]
+    return np.array(places, np.int64)
+
+
+def _by_segment(codes: pa.StringArray, amount_fen: Numbers) -> Sums:
+    segments = pc.replace_substring_regex(codes, ":.*", "").dictionary_encode()
+    sums_fen = np.zeros(len(segments.dictionary), np.int64)
+    np.add.at(sums_fen, segments.indices.to_numpy(), amount_fen)
+    return dict(zip(map(str, segments.dictionary.to_pylist()), sums_fen.tolist(), strict=True))
+
+
+def _entry(heading: Heading, numbered: Numbered, place: int, business_date: date) -> Entry:
+    lines = _lines(numbered, place)
+    return Entry(heading.reference, heading.kind, business_date, heading.event_at, lines, heading.narrative)
+
+
+def _lines(numbered: Numbered, place: int) -> tuple[Line, ...]:
+    return tuple(
+        _line(numbered.lines, number) for number in range(numbered.starts[place], numbered.ends[place])
+    )
+
+
+def _line(lines: Lines, number: int) -> Line:
+    return Line(
+        lines.debit[number].as_py(),
+        lines.credit[number].as_py(),
+        int(lines.amount_fen[number]),
+        lines.item[number].as_py(),
+    )

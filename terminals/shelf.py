@@ -1,0 +1,212 @@
+"""A depot's shelf of batches: rides wait on it until they are in a batch, batches until they are acknowledged.
+
+One SQLite file, used by one process. A method returns when its change is on the disk, unless the caller
+groups changes with `together`. Which rides these are, and what else must not be forgotten of them, is for
+the outbox that is built on it to say.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal, Self
+
+CAPACITY = 1_000_000
+MAX_TERMINAL_SEQUENCE = 0xFFFFFFFF
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS batch (
+    sequence INTEGER PRIMARY KEY, operator TEXT NOT NULL, business_date TEXT NOT NULL,
+    records INTEGER NOT NULL, body BLOB, state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT ''
+);
+"""
+
+
+class OutboxError(Exception):
+    """The outbox does not hold what the caller takes for granted; the message says what to do."""
+
+
+class BatchState(StrEnum):
+    """Where a batch stands: it is sent again until it is acknowledged, or held for a person."""
+
+    SENDING = "sending"
+    ACKNOWLEDGED = "acknowledged"
+    HELD = "held"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBatch:
+    """A batch as the depot made it; `body` is the file, None once it has been acknowledged."""
+
+    sequence: int
+    operator: str
+    business_date: date
+    records: int
+    state: BatchState
+    reason: str
+    body: bytes | None
+
+
+class BatchShelf:
+    """Batches and the rides in them. `sync="off"` gives up durability against power loss, for simulations.
+
+    `schema` makes the table `record`, which has at least `id`, `body` and `batch`, and whatever else the
+    outbox keeps; `_took_one` is to be called for each ride that comes into it.
+    """
+
+    def __init__(
+        self, path: Path, sync: Literal["full", "off"] = "full", *, schema: str, capacity: int = CAPACITY
+    ) -> None:
+        self._db = sqlite3.connect(path, isolation_level=None)
+        self._grouped = False
+        self._capacity = capacity
+        for pragma in (
+            "journal_mode=WAL",
+            f"synchronous={sync.upper()}",
+            "foreign_keys=ON",
+            "busy_timeout=10000",
+        ):
+            self._db.execute(f"PRAGMA {pragma}")
+        self._db.executescript(_SCHEMA + schema)
+        self._unacknowledged = self._count_unacknowledged()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file; nothing is lost by not calling it."""
+        self._db.close()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Commit everything written inside at once, at the end.
+
+        What was written before an exception is committed all the same: cards have been debited for it.
+        """
+        if self._grouped:
+            yield
+            return
+        self._db.execute("BEGIN IMMEDIATE")
+        self._grouped = True
+        try:
+            yield
+        finally:
+            self._grouped = False
+            self._db.execute("COMMIT")
+
+    def is_full(self) -> bool:
+        """Whether as many rides wait for their acknowledgement as the depot is to hold."""
+        return self._unacknowledged >= self._capacity
+
+    def _took_one(self) -> None:
+        """Count a ride that has just been written down."""
+        self._unacknowledged += 1
+
+    def waiting(self, limit: int) -> list[tuple[int, bytes]]:
+        """Up to `limit` rides that are in no batch yet, oldest first, each with its number."""
+        rows = self._db.execute(
+            "SELECT id, body FROM record WHERE batch IS NULL ORDER BY id LIMIT ?", (limit,)
+        )
+        return [(number, body) for number, body in rows]
+
+    def next_batch(self) -> int:
+        """The number of the next batch, from 1."""
+        (last,) = self._db.execute("SELECT coalesce(max(sequence), 0) FROM batch").fetchone()
+        return int(last) + 1
+
+    def store_batch(
+        self, *, sequence: int, operator: str, business_date: date, body: bytes, numbers: Sequence[int]
+    ) -> None:
+        """Keep a batch file and mark its rides as presented, in one step.
+
+        Raises OutboxError where the number is taken, a ride is already in a batch, or the depot has
+        presented under another operator's name.
+        """
+        with self._atomically():
+            others = self._db.execute("SELECT operator FROM batch WHERE operator <> ? LIMIT 1", (operator,))
+            if (other := others.fetchone()) is not None:
+                raise OutboxError(
+                    f"this depot presents as {other[0]}, not {operator}: give {operator} its own outbox"
+                )
+            if sequence != (expected := self.next_batch()):
+                raise OutboxError(f"batch {sequence} is not the next one, {expected}: make it anew")
+            self._db.execute(
+                "INSERT INTO batch VALUES (?, ?, ?, ?, ?, ?, '')",
+                (sequence, operator, business_date.isoformat(), len(numbers), body, BatchState.SENDING),
+            )
+            marked = self._db.executemany(
+                "UPDATE record SET batch = ? WHERE id = ? AND batch IS NULL",
+                ((sequence, number) for number in numbers),
+            ).rowcount
+            if marked != len(numbers):
+                raise OutboxError(
+                    f"{len(numbers) - marked} rides are in a batch already: make batch {sequence} anew"
+                )
+
+    def batches(self, state: BatchState | None = None) -> list[StoredBatch]:
+        """The batches in the order of their numbers, all or those of one state."""
+        rows = self._db.execute(
+            "SELECT sequence, operator, business_date, records, state, reason, body FROM batch"
+            " WHERE ? IS NULL OR state = ? ORDER BY sequence",
+            (state, state),
+        )
+        return [
+            StoredBatch(sequence, operator, date.fromisoformat(day), records, BatchState(found), reason, body)
+            for sequence, operator, day, records, found, reason, body in rows
+        ]
+
+    def acknowledge(self, sequence: int) -> bool:
+        """The clearing house has the batch: its file need not be kept. True the first time."""
+        with self._atomically():
+            row = self._db.execute(
+                "UPDATE batch SET state = ?, reason = '', body = NULL WHERE sequence = ? AND state <> ?"
+                " RETURNING records",
+                (BatchState.ACKNOWLEDGED, sequence, BatchState.ACKNOWLEDGED),
+            ).fetchone()
+        if row is not None:
+            self._unacknowledged -= row[0]
+        return row is not None
+
+    def hold(self, sequence: int, reason: str) -> None:
+        """Do not send the batch again until a person has looked at it; an acknowledged one stays so."""
+        self._move(sequence, BatchState.HELD, reason)
+
+    def release(self, sequence: int) -> None:
+        """Send a held batch again."""
+        self._move(sequence, BatchState.SENDING, "")
+
+    def _move(self, sequence: int, state: BatchState, reason: str) -> None:
+        with self._atomically():
+            self._db.execute(
+                "UPDATE batch SET state = ?, reason = ? WHERE sequence = ? AND state <> ?",
+                (state, reason, sequence, BatchState.ACKNOWLEDGED),
+            )
+
+    def _count_unacknowledged(self) -> int:
+        (count,) = self._db.execute(
+            "SELECT count(*) FROM record LEFT JOIN batch ON batch.sequence = record.batch"
+            " WHERE batch.state IS NULL OR batch.state <> ?",
+            (BatchState.ACKNOWLEDGED,),
+        ).fetchone()
+        return int(count)
+
+    @contextmanager
+    def _atomically(self) -> Iterator[None]:
+        """One step: all of it or nothing, committed now or, within `together`, at its end."""
+        self._db.execute("SAVEPOINT step" if self._grouped else "BEGIN IMMEDIATE")
+        whole = False
+        try:
+            yield
+            whole = True
+        finally:
+            if not whole:
+                self._db.execute("ROLLBACK TO step" if self._grouped else "ROLLBACK")
+            if self._grouped:
+                self._db.execute("RELEASE step")
+            elif whole:
+                self._db.execute("COMMIT")

@@ -1,0 +1,43 @@
+"""Programs that take a free port tell it in a file, so that whoever started them finds them."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from signal import SIGTERM
+
+import httpx
+import pytest
+
+from city.processes import PROJECT, wait_for_port
+from terminals.pos_line import HostGone, TcpLine
+
+
+@contextmanager
+def onecard(home: Path, *words: str) -> Iterator[int]:
+    """A `onecard` that listens, and its port; it ends by itself when it is asked to."""
+    home.mkdir()
+    port_file, log = home / "port", home / "log"
+    command = [sys.executable, "-c", "from api.cli import main; main()", *words, "--port", "0"]
+    with log.open("wb") as told:
+        process = subprocess.Popen(
+            [*command, "--port-file", str(port_file)],
+            cwd=PROJECT, env={"ONECARD_HOME": str(home / "var")}, stdout=told, stderr=told,
+        )  # fmt: skip
+    try:
+        yield wait_for_port(process, port_file, log)
+    finally:
+        process.send_signal(SIGTERM)
+        assert process.wait(timeout=20) in (0, -SIGTERM), log.read_text()
+
+
+def test_the_service_says_where_it_listens(tmp_path: Path) -> None:
+    with onecard(tmp_path / "api", "serve") as port:
+        answer = httpx.get(f"http://127.0.0.1:{port}/v1/openapi.json", trust_env=False)
+    assert answer.json()["openapi"].startswith("3.1")
+
+
+def test_the_gateway_says_where_it_listens(tmp_path: Path) -> None:
+    with onecard(tmp_path / "gateway", "pos", "gateway") as port, pytest.raises(HostGone, match="hung up"):
+        TcpLine("127.0.0.1", port, timeout_s=5).ask(b"\x00", lambda _: True)

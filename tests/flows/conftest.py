@@ -1,0 +1,82 @@
+"""The stages that stories of chaos are played on: a town on either kind of database, and programs ready to start."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import URL, text
+
+from card.hsm.client import Hsm
+from city.processes import RunningHsm
+from ledger.db import make_engine
+from tests.city.chaos_story import Stage, set_stage
+from tests.support.foundry import Foundry, running_foundry
+
+
+@pytest.fixture(scope="session")
+def foundry() -> Iterator[Foundry]:
+    """Programs that start in a moment."""
+    with running_foundry() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def sqlite_stage(
+    foundry: Foundry,
+    hsm_process: RunningHsm,
+    city_hsm: Hsm,
+    sqlite_template: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Stage:
+    """The town on SQLite; a copy is a copy of its file."""
+    folder = tmp_path_factory.mktemp("chaos-sqlite")
+    template = folder / "town.db"
+    shutil.copyfile(sqlite_template, template)
+    engine = make_engine(f"sqlite:///{template}")
+
+    @contextmanager
+    def copied() -> Iterator[str]:
+        copy = folder / f"{uuid4().hex}.db"
+        shutil.copyfile(template, copy)
+        yield f"sqlite:///{copy}"
+        for file in folder.glob(f"{copy.name}*"):
+            file.unlink()
+
+    stage = set_stage(foundry, hsm_process, city_hsm, folder / "home", engine, copied)
+    engine.dispose()  # closing the last connection takes the write-ahead log into the file
+    return stage
+
+
+@pytest.fixture(scope="session")
+def postgres_stage(
+    foundry: Foundry,
+    hsm_process: RunningHsm,
+    city_hsm: Hsm,
+    postgres_template: URL,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Stage]:
+    """The town on PostgreSQL; a copy is made from it as from a template."""
+    admin = make_engine(postgres_template.set(database="postgres").render_as_string())
+
+    def run(statement: str) -> None:
+        with admin.execution_options(isolation_level="AUTOCOMMIT").connect() as conn:
+            conn.execute(text(statement))
+
+    @contextmanager
+    def copied(template: str = "town") -> Iterator[str]:
+        name = f"story_{uuid4().hex}"
+        run(f"CREATE DATABASE {name} TEMPLATE {template}")
+        yield postgres_template.set(database=name).render_as_string()
+        run(f"DROP DATABASE {name} WITH (FORCE)")
+
+    run(f"CREATE DATABASE town TEMPLATE {postgres_template.database}")
+    engine = make_engine(postgres_template.set(database="town").render_as_string())
+    home = tmp_path_factory.mktemp("chaos-postgresql") / "home"
+    stage = set_stage(foundry, hsm_process, city_hsm, home, engine, copied)
+    engine.dispose()
+    yield stage
+    run("DROP DATABASE town WITH (FORCE)")
+    admin.dispose()

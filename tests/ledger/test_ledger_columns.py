@@ -1,0 +1,151 @@
+"""Bulk posting from columns books to the letter what posting the same entries one by one does."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection
+
+from ledger import tables
+from ledger.accounts import close_account, open_accounts
+from ledger.chart import account
+from ledger.checks import check_books
+from ledger.column_texts import line_contents
+from ledger.columns import Heading, Lines, post_columns
+from ledger.db import reading, writing
+from ledger.directory import Directory
+from ledger.entry import Entry, Line, Posted, Refused, canonical_bytes, canonical_head
+from ledger.orders import Hold, Reversal
+from ledger.post import post
+from tests.ledger.some_books import AT, DAY, Books, answers
+
+CODES = st.sampled_from(
+    ["purse:1", "purse:2", "agent:A", "clearing:METRO-1", "till:1", "purse:none", "income:fee"]
+)
+ITEMS = st.sampled_from(["", "tap:1", 'quote " and \\ back', "站台", "bell\x07"])
+LINES = st.builds(Line, CODES, CODES, st.integers(-1, 60), ITEMS)
+ENTRIES = st.builds(
+    Entry,
+    reference=st.sampled_from(["a", "b", "c", "d", "e", ""]),
+    kind=st.sampled_from(["tap", "load", "x" * 33]),
+    business_date=st.just(DAY),
+    event_at=st.just(AT),
+    lines=st.lists(LINES, max_size=4).map(tuple),
+    narrative=st.sampled_from(["", "早", "a\\b"]),
+)
+WRITTEN = (tables.entry, tables.line, tables.total, tables.control, tables.event)
+
+
+def as_columns(entries: Sequence[Entry]) -> tuple[list[Heading], Lines]:
+    """Entries as headings and columns of lines."""
+    rows = [(place, line) for place, entry in enumerate(entries) for line in entry.lines]
+    return (
+        [Heading(one.reference, one.kind, one.event_at, one.narrative) for one in entries],
+        Lines(
+            np.array([place for place, _ in rows], np.int64),
+            pa.array([line.debit for _, line in rows], pa.string()),
+            pa.array([line.credit for _, line in rows], pa.string()),
+            np.array([line.amount_fen for _, line in rows], np.int64),
+            pa.array([line.item for _, line in rows], pa.string()),
+        ),
+    )
+
+
+def written(conn: Connection) -> list[list[tuple[object, ...]]]:
+    """Every row that posting can write."""
+    return [
+        [tuple(row) for row in conn.execute(table.select().order_by(*table.primary_key))] for table in WRITTEN
+    ]
+
+
+@given(batches=st.lists(st.lists(ENTRIES, max_size=6), min_size=1, max_size=3))
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_columns_are_booked_as_the_same_entries_are(books: Books, batches: list[list[Entry]]) -> None:
+    directory = Directory(books.engine)
+    with books.engine.connect() as conn:
+        post(conn, [books.load("1", 100), books.load("2", 50)], at=AT)
+        for batch in batches:
+            with conn.begin_nested() as savepoint:
+                expected = post(conn, batch, at=AT), written(conn)
+                savepoint.rollback()
+            headings, lines = as_columns(batch)
+            found = post_columns(conn, headings, lines, directory, business_date=DAY, at=AT)
+            assert (found, written(conn)) == expected
+        assert check_books(conn) == []
+        conn.rollback()
+
+
+@given(lines=st.lists(LINES, max_size=5))
+def test_the_text_that_is_hashed_is_the_canonical_one(lines: list[Line]) -> None:
+    entry = Entry("r", "k", DAY, AT, tuple(lines), "n")
+    _, columns = as_columns([entry])
+    text, bounds = line_contents(columns.debit, columns.credit, columns.amount_fen, columns.item)
+    assert bounds[-1] == len(text)
+    ours = canonical_head(entry)[:-1] + b",[" + bytes(text[:-1]) + b"]]"
+    assert ours == canonical_bytes(entry)
+
+
+def test_a_batch_of_many_lines_is_one_entry_with_a_walk_through_them(books: Books) -> None:
+    taps = tuple(Line(f"purse:{1 + n % 2}", "clearing:METRO-1", 1 + n % 3, f"tap:{n}") for n in range(3_000))
+    books.post(books.load("1", 10_000), books.load("2", 10_000))
+    batch = books.entry("batch", *taps)
+    with writing(books.engine) as conn:
+        found = post_columns(conn, *as_columns([batch]), Directory(books.engine), business_date=DAY, at=AT)
+    with writing(books.engine) as conn:
+        [again] = post(conn, [batch], at=AT)
+    assert isinstance(again, Posted) and not again.first_time
+    assert found == [Posted("batch", again.entry_id, first_time=True)]
+    with reading(books.engine) as conn:
+        assert check_books(conn) == []
+
+
+def test_one_entry_past_a_limit_does_not_sink_the_others(books: Books) -> None:
+    books.post(books.load("1", 100))
+    batch = [books.tap("1", 60, "fits"), books.tap("1", 60, "does-not"), books.tap("1", 40, "fits-too")]
+    with writing(books.engine) as conn:
+        found = post_columns(conn, *as_columns(batch), Directory(books.engine), business_date=DAY, at=AT)
+    assert answers(found) == ["posted", "limit_exceeded", "posted"]
+    [refused] = [one for one in found if isinstance(one, Refused)]
+    assert (refused.account, refused.amount_fen) == ("purse:1", 20)
+
+
+def test_money_that_is_held_or_taken_back_before_it_came_is_not_booked_in_bulk(books: Books) -> None:
+    books.post(books.load("1", 100))
+    with writing(books.engine) as conn:
+        hold = Hold("held", "online", AT, AT.replace(year=2019), (Line("purse:1", "clearing:METRO-1", 50),))
+        post(conn, [hold, Reversal("back", "late", DAY, AT)], at=AT)
+        close_account(conn, "purse:2", at=AT)
+    batch = [
+        books.tap("1", 60, "held-back"),
+        books.tap("1", 10, "late"),
+        books.load("2", 5),
+        books.tap("1", 50, "ok"),
+    ]
+    with writing(books.engine) as conn:
+        found = post_columns(conn, *as_columns(batch), Directory(books.engine), business_date=DAY, at=AT)
+    assert answers(found) == ["limit_exceeded", "forestalled", "account_closed", "posted"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [([0, 0], "column debit has 1 rows"), ([1], "must rise from 0 to 0"), ([-1], "must rise from 0 to 0")],
+)
+def test_columns_that_do_not_fit_are_refused_as_a_whole(books: Books, entry: list[int], message: str) -> None:
+    one = pa.array(["purse:1"], pa.string())
+    lines = Lines(np.array(entry, np.int64), one, one, np.array([1], np.int64), one)
+    with pytest.raises(ValueError, match=message), writing(books.engine) as conn:
+        headings = [Heading("a", "tap", AT)]
+        post_columns(conn, headings, lines, Directory(books.engine), business_date=DAY, at=AT)
+
+
+def test_an_account_opened_in_the_same_transaction_is_known_and_forgotten_with_it(books: Books) -> None:
+    directory = Directory(books.engine)
+    with books.engine.connect() as conn:
+        open_accounts(conn, [account("purse:new")], at=AT)
+        assert directory.numbers(conn, ["purse:new", "purse:1"])[0] > 0
+        conn.rollback()
+    with reading(books.engine) as conn:
+        assert directory.numbers(conn, ["purse:new"]) == [0]

@@ -1,0 +1,196 @@
+"""Programs started in a moment: an interpreter that has imported them all forks one for every start.
+
+A program runs as it would by itself: own process, own memory, arguments, environment and log, and it can be
+killed like any other. Only the second that an interpreter takes to import everything is spent once.
+"""
+
+import ctypes
+import importlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import typer
+
+PROJECT = Path(__file__).resolve().parents[2]
+PROGRAMS: Mapping[str, str] = {
+    "onecard": "api.cli:main",
+    "hsm-sim": "hsm_sim.cli:main",
+    "insurer": "city.insurer:serve",
+    "biller": "city.biller:main",
+    "till": "city.till:work",
+    "caller": "city.caller:work",
+    "depot": "city.depot:work",
+}
+"""What can be started, and where it begins; a function that is not called `main` is a Typer command."""
+DIE_WITH_PARENT = 1
+"""PR_SET_PDEATHSIG of prctl(2)."""
+
+
+class Foundry:
+    """The side of whoever starts programs. Safe to use from one thread; ends are heard on another."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self._process = process
+        self._changed = threading.Condition()
+        self._started: dict[int, int] = {}
+        self._ended: dict[int, int] = {}
+        self._asked = 0
+        threading.Thread(target=self._hear, daemon=True).start()
+
+    def start(self, program: str, words: Sequence[str], environment: Mapping[str, str], log: Path) -> int:
+        """Start a program with these arguments, and only these variables beside PATH; its process id."""
+        self._asked += 1
+        order = {
+            "asked": self._asked,
+            "program": program,
+            "words": list(words),
+            "environment": dict(environment),
+            "log": str(log),
+        }
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._asked in self._started, timeout=20):
+                raise TimeoutError(f"{program} was not started within 20 s")
+            return self._started[self._asked]
+
+    def ended(self, pid: int) -> int | None:
+        """How a program ended: its exit status, or minus the signal that killed it; None while it runs."""
+        with self._changed:
+            return self._ended.get(pid)
+
+    def end(self, pid: int, number: signal.Signals, *, timeout_s: float = 10.0) -> int:
+        """Send a program a signal and wait until it has ended. Raises TimeoutError where it does not."""
+        with self._changed:
+            if pid not in self._ended:
+                os.kill(pid, number)
+            if not self._changed.wait_for(lambda: pid in self._ended, timeout=timeout_s):
+                raise TimeoutError(f"process {pid} goes on {timeout_s:g} s after {number.name}")
+            return self._ended[pid]
+
+    def _hear(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            told = json.loads(line)
+            with self._changed:
+                if "ended" in told:
+                    self._ended[told["ended"]] = told["status"]
+                else:
+                    self._started[told["asked"]] = told["pid"]
+                self._changed.notify_all()
+
+
+@contextmanager
+def running_foundry() -> Iterator[Foundry]:
+    """A foundry while the block runs; with it end all programs that it started."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.support.foundry"],
+        cwd=PROJECT,
+        env=dict(os.environ) | {"OPENBLAS_NUM_THREADS": "1"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield Foundry(process)
+    finally:
+        assert process.stdin is not None
+        process.stdin.close()
+        process.wait(timeout=20)
+
+
+def serve() -> None:
+    """The foundry itself: orders come in on standard input, starts and ends go out on standard output."""
+    for place in PROGRAMS.values():
+        importlib.import_module(place.partition(":")[0])
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    living: set[int] = set()
+    unread = b""
+    while True:
+        readable, _, _ = select.select([0, woken], [], [])
+        if woken in readable:
+            os.read(woken, 4096)
+            _tell_ends(living)
+        if 0 not in readable:
+            continue
+        if not (data := os.read(0, 65_536)):
+            break
+        *lines, unread = (unread + data).split(b"\n")
+        for line in lines:
+            order = json.loads(line)
+            living.add(pid := _forked(order, (woken, wake)))
+            _tell({"asked": order["asked"], "pid": pid})
+    for pid in living:
+        os.kill(pid, signal.SIGKILL)
+
+
+def _tell_ends(living: set[int]) -> None:
+    for pid in list(living):
+        found, status = os.waitpid(pid, os.WNOHANG)
+        if found:
+            living.discard(pid)
+            _tell({"ended": pid, "status": os.waitstatus_to_exitcode(status)})
+
+
+def _tell(said: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(said) + "\n")
+    sys.stdout.flush()
+
+
+def _forked(order: dict[str, Any], ours: tuple[int, int]) -> int:
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 70
+    try:
+        _become(order, ours)
+        _main(order["program"])()
+        status = 0
+    except SystemExit as ending:
+        status = ending.code if isinstance(ending.code, int) else int(ending.code is not None)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _become(order: dict[str, Any], ours: tuple[int, int]) -> None:
+    ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for descriptor in ours:
+        os.close(descriptor)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for source, target in ((nothing, 0), (log, 1), (log, 2)):
+        os.dup2(source, target)
+    path = os.environ["PATH"]
+    os.environ.clear()
+    os.environ.update({"PATH": path} | order["environment"])
+    sys.argv = [order["program"], *order["words"]]
+
+
+def _main(program: str) -> Callable[[], None]:
+    module, _, name = PROGRAMS[program].partition(":")
+    begin: Callable[[], None] = getattr(sys.modules[module], name)
+    return begin if program in ("onecard", "hsm-sim") else lambda: typer.run(begin)
+
+
+if __name__ == "__main__":
+    serve()
