@@ -8,11 +8,13 @@ from pathlib import Path
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
 from sqlalchemy import Engine
 
 from api.settings import Settings
 from city.home import Home
 from city.world import City, open_city
+from ledger.archive import Archive
 from ledger.db import make_engine, migrate
 
 console = Console()
@@ -71,6 +73,11 @@ def books() -> Iterator[Engine]:
         engine.dispose()
 
 
+def archive() -> Archive:
+    """The ledger's archived months, in the home of the settings."""
+    return Archive(settings().city_home().ledger_archive)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a file that the user named. Raises Refused where that cannot be."""
     try:
@@ -82,5 +89,5 @@ def write_text(path: Path, text: str) -> None:
 
 def fail(message: object) -> typer.Exit:
     """Say on the error stream what was wrong; the exit to raise."""
-    errors.print(f"[red]onecard:[/red] {message}", highlight=False, soft_wrap=True, markup=True)
+    errors.print(f"[red]onecard:[/red] {escape(str(message))}", highlight=False, soft_wrap=True, markup=True)
     return typer.Exit(1)

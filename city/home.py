@@ -30,6 +30,11 @@ class Home:
         return self.root / "archive"
 
     @property
+    def ledger_archive(self) -> Path:
+        """The ledger's archived months, one file each."""
+        return self.root / "ledger-archive"
+
+    @property
     def nights(self) -> Path:
         """One folder a business date: work files and what the night hands out."""
         return self.root / "nights"

@@ -1,10 +1,11 @@
 """The files that one step of the night leaves for the next: whole or not there, same content, same bytes."""
 
-import os
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from ledger.durable import put_in_place
 
 
 def write_table(path: Path, table: pa.Table) -> Path:
@@ -12,7 +13,7 @@ def write_table(path: Path, table: pa.Table) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     pq.write_table(table, part, compression="zstd")
-    _put_in_place(part, path)
+    put_in_place(part, path)
     return path
 
 
@@ -21,21 +22,10 @@ def write_bytes(path: Path, content: bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     part.write_bytes(content)
-    _put_in_place(part, path)
+    put_in_place(part, path)
     return path
 
 
 def read_table(path: Path) -> pa.Table:
     """Read a Parquet file as the step before left it."""
     return pq.read_table(path)
-
-
-def _put_in_place(part: Path, path: Path) -> None:
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
-    part.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -9,6 +9,7 @@ from sqlalchemy import CTE, ColumnElement, Connection, Row, Select, case, func, 
 
 from ledger import tables
 from ledger.accounts import Kind
+from ledger.archive import Archive, LinesArchived, lines_begin
 from ledger.chart import STANDING
 from ledger.day import DayState
 from ledger.snapshots import lines_since, total_fen
@@ -94,11 +95,12 @@ def balance_on(conn: Connection, code: str, business_date: date) -> Balance:
     return Balance(code, kind, debits_fen, credits_fen)
 
 
-def balance_at(conn: Connection, code: str, at: datetime) -> Balance:
+def balance_at(conn: Connection, code: str, at: datetime, archive: Archive | None = None) -> Balance:
     """The balance of one account at an instant: what had been posted until then, at whatever date.
 
     Made from the last snapshot before and the lines of the days since, so its cost is that of reading them.
-    Raises LookupError when there is no account of that code.
+    Raises LookupError when there is no account of that code, and LinesArchived where lines of those days are
+    archived and `archive` is not given.
     """
     account_id, kind = find_account(conn, code)
     day, line, entry = tables.day.c, tables.line.c, tables.entry.c
@@ -111,6 +113,12 @@ def balance_at(conn: Connection, code: str, at: datetime) -> Balance:
     first = conn.execute(later if closed is None else later.where(day.business_date > closed)).scalar_one()
     if first is None:
         return Balance(code, kind, *before)
+    begin = lines_begin(conn)
+    archived = (0, 0)
+    if begin is not None and first < begin:
+        if archive is None:
+            raise LinesArchived(f"account {code} at {at}", first)
+        archived = archive.moved(conn, code, since=first, at=at)
     query = (
         select(
             total_fen(case((line.debit_id == account_id, line.amount_fen), else_=0)),
@@ -124,7 +132,8 @@ def balance_at(conn: Connection, code: str, at: datetime) -> Balance:
         )
     )
     since = conn.execute(query).one()
-    return Balance(code, kind, before[0] + since[0], before[1] + since[1])
+    debits_fen, credits_fen = (sum(parts) for parts in zip(before, archived, since, strict=True))
+    return Balance(code, kind, debits_fen, credits_fen)
 
 
 def accounts_on(business_date: date, *where: ColumnElement[bool]) -> CTE:
@@ -168,30 +177,29 @@ def accounts_on(business_date: date, *where: ColumnElement[bool]) -> CTE:
     )
 
 
-def totals(conn: Connection) -> list[Balance]:
-    """The trial balance: one row a sub-ledger, one an account where the chart has standing accounts."""
-    account, total = tables.account.c, tables.total.c
-    row = case((account.segment.in_(STANDING), account.code), else_=account.segment)
-    query = (
-        select(row, account.kind, total_fen(total.debits_posted_fen), total_fen(total.credits_posted_fen))
-        .join(tables.total, total.account_id == account.id)
-        .group_by(row, account.kind)
-        .order_by(row, account.kind)
-    )
-    return _read(conn.execute(query))
+def totals(conn: Connection, on: date | None = None) -> list[Balance]:
+    """The trial balance: one row a sub-ledger, one an account where the chart has standing accounts.
+
+    It is that of now, or of the end of a business date.
+    """
+    at = _standing(on).c
+    row = case((at.segment.in_(STANDING), at.code), else_=at.segment)
+    query = select(row, at.kind, total_fen(at.debits_fen), total_fen(at.credits_fen))
+    return _read(conn.execute(query.group_by(row, at.kind).order_by(row, at.kind)))
 
 
-def roll_up(conn: Connection, prefix: str = "", *, depth: int = 1) -> list[Balance]:
+def roll_up(conn: Connection, prefix: str = "", *, depth: int = 1, on: date | None = None) -> list[Balance]:
     """Balances along the hierarchy of codes: one row for each first `depth` parts and kind, by code.
 
-    `prefix` names the accounts, as in `balances`; `clearing:METRO-1:line-2` has three parts. Raises
-    ValueError for a depth below 1.
+    `prefix` names the accounts, as in `balances`; `clearing:METRO-1:line-2` has three parts. They are those of
+    now, or of the end of a business date. Raises ValueError for a depth below 1.
     """
     if depth < 1:
         raise ValueError(f"depth {depth} is below 1; give the number of parts that a row is named by")
     sums: dict[tuple[str, Kind], tuple[int, int]] = {}
-    query = _totals_query()
-    for code, kind, debits_fen, credits_fen in conn.execute(query.where(under(prefix)) if prefix else query):
+    at = _standing(on, *([under(prefix)] if prefix else [])).c
+    rows = conn.execute(select(at.code, at.kind, at.debits_fen, at.credits_fen))
+    for code, kind, debits_fen, credits_fen in rows:
         key = (":".join(code.split(":")[:depth]), Kind(kind))
         before = sums.get(key, (0, 0))
         sums[key] = (before[0] + debits_fen, before[1] + credits_fen)
@@ -211,6 +219,26 @@ def find_account(conn: Connection, code: str) -> tuple[int, Kind]:
     if found is None:
         raise LookupError(f"no account {code}; open it first")
     return found[0], Kind(found[1])
+
+
+def _standing(on: date | None, *where: ColumnElement[bool]) -> CTE:
+    """Accounts with their totals now, or at the end of a date, as `accounts_on` has them."""
+    if on is not None:
+        return accounts_on(on, *where)
+    account, total = tables.account.c, tables.total.c
+    return (
+        select(
+            account.id,
+            account.code,
+            account.segment,
+            account.kind,
+            total.debits_posted_fen.label("debits_fen"),
+            total.credits_posted_fen.label("credits_fen"),
+        )
+        .join(tables.total, total.account_id == account.id)
+        .where(*where)
+        .cte("accounts_now")
+    )
 
 
 def _totals_query() -> Select[*tuple[Any, ...]]:

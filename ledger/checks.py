@@ -27,6 +27,7 @@ from sqlalchemy import (
 )
 
 from ledger import tables
+from ledger.archive import Archive
 from ledger.day import DayState
 from ledger.entry import canonical_bytes, chain_start, chained, digest
 from ledger.ids import A_DAY, numbers_of
@@ -243,10 +244,11 @@ def entries_are_whole(conn: Connection, since: date | None) -> list[Finding]:
         what = f"are not those of {reference!r}, which they name" if reference else "are of no entry"
         message = f"{lines} lines from number {first} on {what}; find out who wrote past the ledger"
         found.append(Finding("entries_are_whole", reference or f"line {first}", 0, lines, message))
-    return [*found, *_gaps(conn, of_late)]
+    return [*found, *gaps(conn, of_late)]
 
 
-def _gaps(conn: Connection, of_late: ColumnElement[bool]) -> Iterator[Finding]:
+def gaps(conn: Connection, of_late: ColumnElement[bool]) -> Iterator[Finding]:
+    """Where the numbers of entries, or those of their lines, do not follow one another, among some entries."""
     entry = tables.entry.c
     following = (
         select(
@@ -289,12 +291,18 @@ def entries_equal_digests(conn: Connection, since: date | None) -> list[Finding]
     """Each entry is what it was booked as, and its day's running hash goes through it."""
     columns = tables.day.c
     query = select(columns.business_date).order_by(columns.business_date)
+    dates = conn.scalars(query if since is None else query.where(columns.business_date >= since)).all()
+    return days_equal_digests(conn, dates)
+
+
+def days_equal_digests(
+    conn: Connection, dates: Iterable[date], archive: Archive | None = None
+) -> list[Finding]:
+    """The same of some business dates, of which the lines may be in an archive. Raises ArchiveDamaged."""
     found = []
-    for business_date in conn.scalars(
-        query if since is None else query.where(columns.business_date >= since)
-    ).all():
+    for business_date in dates:
         chain = chain_start(business_date)
-        for recorded in read_day(conn, business_date):
+        for recorded in read_day(conn, business_date, archive):
             reference = recorded.entry.reference
             chain = chained(chain, recorded.entry_id, recorded.digest, recorded.posted_at)
             if digest(canonical_bytes(recorded.entry)) != recorded.digest:

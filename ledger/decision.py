@@ -1,6 +1,7 @@
 """What is to be booked and what is refused: decided in memory, from facts, one order after the other."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
@@ -100,6 +101,13 @@ def _post(books: Standing, entry: Entry, content_digest: bytes) -> Posted | Refu
 def _reverse(books: Standing, order: Reversal) -> Answer:
     """Take back an entry as it stands in the books, or remember that it is to be taken back."""
     original = books.originals.get(order.original)
+    if original is not None and original.without_lines is not None:
+        month = f"{original.without_lines.business_date:%Y-%m}"
+        message = (
+            f"reversal {order.reference!r}: the lines of its original {order.original!r} are archived with {month}; "
+            f"post an entry that reverses it, with its lines from the archive"
+        )
+        return Refused(order.reference, Reason.ORIGINAL_ARCHIVED, "", 0, message)
     if original is not None:
         mirror = Entry(
             order.reference,
@@ -160,7 +168,7 @@ def _not_a_reversal(books: Standing, entry: Entry) -> Refused | None:
     original = books.originals.get(entry.reverses)
     if original is None:
         reason, what = Reason.ORIGINAL_UNKNOWN, "is not in the books; post it first"
-    elif entry.lines != mirrored(original.lines):
+    elif not _mirrors(entry, original):
         reason, what = Reason.NOT_A_MIRROR, "has other lines; swap its debits and credits, change nothing"
     elif original.reversed_by is not None:
         reason, what = Reason.ALREADY_REVERSED, f"was reversed by {original.reversed_by!r}; once is enough"
@@ -168,6 +176,14 @@ def _not_a_reversal(books: Standing, entry: Entry) -> Refused | None:
         return None
     message = f"entry {entry.reference!r}: its original {entry.reverses!r} {what}"
     return Refused(entry.reference, reason, "", 0, message)
+
+
+def _mirrors(entry: Entry, original: Booked) -> bool:
+    """Whether an entry has the lines of its original the other way."""
+    if original.without_lines is None:
+        return entry.lines == mirrored(original.lines)
+    as_booked = replace(original.without_lines, lines=mirrored(entry.lines))
+    return digest(canonical_bytes(as_booked)) == original.digest
 
 
 def _accept(books: Standing, entry: Entry, content_digest: bytes, settles_id: int | None) -> Posted:

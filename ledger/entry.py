@@ -65,6 +65,7 @@ class Reason(StrEnum):
     CONFLICT = "conflict"
     FORESTALLED = "forestalled"
     ORIGINAL_UNKNOWN = "original_unknown"
+    ORIGINAL_ARCHIVED = "original_archived"
     NOT_A_MIRROR = "not_a_mirror"
     ALREADY_REVERSED = "already_reversed"
     HOLD_UNKNOWN = "hold_unknown"

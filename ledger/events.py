@@ -35,6 +35,7 @@ class Happened(StrEnum):
     HOLD_VOIDED = "hold_voided"
     HOLD_EXPIRED = "hold_expired"
     FORESTALLED = "forestalled"
+    MONTH_ARCHIVED = "month_archived"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,9 @@ from sqlalchemy import Connection, func, select
 
 from ledger import tables
 from ledger.accounts import Kind
+from ledger.archive import Archive
 from ledger.balances import Balance, balances
-from ledger.journal import Recorded, read_day
+from ledger.journal import Recorded, read_day, whole
 
 HLEDGER_ROOTS = {
     Kind.ASSET: "assets",
@@ -27,8 +28,8 @@ HLEDGER_ROOTS = {
 """Our codes follow the root as they are: `liabilities:purse:0310…`."""
 
 
-def write_hledger(conn: Connection, out: TextIO) -> int:
-    """Write an hledger journal and return the number of entries.
+def write_hledger(conn: Connection, out: TextIO, archive: Archive | None = None) -> int:
+    """Write an hledger journal and return the number of entries. Raises LinesArchived.
 
     An entry's reference is the transaction's code, and a line's item a tag, both percent-encoded.
     """
@@ -38,7 +39,7 @@ def write_hledger(conn: Connection, out: TextIO) -> int:
     for account in accounts:
         out.write(f"account {names[account.code]}  ; type:{_hledger_type(account.kind)}\n")
     entries = 0
-    for recorded in _by_date(conn):
+    for recorded in _by_date(conn, archive):
         out.writelines(_hledger_entry(recorded, names))
         entries += 1
     last = _last_date(conn)
@@ -49,8 +50,11 @@ def write_hledger(conn: Connection, out: TextIO) -> int:
     return entries
 
 
-def write_beancount(conn: Connection, out: TextIO) -> int:
-    """Write a Beancount file and return the number of entries; each account's code is its metadata `code`."""
+def write_beancount(conn: Connection, out: TextIO, archive: Archive | None = None) -> int:
+    """Write a Beancount file and return the number of entries; each account's code is its metadata `code`.
+
+    Raises LinesArchived.
+    """
     accounts = balances(conn)
     names = beancount_names(accounts)
     first, last = _first_date(conn), _last_date(conn)
@@ -60,7 +64,7 @@ def write_beancount(conn: Connection, out: TextIO) -> int:
     for account in accounts:
         out.write(f"{first} open {names[account.code]} CNY\n  code: {json.dumps(account.code)}\n")
     entries = 0
-    for recorded in _by_date(conn):
+    for recorded in _by_date(conn, archive):
         out.writelines(_beancount_entry(recorded, names))
         entries += 1
     # Beancount asserts a balance at the start of a date.
@@ -124,12 +128,12 @@ def _beancount_entry(recorded: Recorded, names: dict[str, str]) -> Iterator[str]
         yield f"  {names[line.credit]}  {_yuan(-line.amount_fen)} CNY\n{item}"
 
 
-def _by_date(conn: Connection) -> Iterator[Recorded]:
+def _by_date(conn: Connection, archive: Archive | None) -> Iterator[Recorded]:
     """The entries in the order of their business dates, which a night that books into the last day breaks."""
     for business_date in (
         conn.execute(select(tables.day.c.business_date).order_by("business_date")).scalars().all()
     ):
-        yield from read_day(conn, business_date)
+        yield from map(whole, read_day(conn, business_date, archive))
 
 
 def _first_date(conn: Connection) -> date | None:

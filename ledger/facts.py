@@ -41,12 +41,16 @@ class DayFacts(NamedTuple):
 
 
 class Booked(NamedTuple):
-    """An entry that is in the books; `lines` only where a reversal of it is offered."""
+    """An entry that is in the books; its lines only where a reversal of it is offered.
+
+    Where those are archived, `without_lines` is the entry without them: its digest tells what they were.
+    """
 
     entry_id: int
     digest: bytes
     reversed_by: str | None = None
     lines: tuple[Line, ...] = ()
+    without_lines: Entry | None = None
 
 
 class HoldFacts(NamedTuple):
@@ -182,7 +186,11 @@ def _originals(conn: Connection, references: Sequence[str]) -> dict[str, Booked]
     reversals = {row[0]: row[1] for row in conn.execute(query)}
     return {
         found.entry.reference: Booked(
-            found.entry_id, found.digest, reversals.get(found.entry.reference), found.entry.lines
+            found.entry_id,
+            found.digest,
+            reversals.get(found.entry.reference),
+            found.entry.lines,
+            None if found.entry.lines else found.entry,
         )
         for found in read_entries(conn, of_references(conn, references))
     }

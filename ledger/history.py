@@ -7,6 +7,9 @@ from typing import Any
 from sqlalchemy import CTE, BigInteger, ColumnElement, Connection, Select, case, literal, select
 
 from ledger import tables
+from ledger.accounts import Kind
+from ledger.archive import Archive
+from ledger.archive_file import ArchivedLine
 from ledger.balances import find_account
 
 
@@ -26,14 +29,34 @@ class Movement:
     counter_account: str
 
 
-def history(conn: Connection, code: str, *, limit: int = 50, before: int | None = None) -> list[Movement]:
+def history(
+    conn: Connection, code: str, *, limit: int = 50, before: int | None = None, archive: Archive | None = None
+) -> list[Movement]:
     """The newest movements of an account first, in posting order; `before` is the last line seen already.
 
-    Raises LookupError when there is no account of that code, or `before` is no line of it.
+    It goes on into archived months where `archive` has them, and ends before them without it. Raises
+    LookupError when there is no account of that code, or `before` is no line of it, and ArchiveDamaged.
     """
     account_id, kind = find_account(conn, code)
+    at = _start(conn, account_id, code, before, archive)
+    found: list[Movement] = []
+    # A night that books into the last day of a month while the first of the next is open leaves walks that
+    # cross from one month to the other and back.
+    while at and len(found) < limit:
+        moved, at_next = _in_books(conn, account_id, kind, at, limit - len(found))
+        if not moved and archive is not None:
+            moved, at_next = _in_archive(conn, archive, code, kind, at, limit - len(found))
+        if not moved:
+            break
+        found, at = found + moved, at_next
+    return found
+
+
+def _in_books(
+    conn: Connection, account_id: int, kind: Kind, start: int, limit: int
+) -> tuple[list[Movement], int]:
+    """The movements from a line on as far as lines are in the books, and the line after them; 0 is none."""
     sign = 1 if kind.grows_by_debit else -1
-    start = _start(conn, account_id, code, before)
     line, entry, counter = tables.line.c, tables.entry.c, tables.account.alias("counter")
     walk = select(literal(1).label("place"), literal(start, BigInteger).label("line_id")).cte(
         "walk", recursive=True
@@ -57,6 +80,7 @@ def history(conn: Connection, code: str, *, limit: int = 50, before: int | None 
             line.item,
             line.amount_fen * case((line.debit_id == account_id, sign), else_=-sign),
             counter.c.code,
+            earlier,
         )
         .select_from(walk.join(tables.line, line.id == walk.c.line_id))
         .join(tables.entry, entry.id == line.entry_id)
@@ -64,13 +88,39 @@ def history(conn: Connection, code: str, *, limit: int = 50, before: int | None 
         .order_by(walk.c.place)
         .limit(limit)
     )
-    return [Movement(*tuple(row)) for row in conn.execute(query)]
+    rows = conn.execute(query).all()
+    return [Movement(*row[:-1]) for row in rows], rows[-1][-1] if rows else 0
+
+
+def _in_archive(
+    conn: Connection, archive: Archive, code: str, kind: Kind, at: int, limit: int
+) -> tuple[list[Movement], int]:
+    """The same in archived months."""
+    moved: list[Movement] = []
+    while len(moved) < limit and (line := archive.line(conn, at)) is not None:
+        debited = line.debit == code
+        grows = debited == kind.grows_by_debit
+        moved.append(
+            Movement(
+                line.line_id, line.entry_id, line.line_no, line.business_date, line.event_at, line.kind,
+                line.reference, line.item, line.amount_fen if grows else -line.amount_fen,
+                line.credit if debited else line.debit,
+            )
+        )  # fmt: skip
+        at = _before(line, code) or 0
+    return moved, at
+
+
+def _before(line: ArchivedLine, code: str) -> int | None:
+    """The line before this one on an account; 0 where it is the first, None where it is not the account's."""
+    return {line.credit: line.credit_before_id, line.debit: line.debit_before_id}.get(code)
 
 
 def walks(*where: ColumnElement[bool]) -> CTE:
     """All lines of the accounts that fulfil conditions on `tables.account`: account_id, line_id.
 
-    Costs a look-up a line, so it is for accounts that have not millions of them.
+    Costs a look-up a line, so it is for accounts that have not millions of them. It ends where the lines of
+    archived months are no longer in the books.
     """
     account, total, line = tables.account.c, tables.total.c, tables.line.c
     newest = select(account.id.label("account_id"), total.last_line_id.label("line_id"))
@@ -83,7 +133,7 @@ def walks(*where: ColumnElement[bool]) -> CTE:
     )
 
 
-def _start(conn: Connection, account_id: int, code: str, before: int | None) -> int:
+def _start(conn: Connection, account_id: int, code: str, before: int | None, archive: Archive | None) -> int:
     """The number of the line that a walk begins with; 0 where there is none."""
     line, total = tables.line.c, tables.total.c
     if before is None:
@@ -97,6 +147,9 @@ def _start(conn: Connection, account_id: int, code: str, before: int | None) -> 
         )
     ).where(line.id == before)
     found: int | None = conn.execute(query).scalar_one_or_none()
+    if found is None and archive is not None:
+        archived = archive.line(conn, before)
+        found = None if archived is None else _before(archived, code)
     if found is None:
         raise LookupError(f"line {before} is none of account {code}; begin without it")
     return found

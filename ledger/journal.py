@@ -7,6 +7,7 @@ from datetime import date, datetime
 from sqlalchemy import ColumnElement, Connection, and_, select
 
 from ledger import tables
+from ledger.archive import Archive, LinesArchived
 from ledger.bulk import CHUNK_ROWS, one_of
 from ledger.entry import Entry, Line
 from ledger.ids import numbers_of
@@ -26,16 +27,28 @@ class Recorded:
     line_count: int
 
 
-def read_entries(conn: Connection, *where: ColumnElement[bool]) -> Iterator[Recorded]:
-    """The entries that fulfil conditions on `tables.entry`, with their lines, in posting order a day."""
-    return _read(conn, where, BELONGS)
+def read_entries(
+    conn: Connection, *where: ColumnElement[bool], archive: Archive | None = None
+) -> Iterator[Recorded]:
+    """The entries that fulfil conditions on `tables.entry`, with their lines, in posting order a day.
+
+    Lines that are no longer in the books come from the archive; without it, such an entry has none.
+    """
+    return _read(conn, where, BELONGS, archive)
 
 
-def read_day(conn: Connection, business_date: date) -> Iterator[Recorded]:
-    """The entries of a business date with their lines, in posting order."""
+def read_day(conn: Connection, business_date: date, archive: Archive | None = None) -> Iterator[Recorded]:
+    """The entries of a business date with their lines, in posting order; the archive as in `read_entries`."""
     # By the entry's number within the day's lines: one pass over both, where BELONGS would look up each.
     belongs = and_(tables.line.c.entry_id == tables.entry.c.id, lines_on(business_date))
-    return _read(conn, (of_day(business_date),), belongs)
+    return _read(conn, (of_day(business_date),), belongs, archive)
+
+
+def whole(recorded: Recorded) -> Recorded:
+    """The same. Raises LinesArchived for an entry whose lines were not found."""
+    if len(recorded.entry.lines) < recorded.line_count:
+        raise LinesArchived(f"entry {recorded.entry.reference!r}", recorded.entry.business_date)
+    return recorded
 
 
 def of_day(business_date: date) -> ColumnElement[bool]:
@@ -50,7 +63,10 @@ def of_references(conn: Connection, references: Sequence[str]) -> ColumnElement[
 
 
 def _read(
-    conn: Connection, where: Sequence[ColumnElement[bool]], belongs: ColumnElement[bool]
+    conn: Connection,
+    where: Sequence[ColumnElement[bool]],
+    belongs: ColumnElement[bool],
+    archive: Archive | None,
 ) -> Iterator[Recorded]:
     columns = tables.entry.c
     original = tables.entry.alias("original")
@@ -87,8 +103,10 @@ def _read(
         while waiting is not None and waiting[0] == entry_id:
             own.append(waiting[1])
             waiting = next(lines, None)
-        entry = Entry(reference, kind, day, event_at, tuple(own), narrative, reverses, settles)
         digest, chain, posted_at, first_line_id, line_count = booked
+        if not own and archive is not None:
+            own += archive.lines(conn, entry_id, first_line_id, line_count)
+        entry = Entry(reference, kind, day, event_at, tuple(own), narrative, reverses, settles)
         yield Recorded(entry_id, entry, bytes(digest), bytes(chain), posted_at, first_line_id, line_count)
 
 

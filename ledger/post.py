@@ -6,11 +6,12 @@ from typing import overload
 
 from sqlalchemy import Connection, text
 
+from ledger.archive import Archive
 from ledger.db import WRITER_LOCK
 from ledger.decision import decide, offered
 from ledger.entry import Entry, Posted, Refused, mirrored
 from ledger.facts import load_facts
-from ledger.journal import of_references, read_entries
+from ledger.journal import of_references, read_entries, whole
 from ledger.orders import Answer, Order
 from ledger.store import store
 
@@ -68,9 +69,13 @@ def reversal_of(
     event_at: datetime,
     kind: str = "reversal",
     narrative: str = "",
+    archive: Archive | None = None,
 ) -> Entry:
-    """The mirror of a booked entry, to be posted. Raises LookupError when it is not in the books."""
-    found = next(read_entries(conn, of_references(conn, [reference])), None)
+    """The mirror of a booked entry, to be posted. Raises LookupError when it is not in the books.
+
+    Of an archived entry the lines come from `archive`, and LinesArchived, a LookupError, says that it is needed.
+    """
+    found = next(read_entries(conn, of_references(conn, [reference]), archive=archive), None)
     if found is None:
         raise LookupError(f"no entry {reference!r} is in the books; post it before reversing it")
     return Entry(
@@ -78,7 +83,7 @@ def reversal_of(
         kind=kind,
         business_date=business_date,
         event_at=event_at,
-        lines=mirrored(found.entry.lines),
+        lines=mirrored(whole(found).entry.lines),
         narrative=narrative,
         reverses=reference,
     )

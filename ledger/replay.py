@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from ledger import tables
+from ledger.archive import archives
 from ledger.checks import Finding
 from ledger.day import DayState
 from ledger.events import Event, Happened, read_events
@@ -24,6 +25,7 @@ _STEPS = {
     Happened.HOLD_VOIDED: Happened.HOLD_PLACED,
     Happened.HOLD_EXPIRED: Happened.HOLD_PLACED,
     Happened.FORESTALLED: None,
+    Happened.MONTH_ARCHIVED: None,
 }
 """What comes right before an event of its subject: nothing, or what makes it possible."""
 
@@ -38,6 +40,7 @@ class Told:
     ended: dict[str, Any] = field(default_factory=dict)
     forestalled: dict[str, Any] = field(default_factory=dict)
     sealed: dict[str, Any] = field(default_factory=dict)
+    archived: dict[str, Any] = field(default_factory=dict)
 
 
 def events_tell_the_present(conn: Connection) -> Iterator[Finding]:
@@ -52,7 +55,15 @@ def events_tell_the_present(conn: Connection) -> Iterator[Finding]:
             return
         last[about] = event.kind
         _tell(told, event)
-    found = Told(_days(conn), _closed(conn), _placed(conn), _ended(conn), _forestalled(conn), _sealed(conn))
+    found = Told(
+        _days(conn),
+        _closed(conn),
+        _placed(conn),
+        _ended(conn),
+        _forestalled(conn),
+        _sealed(conn),
+        _archived(conn),
+    )
     for what, expected, present in (
         ("day", told.days, found.days),
         ("closed account", told.closed, found.closed),
@@ -60,6 +71,7 @@ def events_tell_the_present(conn: Connection) -> Iterator[Finding]:
         ("end of hold", told.ended, found.ended),
         ("forestalled reference", told.forestalled, found.forestalled),
         ("seal of", told.sealed, found.sealed),
+        ("archived month", told.archived, found.archived),
     ):
         differing = sorted(
             key for key in expected.keys() | present.keys() if expected.get(key) != present.get(key)
@@ -93,6 +105,8 @@ def _tell(told: Told, event: Event) -> None:
             told.ended[event.subject] = event.detail
         case Happened.FORESTALLED:
             told.forestalled[event.subject] = (event.detail, event.at)
+        case Happened.MONTH_ARCHIVED:
+            told.archived[event.subject] = (event.detail, event.at)
 
 
 def _days(conn: Connection) -> dict[str, Any]:
@@ -149,3 +163,7 @@ def _sealed(conn: Connection) -> dict[str, Any]:
     seal = tables.seal.c
     query = select(seal.business_date, seal.root, seal.sealed_at)
     return {day.isoformat(): (bytes(root).hex(), at) for day, root, at in conn.execute(query)}
+
+
+def _archived(conn: Connection) -> dict[str, Any]:
+    return {f"{one.month:%Y-%m}": (one.sha256.hex(), one.archived_at) for one in archives(conn)}

@@ -1,6 +1,7 @@
 """Seals: a day's entries, and all that was written down beside them, under one signed root; proofs for one payment."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -10,12 +11,16 @@ from sqlalchemy import Connection, func, select
 
 from ledger import tables
 from ledger.accounts import Conflict
+from ledger.archive import Archive
 from ledger.day import DayOrderError, DayState, day_state
 from ledger.entry import canonical_bytes, chain_start, digest
 from ledger.events import Event, Happened, record_events
-from ledger.journal import of_day, of_references, read_entries
+from ledger.journal import of_day, of_references, read_entries, whole
 from ledger.merkle import audit_path, root_from_path, root_of
 from ledger.registers import Registers, registers_at, registers_root
+
+PublicKey = Callable[[int], bytes]
+"""The public key of the seals (Ed25519, 32 bytes) of a key version; LookupError where there is none."""
 
 GENESIS = bytes(32)
 """What stands for the root before the first day's."""
@@ -35,11 +40,9 @@ class Contents:
 
     @property
     def root(self) -> bytes:
-        """SHA-256 over the label, the date in ASCII, the number of entries in 8 bytes, and the parts in order."""
-        labelled = b"onecard/seal/v2" + self.business_date.isoformat().encode("ascii")
-        labelled += self.entries.to_bytes(8, "big")
+        """What is signed: `sealed_root` of the parts."""
         parts = (self.merkle_root, self.chain, self.registers_root, self.previous_root)
-        return hashlib.sha256(labelled + b"".join(parts)).digest()
+        return sealed_root(self.business_date, self.entries, *parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +153,12 @@ def seals(conn: Connection) -> list[Seal]:
     return _seals(conn)
 
 
-def prove(conn: Connection, reference: str) -> Proof:
-    """Prove to anyone that an entry is in the books. Raises LookupError when it is not, or not sealed yet."""
-    found = next(read_entries(conn, of_references(conn, [reference])), None)
+def prove(conn: Connection, reference: str, archive: Archive | None = None) -> Proof:
+    """Prove to anyone that an entry is in the books. Raises LookupError when it is not, or not sealed yet.
+
+    Of an archived entry the lines come from `archive`, and LinesArchived, a LookupError, says that it is needed.
+    """
+    found = next(read_entries(conn, of_references(conn, [reference]), archive=archive), None)
     if found is None:
         raise LookupError(f"no entry {reference!r} is in the books; check the reference")
     business_date = found.entry.business_date
@@ -164,7 +170,7 @@ def prove(conn: Connection, reference: str) -> Proof:
     earlier = select(func.count()).select_from(tables.entry).where(of_day(business_date))
     index = conn.execute(earlier.where(tables.entry.c.id < found.entry_id)).scalar_one()
     leaves, _ = _leaves(conn, business_date)
-    return Proof(canonical_bytes(found.entry), index, audit_path(leaves, index), seal)
+    return Proof(canonical_bytes(whole(found).entry), index, audit_path(leaves, index), seal)
 
 
 def verify_proof(proof: Proof, public_key: bytes) -> bool:
@@ -176,11 +182,37 @@ def verify_proof(proof: Proof, public_key: bytes) -> bool:
 
 def signature_holds(seal: Seal, public_key: bytes) -> bool:
     """Whether a seal's signature is over the root of what it says, by the public key (Ed25519, 32 bytes)."""
+    return signed_by(public_key, seal.signature, seal.contents.root)
+
+
+def signed_by(public_key: bytes, signature: bytes, root: bytes) -> bool:
+    """Whether a signature (Ed25519, 64 bytes) over 32 bytes is that of a public key (32 bytes)."""
     try:
-        Ed25519PublicKey.from_public_bytes(public_key).verify(seal.signature, seal.contents.root)
+        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, root)
     except InvalidSignature:
         return False
     return True
+
+
+def signed_under(public_key: PublicKey, key_version: int, signature: bytes, root: bytes) -> bool:
+    """Whether a signature over 32 bytes is that of a key version; not where there is no such version."""
+    try:
+        return signed_by(public_key(key_version), signature, root)
+    except LookupError:
+        return False
+
+
+def sealed_root(
+    business_date: date,
+    entries: int,
+    merkle_root: bytes,
+    chain: bytes,
+    registers_root: bytes,
+    previous_root: bytes,
+) -> bytes:
+    """SHA-256 over the label, the date in ASCII, the number of entries in 8 bytes, and the parts in order."""
+    labelled = b"onecard/seal/v2" + business_date.isoformat().encode("ascii") + entries.to_bytes(8, "big")
+    return hashlib.sha256(labelled + merkle_root + chain + registers_root + previous_root).digest()
 
 
 def _leaves(conn: Connection, business_date: date) -> tuple[list[bytes], bytes]:

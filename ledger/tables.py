@@ -251,3 +251,17 @@ seal = Table(
     Column("sealed_at", Instant, nullable=False),
 )
 """A day under one signed root; `accounts`, `holds` and `events` are the newest numbers that it covers."""
+
+archive = Table(
+    "ledger_archive",
+    metadata,
+    Column("month", Date, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("sha256", LargeBinary(32), nullable=False),
+    Column("rows", Id, nullable=False),
+    Column("key_version", Integer, nullable=False),
+    Column("signature", LargeBinary(64), nullable=False),
+    Column("archived_at", Instant, nullable=False),
+    UniqueConstraint("name"),
+)
+"""Months, by their first day, whose lines are in a signed file of this name in the archive's folder."""

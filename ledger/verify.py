@@ -1,13 +1,17 @@
 """The whole books recomputed from their first day, every row of every table, so that a change behind them shows."""
 
-from collections.abc import Callable, Iterable, Iterator
-from datetime import date
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import date, timedelta
+from functools import partial
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import BigInteger, Connection, String, and_, cast, func, literal, or_, select, union_all
+from sqlalchemy import BigInteger, Connection, String, and_, cast, func, literal, or_, select, true, union_all
 
 from ledger import tables
 from ledger.accounts import Account, Kind, Limit, account_digest, segment_of
+from ledger.archive import Archive, lines_begin
+from ledger.archive_checks import archives_agree, resting_totals_agree
+from ledger.archive_walks import Walks, walks_join_the_archive
 from ledger.bulk import CHUNK_ROWS
 from ledger.checks import CHECKS, Check, Finding, both_sides
 from ledger.day import DayState
@@ -18,40 +22,87 @@ from ledger.merkle import root_of
 from ledger.orders import Hold, hold_content
 from ledger.registers import Registers, registers_root
 from ledger.replay import events_tell_the_present
-from ledger.seal import GENESIS, Seal, seals, signature_holds
-from ledger.snapshots import date_number, day_number, movements, total_fen
+from ledger.seal import GENESIS, PublicKey, Seal, seals, signed_under
+from ledger.snapshots import date_number, day_number, latest_snapshot, lines_since, movements, total_fen
 from ledger.walks import walks_reach_every_line
 
 FromGround = Callable[[Connection], Iterable[Finding]]
 """Looks at everything since the books were opened."""
 
-PublicKey = Callable[[int], bytes]
-"""The public key of the seals (Ed25519, 32 bytes) of a key version; LookupError where there is none."""
+
+class Stage(NamedTuple):
+    """One thing that is recomputed, by name."""
+
+    name: str
+    check: FromGround
+
+    def findings(self, conn: Connection) -> Iterator[Finding]:
+        """What is wrong with it."""
+        return _legible(self.check, conn)
 
 
-def verify_books(conn: Connection, public_key: PublicKey | None = None) -> Iterator[Finding]:
+def verify_books(
+    conn: Connection, public_key: PublicKey | None = None, archive: Archive | None = None
+) -> Iterator[Finding]:
     """Everything that is wrong with the books, from the ground up, as it is found; nothing in good books.
 
     With `public_key`, the signatures of all seals are checked as well. `conn` may be one that only reads.
+    Archived months are recomputed from `archive`; where that is needed and not given, it is a finding.
     What no seal covers yet, and nothing else in the books refers to, can be taken away from its end unseen.
     """
-    for check in (
-        accounts_are_as_opened,
-        controls_are_of_sub_ledgers,
-        events_are_chained,
-        holds_are_as_placed,
-        entries_refer_to_what_is_there,
-        events_tell_the_present,
-        *(_from_the_beginning(check) for check in CHECKS),
-        walks_reach_every_line,
-        snapshots_agree,
-        lambda conn: seals_agree(conn, public_key),
-    ):
-        yield from _legible(check, conn)
+    for stage in stages(conn, public_key, archive):
+        yield from stage.findings(conn)
 
 
-def _from_the_beginning(check: Check) -> FromGround:
-    return lambda conn: check(conn, None)
+def stages(
+    conn: Connection, public_key: PublicKey | None = None, archive: Archive | None = None
+) -> list[Stage]:
+    """What `verify_books` does, for who wants to show how far it is; to be run once, in this order."""
+    # What went before stands in snapshots, which the archive has to agree with.
+    begin, archived = lines_begin(conn), Walks()
+    walks: FromGround = walks_reach_every_line
+    if begin is not None:
+        walks = partial(walks_join_the_archive, begin=begin, archived=archived)
+    return [
+        *(Stage(check.__name__, check) for check in _BESIDE_LINES),
+        *(Stage(check.__name__, _since(check, begin)) for check in CHECKS),
+        Stage(
+            "archives_agree", partial(archives_agree, archive=archive, public_key=public_key, walks=archived)
+        ),
+        Stage("totals_tell_the_day_before", partial(resting_totals_agree, begin=begin)),
+        Stage("walks_reach_every_line", walks),
+        Stage("snapshots_agree", partial(snapshots_agree, begin=begin)),
+        Stage("seals_agree", partial(seals_agree, public_key=public_key)),
+    ]
+
+
+def _since(check: Check, begin: date | None) -> FromGround:
+    return lambda conn: check(conn, begin)
+
+
+ROW_CHECKS = (
+    "accounts_are_as_opened",
+    "events_are_chained",
+    "holds_are_as_placed",
+    "entries_equal_digests",
+    "entries_are_whole",
+    "archives_agree",
+    "walks_reach_every_line",
+    "snapshots_agree",
+    "seals_agree",
+    "events_tell_the_present",
+    "totals_equal_lines",
+)
+"""Checks that point at a row, the surest first; the others say only that something does not add up."""
+
+
+def first_changed(findings: Sequence[Finding]) -> Finding | None:
+    """The finding that names the first row that was changed, or else just the first one."""
+    for name in ROW_CHECKS:
+        for finding in findings:
+            if finding.check == name:
+                return finding
+    return findings[0] if findings else None
 
 
 def _legible(check: FromGround, conn: Connection) -> Iterator[Finding]:
@@ -143,10 +194,20 @@ def entries_refer_to_what_is_there(conn: Connection) -> Iterator[Finding]:
         yield Finding("entries_refer_to_what_is_there", reference, 0, number, message)
 
 
-def snapshots_agree(conn: Connection) -> Iterator[Finding]:
-    """Accounts have a snapshot of each closed day on which they moved, and it is the sum over all lines up to it."""
+def snapshots_agree(conn: Connection, begin: date | None = None) -> Iterator[Finding]:
+    """Accounts have a snapshot of each closed day on which they moved, and it is the sum over all lines up to it.
+
+    Those before `begin` are taken as they are.
+    """
     snapshot, account, day, line = tables.snapshot.c, tables.account.c, tables.day.c, tables.line.c
-    moved = movements(by=(day_number(line.id).label("day"),)).subquery()
+    of_day = day_number(line.id).label("day")
+    moved = movements(by=(of_day,)).subquery()
+    if begin is not None:
+        base = latest_snapshot(begin - timedelta(days=1)).c
+        before = select(
+            base.account_id, base.debits_posted_fen, base.credits_posted_fen, literal(0, BigInteger)
+        )
+        moved = union_all(movements(lines_since(begin), by=(of_day,)), before).subquery()
     window: dict[str, Any] = {"partition_by": moved.c.account_id, "order_by": moved.c.day}
     zero = literal(0, BigInteger)
     expected = select(
@@ -165,7 +226,7 @@ def snapshots_agree(conn: Connection) -> Iterator[Finding]:
         zero,
         snapshot.debits_posted_fen,
         snapshot.credits_posted_fen,
-    )
+    ).where(true() if begin is None else snapshot.business_date >= begin)
     sides = union_all(select(expected).where(expected.c.day.in_(closed)), kept).subquery()
     subject = account.code + " on " + cast(sides.c.day, String)
     of_both = (
@@ -195,7 +256,8 @@ def seals_agree(conn: Connection, public_key: PublicKey | None = None) -> Iterat
         wrong = _wrong_with(conn, seal, previous)
         if business_date not in unsealed:
             wrong = "is of a day that is not closed"
-        if not wrong and public_key is not None and not _signed(seal, public_key):
+        signature = (seal.key_version, seal.signature, seal.contents.root)
+        if not wrong and public_key is not None and not signed_under(public_key, *signature):
             wrong = f"is not signed by key version {seal.key_version}"
         if wrong:
             message = f"the seal of {business_date} {wrong}; restore the books from a backup"
@@ -207,13 +269,6 @@ def seals_agree(conn: Connection, public_key: PublicKey | None = None) -> Iterat
     for business_date in unsealed[:-1]:
         message = f"closed day {business_date} has no seal; seal the days in their order"
         yield Finding("seals_agree", str(business_date), 0, 0, message)
-
-
-def _signed(seal: Seal, public_key: PublicKey) -> bool:
-    try:
-        return signature_holds(seal, public_key(seal.key_version))
-    except LookupError:
-        return False
 
 
 def _wrong_with(conn: Connection, seal: Seal, previous: Seal | None) -> str:
@@ -269,3 +324,13 @@ def _holds(conn: Connection) -> Iterator[tuple[int, bytes, bool, Hold]]:
         head = (row.reference, row.kind, row.event_at, row.expires_at)
         whole = row.line_count == len(own) and numbers == list(range(1, len(own) + 1))
         yield row.id, bytes(row.digest), whole, Hold(*head, tuple(own), row.narrative)
+
+
+_BESIDE_LINES: Final[tuple[FromGround, ...]] = (
+    accounts_are_as_opened,
+    controls_are_of_sub_ledgers,
+    events_are_chained,
+    holds_are_as_placed,
+    entries_refer_to_what_is_there,
+    events_tell_the_present,
+)

@@ -6,6 +6,7 @@ day while the next one goes on.
 """
 
 from collections.abc import Iterator, Sequence
+from datetime import date
 from itertools import groupby
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from sqlalchemy import Connection, Subquery, and_, func, or_, select, union_all
 from ledger import tables
 from ledger.bulk import CHUNK_ROWS, one_of_numbers
 from ledger.checks import Finding
-from ledger.ids import A_DAY, NONE
+from ledger.ids import A_DAY, NONE, before_first
 
 
 class Turn(NamedTuple):
@@ -51,7 +52,7 @@ def walks_reach_every_line(conn: Connection) -> Iterator[Finding]:
         if line_id is not None:
             message = f"account {code}: the walk along its lines goes astray at {line_id}; restore a backup"
             yield Finding("walks_reach_every_line", code, 0, line_id, message)
-    yield from _before_the_last_posting(conn)
+    yield from before_the_last_posting(conn)
 
 
 def astray(newest: int, start: int, turns: Sequence[Turn]) -> int | None:
@@ -101,8 +102,11 @@ def _turns(conn: Connection, sides: Subquery) -> Iterator[Turn]:
         yield Turn(account_id, line_id, before_by_number, before)
 
 
-def _before_the_last_posting(conn: Connection) -> Iterator[Finding]:
-    """What the totals say was the newest line before the last posting is an earlier line of the account, or none."""
+def before_the_last_posting(conn: Connection, begin: date | None = None) -> Iterator[Finding]:
+    """What the totals say was the newest line before the last posting is an earlier line of the account, or none.
+
+    Lines before `begin` are archived, and not looked for.
+    """
     account, total, line = tables.account.c, tables.total.c, tables.line.c
     own = and_(
         line.id == total.line_before_id, or_(line.debit_id == account.id, line.credit_id == account.id)
@@ -112,7 +116,8 @@ def _before_the_last_posting(conn: Connection) -> Iterator[Finding]:
         .join(tables.total, total.account_id == account.id)
         .outerjoin(tables.line, own)
         .where(
-            total.line_before_id != NONE, or_(line.id.is_(None), total.line_before_id == total.last_line_id)
+            total.line_before_id > (NONE if begin is None else before_first(begin)),
+            or_(line.id.is_(None), total.line_before_id == total.last_line_id),
         )
         .order_by(account.id)
     )

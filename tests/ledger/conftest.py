@@ -1,5 +1,7 @@
 """Books with one open day and a few accounts, on both kinds of database."""
 
+from pathlib import Path
+
 import pytest
 from sqlalchemy import Engine
 
@@ -7,6 +9,7 @@ from ledger import chart
 from ledger.accounts import Account, Kind, Limit, open_accounts
 from ledger.day import open_day
 from ledger.db import writing
+from tests.ledger.archived_books import Shelf, shelved
 from tests.ledger.some_books import AT, DAY, Books, Tamper
 
 
@@ -38,3 +41,9 @@ def begin(engine: Engine) -> None:
 def tampered(books: Books) -> Tamper:
     """A way to change the books behind the ledger's back."""
     return Tamper(books)
+
+
+@pytest.fixture
+def shelf(engine: Engine, tmp_path: Path) -> Shelf:
+    """Books of two months that are over, to be archived."""
+    return shelved(engine, tmp_path / "archive")

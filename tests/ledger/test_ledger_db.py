@@ -41,7 +41,9 @@ def test_migrations_go_up_and_down_and_up_again_with_full_books(books: Books) ->
     engine, ours = books.engine, {name for name in metadata.tables if name.startswith("ledger_")}
     fill(books)
     with reading(engine) as conn:
-        assert all(conn.execute(metadata.tables[name].select()).first() for name in ours)
+        full = {name for name in ours if conn.execute(metadata.tables[name].select()).first()}
+    # No month of these books is over, and archived.
+    assert full == ours - {"ledger_archive"}
     migrate(engine, "base")
     assert left_of_the_ledger(engine) == []
     migrate(engine)

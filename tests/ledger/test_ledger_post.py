@@ -38,6 +38,7 @@ def test_reasons_are_listed_in_their_order() -> None:
         "conflict",
         "forestalled",
         "original_unknown",
+        "original_archived",
         "not_a_mirror",
         "already_reversed",
         "hold_unknown",

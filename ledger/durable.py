@@ -1,0 +1,19 @@
+"""Files that are whole or not there, also after a power cut."""
+
+import os
+from pathlib import Path
+
+
+def put_in_place(part: Path, path: Path) -> None:
+    """Give a finished file its name; whoever looks sees the old file of that name or the whole new one."""
+    _sync(part)
+    part.replace(path)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
