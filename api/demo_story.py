@@ -6,7 +6,6 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from api.family_day import IDENTITY_NOS
 from city.demo import DemoDay
 from city.family import Event
 from city.home import CITY_ZONE
@@ -122,6 +121,6 @@ def _next(day: DemoDay, home: Path) -> Iterator[tuple[str, str]]:
     card = day.lived.plan.riders[0].card_no
     at_home = "" if home == Path("var") else f"ONECARD_HOME={home} "
     yield f"{at_home}make serve", "the finance page, and the holder's page; it shows the one-time codes"
-    yield f"  sign in as {IDENTITY_NOS[1]}", "the mother, made up; the father has reported a loss"
+    yield "  sign in as the mother", "her number, made up, is in the README; the father has reported a loss"
     yield f"{at_home}.venv/bin/onecard card {card}", "one rider's card: balance, pending, taps"
     yield f"{at_home}.venv/bin/onecard ledger trial-balance", "the books"

@@ -13,6 +13,8 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import (
     BigInteger,
     Connection,
@@ -105,13 +107,21 @@ def lock_writers(conn: Connection) -> None:
 
 
 def migrate(engine: Engine, revision: str = "head") -> None:
-    """Bring the schema up (or, given an older revision, down) to `revision`."""
+    """Bring the schema up, or down to an older `revision`; `base` is before all, `-1` one back."""
     config = Config(ALEMBIC_INI)
     config.attributes["engine"] = engine
-    if revision == "base" or revision.startswith("-"):
+    if revision == "base" or revision.startswith("-") or _is_older(engine, config, revision):
         command.downgrade(config, revision)
     else:
         command.upgrade(config, revision)
+
+
+def _is_older(engine: Engine, config: Config, revision: str) -> bool:
+    """Whether a revision comes before the one that the database is at."""
+    with engine.connect() as conn:
+        current = MigrationContext.configure(conn).get_current_revision()
+    history = [one.revision for one in ScriptDirectory.from_config(config).walk_revisions()]
+    return revision in history and current in history and history.index(revision) > history.index(current)
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

@@ -13,7 +13,8 @@ def run() -> None:
     engine: Engine | None = context.config.attributes.get("engine")
     if engine is None:  # the `alembic` command itself: the database is named in the environment
         engine = make_engine(os.environ["ONECARD_DATABASE"])
-    with engine.connect() as connection:
+    # Begun before anything is read: what a program finds still to be done is not done by another meanwhile.
+    with engine.begin() as connection:
         lock_writers(connection)
         context.configure(
             connection=connection,
@@ -23,7 +24,6 @@ def run() -> None:
         )
         with context.begin_transaction():
             context.run_migrations()
-        connection.commit()
 
 
 run()

@@ -20,6 +20,7 @@ from ledger.directory import Directory
 from ledger.entry import Entry, Line, Posted, Refused, canonical_bytes, canonical_head
 from ledger.orders import Hold, Reversal
 from ledger.post import post
+from ledger.verify import verify_books
 from tests.ledger.some_books import AT, DAY, Books, answers
 
 CODES = st.sampled_from(
@@ -75,6 +76,7 @@ def test_columns_are_booked_as_the_same_entries_are(books: Books, batches: list[
             found = post_columns(conn, headings, lines, directory, business_date=DAY, at=AT)
             assert (found, written(conn)) == expected
         assert check_books(conn) == []
+        assert list(verify_books(conn)) == []
         conn.rollback()
 
 
@@ -100,6 +102,7 @@ def test_a_batch_of_many_lines_is_one_entry_with_a_walk_through_them(books: Book
     assert found == [Posted("batch", again.entry_id, first_time=True)]
     with reading(books.engine) as conn:
         assert check_books(conn) == []
+        assert list(verify_books(conn)) == []
 
 
 def test_one_entry_past_a_limit_does_not_sink_the_others(books: Books) -> None:

@@ -14,6 +14,7 @@ from ledger.entry import Entry, Posted
 from ledger.group import Busy, Closed, GroupCommit
 from ledger.orders import Answer, Order
 from ledger.post import post
+from ledger.verify import verify_books
 from tests.ledger.some_books import AT, Books
 
 
@@ -68,6 +69,7 @@ def test_many_threads_are_answered_and_each_sees_its_money_there(
     with reading(books.engine) as conn:
         assert balance(conn, "purse:1").balance_fen == 200
         assert check_books(conn) == []
+        assert list(verify_books(conn)) == []
 
 
 def waiting_behind(

@@ -41,8 +41,22 @@ LIMITS = {
     "till:1": Limit.NO_CREDIT_BALANCE,
     "wallet:h": Limit.NO_DEBIT_BALANCE,
 }
-CODES = st.sampled_from([*LIMITS, "agent:A", "agent:A", "purse:1", "purse:none"])
-LINES = st.builds(Line, CODES, CODES, st.integers(0, 40), st.sampled_from(["", "tap:1", "站台 \\ 2"]))
+FLOWS = [
+    *[("agent:A", "purse:1"), ("purse:1", "clearing:METRO-1")] * 3,
+    *[("agent:A", "purse:2"), ("purse:2", "clearing:METRO-1"), ("purse:1", "purse:2")] * 2,
+    *[("till:1", "agent:A"), ("agent:A", "till:1"), ("agent:A", "wallet:h"), ("wallet:h", "purse:1")],
+    *[("agent:A", "purse:none"), ("purse:1", "purse:1")],
+]
+AMOUNTS = [1, 2, 3, 5, 8, 13, 21, 34, 40, 40, 60, 60, 0]
+ITEMS = ["", "", "tap:1", "站台 \\ 2"]
+
+
+def line(flow: tuple[str, str], amount_fen: int, item: str) -> Line:
+    """A line from one account to another."""
+    return Line(*flow, amount_fen, item)
+
+
+LINES = st.builds(line, st.sampled_from(FLOWS), st.sampled_from(AMOUNTS), st.sampled_from(ITEMS))
 REFERENCES = st.sampled_from(["a", "b", "c", "d", "e", "f", "g", "h"])
 
 
@@ -63,7 +77,7 @@ def steps(draw: st.DrawFn) -> list[Step]:
     offered: list[Order] = []
     made, today = [], DAY
     words = ["post", "post", "post", "post", "post", "cut off", "close day", "close", "reopen", "expire"]
-    for _ in range(draw(st.integers(1, 9))):
+    for _ in range(draw(st.integers(1, 12))):
         minutes = draw(st.sampled_from([0, 1, 5, 30, 61, -2]))
         what = draw(st.sampled_from(words))
         if what == "post":
@@ -82,20 +96,38 @@ def steps(draw: st.DrawFn) -> list[Step]:
 @st.composite
 def orders(draw: st.DrawFn, offered: list[Order], today: date) -> Order:
     """An order that has to do with earlier ones, or nothing."""
-    day = draw(st.sampled_from([today, today, today, today - timedelta(days=1), date(2019, 1, 1)]))
-    lines = tuple(draw(st.lists(LINES, max_size=3)))
+    day = draw(
+        st.sampled_from(
+            [*[today] * 12, today - timedelta(days=1), today - timedelta(days=1), date(2019, 1, 1)]
+        )
+    )
+    lines = tuple(draw(st.lists(LINES, min_size=1, max_size=2)))
     entries = [order for order in offered if isinstance(order, Entry)]
     holds = [order for order in offered if isinstance(order, Hold)]
     turn = draw(
-        st.sampled_from(["fresh", "fresh", "load", "hold", "void", "reversal", "again", "mirror", "settle"])
+        st.sampled_from(
+            [
+                "fresh",
+                "load",
+                "load",
+                "hold",
+                "hold",
+                "settle",
+                "settle",
+                "void",
+                "reversal",
+                "again",
+                "mirror",
+            ]
+        )
     )
     match turn:
         case "again" if offered:
             return draw(st.sampled_from(offered))
         case "mirror" if entries:
-            original = draw(st.sampled_from(entries))
-            swapped = draw(st.sampled_from([mirror(original), mirror(original), original.lines]))
-            named = draw(st.sampled_from([original.reference, original.reference, "none"]))
+            known = draw(st.sampled_from(entries))
+            swapped = draw(st.sampled_from([mirror(known), mirror(known), known.lines]))
+            named = draw(st.sampled_from([known.reference, known.reference, "none"]))
             return Entry(draw(st.sampled_from("xyz")), "reversal", day, AT, swapped, "back", named)
         case "settle" if holds:
             hold = draw(st.sampled_from(holds))
@@ -105,12 +137,13 @@ def orders(draw: st.DrawFn, offered: list[Order], today: date) -> Order:
                 draw(REFERENCES), "pay", day, AT, taken[: draw(st.integers(1, 3))], settles=hold.reference
             )
         case "hold":
-            minutes = draw(st.sampled_from([1, 30, 60, 600]))
+            minutes = draw(st.sampled_from([600, 600, 60, 30, 1]))
             return Hold(draw(REFERENCES), "counter", AT, AT + timedelta(minutes=minutes), lines)
         case "void":
-            return Void(draw(REFERENCES))
+            return Void(draw(st.sampled_from([*(hold.reference for hold in holds), "h"])))
         case "reversal":
-            return Reversal(draw(st.sampled_from("axyz")), draw(REFERENCES), day, AT)
+            original = draw(st.sampled_from([*(entry.reference for entry in entries), "h"]))
+            return Reversal(draw(st.sampled_from("axyz")), original, day, AT)
         case "load":
             load = Line("agent:A", draw(st.sampled_from(["purse:1", "purse:2", "wallet:h"])), 60)
             return Entry(draw(REFERENCES), "load", day, AT, (load,))
