@@ -13,6 +13,10 @@ from ledger.archive_file import ArchivedLine
 from ledger.balances import find_account
 
 
+class NoLineOfIt(LookupError):
+    """A history was to go on after a line that is not the account's."""
+
+
 @dataclass(frozen=True, slots=True)
 class Movement:
     """One line seen from one account; `amount_fen` is positive where the balance grew."""
@@ -151,5 +155,5 @@ def _start(conn: Connection, account_id: int, code: str, before: int | None, arc
         archived = archive.line(conn, before)
         found = None if archived is None else _before(archived, code)
     if found is None:
-        raise LookupError(f"line {before} is none of account {code}; begin without it")
+        raise NoLineOfIt(f"line {before} is none of account {code}; begin without it")
     return found

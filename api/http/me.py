@@ -36,7 +36,7 @@ from clearing.online.payment_record import PaymentRecord, payment_of, payments_o
 from clearing.online.topup import TopUp, TopUpRefusal, TopUpRefused, order_topup, topups_of_holder
 from ledger.balances import balance
 from ledger.db import reading, writing
-from ledger.history import Movement, history
+from ledger.history import Movement, NoLineOfIt, history
 
 router = APIRouter(prefix="/v1/me", tags=["me"])
 
@@ -122,8 +122,11 @@ def pocket_history(
 ) -> Page[MovementView]:
     """The movements of a pocket, newest first."""
     before = place_of(pocket, cursor)
-    with reading(doors.engine) as conn:
-        rows = history(conn, f"{pocket}:{me.holder}", limit=limit + 1, before=before)
+    try:
+        with reading(doors.engine) as conn:
+            rows = history(conn, f"{pocket}:{me.holder}", limit=limit + 1, before=before)
+    except NoLineOfIt:
+        raise problem("cursor_invalid", "the cursor is not one of this list; begin again without it") from None
     shown, next_cursor = page_of(pocket, rows, limit, lambda row: row.line_id)
     return Page(items=[_movement(row) for row in shown], next_cursor=next_cursor)
 

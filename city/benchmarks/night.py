@@ -130,6 +130,7 @@ def _bare_load(engine: Engine) -> float:
 def _empty_copy(conn: Connection, table: Table) -> Table:
     """A table of the same columns and indexes under another name."""
     copy = table.to_metadata(MetaData(), name=f"bare_{table.name}")
+    copy.dialect_options["postgresql"]["partition_by"] = None
     for foreign in list(copy.foreign_key_constraints):
         copy.constraints.discard(foreign)
     for constraint in copy.constraints:

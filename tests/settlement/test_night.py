@@ -1,5 +1,6 @@
 """The night: resumed from anywhere to the same books, never twice, never two at once."""
 
+import json
 import signal
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -175,7 +176,8 @@ def books_that_do_not_agree(day: PreparedDay) -> Night:
     with writing(day.engine) as conn:
         conn.execute(
             text(
-                "UPDATE ledger_account SET debits_posted_fen = debits_posted_fen + 1 WHERE segment = 'agent'"
+                "UPDATE ledger_total SET debits_posted_fen = debits_posted_fen + 1"
+                " WHERE account_id IN (SELECT id FROM ledger_account WHERE segment = 'agent')"
             )
         )
     return day.night
@@ -258,7 +260,12 @@ def test_the_next_day_trades_while_this_one_is_closed(day: PreparedDay, finished
     with writing(day.engine) as conn:
         open_accounts(conn, [account("clearing:METRO-1")], at=AT)
     run_night(day.engine, day.night, observe=trade)
-    assert contents(day.night.folder / "out") == contents(finished.out)
+    ours, theirs = contents(day.night.folder / "out"), contents(finished.out)
+    # The seal covers the day's entries, and beside them whatever accounts were opened until it was made.
+    sealed = [json.loads(files.pop("reports/seal.json")) for files in (ours, theirs)]
+    assert ours == theirs
+    for part in ("entries", "merkle_root", "chain"):
+        assert sealed[0][part] == sealed[1][part]
 
 
 def test_money_owed_that_no_payment_explains_stops_the_next_night(day: PreparedDay) -> None:

@@ -24,7 +24,7 @@ from clearing.wire.record import Ride, TapRecord
 from clearing.wire.tariff import Tariff, parse_tariff
 from ledger.accounts import open_accounts
 from ledger.chart import account
-from ledger.day import begin_close, current_day, open_day
+from ledger.day import DayState, begin_close, current_day, day_state, finish_close, open_day
 from ledger.db import reading, writing
 from ledger.entry import Entry, Line, Posted
 from ledger.post import post
@@ -194,6 +194,8 @@ class SmallCity:
         """Close the days up to this one and run the five steps of its night."""
         with writing(self.engine) as conn:
             while (closing := current_day(conn)) <= day:
+                if day_state(conn, closing - timedelta(days=1)) is DayState.CLOSING:
+                    finish_close(conn, closing - timedelta(days=1), at=at(1, day=closing + timedelta(days=1)))
                 begin_close(conn, closing, at=at(1, day=closing + timedelta(days=1)))
         return {name: self.step(name, day) for name, _ in STEPS}
 

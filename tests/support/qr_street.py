@@ -23,7 +23,7 @@ from clearing.wire.record import Ride
 from ledger.accounts import open_accounts
 from ledger.balances import balance
 from ledger.chart import account
-from ledger.day import begin_close, current_day, open_day
+from ledger.day import DayState, begin_close, current_day, day_state, finish_close, open_day
 from ledger.db import reading, writing
 from ledger.entry import Entry, Line, Posted
 from ledger.post import post
@@ -156,6 +156,8 @@ class QrCity:
         night = self.night(day_no)
         with writing(self.engine) as conn:
             while (closing := current_day(conn)) <= night.business_date:
+                if day_state(conn, closing - timedelta(days=1)) is DayState.CLOSING:
+                    finish_close(conn, closing - timedelta(days=1), at=at(1, day=closing + timedelta(days=1)))
                 begin_close(conn, closing, at=at(1, day=closing + timedelta(days=1)))
         result = clear_qr(self.engine, night)
         with writing(self.engine) as conn:
