@@ -126,7 +126,9 @@ def pocket_history(
         with reading(doors.engine) as conn:
             rows = history(conn, f"{pocket}:{me.holder}", limit=limit + 1, before=before)
     except NoLineOfIt:
-        raise problem("cursor_invalid", "the cursor is not one of this list; begin again without it") from None
+        raise problem(
+            "cursor_invalid", "the cursor is not one of this list; begin again without it"
+        ) from None
     shown, next_cursor = page_of(pocket, rows, limit, lambda row: row.line_id)
     return Page(items=[_movement(row) for row in shown], next_cursor=next_cursor)
 
