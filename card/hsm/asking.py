@@ -27,7 +27,7 @@ class Asking:
         self._pool.close()
 
     def _exchange(self, command: str, fields: bytes) -> Answer:
-        return self._pool.exchange(command, lambda: (fields,))[0]
+        return self._pool.exchange(command, (fields,))
 
     def _ask(self, command: str, fields: bytes = b"", answer_bytes: int | None = None) -> bytes:
         answer = self._exchange(command, fields)

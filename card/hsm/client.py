@@ -2,19 +2,13 @@
 
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
 from card.hsm.asking import sized
+from card.hsm.bulk import BulkTacs
 from card.hsm.codec import DONE, MOMENT_BYTES, CardKeyRef, fixed, name_field, number, order
-from card.hsm.columns import TacColumns, unpack_verdicts
 from card.hsm.envelopes import Envelopes
 from card.hsm.errors import HsmError
 from card.hsm.terminals import TerminalKeys, bounded
 
-BULK_ROWS = 50_000
-"""Rows of one bulk request: some 2 MB, a fraction of a second's work, so that no peer waits long for it."""
-SLOWEST_BULK_ROWS_PER_S = 5_000
 MAX_RANDOM = 256
 CHECK_VALUE_BYTES = 3
 WRAPPED_BYTES = 56
@@ -38,7 +32,7 @@ class WrappedCardKeys:
     check_values: tuple[bytes, bytes, bytes]
 
 
-class Hsm(TerminalKeys, Envelopes):
+class Hsm(TerminalKeys, Envelopes, BulkTacs):
     """A client of one HSM. Amounts in fen, moments 7 bytes BCD in city time, terminals and MACs raw bytes.
 
     Every method raises HsmError: the HSM's own code, or `unreachable`, or `garbled`; and ValueError for an
@@ -179,23 +173,6 @@ class Hsm(TerminalKeys, Envelopes):
             + fixed("tac", tac, 4)
         )
         return self._verify("E8", fields)
-
-    def verify_tacs(self, columns: TacColumns, *, chunk_rows: int = BULK_ROWS) -> NDArray[np.bool_]:
-        """F0: which purchases their cards made, row by row; an unknown key or algorithm counts as wrong."""
-        if not len(columns):
-            return np.zeros(0, np.bool_)
-        answers = self._pool.exchange(
-            "F0",
-            lambda: (chunk.pack() for chunk in columns.chunks(chunk_rows)),
-            extra_s=2 * chunk_rows / SLOWEST_BULK_ROWS_PER_S,
-        )
-        verdicts = []
-        for at, answer in enumerate(answers):
-            part = unpack_verdicts(answer.fields, min(chunk_rows, len(columns) - at * chunk_rows))
-            if answer.error != DONE or part is None:
-                raise HsmError("F0", "garbled", "the verdicts are not as many as the rows")
-            verdicts.append(part)
-        return np.concatenate(verdicts)
 
     def card_keys(
         self, issuer: bytes, card: bytes, key_version: int = 1, transport_version: int = 1

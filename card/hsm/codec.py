@@ -50,12 +50,18 @@ class Answer:
 
 def request(header: int, command: str, fields: bytes = b"") -> bytes:
     """One framed request. Raises ValueError beyond the frame's bound of 16 MiB."""
-    body = header.to_bytes(HEADER_BYTES, "big") + command.encode("ascii") + fields
-    if len(body) < LONG_FRAME:
-        return len(body).to_bytes(2, "big") + body
-    if len(body) > MAX_FRAME:
-        raise ValueError(f"a request of {len(body)} bytes: send at most {MAX_FRAME}, in several requests")
-    return LONG_FRAME.to_bytes(2, "big") + len(body).to_bytes(4, "big") + body
+    return request_head(header, command, len(fields)) + fields
+
+
+def request_head(header: int, command: str, fields_bytes: int) -> bytes:
+    """What stands before the fields of a request. Raises ValueError beyond the frame's bound of 16 MiB."""
+    opening = header.to_bytes(HEADER_BYTES, "big") + command.encode("ascii")
+    length = len(opening) + fields_bytes
+    if length < LONG_FRAME:
+        return length.to_bytes(2, "big") + opening
+    if length > MAX_FRAME:
+        raise ValueError(f"a request of {length} bytes: send at most {MAX_FRAME}, in several requests")
+    return LONG_FRAME.to_bytes(2, "big") + length.to_bytes(4, "big") + opening
 
 
 def answer_command(command: str) -> str:

@@ -255,7 +255,7 @@ def test_bulk_verdicts_come_row_by_row_whatever_the_chunks(hsm: Hsm, rows: int, 
 def test_an_unknown_version_or_algorithm_in_bulk_is_a_wrong_row_and_no_error(hsm: Hsm) -> None:
     columns = tac_columns(4, set())
     version, algorithm = columns.version.copy(), columns.algorithm.copy()
-    version[1], algorithm[2] = 99, 1
+    version[1], algorithm[2] = 99, 2
     assert hsm.verify_tacs(replace(columns, version=version, algorithm=algorithm)).tolist() == [
         True,
         False,

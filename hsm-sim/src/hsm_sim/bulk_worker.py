@@ -1,37 +1,70 @@
 """The process that verifies TACs in bulk, so that a tap at a gate need not wait for the night's.
 
-It reads work from its standard input and writes the verdicts to its standard output, until the input ends.
-Keys reach it through that pipe and live only in its memory.
+The columns lie in memory shared with the process that started this one. Their number and the keys come through
+standard input, the verdicts go to standard output, until the input ends. Keys live only in this memory.
 """
 
+import mmap
 import os
 import signal
 import sys
+from collections.abc import Callable, Mapping
+from threading import Thread
 from typing import BinaryIO
 
 import numpy as np
 
-from hsm_sim.bulk import TacColumns, verify_tacs
-from hsm_sim.bulk_work import BulkWork
+from hsm_sim.bulk import Bytes, Suite, verify_tacs
+from hsm_sim.bulk_lanes import NUMPY_SUITES
+from hsm_sim.bulk_work import ROW_BYTES, read_head
+from hsm_sim.kernel_cache import cache_folder
 
 NICENESS = 5
 """Online requests go before the night's work where processors are scarce."""
 
 
-def serve(work_in: BinaryIO, verdicts_out: BinaryIO) -> None:
-    """Answer each piece of work with a bit a row, most significant first, until there is no more."""
-    while work := BulkWork.read(work_in):
-        verdicts = verify_tacs(TacColumns.unpack(work.rows, work.columns), work.roots)
+class Suites:
+    """Who verifies: NumPy at once, and compiled kernels as soon as they are ready and have proved themselves."""
+
+    def __init__(self) -> None:
+        self.now: Mapping[int, Suite] = NUMPY_SUITES
+        Thread(target=self._compile, name="compile", daemon=True).start()
+
+    def _compile(self) -> None:
+        try:
+            from hsm_sim.kernels import KernelsUnfit, compiled_suites
+        except ImportError:
+            return
+        try:
+            self.now = compiled_suites(cache_folder(os.environ))
+        except KernelsUnfit as flaw:
+            print(f"hsm-sim: the compiled kernels are not used: {flaw}", file=sys.stderr, flush=True)
+
+
+def serve(
+    work_in: BinaryIO, verdicts_out: BinaryIO, shared: Bytes, suites: Callable[[], Mapping[int, Suite]]
+) -> None:
+    """Answer each piece of work with a bit a row, most significant first, until there is no more.
+
+    `shared` begins with the columns of the work that has come; `suites` says who verifies at the moment.
+    """
+    while work := read_head(work_in):
+        rows, roots = work
+        verdicts = verify_tacs(rows, shared[: rows * ROW_BYTES], roots, suites())
         verdicts_out.write(np.packbits(verdicts).tobytes())
         verdicts_out.flush()
 
 
 def main() -> None:
-    """Serve the process that started this one."""
+    """Serve the process that started this one; the last word of the command line is the shared memory's number."""
     # An interrupt at the terminal reaches the whole group; the server ends us by closing our input.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(NICENESS)
-    serve(sys.stdin.buffer, sys.stdout.buffer)
+    shared = np.frombuffer(mmap.mmap(int(sys.argv[-1]), 0, prot=mmap.PROT_READ), np.uint8)
+    suites = Suites()
+    serve(sys.stdin.buffer, sys.stdout.buffer, shared, lambda: suites.now)
+    # Whatever is still being compiled is not waited for.
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -13,11 +13,10 @@ from cryptography.hazmat.primitives.keywrap import aes_key_wrap
 
 from hsm_sim import data_keys, epurse, seals, terminal_keys
 from hsm_sim.box import Answer, Box, compared
-from hsm_sim.bulk_work import ROW_BYTES, BulkWork
+from hsm_sim.bulk_work import ROW_BYTES, ROWS_BOUND, BulkWork
 from hsm_sim.keys import NEWEST, Usage
 from hsm_sim.wire import ErrorCode, Request
 
-BULK_ROWS_BOUND = 300_000
 RANDOM_BOUND_BYTES = 256
 
 _INTERNATIONAL = b"\x00"
@@ -136,12 +135,13 @@ def verify_purchase_tacs(box: Box, *, rows: bytes, columns: bytes) -> Answer:
     count = int.from_bytes(rows)
     if len(columns) != count * ROW_BYTES:
         return ErrorCode.LENGTH_WRONG
-    if count > BULK_ROWS_BOUND:
+    if count > ROWS_BOUND:
         return ErrorCode.VALUE_IMPOSSIBLE
     roots = {
-        version: root
-        for version in (NEWEST, *box.keys.versions(Usage.TAC_ROOT))
-        if (root := box.keys.find(Usage.TAC_ROOT, version)) is not None
+        (version, algorithm): root
+        for algorithm, usage in enumerate((Usage.TAC_ROOT, Usage.SM4_TAC_ROOT))
+        for version in (NEWEST, *box.keys.versions(usage))
+        if (root := box.keys.find(usage, version)) is not None
     }
     return BulkWork(count, columns, roots)
 
