@@ -8,11 +8,11 @@ import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, modes
 from cryptography.hazmat.primitives.ciphers.algorithms import SM4
 from hsm_sim import bulk, bulk_lanes, epurse
-from hsm_sim.bulk import DES, Suite, TacColumns, verify_tacs
-from hsm_sim.bulk_lanes import NUMPY_SUITES
+from hsm_sim.bulk import DES, TacColumns, Verifier, verify_tacs
+from hsm_sim.bulk_lanes import NUMPY_VERIFIERS
 from hsm_sim.bulk_work import COLUMN_WIDTHS, ROW_BYTES
 from hsm_sim.kernel_cache import cache_folder
-from hsm_sim.kernels import KernelsUnfit, compiled_suites, prove
+from hsm_sim.kernels import KernelsUnfit, compiled_verifiers, prove
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -34,9 +34,9 @@ EXAMPLE_ROOTS = {(1, 0): bytes.fromhex(example.TAC_ROOT)}
 
 
 @pytest.fixture(scope="module", params=["numpy", "compiled"])
-def suites(request: pytest.FixtureRequest) -> Mapping[int, Suite]:
-    """Both suites, each way in which they are verified."""
-    return NUMPY_SUITES if request.param == "numpy" else compiled_suites(cache_folder(os.environ))
+def verifiers(request: pytest.FixtureRequest) -> Mapping[int, Verifier]:
+    """Each way in which both suites are verified."""
+    return NUMPY_VERIFIERS if request.param == "numpy" else compiled_verifiers(cache_folder(os.environ))
 
 
 def cells_of(rows: list[Row]) -> bulk.Bytes:
@@ -76,26 +76,26 @@ def rows(draw: st.DrawFn) -> Row:
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(drawn=st.lists(rows(), min_size=1, max_size=50), times=st.sampled_from([1, 1, 40]))
 def test_tacs_in_bulk_are_right_where_they_are_right_singly(
-    suites: Mapping[int, Suite], drawn: list[Row], times: int
+    verifiers: Mapping[int, Verifier], drawn: list[Row], times: int
 ) -> None:
     singly = [(row[0][0], row[1][0]) in ROOTS and row[-1] == right_tac(row) for row in drawn]
-    verdicts = verify_tacs(len(drawn) * times, cells_of(drawn * times), ROOTS, suites)
+    verdicts = verify_tacs(len(drawn) * times, cells_of(drawn * times), ROOTS, verifiers)
     assert verdicts.tolist() == singly * times
 
 
 def test_rows_past_a_chunk_or_group_are_judged_like_those_in_it(
-    suites: Mapping[int, Suite], monkeypatch: pytest.MonkeyPatch
+    verifiers: Mapping[int, Verifier], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bulk_lanes, "CHUNK_ROWS", 100)
     right, wrong = (*EXAMPLE, bytes.fromhex("CFF2892D")), (*EXAMPLE, bytes.fromhex("CFF2892C"))
     drawn = [wrong if number in (0, 99, 100, 511, 512, 1099) else right for number in range(1100)]
-    verdicts = verify_tacs(1100, cells_of(drawn), EXAMPLE_ROOTS, suites)
+    verdicts = verify_tacs(1100, cells_of(drawn), EXAMPLE_ROOTS, verifiers)
     assert np.flatnonzero(~verdicts).tolist() == [0, 99, 100, 511, 512, 1099]
 
 
-def test_no_rows_and_no_roots_are_no_trouble(suites: Mapping[int, Suite]) -> None:
-    assert verify_tacs(0, np.zeros(0, np.uint8), ROOTS, suites).tolist() == []
-    assert verify_tacs(3, np.zeros(3 * ROW_BYTES, np.uint8), {}, suites).tolist() == [False] * 3
+def test_no_rows_and_no_roots_are_no_trouble(verifiers: Mapping[int, Verifier]) -> None:
+    assert verify_tacs(0, np.zeros(0, np.uint8), ROOTS, verifiers).tolist() == []
+    assert verify_tacs(3, np.zeros(3 * ROW_BYTES, np.uint8), {}, verifiers).tolist() == [False] * 3
 
 
 def test_columns_shorter_than_their_rows_are_refused() -> None:
@@ -104,8 +104,8 @@ def test_columns_shorter_than_their_rows_are_refused() -> None:
 
 
 def test_kernels_that_say_what_is_not_so_are_found_out() -> None:
-    prove(NUMPY_SUITES)
+    prove(NUMPY_VERIFIERS)
     with pytest.raises(KernelsUnfit, match="algorithm 01"):
-        prove({0: NUMPY_SUITES[0], 1: NUMPY_SUITES[0]})
+        prove({0: NUMPY_VERIFIERS[0], 1: NUMPY_VERIFIERS[0]})
     with pytest.raises(KernelsUnfit, match="algorithm 00"):
-        prove({0: lambda *_: np.ones(2, np.bool_), 1: NUMPY_SUITES[1]})
+        prove({0: lambda *_: np.ones(2, np.bool_), 1: NUMPY_VERIFIERS[1]})

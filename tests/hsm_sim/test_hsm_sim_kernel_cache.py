@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from hsm_sim.kernel_cache import cache_folder, kept
-from hsm_sim.kernels import compiled_suites
+from hsm_sim.kernels import compiled_verifiers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -95,8 +95,8 @@ def test_the_folder_is_where_the_users_caches_are(environment: dict[str, str], e
 
 def test_kernels_once_compiled_are_taken_from_the_folder(tmp_path: Path) -> None:
     folder = cache_folder(os.environ) or tmp_path / "cache"
-    compiled_suites(folder)
+    compiled_verifiers(folder)
     written = {path: path.stat().st_mtime_ns for path in folder.rglob("*.nb?")}
     assert len(written) >= 4
-    compiled_suites(folder)
+    compiled_verifiers(folder)
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.nb?")} == written

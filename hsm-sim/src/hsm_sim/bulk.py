@@ -62,23 +62,23 @@ class TacColumns:
         return len(self.version)
 
 
-Suite = Callable[[int, Bytes, RowNumbers, Mapping[int, bytes]], Verdicts]
+Verifier = Callable[[int, Bytes, RowNumbers, Mapping[int, bytes]], Verdicts]
 """Verifies some rows, all of one algorithm: takes the number of all rows, their cells, which rows to look at, and
 the root of each key version that these rows name; gives a verdict for each of them."""
 
 
 def verify_tacs(
-    rows: int, cells: Bytes, roots: Mapping[tuple[int, int], bytes], suites: Mapping[int, Suite]
+    rows: int, cells: Bytes, roots: Mapping[tuple[int, int], bytes], verifiers: Mapping[int, Verifier]
 ) -> Verdicts:
     """Say of each row whether its TAC is right.
 
     `cells` are the columns of `F0`. `roots` maps a key version and an algorithm, as rows name them, to the root
-    of the TAC keys; `suites` maps an algorithm to those who can verify it. A row of another version or algorithm is
-    not right. Raises ValueError where `cells` are not as many as that number of rows has.
+    of the TAC keys; `verifiers` maps an algorithm to what verifies it. A row of another version or
+    algorithm is not right. Raises ValueError where `cells` are not as many as that number of rows has.
     """
     columns = TacColumns.unpack(rows, cells)
     verdicts = np.zeros(rows, np.bool_)
-    for algorithm, verify in suites.items():
+    for algorithm, verify in verifiers.items():
         own = {version: root for (version, owner), root in roots.items() if owner == algorithm}
         known = np.zeros(256, np.bool_)
         known[list(own)] = True

@@ -1,4 +1,4 @@
-"""Both suites' TACs in pure NumPy: what verifies where nothing compiled is to be had, or not yet."""
+"""TACs of both suites in pure NumPy: what verifies where nothing compiled is to be had, or not yet."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -7,18 +7,18 @@ import numpy as np
 import numpy.typing as npt
 
 from hsm_sim import sm4_lanes
-from hsm_sim.bulk import DES, SM4, Bytes, RowNumbers, Suite, TacColumns, Verdicts
+from hsm_sim.bulk import DES, SM4, Bytes, RowNumbers, TacColumns, Verdicts, Verifier
 from hsm_sim.des_lanes import Lanes, Plane
-from hsm_sim.epurse import COMPLEMENT
+from hsm_sim.epurse import COMPLEMENT, diversify
 
 CHUNK_ROWS = 1 << 17
 """Rows taken at a time: enough to make NumPy's cost a call small, few enough for the processor's cache."""
 
 
-def _by_chunks(verify: Callable[[TacColumns, Bytes], Verdicts]) -> Suite:
-    """A suite from what verifies a few columns, given each row's root (n × 16)."""
+def _by_chunks(verify: Callable[[TacColumns, Bytes], Verdicts]) -> Verifier:
+    """A verifier from what verifies a few columns, given each row's root (n × 16)."""
 
-    def suite(rows: int, cells: Bytes, chosen: RowNumbers, roots: Mapping[int, bytes]) -> Verdicts:
+    def verifier(rows: int, cells: Bytes, chosen: RowNumbers, roots: Mapping[int, bytes]) -> Verdicts:
         columns = TacColumns.unpack(rows, cells)
         by_version = np.zeros((256, 16), np.uint8)
         for version, root in roots.items():
@@ -29,13 +29,12 @@ def _by_chunks(verify: Callable[[TacColumns, Bytes], Verdicts]) -> Suite:
             verdicts.append(verify(chunk, by_version[chunk.version[:, 0]]))
         return np.concatenate(verdicts)
 
-    return suite
+    return verifier
 
 
 def _verify_des(chunk: TacColumns, roots: Bytes) -> Verdicts:
     lanes = Lanes(len(chunk))
-    issuer_key = _diversified(lanes, lanes.planes(roots), lanes.planes(chunk.issuer))
-    card_key = _diversified(lanes, issuer_key, lanes.planes(chunk.card))
+    card_key = _diversified(lanes, _issuer_key(lanes, chunk, roots), lanes.planes(chunk.card))
     tac_key = [left ^ right for left, right in zip(card_key[:64], card_key[64:], strict=True)]
     message = lanes.planes(_padded(chunk.message(), 24))
     chained = lanes.encrypt(tac_key, message[:64])
@@ -47,6 +46,13 @@ def _verify_des(chunk: TacColumns, roots: Bytes) -> Verdicts:
         wrong |= made ^ given
     verdicts: Verdicts = np.unpackbits(wrong.view(np.uint8), count=len(chunk), bitorder="little") == 0
     return verdicts
+
+
+def _issuer_key(lanes: Lanes, chunk: TacColumns, roots: Bytes) -> list[Plane]:
+    """128 planes of each row's key of its issuer; most files have one issuer and root, whose key is made once."""
+    if (chunk.issuer == chunk.issuer[0]).all() and (roots == roots[0]).all():
+        return lanes.constant(diversify(roots[0].tobytes(), chunk.issuer[0].tobytes()))
+    return _diversified(lanes, lanes.planes(roots), lanes.planes(chunk.issuer))
 
 
 def _diversified(lanes: Lanes, key: list[Plane], factor: list[Plane]) -> list[Plane]:
@@ -75,6 +81,6 @@ def _padded(message: Bytes, width: int) -> npt.NDArray[np.uint8]:
     return padded
 
 
-NUMPY_SUITES: Mapping[int, Suite] = MappingProxyType(
+NUMPY_VERIFIERS: Mapping[int, Verifier] = MappingProxyType(
     {DES: _by_chunks(_verify_des), SM4: _by_chunks(_verify_sm4)}
 )

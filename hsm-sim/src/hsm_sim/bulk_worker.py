@@ -14,8 +14,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from hsm_sim.bulk import Bytes, Suite, verify_tacs
-from hsm_sim.bulk_lanes import NUMPY_SUITES
+from hsm_sim.bulk import Bytes, Verifier, verify_tacs
+from hsm_sim.bulk_lanes import NUMPY_VERIFIERS
 from hsm_sim.bulk_work import ROW_BYTES, read_head
 from hsm_sim.kernel_cache import cache_folder
 
@@ -23,34 +23,34 @@ NICENESS = 5
 """Online requests go before the night's work where processors are scarce."""
 
 
-class Suites:
+class Verifiers:
     """Who verifies: NumPy at once, and compiled kernels as soon as they are ready and have proved themselves."""
 
     def __init__(self) -> None:
-        self.now: Mapping[int, Suite] = NUMPY_SUITES
+        self.now: Mapping[int, Verifier] = NUMPY_VERIFIERS
         Thread(target=self._compile, name="compile", daemon=True).start()
 
     def _compile(self) -> None:
         try:
-            from hsm_sim.kernels import KernelsUnfit, compiled_suites
+            from hsm_sim.kernels import KernelsUnfit, compiled_verifiers
         except ImportError:
             return
         try:
-            self.now = compiled_suites(cache_folder(os.environ))
+            self.now = compiled_verifiers(cache_folder(os.environ))
         except KernelsUnfit as flaw:
             print(f"hsm-sim: the compiled kernels are not used: {flaw}", file=sys.stderr, flush=True)
 
 
 def serve(
-    work_in: BinaryIO, verdicts_out: BinaryIO, shared: Bytes, suites: Callable[[], Mapping[int, Suite]]
+    work_in: BinaryIO, verdicts_out: BinaryIO, shared: Bytes, verifiers: Callable[[], Mapping[int, Verifier]]
 ) -> None:
     """Answer each piece of work with a bit a row, most significant first, until there is no more.
 
-    `shared` begins with the columns of the work that has come; `suites` says who verifies at the moment.
+    `shared` begins with the columns of the work that has come; `verifiers` says who verifies at the moment.
     """
     while work := read_head(work_in):
         rows, roots = work
-        verdicts = verify_tacs(rows, shared[: rows * ROW_BYTES], roots, suites())
+        verdicts = verify_tacs(rows, shared[: rows * ROW_BYTES], roots, verifiers())
         verdicts_out.write(np.packbits(verdicts).tobytes())
         verdicts_out.flush()
 
@@ -61,8 +61,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(NICENESS)
     shared = np.frombuffer(mmap.mmap(int(sys.argv[-1]), 0, prot=mmap.PROT_READ), np.uint8)
-    suites = Suites()
-    serve(sys.stdin.buffer, sys.stdout.buffer, shared, lambda: suites.now)
+    verifiers = Verifiers()
+    serve(sys.stdin.buffer, sys.stdout.buffer, shared, lambda: verifiers.now)
     # Whatever is still being compiled is not waited for.
     os._exit(0)
 

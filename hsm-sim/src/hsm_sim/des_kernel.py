@@ -13,11 +13,11 @@ from hsm_sim.des_tables import INITIAL, ROUND_KEYS
 from hsm_sim.lane_rows import LANES, WORDS, add_round, mark_difference, swap_bits, xor_rows
 from hsm_sim.raw_rows import big_endian, column_starts, read_message
 
-# Where what stands among the rows of the planes. The two halves of the state change places with every round.
-_LEFT, _RIGHT = 0, 32
-_ZEROS, _ONES, _WRONG = 64, 65, 66
-_ROOT, _ISSUER, _ISSUER_KEY, _CARD, _CARD_KEY = 67, 195, 259, 387, 451
-_MESSAGE, _TAC = 579, 771
+# Where what stands among the rows of the planes. The two halves of the state change places with every round. Numba
+# compiles a function anew for every number it sees as a constant, but only once for all of NumPy's integers.
+_LEFT, _RIGHT, _ZEROS, _ONES, _WRONG = np.array([0, 32, 64, 65, 66])
+_ROOT, _ISSUER, _ISSUER_KEY, _CARD, _CARD_KEY = np.array([67, 195, 259, 387, 451])
+_MESSAGE, _TAC = np.array([579, 771])
 _ROWS = 835
 
 _PLACES = np.array(INITIAL, np.int64)

@@ -1,4 +1,4 @@
-"""Both suites' TACs by kernels that Numba has compiled; importing this fails with ImportError where there is no Numba.
+"""TACs of both suites by kernels that Numba has compiled; without Numba, importing this raises ImportError.
 
 Every function here may take seconds, in which it verifies nothing: call it beside the work, not in its way.
 """
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from numba import config, njit, types
 
 from hsm_sim import des_kernel, des_tables, lane_rows, raw_rows, sbox_circuits, sm4_kernel, sm4_tables
-from hsm_sim.bulk import DES, SM4, Bytes, RowNumbers, Suite, Verdicts, verify_tacs
+from hsm_sim.bulk import DES, SM4, Bytes, RowNumbers, Verdicts, Verifier, verify_tacs
 from hsm_sim.bulk_work import COLUMN_WIDTHS
 from hsm_sim.kernel_cache import kept
 
@@ -37,19 +37,19 @@ class KernelsUnfit(Exception):
     """The compiled kernels do not give the answers that are known."""
 
 
-def compiled_suites(folder: Path | None) -> Mapping[int, Suite]:
-    """Both suites, compiled, or taken from what `folder` keeps of an earlier compilation.
+def compiled_verifiers(folder: Path | None) -> Mapping[int, Verifier]:
+    """What verifies both suites, compiled, or taken from what `folder` keeps of an earlier compilation.
 
     Where the folder cannot be used they are compiled all the same. Raises KernelsUnfit where they do not verify
     what they should.
     """
-    suites = _from_folder(folder) if folder else None
-    suites = suites or _compiled(cache=False)
-    prove(suites)
-    return suites
+    verifiers = _from_folder(folder) if folder else None
+    verifiers = verifiers or _compiled(cache=False)
+    prove(verifiers)
+    return verifiers
 
 
-def _from_folder(folder: Path) -> Mapping[int, Suite] | None:
+def _from_folder(folder: Path) -> Mapping[int, Verifier] | None:
     made_from = b"".join(Path(str(module.__file__)).read_bytes() for module in _SOURCES)
     try:
         with kept(folder, made_from) as files:
@@ -60,7 +60,7 @@ def _from_folder(folder: Path) -> Mapping[int, Suite] | None:
         return None
 
 
-def _compiled(*, cache: bool) -> Mapping[int, Suite]:
+def _compiled(*, cache: bool) -> Mapping[int, Verifier]:
     # Only the outermost functions are kept: they contain all that they call.
     verify_des = njit(_DES_SIGNATURE, cache=cache, nogil=True)(des_kernel.verify_des)
     verify_sm4 = njit(_SM4_SIGNATURE, cache=cache, nogil=True)(sm4_kernel.verify_sm4)
@@ -72,16 +72,16 @@ def _compiled(*, cache: bool) -> Mapping[int, Suite]:
     def sm4(rows: int, cells: Bytes, chosen: RowNumbers, roots: Any, verdicts: Verdicts) -> None:
         verify_sm4(cells, rows, chosen, roots, verdicts)
 
-    return {DES: _suite(des), SM4: _suite(sm4)}
+    return {DES: _verifier(des), SM4: _verifier(sm4)}
 
 
-def _suite(kernel: Callable[[int, Bytes, RowNumbers, Any, Verdicts], None]) -> Suite:
-    def suite(rows: int, cells: Bytes, chosen: RowNumbers, roots: Mapping[int, bytes]) -> Verdicts:
+def _verifier(kernel: Callable[[int, Bytes, RowNumbers, Any, Verdicts], None]) -> Verifier:
+    def verifier(rows: int, cells: Bytes, chosen: RowNumbers, roots: Mapping[int, bytes]) -> Verdicts:
         verdicts = np.empty(len(chosen), np.bool_)
         kernel(rows, cells, chosen, _by_version(roots), verdicts)
         return verdicts
 
-    return suite
+    return verifier
 
 
 def _by_version(roots: Mapping[int, bytes]) -> npt.NDArray[np.uint64]:
@@ -91,13 +91,13 @@ def _by_version(roots: Mapping[int, bytes]) -> npt.NDArray[np.uint64]:
     return table
 
 
-def prove(suites: Mapping[int, Suite]) -> None:
+def prove(verifiers: Mapping[int, Verifier]) -> None:
     """Raise KernelsUnfit unless a right and a wrong TAC of each suite are told apart."""
     for algorithm, tac in _KNOWN_TACS.items():
         right = bytes((1, algorithm)) + _KNOWN_ROW + bytes.fromhex(tac)
         wrong = right[:-1] + bytes((right[-1] ^ 1,))
         cells = np.frombuffer(_in_columns(right, wrong), np.uint8)
-        found = verify_tacs(2, cells, {(1, algorithm): _KNOWN_ROOT}, suites).tolist()
+        found = verify_tacs(2, cells, {(1, algorithm): _KNOWN_ROOT}, verifiers).tolist()
         if found != [True, False]:
             raise KernelsUnfit(
                 f"algorithm {algorithm:02d}: a right TAC and a wrong one are said to be {found}"

@@ -24,7 +24,8 @@ def big_endian(cells: Any, at: int, width: int) -> Any:
     """The number of `width` bytes that begins at `at`."""
     number = np.uint64(0)
     for byte in range(width):
-        number = number << np.uint64(8) | np.uint64(cells[at + byte])
+        # An index without sign cannot mean "from the end", and so many bytes become one load.
+        number = number << np.uint64(8) | np.uint64(cells[np.uint64(at + byte)])
     return number
 
 

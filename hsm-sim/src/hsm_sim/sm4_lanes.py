@@ -10,8 +10,6 @@ import numpy.typing as npt
 
 from hsm_sim.sm4_tables import FAMILY_KEY, KEY_TABLE, ROUND_CONSTANTS, ROUND_TABLE, Words
 
-_BYTE = np.uint32(0xFF)
-
 
 def words(column: npt.NDArray[np.uint8]) -> list[Words]:
     """Turn an n × width column of bytes, the width a multiple of 4, into as many words as it holds."""
@@ -31,7 +29,8 @@ def encrypt(key: Sequence[Words], block: Sequence[Words]) -> list[Words]:
 def _turned(state: Sequence[Words], added: Words | np.uint32, table: Words) -> list[Words]:
     """One round: the last three words and a new one."""
     mixed = state[1] ^ state[2] ^ state[3] ^ added
-    new = state[0].copy()
-    for place in range(4):
-        new ^= table[place][mixed >> np.uint32(24 - 8 * place) & _BYTE]
+    octets = mixed.astype("<u4", copy=False).view(np.uint8).reshape(-1, 4)
+    new = state[0] ^ table[3].take(octets[:, 0])
+    for place in (2, 1, 0):
+        new ^= table[place].take(octets[:, 3 - place])
     return [*state[1:], new]
