@@ -3,7 +3,7 @@
 from types import TracebackType
 from typing import Self
 
-from card.hsm.codec import DONE, Answer
+from card.hsm.codec import DONE, Answer, Fields
 from card.hsm.errors import HsmError
 from card.hsm.pool import Pool
 
@@ -26,8 +26,8 @@ class Asking:
         """Hang up; the client cannot be used again."""
         self._pool.close()
 
-    def _exchange(self, command: str, fields: bytes) -> Answer:
-        return self._pool.exchange(command, (fields,))
+    def _exchange(self, command: str, fields: Fields, extra_s: float = 0.0) -> Answer:
+        return self._pool.exchange(command, lambda: (fields,), extra_s)[0]
 
     def _ask(self, command: str, fields: bytes = b"", answer_bytes: int | None = None) -> bytes:
         answer = self._exchange(command, fields)

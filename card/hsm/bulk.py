@@ -52,7 +52,7 @@ class BulkTacs(Asking):
     def _verify_batch(self, batch: TacColumns) -> Verdicts:
         # Before this batch the HSM may have to finish all the others.
         extra_s = AT_ONCE * len(batch) / SLOWEST_BULK_ROWS_PER_S
-        answer = self._pool.exchange("F0", batch.parts(), extra_s)
+        answer = self._exchange("F0", batch.parts(), extra_s)
         verdicts = unpack_verdicts(answer.fields, len(batch))
         if answer.error != DONE or verdicts is None:
             raise HsmError("F0", "garbled", "the verdicts are not as many as the rows")

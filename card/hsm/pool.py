@@ -2,7 +2,7 @@
 
 import socket
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
 from itertools import count
 from threading import BoundedSemaphore, Lock
 
@@ -12,17 +12,18 @@ from card.hsm.codec import (
     NOT_VERIFIED,
     Answer,
     AnswerReader,
+    Fields,
     answer_command,
-    request_head,
+    framed,
 )
 from card.hsm.errors import HsmError
 
 RECEIVE_BYTES = 65_536
-JOINED_BYTES = 4_096
-"""A request up to this size is joined and sent at once; a part of a longer one is sent from where it lies."""
+IN_FLIGHT = 2
+"""Requests on their way on one connection: the HSM works on one while the next travels."""
 
-Fields = Sequence[bytes | memoryview]
-"""The fields of one request, in as many parts as they come in."""
+Requests = Callable[[], Iterable[Fields]]
+"""Makes the fields of one request after another; called anew when they have to be sent again."""
 
 
 class Connection:
@@ -33,31 +34,32 @@ class Connection:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._reader = AnswerReader()
         self._arrived: deque[Answer] = deque()
-        self._awaited: bytes | None = None
+        self._awaited: deque[bytes] = deque()
         self._headers = count(1)
 
     @property
     def clean(self) -> bool:
         """Whether no answer is still to come, so that others may use the connection."""
-        return self._awaited is None and not self._arrived
+        return not self._awaited and not self._arrived
 
-    def exchange(self, command: str, fields: Fields, timeout_s: float) -> Answer:
-        """The answer to a request. Raises HsmError where it is refused."""
+    def exchange(self, command: str, requests: Requests, timeout_s: float) -> list[Answer]:
+        """Answers to requests of one command, in order. Raises HsmError for the first one refused."""
         self._socket.settimeout(timeout_s)
-        header = next(self._headers) & 0xFFFFFFFF
-        self._awaited = header.to_bytes(HEADER_BYTES, "big")
-        self._send(header, command, fields)
-        return self._next_answer(command)
+        answers = []
+        for fields in requests():
+            if len(self._awaited) == IN_FLIGHT:
+                answers.append(self._next_answer(command))
+            header = next(self._headers) & 0xFFFFFFFF
+            self._awaited.append(header.to_bytes(HEADER_BYTES, "big"))
+            for part in framed(header, command, fields):
+                self._socket.sendall(part)
+        while self._awaited:
+            answers.append(self._next_answer(command))
+        return answers
 
     def close(self) -> None:
         """Hang up."""
         self._socket.close()
-
-    def _send(self, header: int, command: str, fields: Fields) -> None:
-        size = sum(map(len, fields))
-        parts = (request_head(header, command, size), *fields)
-        for part in (b"".join(parts),) if size <= JOINED_BYTES else parts:
-            self._socket.sendall(part)
 
     def _next_answer(self, command: str) -> Answer:
         while not self._arrived:
@@ -66,9 +68,9 @@ class Connection:
                 raise ConnectionResetError("the HSM closed the connection")
             self._arrived.extend(self._reader.feed(data))
         answer = self._arrived.popleft()
-        if answer.header != self._awaited or answer.command != answer_command(command):
+        if answer.header != self._awaited[0] or answer.command != answer_command(command):
             raise HsmError(command, "garbled", f"the answer is {answer.command} {answer.header.hex()}")
-        self._awaited = None
+        self._awaited.popleft()
         if answer.error not in (DONE, NOT_VERIFIED):
             raise HsmError(command, answer.error)
         return answer
@@ -84,11 +86,12 @@ class Pool:
         self._idle: list[Connection] = []
         self._closed = False
 
-    def exchange(self, command: str, fields: Fields, extra_s: float = 0.0) -> Answer:
-        """The answer to a request. `extra_s` is what the work itself may take beyond the time-out.
+    def exchange(self, command: str, requests: Requests, extra_s: float = 0.0) -> list[Answer]:
+        """Answers in order. `extra_s` is what the work itself may take beyond the time-out.
 
-        Raises HsmError with the HSM's code where it refuses; `unreachable` where no connection is to be had, the HSM
-        is silent for the time-out, or it hangs up; `garbled` where what answers is no HSM.
+        Raises HsmError with the HSM's code for the first request refused; `unreachable` where no
+        connection is to be had, the HSM is silent for the time-out, or it hangs up; `garbled` where
+        what answers is no HSM.
         """
         timeout_s = self._timeout_s + extra_s
         with self._slots:
@@ -96,13 +99,13 @@ class Pool:
                 pooled = self._take_idle(command)
                 if pooled is not None:
                     try:
-                        return self._through(pooled, command, fields, timeout_s)
+                        return self._through(pooled, command, requests, timeout_s)
                     except ConnectionError:
                         # An idle connection dies unnoticed when the HSM is restarted, and then all of them
                         # do. Every command of the format may be repeated, so ask once more on a fresh one.
                         self._hang_up()
                 fresh = Connection(self._host, self._port, self._timeout_s)
-                return self._through(fresh, command, fields, timeout_s)
+                return self._through(fresh, command, requests, timeout_s)
             except OSError as broken:
                 detail = f"{self._host}:{self._port}, {broken}"
                 raise HsmError(command, "unreachable", detail) from broken
@@ -119,9 +122,11 @@ class Pool:
                 raise HsmError(command, "unreachable", "this client has been closed")
             return self._idle.pop() if self._idle else None
 
-    def _through(self, connection: Connection, command: str, fields: Fields, timeout_s: float) -> Answer:
+    def _through(
+        self, connection: Connection, command: str, requests: Requests, timeout_s: float
+    ) -> list[Answer]:
         try:
-            return connection.exchange(command, fields, timeout_s)
+            return connection.exchange(command, requests, timeout_s)
         finally:
             self._put_back(connection)
 

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import cast
 
 from card.hsm.codec import DONE, AnswerReader, request
@@ -19,15 +20,33 @@ PURCHASE_MAC1 = request(
 MAC1 = bytes.fromhex("ECE05309")
 
 
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """Seconds from the first request to the last answer, and seconds that each answer took, ascending."""
+
+    all_s: float
+    each_s: Sequence[float]
+
+    @property
+    def per_s(self) -> float:
+        """Answers a second."""
+        return len(self.each_s) / self.all_s
+
+    @property
+    def p99_ms(self) -> float:
+        """Milliseconds within which 99 of 100 answers came."""
+        return 1_000 * self.each_s[len(self.each_s) * 99 // 100]
+
+
 class Caller(asyncio.Protocol):
     """One connection with at most one request on its way; keeps how long each answer took."""
 
-    def __init__(self, ends_at_s: float, every_s: float) -> None:
+    def __init__(self, requests: int, every_s: float) -> None:
         self.took_s: list[float] = []
-        self.done = asyncio.get_running_loop().create_future()
         self._loop = asyncio.get_running_loop()
+        self.done = self._loop.create_future()
         self._answers = AnswerReader()
-        self._ends_at_s, self._every_s = ends_at_s, every_s
+        self._requests, self._every_s = requests, every_s
         self._due_at_s = 0.0
         self._asked_at_s = 0.0
 
@@ -46,10 +65,9 @@ class Caller(asyncio.Protocol):
                 self._end(RuntimeError(f"the HSM answered {answer.error} {answer.fields.hex()}"))
                 return
             self._due_at_s += self._every_s
-            now_s = self._loop.time()
-            if now_s >= self._ends_at_s:
+            if len(self.took_s) == self._requests:
                 self._end(None)
-            elif self._due_at_s <= now_s:
+            elif self._due_at_s <= self._loop.time():
                 self._ask()
             else:
                 self._loop.call_at(self._due_at_s, self._ask)
@@ -70,29 +88,29 @@ class Caller(asyncio.Protocol):
             self.done.set_exception(error)
 
 
-def call(port: int, *, connections: int, for_s: float, requests_per_s: float | None) -> Sequence[float]:
-    """Seconds that each answer took, ascending, while so many connections asked for so long.
+def call(port: int, *, connections: int, requests: int, per_s: float | None) -> Calls:
+    """Have so many connections ask for so many MACs between them.
 
     Without a rate each asks again as soon as it is answered; with one, they take turns at that rate together. Raises
     RuntimeError where an answer is not the right MAC, OSError where the HSM goes away.
     """
-    return asyncio.run(_call(port, connections, for_s, requests_per_s))
+    return asyncio.run(_call(port, connections, max(1, requests // connections), per_s))
 
 
-async def _call(port: int, connections: int, for_s: float, requests_per_s: float | None) -> Sequence[float]:
+async def _call(port: int, connections: int, requests: int, per_s: float | None) -> Calls:
     loop = asyncio.get_running_loop()
-    ends_at_s = loop.time() + for_s
-    every_s = connections / requests_per_s if requests_per_s else 0.0
+    every_s = connections / per_s if per_s else 0.0
     callers: list[Caller] = []
     with ExitStack() as hanging_up:
         for _ in range(connections):
             transport, caller = await loop.create_connection(
-                lambda: Caller(ends_at_s, every_s), "127.0.0.1", port
+                lambda: Caller(requests, every_s), "127.0.0.1", port
             )
             hanging_up.callback(transport.abort)
             callers.append(caller)
-        starts_at_s = loop.time()
+        began_at_s = loop.time()
         for place, caller in enumerate(callers):
-            caller.begin(starts_at_s + every_s * place / connections)
+            caller.begin(began_at_s + every_s * place / connections)
         await asyncio.gather(*(caller.done for caller in callers))
-    return sorted(took_s for caller in callers for took_s in caller.took_s)
+        all_s = loop.time() - began_at_s
+    return Calls(all_s, sorted(took_s for caller in callers for took_s in caller.took_s))
