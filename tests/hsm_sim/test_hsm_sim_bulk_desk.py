@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import subprocess
 import sys
 from collections.abc import Mapping
 
@@ -78,3 +79,9 @@ def test_each_of_many_askers_gets_its_own_verdicts() -> None:
 def test_the_largest_work_of_all_finds_room() -> None:
     found = verified(WORKER, os.environ, [work(ROWS_BOUND, 0, ROWS_BOUND - 1)])
     assert found == [bits_with_one_wrong(ROWS_BOUND, ROWS_BOUND - 1)]
+
+
+def test_the_server_itself_loads_nothing_that_takes_long() -> None:
+    asked = "import sys, hsm_sim.cli; print([name for name in ('numpy', 'numba') if name in sys.modules])"
+    ended = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == "[]"

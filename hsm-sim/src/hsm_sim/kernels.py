@@ -1,9 +1,8 @@
 """TACs of both suites by kernels that Numba has compiled; without Numba, importing this raises ImportError.
 
-Every function here may take seconds, in which it verifies nothing: call it beside the work, not in its way.
+Compiling takes seconds, in which nothing is verified: it is to be done beside the work, not in its way.
 """
 
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,21 @@ import numpy as np
 import numpy.typing as npt
 from numba import config, njit, types
 
-from hsm_sim import des_kernel, des_tables, lane_rows, raw_rows, sbox_circuits, sm4_kernel, sm4_tables
+from hsm_sim import (
+    bulk_work,
+    des_kernel,
+    des_tables,
+    lane_rows,
+    raw_rows,
+    sbox_circuits,
+    sm4_kernel,
+    sm4_tables,
+)
 from hsm_sim.bulk import DES, SM4, Bytes, RowNumbers, Verdicts, Verifier, verify_tacs
 from hsm_sim.bulk_work import COLUMN_WIDTHS
 from hsm_sim.kernel_cache import kept
 
-_SOURCES = (des_kernel, des_tables, lane_rows, raw_rows, sbox_circuits, sm4_kernel, sm4_tables)
+_SOURCES = (bulk_work, des_kernel, des_tables, lane_rows, raw_rows, sbox_circuits, sm4_kernel, sm4_tables)
 
 _CELLS = types.Array(types.uint8, 1, "C", readonly=True)
 _CHOSEN = types.Array(types.int64, 1, "C")
@@ -53,8 +61,7 @@ def _from_folder(folder: Path) -> Mapping[int, Verifier] | None:
     made_from = b"".join(Path(str(module.__file__)).read_bytes() for module in _SOURCES)
     try:
         with kept(folder, made_from) as files:
-            # Numba reads its settings anew from the environment, so that is the place to change one.
-            os.environ["NUMBA_CACHE_DIR"] = config.CACHE_DIR = str(files)
+            config.CACHE_DIR = str(files)
             return _compiled(cache=True)
     except OSError:
         return None
