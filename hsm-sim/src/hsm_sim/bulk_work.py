@@ -27,7 +27,7 @@ class BulkWork:
     """The bytes of F0 behind n, and the roots to verify them with."""
 
     rows: int
-    columns: bytes = field(repr=False)
+    columns: bytes | memoryview = field(repr=False)
     roots: Roots = field(repr=False)
 
     def head(self) -> bytes:

@@ -23,12 +23,23 @@ NICENESS = 5
 """Online requests go before the night's work where processors are scarce."""
 
 
+SMALL_ROWS = 8_192
+"""Up to so many rows NumPy verifies in less time than a kernel takes to compile."""
+
+
 class Verifiers:
-    """Who verifies: NumPy at once, and compiled kernels as soon as they are ready and have proved themselves."""
+    """Who verifies: compiled kernels, or NumPy where there are none, or where little is asked while they compile."""
 
     def __init__(self) -> None:
-        self.now: Mapping[int, Verifier] = NUMPY_VERIFIERS
-        Thread(target=self._compile, name="compile", daemon=True).start()
+        self._ready: Mapping[int, Verifier] = NUMPY_VERIFIERS
+        self._compiling = Thread(target=self._compile, name="compile", daemon=True)
+        self._compiling.start()
+
+    def of(self, rows: int) -> Mapping[int, Verifier]:
+        """What verifies so many rows. For many it waits, as NumPy and the compiler would only hinder each other."""
+        if rows > SMALL_ROWS:
+            self._compiling.join()
+        return self._ready
 
     def _compile(self) -> None:
         try:
@@ -36,21 +47,24 @@ class Verifiers:
         except ImportError:
             return
         try:
-            self.now = compiled_verifiers(cache_folder(os.environ))
+            self._ready = compiled_verifiers(cache_folder(os.environ))
         except KernelsUnfit as flaw:
             print(f"hsm-sim: the compiled kernels are not used: {flaw}", file=sys.stderr, flush=True)
 
 
 def serve(
-    work_in: BinaryIO, verdicts_out: BinaryIO, shared: Bytes, verifiers: Callable[[], Mapping[int, Verifier]]
+    work_in: BinaryIO,
+    verdicts_out: BinaryIO,
+    shared: Bytes,
+    verifiers: Callable[[int], Mapping[int, Verifier]],
 ) -> None:
     """Answer each piece of work with a bit a row, most significant first, until there is no more.
 
-    `shared` begins with the columns of the work that has come; `verifiers` says who verifies at the moment.
+    `shared` begins with the columns of the work that has come; `verifiers` says what verifies so many rows.
     """
     while work := read_head(work_in):
         rows, roots = work
-        verdicts = verify_tacs(rows, shared[: rows * ROW_BYTES], roots, verifiers())
+        verdicts = verify_tacs(rows, shared[: rows * ROW_BYTES], roots, verifiers(rows))
         verdicts_out.write(np.packbits(verdicts).tobytes())
         verdicts_out.flush()
 
@@ -61,8 +75,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(NICENESS)
     shared = np.frombuffer(mmap.mmap(int(sys.argv[-1]), 0, prot=mmap.PROT_READ), np.uint8)
-    verifiers = Verifiers()
-    serve(sys.stdin.buffer, sys.stdout.buffer, shared, lambda: verifiers.now)
+    serve(sys.stdin.buffer, sys.stdout.buffer, shared, Verifiers().of)
     # Whatever is still being compiled is not waited for.
     os._exit(0)
 

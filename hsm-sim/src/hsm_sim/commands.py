@@ -130,10 +130,11 @@ def verify_load_tac(
     return _taccompared(box, new_balance + counter + amount + kind + terminal + date + time, tac, keys)
 
 
-def verify_purchase_tacs(box: Box, *, rows: bytes, columns: bytes) -> Answer:
+def verify_purchase_tacs(box: Box, *, table: bytes) -> Answer:
     """F0: as E6 for many; the work itself is left to whoever has the time for it."""
-    count = int.from_bytes(rows)
-    if len(columns) != count * ROW_BYTES:
+    # Megabytes, so the columns are looked at where they lie.
+    count, columns = int.from_bytes(table[:4]), memoryview(table)[4:]
+    if len(table) != 4 + count * ROW_BYTES:
         return ErrorCode.LENGTH_WRONG
     if count > ROWS_BOUND:
         return ErrorCode.VALUE_IMPOSSIBLE
@@ -196,7 +197,7 @@ COMMANDS: Mapping[bytes, Command] = MappingProxyType(
         b"E8": Command(
             (*_KEYS, ("new_balance", 4), ("counter", 2), *_DEAL, *_MOMENT, ("tac", 4)), verify_load_tac
         ),
-        b"F0": Command((("rows", 4), ("columns", None)), verify_purchase_tacs),
+        b"F0": Command((("table", None),), verify_purchase_tacs),
         b"F2": Command((*_VERSION, ("transport_version", 1), *_KEYS[2:]), personalisation_keys),
         b"G0": Command(_BATCH, seals.make_batch_mac),
         b"G2": Command((*_BATCH, ("mac", 16)), seals.verify_batch_mac),
