@@ -29,7 +29,7 @@ from clearing.sectors.socialsecurity.contributions import (
 )
 from clearing.sectors.socialsecurity.record import SocialRecord, record_of
 from ledger.day import current_day
-from ledger.db import reading, writing
+from ledger.db import reading
 
 router = APIRouter()
 
@@ -180,10 +180,10 @@ def pay_contribution(
 )
 def read(holder: HolderId, body: RecordReading, caller: RecordReader, doors: Doors) -> RecordView:
     """Read a holder's record for a purpose that the holder has consented to. The read is logged, refused or not."""
-    with writing(doors.engine) as conn:
-        answer = read_record(
-            conn, doors.vault, holder, reader=caller.participant, purpose=body.purpose, at=doors.now()
-        )
+    reader, purpose = caller.participant, body.purpose
+    answer = doors.writer.write(
+        lambda conn: read_record(conn, doors.vault, holder, reader=reader, purpose=purpose, at=doors.now())
+    )
     # Outside the transaction: what is refused is logged as well.
     if isinstance(answer, LinkRefused):
         raise refused(answer)

@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from api.http.limits import Limits
 from card.hsm.client import Hsm
 from card.vault import Vault
+from ledger.sharing import Writer
 
 
 class CodeSender(Protocol):
@@ -32,10 +33,12 @@ class NoSender:
 class Deps:
     """The doors that endpoints go through; `peers` holds the clients of insurer and billers by name.
 
+    Whatever an endpoint changes goes through `writer`, which whoever made it closes when all are answered.
     `lease` is how long a request that waits for peers may take before the same one may be begun again.
     """
 
     engine: Engine
+    writer: Writer
     hsm: Hsm
     vault: Vault
     now: Callable[[], datetime]
