@@ -124,7 +124,9 @@ def pocket_history(
     before = place_of(pocket, cursor)
     try:
         with reading(doors.engine) as conn:
-            rows = history(conn, f"{pocket}:{me.holder}", limit=limit + 1, before=before)
+            rows = history(
+                conn, f"{pocket}:{me.holder}", limit=limit + 1, before=before, archive=doors.archive
+            )
     except NoLineOfIt:
         raise problem(
             "cursor_invalid", "the cursor is not one of this list; begin again without it"
