@@ -99,27 +99,28 @@ class Standing:
         Where money `moves`, what lines bring to an account counts for what they take from it. A hold moves
         none: what it is to bring in is not there yet.
         """
-        accounts, added = self._accounts, self.decision
-        brought_in, taken_out = (credits_fen, debits_fen) if moves else ({}, {})
-        for code, amount_fen in debits_fen.items():
-            account = accounts[code]
-            total_fen = account.debits_fen + added.debits_fen.get(code, 0) + amount_fen
-            other_fen = account.credits_fen + added.credits_fen.get(code, 0) + brought_in.get(code, 0)
-            held_fen = account.debits_held_fen + added.debits_held_fen.get(code, 0)
-            limited = account.limit is Limit.NO_DEBIT_BALANCE
-            short_fen = _short_fen(total_fen, held_fen, other_fen if limited else None)
-            if short_fen > 0:
-                return _past_limit(what, reference, code, account.limit, short_fen)
-        for code, amount_fen in credits_fen.items():
-            account = accounts[code]
-            total_fen = account.credits_fen + added.credits_fen.get(code, 0) + amount_fen
-            other_fen = account.debits_fen + added.debits_fen.get(code, 0) + taken_out.get(code, 0)
-            held_fen = account.credits_held_fen + added.credits_held_fen.get(code, 0)
-            limited = account.limit is Limit.NO_CREDIT_BALANCE
-            short_fen = _short_fen(total_fen, held_fen, other_fen if limited else None)
-            if short_fen > 0:
-                return _past_limit(what, reference, code, account.limit, short_fen)
+        for limit, sums_fen, others_fen in (
+            (Limit.NO_DEBIT_BALANCE, debits_fen, credits_fen),
+            (Limit.NO_CREDIT_BALANCE, credits_fen, debits_fen),
+        ):
+            for code, amount_fen in sums_fen.items():
+                total_fen, held_fen, other_fen = self._sides(code, limit)
+                other_fen += others_fen.get(code, 0) if moves else 0
+                own_limit = self._accounts[code].limit
+                limited_to_fen = other_fen if own_limit is limit else None
+                short_fen = _short_fen(total_fen + amount_fen, held_fen, limited_to_fen)
+                if short_fen > 0:
+                    return _past_limit(what, reference, code, own_limit, short_fen)
         return None
+
+    def _sides(self, code: str, limit: Limit) -> tuple[int, int, int]:
+        """What stands on the side that a limit is about, what is held there, and what stands on the other; in fen."""
+        account, added = self._accounts[code], self.decision
+        debits_fen = account.debits_fen + added.debits_fen.get(code, 0)
+        credits_fen = account.credits_fen + added.credits_fen.get(code, 0)
+        if limit is Limit.NO_DEBIT_BALANCE:
+            return debits_fen, account.debits_held_fen + added.debits_held_fen.get(code, 0), credits_fen
+        return credits_fen, account.credits_held_fen + added.credits_held_fen.get(code, 0), debits_fen
 
     def post(self, debits_fen: Sums, credits_fen: Sums) -> None:
         """Add to what is posted."""
