@@ -17,6 +17,9 @@ from city.world import City, open_city
 from ledger.archive import Archive
 from ledger.db import make_engine, migrate
 
+DEMO_MARK = "demo.city"
+"""The file by which a home is known to keep a demonstration."""
+
 console = Console()
 errors = Console(stderr=True)
 
