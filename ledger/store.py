@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, delete, text
+from sqlalchemy import Connection, delete
 
 from ledger import tables
 from ledger.accounts import segment_of
 from ledger.bulk import insert_rows, one_of_numbers
 from ledger.events import record_events
 from ledger.facts import Facts
+from ledger.questions import array_of, array_of_numbers
 from ledger.standing import Accepted, Decision, Sums, sums
 from ledger.totals import Added, add_to_totals, hold_on_totals
 
@@ -41,7 +42,7 @@ def store(conn: Connection, decision: Decision, facts: Facts, *, at: datetime) -
     if decision.forestalled:
         rows = [(reference, by, at) for reference, by in decision.forestalled.items()]
         insert_rows(conn, tables.forestalled, rows)
-    record_events(conn, decision.events, facts.events)
+    record_events(conn, decision.events)
 
 
 def entry_row(taken: Accepted, at: datetime, *, first_line_id: int, line_count: int) -> tuple[Any, ...]:
@@ -115,22 +116,27 @@ def _add_to_controls(conn: Connection, decision: Decision) -> None:
 
 def add_to_controls(conn: Connection, debits_fen: Sums, credits_fen: Sums) -> None:
     """Add to the control totals of sub-ledgers, in fen by segment."""
-    conn.execute(
-        text(
-            "INSERT INTO ledger_control (segment, debits_posted_fen, credits_posted_fen)"
-            " VALUES (:segment, :debits_fen, :credits_fen) ON CONFLICT (segment) DO UPDATE"
-            " SET debits_posted_fen = ledger_control.debits_posted_fen + excluded.debits_posted_fen,"
-            " credits_posted_fen = ledger_control.credits_posted_fen + excluded.credits_posted_fen"
-        ),
-        [
-            {
-                "segment": segment,
-                "debits_fen": debits_fen.get(segment, 0),
-                "credits_fen": credits_fen.get(segment, 0),
-            }
-            for segment in sorted(debits_fen.keys() | credits_fen.keys())
-        ],
-    )
+    rows = [
+        (segment, debits_fen.get(segment, 0), credits_fen.get(segment, 0))
+        for segment in sorted(debits_fen.keys() | credits_fen.keys())
+    ]
+    if conn.dialect.name == "postgresql":
+        segments, *amounts_fen = zip(*rows, strict=True)
+        conn.exec_driver_sql(_CONTROLS_MANY, (array_of(segments), *map(array_of_numbers, amounts_fen)))
+    else:
+        conn.exec_driver_sql(_CONTROLS_ONE, rows)
+
+
+_CONTROLS: Final = (
+    "INSERT INTO ledger_control (segment, debits_posted_fen, credits_posted_fen) {rows}"
+    " ON CONFLICT (segment) DO UPDATE"
+    " SET debits_posted_fen = ledger_control.debits_posted_fen + excluded.debits_posted_fen,"
+    " credits_posted_fen = ledger_control.credits_posted_fen + excluded.credits_posted_fen"
+)
+_CONTROLS_ONE: Final = _CONTROLS.format(rows="VALUES (?, ?, ?)")
+_CONTROLS_MANY: Final = _CONTROLS.format(
+    rows="SELECT * FROM unnest(CAST(%s AS text[]), CAST(%s AS bigint[]), CAST(%s AS bigint[]))"
+)
 
 
 def _by_segment(amounts_fen: Mapping[str, int]) -> Sums:

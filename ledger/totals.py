@@ -6,6 +6,8 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, text
 
+from ledger.questions import array_of_numbers
+
 
 class Added(NamedTuple):
     """What a call adds to an account, in fen: in all, and of that on dates before the last; its newest line."""
@@ -39,17 +41,15 @@ def renewing(statement: str, **values: str) -> str:
     return statement
 
 
-_COLUMNS: Final = ("ids", "debits", "credits", "earlier_debits", "earlier_credits", "lines")
-"""Of `Added`, in order, as the arrays that PostgreSQL takes."""
-
 _MANY: Final = renewing(
-    "UPDATE ledger_total SET :assignments FROM unnest(CAST($ids AS bigint[]), CAST($debits AS bigint[]),"
-    " CAST($credits AS bigint[]), CAST($earlier_debits AS bigint[]), CAST($earlier_credits AS bigint[]),"
-    " CAST($lines AS bigint[])) AS added(ids, debits, credits, earlier_debits, earlier_credits, lines)"
+    "UPDATE ledger_total SET :assignments FROM unnest(CAST(%s AS bigint[]), CAST(%s AS bigint[]),"
+    " CAST(%s AS bigint[]), CAST(%s AS bigint[]), CAST(%s AS bigint[]), CAST(%s AS bigint[]))"
+    " AS added(ids, debits, credits, earlier_debits, earlier_credits, lines)"
+    " CROSS JOIN (SELECT CAST(%s AS date) AS day) on_day"
     " WHERE account_id = added.ids",
-    day="CAST($day AS date)", debits="added.debits", credits="added.credits",
+    day="on_day.day", debits="added.debits", credits="added.credits",
     earlier_debits="added.earlier_debits", earlier_credits="added.earlier_credits", line="added.lines",
-).replace("$", ":")  # fmt: skip
+)  # fmt: skip
 _ONE: Final = renewing(
     "UPDATE ledger_total SET :assignments WHERE account_id = ?2",
     day="?1", debits="?3", credits="?4", earlier_debits="?5", earlier_credits="?6", line="?7",
@@ -59,8 +59,8 @@ _ONE: Final = renewing(
 def add_to_totals(conn: Connection, business_date: date, added: Sequence[Added]) -> None:
     """Add to accounts, in the order of their ids, for which this is the last date that a call moves them on."""
     if conn.dialect.name == "postgresql":
-        columns = dict(zip(_COLUMNS, map(list, zip(*added, strict=True)), strict=True))
-        conn.execute(text(_MANY), {"day": business_date, **columns})
+        columns = map(array_of_numbers, zip(*added, strict=True))
+        conn.exec_driver_sql(_MANY, (*columns, business_date))
         return
     day = business_date.isoformat()
     conn.exec_driver_sql(_ONE, [(day, *one) for one in added])
