@@ -149,6 +149,8 @@ def _move_postgresql(conn: Connection, moved: Moved, business_date: date) -> Num
         )
     )
     conn.execute(text("TRUNCATE ledger_moving"))
+    # For the rows that the guards look at together, which else go through a file.
+    conn.execute(text("SET LOCAL work_mem = '128MB'"))
     columns = (
         moved.account_id,
         moved.debits_fen,

@@ -81,6 +81,9 @@ class Facts:
     last_hold_id: int
 
 
+_LOCK: Final = Question("SELECT :lock_writers")
+"""Asked first, so that nothing read after it can change: at no cost where `ledger.db.writing` asked already."""
+
 _DAYS: Final = Question(
     "SELECT day.business_date, state, newest.id, newest.first_line_id + newest.line_count - 1, newest.chain"
     # Of days that are over nothing more is asked, and so at most two are looked into.
@@ -110,14 +113,12 @@ def load_facts(conn: Connection, orders: Sequence[Order], *, at: datetime) -> Fa
     own = {order.reference for order in orders}
     taken_back = _there(order.reverses if isinstance(order, Entry) else order.original for order in booking)
     settled = _there(order.settles for order in booking if isinstance(order, Entry))
-    originals = _originals(conn, list(taken_back))
-    touched = settled | {order.reference for order in orders if isinstance(order, Hold | Void)}
-    holds = _holds(conn, list(touched))
-    codes = _codes([*orders, *originals.values(), *holds.values()])
     dates = {order.business_date for order in booking}
-    days, accounts, booked, forestalled, ran_out = ask_together(
+    codes = _codes(orders)
+    _, days, accounts, booked, forestalled, ran_out = ask_together(
         conn,
         [
+            (_LOCK, []),
             (_DAYS, [min(dates, default=date.max), max(dates, default=date.min)]),
             (_ACCOUNTS, [list(codes)]),
             (_BOOKED, [list({order.reference for order in booking})]),
@@ -125,8 +126,10 @@ def load_facts(conn: Connection, orders: Sequence[Order], *, at: datetime) -> Fa
             (_RAN_OUT, [at]),
         ],
     )
+    touched = settled | {order.reference for order in orders if isinstance(order, Hold | Void)}
+    originals, holds = _originals(conn, list(taken_back)), _holds(conn, list(touched))
     due = _due(conn, at) if ran_out else ()
-    if further := _codes(due) - codes:
+    if further := _codes([*originals.values(), *holds.values(), *due]) - codes:
         accounts += ask_together(conn, [(_ACCOUNTS, [list(further)])])[0]
     return Facts(
         days=_days(days, dates),

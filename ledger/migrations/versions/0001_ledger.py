@@ -369,8 +369,11 @@ def _postgresql_guard(table: str, name: str, event: str, each: str) -> str:
 
 
 def _function(name: str, body: str) -> str:
-    code = f"$$ BEGIN {body} END $$"
-    return f"CREATE FUNCTION ledger_{name}() RETURNS trigger LANGUAGE plpgsql AS {code}"
+    # Plans are kept: one that was made while a table was nearly empty must not read all of it later.
+    by_key = "SET enable_seqscan = off"
+    return (
+        f"CREATE FUNCTION ledger_{name}() RETURNS trigger LANGUAGE plpgsql {by_key} AS $$ BEGIN {body} END $$"
+    )
 
 
 def _if(condition: str, message: str, otherwise: str) -> str:
