@@ -17,6 +17,7 @@ from clearing.devices import Device, register_devices
 from clearing.peers import NOBODY, Peers
 from clearing.wire.tariff import Tariff, parse_tariff
 from ledger.accounts import open_accounts
+from ledger.archive import Archive
 from ledger.chart import account
 from ledger.day import day_state, open_day
 from ledger.db import make_engine, migrate, writing
@@ -135,6 +136,7 @@ def night_of(
         tariffs_of(home),
         progress,
         peers,
+        Archive(home.ledger_archive),
     )
 
 
