@@ -15,7 +15,8 @@ import typer
 from hsm_sim.box import Box
 from hsm_sim.bulk_desk import BulkDesk
 from hsm_sim.home import HomeError, create_home, open_home, parse_lmk, replace_keys
-from hsm_sim.keys import KeyFileError, KeyStore, Usage, demo_keys, lmk_check_value, random_keys
+from hsm_sim.key_file import KeyFileError
+from hsm_sim.keys import KeyStore, Usage, demo_keys, lmk_check_value, random_keys
 from hsm_sim.server import Bounds, Hall, serve
 
 LMK_VARIABLE = "HSM_SIM_LMK"

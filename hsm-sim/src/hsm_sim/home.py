@@ -5,7 +5,8 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from hsm_sim.keys import LMK_BYTES, KeyStore, Usage, seal_keys, unseal_keys
+from hsm_sim.key_file import seal_keys, unseal_keys
+from hsm_sim.keys import LMK_BYTES, KeyStore, Usage
 
 _LMK_FILE = "lmk.key"
 _KEYS_FILE = "keys.json"
