@@ -2,6 +2,7 @@
 
 import base64
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -263,12 +264,28 @@ def test_rotated_keys_are_served_from_the_next_start(tmp_path: Path) -> None:
     assert "PK version   2" in program("rotate", "--home", tmp_path, "--usage", "PK").stdout
     assert "PK version   2" in program("status", "--home", tmp_path).stdout
     with serving(tmp_path) as (_, port), RawPeer(port) as peer:
-        peer.send(EXAMPLE_REQUEST)
-        assert peer.receive(len(EXAMPLE_ANSWER)) == EXAMPLE_ANSWER
+        assert peer.ask(b"E0", EXAMPLE_REQUEST[8:]) == ("A9", b"")
         newest, second = (peer.ask(b"E0", version + EXAMPLE_REQUEST[9:]) for version in (b"\0", b"\2"))
         assert newest == second
         assert newest[0] == "00"
         assert newest[1] != EXAMPLE_ANSWER[-4:]
+
+
+def test_a_rotation_with_overlap_serves_cards_in_the_field_until_retired(tmp_path: Path) -> None:
+    assert program("init", "--home", tmp_path, "--demo").returncode == 0
+    rotated = program("rotate", "--home", tmp_path, "--usage", "PK", "--usage", "LK", "--overlap").stdout
+    assert [line[13:].strip(' 1') for line in rotated.splitlines() if "overlaps" in line] == [
+        "check value 08D7B4, overlaps", "check value 491510, overlaps"
+    ]  # fmt: skip
+    with serving(tmp_path) as (_, port), RawPeer(port) as peer:
+        peer.send(EXAMPLE_REQUEST)
+        assert peer.receive(len(EXAMPLE_ANSWER)) == EXAMPLE_ANSWER
+    retired = program("retire", "--home", tmp_path, "--usage", "PK").stdout
+    assert re.findall(r"^(..) version   1 .*, (.*)$", retired, re.MULTILINE) == [
+        ("PK", "verifies only"), ("LK", "overlaps")
+    ]  # fmt: skip
+    with serving(tmp_path) as (_, port), RawPeer(port) as peer:
+        assert peer.ask(b"E0", EXAMPLE_REQUEST[8:]) == ("A9", b"")
 
 
 def forms(secret: bytes) -> set[bytes]:

@@ -8,7 +8,9 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.cmac import CMAC
 
 from hsm_sim.bulk_work import BulkWork
+from hsm_sim.key_blocks import Protection
 from hsm_sim.keys import KeyStore
+from hsm_sim.uses import UseTally
 from hsm_sim.wire import ErrorCode
 
 MESSAGE_BOUND_BYTES = 4096
@@ -19,12 +21,17 @@ _NAME_CHARACTERS = frozenset(range(0x21, 0x7F))
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """All that a handler may know: the keys, a source of randomness, and what NC says of the machine."""
+    """All that a handler may know: the keys, a source of randomness, and what NC says of the machine.
+
+    `blocks` opens and makes the hosts' own key blocks, which are under the LMK; None where there is no LMK.
+    """
 
     keys: KeyStore = field(repr=False)
     random: Callable[[int], bytes] = field(repr=False)
     lmk_check: str
     version: str
+    blocks: Protection | None = field(default=None, repr=False)
+    uses: UseTally = field(default_factory=UseTally, repr=False)
 
 
 Answer = bytes | ErrorCode | BulkWork

@@ -15,6 +15,7 @@ import typer
 from hsm_sim.box import Box
 from hsm_sim.bulk_desk import BulkDesk
 from hsm_sim.home import HomeError, create_home, open_home, parse_lmk, replace_keys
+from hsm_sim.key_blocks import Protection
 from hsm_sim.key_file import KeyFileError
 from hsm_sim.keys import KeyStore, Usage, demo_keys, lmk_check_value, random_keys
 from hsm_sim.server import Bounds, Hall, serve
@@ -61,7 +62,7 @@ def serve_command(
                 f"{home} holds demo keys, which everybody knows, and --production is given; "
                 "make other keys with `hsm-sim init` in another folder"
             )
-    box = Box(keys, os.urandom, lmk_check_value(lmk), installed_version("hsm-sim"))
+    box = Box(keys, os.urandom, lmk_check_value(lmk), installed_version("hsm-sim"), blocks=Protection.of(lmk))
 
     def listening(bound_port: int) -> None:
         _print_banner(box, f"{host}:{bound_port}")
@@ -94,15 +95,39 @@ def status(home: Home) -> None:
 
 @app.command()
 def rotate(
-    home: Home, usage: Annotated[Usage, typer.Option(help="Which kind of key gets a new version.")]
+    home: Home,
+    usage: Annotated[
+        list[Usage], typer.Option(help="Which kinds of key get a new version; may be repeated.")
+    ],
+    overlap: Annotated[
+        bool,
+        typer.Option("--overlap", help="Cards or terminals in the field hold the last version: it goes on."),
+    ] = False,
 ) -> None:
-    """Add a new random version of a key; a running HSM takes it up when it is started again."""
+    """Add a new random version of a key; a running HSM takes it up when it is started again.
+
+    From then on older versions only verify and open. With --overlap they also go on generating, until `retire`.
+    """
     with _refusing():
         keys, lmk = open_home(home, given_lmk=_given_lmk())
         try:
-            keys = keys.with_next_version(usage, os.urandom)
+            for each in usage:
+                keys = keys.with_next_version(each, os.urandom, overlap=overlap)
         except ValueError as error:
             raise HomeError(str(error)) from error
+        replace_keys(home, keys, lmk, random=os.urandom)
+    _print_status(keys, lmk)
+
+
+@app.command()
+def retire(
+    home: Home, usage: Annotated[list[Usage], typer.Option(help="Of which kinds of key; may be repeated.")]
+) -> None:
+    """End the overlap of a rotation: of these keys, older versions only verify and open from the next start on."""
+    with _refusing():
+        keys, lmk = open_home(home, given_lmk=_given_lmk())
+        for each in usage:
+            keys = keys.without_overlap(each)
         replace_keys(home, keys, lmk, random=os.urandom)
     _print_status(keys, lmk)
 
@@ -130,7 +155,10 @@ def _given_lmk() -> bytes | None:
 def _print_status(keys: KeyStore, lmk: bytes) -> None:
     typer.echo(f"LMK check value {lmk_check_value(lmk)}{', DEMO KEYS' if keys.demo else ''}")
     for usage, number, check in keys.check_values():
-        typer.echo(f"{usage} version {number:3d} check value {check}")
+        part = "" if keys.generates(usage, number) else ", verifies only"
+        if (usage, number) in keys.overlapping:
+            part = ", overlaps"
+        typer.echo(f"{usage} version {number:3d} check value {check}{part}")
 
 
 def _print_banner(box: Box, address: str) -> None:
