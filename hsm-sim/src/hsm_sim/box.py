@@ -37,6 +37,14 @@ class Box:
 Answer = bytes | ErrorCode | BulkWork
 
 
+class Refused(Exception):
+    """A request is answered with an error code; for handlers that find out deep down that it must be."""
+
+    def __init__(self, code: ErrorCode) -> None:
+        super().__init__(code)
+        self.code = code
+
+
 def compared(made: bytes, given: bytes) -> bytes | ErrorCode:
     """The answer of a verification, found without telling by its time how much was right."""
     return b"" if compare_digest(made, given) else ErrorCode.VERIFICATION_FAILED

@@ -12,8 +12,8 @@ from types import MappingProxyType
 
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap
 
-from hsm_sim import data_keys, epurse, seals, terminal_keys
-from hsm_sim.box import Answer, Box, compared
+from hsm_sim import data_keys, epurse, host_keys, host_macs, host_pins, seals, terminal_keys
+from hsm_sim.box import Answer, Box, Refused, compared
 from hsm_sim.bulk_work import ROW_BYTES, BulkWork
 from hsm_sim.keys import NEWEST, Slot, Usage
 from hsm_sim.wire import ErrorCode, Request
@@ -71,7 +71,10 @@ def answer(box: Box, request: Request) -> Answer:
     for (usage, version), generates in slots:
         if generates and not box.keys.generates(usage, version) and box.keys.find(usage, version):
             return ErrorCode.VERSION_OLD
-    found = command.handler(box, **values)
+    try:
+        found = command.handler(box, **values)
+    except Refused as refusal:
+        return refusal.code
     failed = found is ErrorCode.VERIFICATION_FAILED
     if failed or isinstance(found, bytes):
         for (usage, version), _ in slots:
@@ -237,6 +240,8 @@ _MOMENT: Fields = (("date", 4), ("time", 3))
 _SESSION: Fields = (("rnd", 4), ("counter", 2))
 _SEQUENCE: Fields = (("terminal_sequence", 4),)
 _VERSION: Fields = (("version", 1),)
+# Fields that say themselves how long they are; their handlers read them.
+_HOST: Fields = (("fields", None),)
 _BATCH: Fields = (*_VERSION, ("operator", 8), ("digest", 32))
 
 _MAKES_PURCHASE = Use(Usage.PURCHASE_ROOT, generates=True, sm4_usage=Usage.SM4_PURCHASE_ROOT)
@@ -255,6 +260,14 @@ COMMANDS: Mapping[bytes, Command] = MappingProxyType(
         b"NC": Command((), diagnostics),
         b"B2": Command((("length", 4), ("data", None)), echo),
         b"N0": Command((("count", 3),), random_bytes),
+        b"A0": Command(_HOST, host_keys.generate),
+        b"A6": Command(_HOST, host_keys.import_key),
+        b"A8": Command(_HOST, host_keys.export_key),
+        b"BU": Command(_HOST, host_keys.check_value_of),
+        b"M6": Command(_HOST, host_macs.generate_mac),
+        b"M8": Command(_HOST, host_macs.verify_mac),
+        b"CA": Command(_HOST, host_pins.terminal_to_zone),
+        b"CC": Command(_HOST, host_pins.zone_to_zone),
         b"E0": Command((*_KEYS, *_SESSION, *_DEAL, *_MOMENT, *_SEQUENCE), purchase_mac1, (_MAKES_PURCHASE,)),
         b"E2": Command(
             (*_KEYS, *_SESSION, *_SEQUENCE, ("amount", 4), ("mac2", 4)),
