@@ -1,7 +1,7 @@
 """What a handler is given and what it gives back; the few steps that handlers of several kinds share."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hmac import compare_digest
 
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
@@ -32,6 +32,13 @@ class Box:
     version: str
     blocks: Protection | None = field(default=None, repr=False)
     uses: UseTally = field(default_factory=UseTally, repr=False)
+    tampered: bool = False
+
+    def zeroised(self) -> "Box":
+        """The same machine after a tamper: it holds no key, and says so."""
+        return replace(
+            self, keys=KeyStore({}), lmk_check="0" * len(self.lmk_check), blocks=None, tampered=True
+        )
 
 
 Answer = bytes | ErrorCode | BulkWork

@@ -23,6 +23,7 @@ RANDOM_BOUND_BYTES = 256
 
 _INTERNATIONAL = b"\x00"
 _NATIONAL = b"\x01"
+_DIAGNOSTICS = b"NC"
 _HEX_DIGITS = frozenset(b"0123456789ABCDEFabcdef")
 
 Fields = tuple[tuple[str, int | None], ...]
@@ -61,6 +62,8 @@ class Command:
 
 def answer(box: Box, request: Request) -> Answer:
     """Answer a request: the answer's fields, the reason why not, or work to be done in bulk."""
+    if box.tampered and request.command != _DIAGNOSTICS:
+        return ErrorCode.TAMPERED
     command = COMMANDS.get(request.command)
     if command is None:
         return ErrorCode.COMMAND_UNKNOWN
@@ -95,9 +98,9 @@ def _cut(command: Command, fields: bytes) -> dict[str, bytes] | None:
 
 
 def diagnostics(box: Box) -> Answer:
-    """NC: the LMK's check value, and that this is a simulator."""
-    demo = " DEMO KEYS" if box.keys.demo else ""
-    return f"{box.lmk_check}SIMULATOR hsm-sim {box.version}{demo}".encode("ascii")
+    """NC: the LMK's check value, that this is a simulator, and whether its keys are the demo's or gone."""
+    state = " TAMPERED" if box.tampered else " DEMO KEYS" if box.keys.demo else ""
+    return f"{box.lmk_check}SIMULATOR hsm-sim {box.version}{state}".encode("ascii")
 
 
 def echo(_box: Box, *, length: bytes, data: bytes) -> Answer:
@@ -257,7 +260,7 @@ _PERSONALISES = (
 
 COMMANDS: Mapping[bytes, Command] = MappingProxyType(
     {
-        b"NC": Command((), diagnostics),
+        _DIAGNOSTICS: Command((), diagnostics),
         b"B2": Command((("length", 4), ("data", None)), echo),
         b"N0": Command((("count", 3),), random_bytes),
         b"A0": Command(_HOST, host_keys.generate),
