@@ -10,7 +10,7 @@ from typing import Annotated
 import structlog
 import typer
 
-from hsm_sim import cli_console
+from hsm_sim import cli_ceremony, cli_console
 from hsm_sim.audit import AuditLog
 from hsm_sim.authority import Authority, parse_duration
 from hsm_sim.box import Box
@@ -23,8 +23,8 @@ from hsm_sim.key_blocks import Protection
 from hsm_sim.keys import KeyStore, Usage, demo_keys, lmk_check_value, random_keys
 from hsm_sim.server import Bounds, Hall, serve
 
-COMMANDS_OF_OPERATORS = cli_console.__name__
-"""Importing it is what puts its commands into the program."""
+OTHER_COMMANDS = (cli_console, cli_ceremony)
+"""Importing them is what puts their commands into the program."""
 
 
 @app.command()

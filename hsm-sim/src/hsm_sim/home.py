@@ -39,13 +39,13 @@ def create_home(
     for path in (keys_file, transport_key_file):
         if path is not None and os.path.lexists(path):
             raise HomeError(f"{path} exists and is not written over; choose another place or move it away")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    prepare_folder(folder)
     lmk = given_lmk
     if lmk is None and os.path.lexists(folder / _LMK_FILE):
         lmk = _read_lmk(folder / _LMK_FILE)
     if lmk is None:
         lmk = random(LMK_BYTES)
-        _write_private(folder / _LMK_FILE, lmk.hex() + "\n", replace=False)
+        write_lmk(folder, lmk)
     if transport_key_file is not None:
         transport = keys.slots[Usage.TRANSPORT, keys.newest(Usage.TRANSPORT)]
         _write_private(transport_key_file, transport.hex() + "\n", replace=False)
@@ -87,6 +87,27 @@ def write_people(folder: Path, people: People, lmk: bytes) -> None:
 def holds_keys(folder: Path) -> bool:
     """Whether there are keys in the folder."""
     return (folder / _KEYS_FILE).exists()
+
+
+def holds_lmk(folder: Path) -> bool:
+    """Whether there is an LMK in the folder, or what stands in its place."""
+    return os.path.lexists(folder / _LMK_FILE)
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make the folder where there is none. Raises HomeError where its keys were zeroised."""
+    _refuse_tampered(folder)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def write_lmk(folder: Path, lmk: bytes) -> None:
+    """Keep an LMK in the folder. Raises HomeError where there is one."""
+    _write_private(folder / _LMK_FILE, lmk.hex() + "\n", replace=False)
+
+
+def write_once(path: Path, text: str) -> None:
+    """Write a file that only we can read. Raises HomeError where something is there."""
+    _write_private(path, text, replace=False)
 
 
 def is_tampered(folder: Path) -> bool:
