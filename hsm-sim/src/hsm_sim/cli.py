@@ -22,6 +22,7 @@ from hsm_sim.journal import Journal
 from hsm_sim.key_blocks import Protection
 from hsm_sim.keys import KeyStore, Usage, demo_keys, lmk_check_value, random_keys
 from hsm_sim.server import Bounds, Hall, serve
+from hsm_sim.tls import server_context, tls_files
 
 OTHER_COMMANDS = (cli_console, cli_ceremony)
 """Importing them is what puts their commands into the program."""
@@ -57,10 +58,15 @@ def serve_command(
         str | None,
         typer.Option(help="Demo keys only: import, export, personalise without operators, for 8h, say."),
     ] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="TLS: our certificate, PEM.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="TLS: its key, PEM.")] = None,
+    tls_client_ca: Annotated[Path | None, typer.Option(help="TLS: who signs clients' certificates.")] = None,
 ) -> None:
     """Answer on a socket until told to stop (SIGTERM)."""
     _log_to_stderr()
     with refusing():
+        files = tls_files(tls_cert, tls_key, tls_client_ca)
+        tls = None if files is None else server_context(files)
         box, lmk = _machine(home)
         if production and box.keys.demo:
             raise HomeError(
@@ -69,10 +75,17 @@ def serve_command(
             )
         authorised_s = 0 if authorised_for is None else _authorised_s(box, authorised_for)
         journal = Journal(AuditLog(home), box.uses)
-        journal.act("started", version=box.version, demo_keys=int(box.keys.demo), authorised_s=authorised_s)
+        journal.act(
+            "started",
+            version=box.version,
+            demo_keys=int(box.keys.demo),
+            authorised_s=authorised_s,
+            tls=int(tls is not None),
+        )
 
     def listening(bound_port: int) -> None:
-        _print_banner(box, f"{host}:{bound_port}", authorised_for)
+        address = f"{host}:{bound_port}{'' if tls is None else ' by TLS, with client certificates'}"
+        _print_banner(box, address, authorised_for)
         if port_file is not None:
             _write_port(port_file, bound_port)
 
@@ -82,7 +95,7 @@ def serve_command(
             until_s = asyncio.get_running_loop().time() + authorised_s
             hall.authority = Authority(("nobody", "demo keys"), until_s)
         console = Console(hall, home, lmk, os.urandom)
-        await serve(hall, host=host, port=port, listening=listening, console=console.open)
+        await serve(hall, host=host, port=port, listening=listening, console=console.open, tls=tls)
 
     try:
         asyncio.run(run())

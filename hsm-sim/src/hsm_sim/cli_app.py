@@ -14,6 +14,7 @@ from hsm_sim.home import HomeError, parse_lmk
 from hsm_sim.key_file import KeyFileError
 from hsm_sim.keys import KeyStore, lmk_check_value
 from hsm_sim.people import PeopleError
+from hsm_sim.tls import TlsError
 
 LMK_VARIABLE = "HSM_SIM_LMK"
 
@@ -27,7 +28,7 @@ def refusing() -> Iterator[None]:
     """Say what is wrong and end with 2, the way a wrong option ends."""
     try:
         yield
-    except (HomeError, KeyFileError, PeopleError) as error:
+    except (HomeError, KeyFileError, PeopleError, TlsError) as error:
         typer.echo(f"hsm-sim: {error}", err=True)
         raise typer.Exit(2) from error
     except OSError as error:

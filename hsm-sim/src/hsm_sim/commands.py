@@ -6,7 +6,7 @@ whether they make sense is for the asker to judge.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hmac import compare_digest
 from types import MappingProxyType
 
@@ -40,15 +40,13 @@ class Use:
     usage: Usage
     generates: bool = False
     version_field: str | None = "version"
-    sm4_usage: Usage | None = None
-    """The usage in its place where the field `algorithm` asks for SM4."""
+    by_algorithm: Mapping[bytes, Usage] = field(default_factory=dict)
+    """The usage in its place, by the field `algorithm`; other algorithms leave it at `usage`."""
 
     def slot(self, values: Mapping[str, bytes]) -> Slot:
         """The usage and version that the fields ask for; version 0 is the newest."""
         version = NEWEST if self.version_field is None else values[self.version_field][0]
-        if self.sm4_usage is not None and values["algorithm"] == _NATIONAL:
-            return self.sm4_usage, version
-        return self.usage, version
+        return self.by_algorithm.get(values.get("algorithm", b""), self.usage), version
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +194,7 @@ def verify_purchase_tacs(box: Box, *, rows: bytes, columns: bytes) -> Answer:
 def _count_rows(box: Box, rows: int, columns: bytes) -> None:
     """A bulk request uses a key once a row, the key that the first two columns, version and algorithm, name."""
     named: Iterable[tuple[tuple[int, int], int]]
-    versions, algorithms = columns[:rows], columns[rows : 2 * rows]
+    versions, algorithms = bytes(columns[:rows]), bytes(columns[rows : 2 * rows])
     if rows and algorithms.count(algorithms[:1]) == rows:
         named = (((version, algorithms[0]), versions.count(version)) for version in set(versions))
     else:
@@ -247,10 +245,10 @@ _VERSION: Fields = (("version", 1),)
 _HOST: Fields = (("fields", None),)
 _BATCH: Fields = (*_VERSION, ("operator", 8), ("digest", 32))
 
-_MAKES_PURCHASE = Use(Usage.PURCHASE_ROOT, generates=True, sm4_usage=Usage.SM4_PURCHASE_ROOT)
-_CHECKS_PURCHASE = Use(Usage.PURCHASE_ROOT, sm4_usage=Usage.SM4_PURCHASE_ROOT)
-_MAKES_LOAD = Use(Usage.LOAD_ROOT, generates=True, sm4_usage=Usage.SM4_LOAD_ROOT)
-_CHECKS_TAC = Use(Usage.TAC_ROOT, sm4_usage=Usage.SM4_TAC_ROOT)
+_MAKES_PURCHASE = Use(Usage.PURCHASE_ROOT, generates=True, by_algorithm={_NATIONAL: Usage.SM4_PURCHASE_ROOT})
+_CHECKS_PURCHASE = Use(Usage.PURCHASE_ROOT, by_algorithm={_NATIONAL: Usage.SM4_PURCHASE_ROOT})
+_MAKES_LOAD = Use(Usage.LOAD_ROOT, generates=True, by_algorithm={_NATIONAL: Usage.SM4_LOAD_ROOT})
+_CHECKS_TAC = Use(Usage.TAC_ROOT, by_algorithm={_NATIONAL: Usage.SM4_TAC_ROOT})
 _TRANSPORTS = Use(Usage.TRANSPORT, generates=True, version_field="transport_version")
 _OPENS_BLOCK = Use(Usage.WORKING, version_field=None)
 _PERSONALISES = (

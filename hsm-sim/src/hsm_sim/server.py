@@ -244,7 +244,10 @@ async def serve(
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    server = await loop.create_server(lambda: Conversation(hall), host, port, backlog=256, ssl=tls)
+    patience_s = None if tls is None else hall.bounds.stall_s
+    server = await loop.create_server(
+        lambda: Conversation(hall), host, port, backlog=256, ssl=tls, ssl_handshake_timeout=patience_s
+    )
     doors: list[asyncio.AbstractServer] = [server]
     tasks = [loop.create_task(hall.watch()), loop.create_task(hall.keep_journal())]
     try:
