@@ -204,12 +204,13 @@ def test_every_use_of_a_key_is_counted_and_failures_beside() -> None:
     ask("E6", TAC.replace("CFF2892D", "00000000").replace("01 00", "00 00", 1), box)
     ask("E6", TAC.replace("01 00", "09 00", 1), box)
     ask("F2", "01 01" + "00" * 16, box)
+    ask("I2", bytes(24) + b"x", box)
     rows = bytes([1, 1, 0, 9, 1]) + bytes([0, 0, 0, 0, 1]) + bytes(5 * 42)
     ask("F0", (5).to_bytes(4) + rows, box)
     ask("F0", (3).to_bytes(4) + bytes(3 * 44), box)
     uses, failed = box.uses.take()
-    assert uses == {"PK 1": 2, "LK 1": 1, "TK 1": 2 + 1 + 3 + 3, "XK 1": 1, "TS 1": 1}
-    assert failed == {"TK 1": 1}
+    assert uses == {"PK 1": 2, "LK 1": 1, "TK 1": 2 + 1 + 3 + 3, "XK 1": 1, "TS 1": 1, "WK 0": 1}
+    assert failed == {"TK 1": 1, "WK 0": 1}
     assert box.uses.take() == ({}, {})
     box.uses.put_back((uses, failed))
     ask("E0", PURCHASE, box)

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.keywrap import aes_key_wrap
 from hsm_sim import data_keys, epurse, host_keys, host_macs, host_pins, seals, terminal_keys
 from hsm_sim.box import Answer, Box, Refused, compared
 from hsm_sim.bulk_work import ROW_BYTES, BulkWork
-from hsm_sim.keys import NEWEST, Slot, Usage
+from hsm_sim.keys import NEWEST, KeyStore, Slot, Usage
 from hsm_sim.wire import ErrorCode, Request
 
 BULK_ROWS_BOUND = 300_000
@@ -48,6 +48,12 @@ class Use:
         version = NEWEST if self.version_field is None else values[self.version_field][0]
         return self.by_algorithm.get(values.get("algorithm", b""), self.usage), version
 
+    def name(self, values: Mapping[str, bytes], keys: KeyStore) -> str:
+        """The key's name in the audit log; version 0 is that of a block which the handler opens."""
+        usage, version = self.slot(values)
+        in_block = self.version_field is None and not self.generates
+        return f"{usage} {version if in_block else version or keys.newest(usage)}"
+
 
 @dataclass(frozen=True, slots=True)
 class Command:
@@ -68,9 +74,9 @@ def answer(box: Box, request: Request) -> Answer:
     values = _cut(command, request.fields)
     if values is None:
         return ErrorCode.LENGTH_WRONG
-    slots = [(use.slot(values), use.generates) for use in command.uses]
-    for (usage, version), generates in slots:
-        if generates and not box.keys.generates(usage, version) and box.keys.find(usage, version):
+    for use in command.uses:
+        usage, version = use.slot(values)
+        if use.generates and not box.keys.generates(usage, version) and box.keys.find(usage, version):
             return ErrorCode.VERSION_OLD
     try:
         found = command.handler(box, **values)
@@ -78,8 +84,8 @@ def answer(box: Box, request: Request) -> Answer:
         return refusal.code
     failed = found is ErrorCode.VERIFICATION_FAILED
     if failed or isinstance(found, bytes):
-        for (usage, version), _ in slots:
-            box.uses.count(f"{usage} {version or box.keys.newest(usage)}", failed=failed)
+        for use in command.uses:
+            box.uses.count(use.name(values, box.keys), failed=failed)
     return found
 
 
