@@ -48,9 +48,9 @@ class Use:
         version = NEWEST if self.version_field is None else values[self.version_field][0]
         return self.by_algorithm.get(values.get("algorithm", b""), self.usage), version
 
-    def name(self, values: Mapping[str, bytes], keys: KeyStore) -> str:
+    def name(self, slot: Slot, keys: KeyStore) -> str:
         """The key's name in the audit log; version 0 is that of a block which the handler opens."""
-        usage, version = self.slot(values)
+        usage, version = slot
         in_block = self.version_field is None and not self.generates
         return f"{usage} {version if in_block else version or keys.newest(usage)}"
 
@@ -74,8 +74,8 @@ def answer(box: Box, request: Request) -> Answer:
     values = _cut(command, request.fields)
     if values is None:
         return ErrorCode.LENGTH_WRONG
-    for use in command.uses:
-        usage, version = use.slot(values)
+    slots = [use.slot(values) for use in command.uses]
+    for use, (usage, version) in zip(command.uses, slots, strict=True):
         if use.generates and not box.keys.generates(usage, version) and box.keys.find(usage, version):
             return ErrorCode.VERSION_OLD
     try:
@@ -84,8 +84,8 @@ def answer(box: Box, request: Request) -> Answer:
         return refusal.code
     failed = found is ErrorCode.VERIFICATION_FAILED
     if failed or isinstance(found, bytes):
-        for use in command.uses:
-            box.uses.count(use.name(values, box.keys), failed=failed)
+        for use, slot in zip(command.uses, slots, strict=True):
+            box.uses.count(use.name(slot, box.keys), failed=failed)
     return found
 
 

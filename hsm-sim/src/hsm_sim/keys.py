@@ -105,6 +105,11 @@ class KeyStore:
 
     slots: Mapping[Slot, bytes] = field(repr=False)
     overlapping: frozenset[Slot] = field(default=frozenset(), repr=False)
+    _newest: Mapping[Usage, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Every request asks for it, so it is found once.
+        object.__setattr__(self, "_newest", dict(sorted(self.slots)))
 
     def find(self, usage: Usage, version: int) -> bytes | None:
         """The key of that usage and version, or None."""
@@ -112,7 +117,7 @@ class KeyStore:
 
     def newest(self, usage: Usage) -> int:
         """The highest version of that usage; 0 where there is none."""
-        return max(self.versions(usage), default=NEWEST)
+        return self._newest.get(usage, NEWEST)
 
     def versions(self, usage: Usage) -> list[int]:
         """The versions there are of that usage, ascending."""
@@ -120,7 +125,7 @@ class KeyStore:
 
     def generates(self, usage: Usage, version: int) -> bool:
         """Whether that version may make what others then verify; version 0 always may."""
-        return version in (NEWEST, self.newest(usage)) or (usage, version) in self.overlapping
+        return version == NEWEST or version == self.newest(usage) or (usage, version) in self.overlapping
 
     def mode(self, usage: Usage, version: int) -> str:
         """The mode of use of that key as things stand, in the code of its key block."""
