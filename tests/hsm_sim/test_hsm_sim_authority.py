@@ -1,6 +1,8 @@
 """Operators, what they authorise and for how long, and the tamper that ends it all: by the program itself."""
 
+import json
 import signal
+import socket
 from pathlib import Path
 
 import pytest
@@ -129,9 +131,49 @@ def test_two_machines_on_the_same_keys_are_authorised_together(tmp_path: Path) -
         serving(tmp_path) as (_, other),
         RawPeer(other) as second,
     ):
-        assert authorise(tmp_path, **PHRASES).stdout.count("authorised by alice and bob") == 2
+        named = ("--operator", "alice", "--operator", "bob")
+        done = program("authorise", "--home", tmp_path, *named, typed=list(PHRASES.values()))
+        assert done.stdout.count("authorised by alice and bob for 1800 seconds") == 2
         assert first.ask(b"F2", PERSONALISE) == second.ask(b"F2", PERSONALISE)
         assert first.ask(b"F2", PERSONALISE)[0] == "00"
+
+
+def test_a_door_that_is_spoken_to_in_no_words_of_ours_stays_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_operators(tmp_path)
+    # The name of a socket is at most 107 characters long.
+    monkeypatch.chdir(tmp_path)
+    with serving(tmp_path) as (process, _):
+        for words in (b"\n", b"[]\n", b'{"act": "open"}\n', b'{"act": "authorise", "for_s": 5}\n', b"\xff\n"):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
+                door.settimeout(10)
+                door.connect(f"console.{process.pid}")
+                door.sendall(words)
+                assert b"the console did not understand" in door.recv(1000)
+        assert (tmp_path / f"console.{process.pid}").stat().st_mode & 0o777 == 0o600
+        assert authorise(tmp_path, **PHRASES).returncode == 0
+
+
+def test_each_kind_of_refusal_has_its_code_on_the_wire_and_its_line_in_the_log(tmp_path: Path) -> None:
+    assert program("init", "--home", tmp_path, "--demo").returncode == 0
+    assert program("rotate", "--home", tmp_path, "--usage", "SK").returncode == 0
+    with serving(tmp_path, "--authorised-for", "1h") as (_, port), RawPeer(port) as peer:
+        zone, stays = (peer.ask(b"A0", words)[1][:-6] for words in (b"0K1ABN256", b"0M6ACN256"))
+        changed = stays[:-1] + (b"0" if stays[-1:] != b"0" else b"1")
+        tac_root = next(row["block"] for row in json.loads((tmp_path / "keys.json").read_text())["keys"])
+        asked = [
+            (b"G4", b"\1" + bytes(32), "A9"),
+            (b"M6", changed + b"00001x", "A4"),
+            (b"M6", zone + b"00001x", "A6"),
+            (b"M6", b"S" + tac_root.encode() + b"00001x", "28"),
+            (b"A8", zone + stays, "AA"),
+            (b"A0", b"0M6AXN128", "A8"),
+            (b"CA", b"X", "26"),
+        ]
+        for command, fields, expected in asked:
+            assert peer.ask(command, fields) == (expected, b"")
+    assert refusals(tmp_path) == [(command.decode(), expected) for command, _, expected in asked]
 
 
 def test_a_third_operator_is_vouched_for_by_two(tmp_path: Path) -> None:
@@ -245,7 +287,7 @@ def test_a_tampered_hsm_holds_no_key_and_says_so_and_nothing_else(tmp_path: Path
     [line] = [line for line in lines_of(tmp_path) if line.event == "tampered"]
     assert line.facts == {"zeroised": "keys.json, lmk.key, transport.key"}
     assert ("B2", "13") in refusals(tmp_path)
-    with serving(tmp_path) as (_, port), RawPeer(port) as peer:
+    with serving(tmp_path, "--authorised-for", "8h") as (_, port), RawPeer(port) as peer:
         assert peer.ask(b"NC")[1].endswith(b"TAMPERED")
         assert peer.ask(b"N0", b"001") == ("13", b"")
     for words in (("status",), ("init",), ("rotate", "--usage", "PK")):

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from dataclasses import replace
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Annotated
@@ -67,34 +68,26 @@ def serve_command(
     with refusing():
         files = tls_files(tls_cert, tls_key, tls_client_ca)
         tls = None if files is None else server_context(files)
-        box, lmk = _machine(home)
-        if production and box.keys.demo:
+        hall, console = _machine(home, bulk_workers)
+        if production and hall.box.keys.demo:
             raise HomeError(
                 f"{home} holds demo keys, which everybody knows, and --production is given; "
                 "make other keys with `hsm-sim init` in another folder"
             )
-        authorised_s = 0 if authorised_for is None else _authorised_s(box, authorised_for)
-        journal = Journal(AuditLog(home), box.uses)
-        journal.act(
-            "started",
-            version=box.version,
-            demo_keys=int(box.keys.demo),
-            authorised_s=authorised_s,
-            tls=int(tls is not None),
-        )
+        authorised_s = 0 if authorised_for is None else _authorised_s(hall.box, authorised_for)
+        demo = int(hall.box.keys.demo)
+        hall.note("started", demo_keys=demo, authorised_s=authorised_s, tls=int(tls is not None))
 
     def listening(bound_port: int) -> None:
         address = f"{host}:{bound_port}{'' if tls is None else ' by TLS, with client certificates'}"
-        _print_banner(box, address, authorised_for)
+        _print_banner(hall.box, address, authorised_for if authorised_s else None)
         if port_file is not None:
             _write_port(port_file, bound_port)
 
     async def run() -> None:
-        hall = Hall(box, _bulk_desk(bulk_workers), Bounds(), journal)
         if authorised_s:
             until_s = asyncio.get_running_loop().time() + authorised_s
             hall.authority = Authority(("nobody", "demo keys"), until_s)
-        console = Console(hall, home, lmk, os.urandom)
         await serve(hall, host=host, port=port, listening=listening, console=console.open, tls=tls)
 
     try:
@@ -105,7 +98,7 @@ def serve_command(
         )
         raise typer.Exit(1) from error
     with refusing():
-        journal.act("stopped")
+        hall.note("stopped")
 
 
 @app.command()
@@ -163,16 +156,21 @@ def main() -> None:
     app()
 
 
-def _machine(home: Path) -> tuple[Box, bytes]:
-    """The machine of a folder and its LMK; one without keys where they were zeroised."""
-    version = installed_version("hsm-sim")
+def _machine(home: Path, bulk_workers: int) -> tuple[Hall, Console]:
+    """The machine of a folder and its operators' door, which alone hold its keys; none where they were zeroised."""
+    box, lmk = Box(KeyStore({}), os.urandom, "0" * 16, installed_version("hsm-sim")), b""
     if is_tampered(home):
-        return Box(KeyStore({}), os.urandom, "0" * 16, version).zeroised(), b""
-    keys, lmk = open_home(home, given_lmk=given_lmk())
-    return Box(keys, os.urandom, lmk_check_value(lmk), version, Protection.of(lmk)), lmk
+        box = box.zeroised()
+    else:
+        keys, lmk = open_home(home, given_lmk=given_lmk())
+        box = replace(box, keys=keys, lmk_check=lmk_check_value(lmk), blocks=Protection.of(lmk))
+    hall = Hall(box, _bulk_desk(bulk_workers), Bounds(), Journal(AuditLog(home), box.uses))
+    return hall, Console(hall, home, lmk, os.urandom)
 
 
 def _authorised_s(box: Box, text: str) -> int:
+    if box.tampered:
+        return 0
     if not box.keys.demo:
         raise HomeError(
             "--authorised-for is for demo keys, and these are others; leave it away and have two operators "

@@ -85,15 +85,15 @@ class Console:
             # scrypt takes its time, and gates must not wait for it.
             first, second = await asyncio.to_thread(people.check_pair, pair)
         except PeopleError:
-            self._note("authorisation refused", operators=", ".join(name for name, _ in pair))
+            self._hall.note("authorisation refused", operators=", ".join(name for name, _ in pair))
             raise
-        self._note("authorised", operators=f"{first}, {second}", for_s=for_s)
+        self._hall.note("authorised", operators=f"{first}, {second}", for_s=for_s)
         self._hall.authority = Authority((first, second), asyncio.get_running_loop().time() + for_s)
         return {"done": f"authorised by {first} and {second} for {for_s} seconds"}
 
     def _revoke(self) -> Reply:
         self._hall.authority = None
-        self._note("authorisation ended")
+        self._hall.note("authorisation ended")
         return {"done": "nothing is authorised any more"}
 
     async def _tamper(self) -> Reply:
@@ -101,12 +101,8 @@ class Console:
         self._lmk = None
         await self._hall.zeroise()
         gone = zeroise(self._home, random=self._random)
-        self._note("tampered", zeroised=", ".join(gone))
+        self._hall.note("tampered", zeroised=", ".join(gone))
         return {"done": "every key is zeroised"}
-
-    def _note(self, event: str, **facts: str | int) -> None:
-        if self._hall.journal is not None:
-            self._hall.journal.act(event, **facts)
 
 
 def ask_running(home: Path, asked: Mapping[str, Any]) -> list[Reply]:

@@ -9,6 +9,7 @@ from typing import cast
 
 import structlog
 
+from hsm_sim.audit import Fact
 from hsm_sim.authority import Authority, needs_authority
 from hsm_sim.box import Answer, Box
 from hsm_sim.bulk_desk import BulkDesk
@@ -66,6 +67,11 @@ class Hall:
         """Hold no key any more, here or in a worker."""
         self.box, self.authority = self.box.zeroised(), None
         await self.desk.close()
+
+    def note(self, event: str, **facts: Fact) -> None:
+        """Write an administrative act down. Raises OSError where it cannot be."""
+        if self.journal is not None:
+            self.journal.act(event, **facts)
 
     def flush(self) -> None:
         """Tell the audit log what was counted; what it cannot be told now is told later."""
