@@ -153,6 +153,7 @@ def test_a_door_that_is_spoken_to_in_no_words_of_ours_stays_open(
                 assert b"the console did not understand" in door.recv(1000)
         assert (tmp_path / f"console.{process.pid}").stat().st_mode & 0o777 == 0o600
         assert authorise(tmp_path, **PHRASES).returncode == 0
+    assert list(tmp_path.glob("console.*")) == []
 
 
 def test_each_kind_of_refusal_has_its_code_on_the_wire_and_its_line_in_the_log(tmp_path: Path) -> None:

@@ -88,7 +88,10 @@ def serve_command(
         if authorised_s:
             until_s = asyncio.get_running_loop().time() + authorised_s
             hall.authority = Authority(("nobody", "demo keys"), until_s)
-        await serve(hall, host=host, port=port, listening=listening, console=console.open, tls=tls)
+        try:
+            await serve(hall, host=host, port=port, listening=listening, console=console.open, tls=tls)
+        finally:
+            console.close()
 
     try:
         asyncio.run(run())

@@ -257,10 +257,8 @@ _MAKES_LOAD = Use(Usage.LOAD_ROOT, generates=True, by_algorithm={_NATIONAL: Usag
 _CHECKS_TAC = Use(Usage.TAC_ROOT, by_algorithm={_NATIONAL: Usage.SM4_TAC_ROOT})
 _TRANSPORTS = Use(Usage.TRANSPORT, generates=True, version_field="transport_version")
 _OPENS_BLOCK = Use(Usage.WORKING, version_field=None)
-_PERSONALISES = (
-    *(Use(usage, generates=True) for usage in (Usage.PURCHASE_ROOT, Usage.LOAD_ROOT, Usage.TAC_ROOT)),
-    _TRANSPORTS,
-)
+_MAKES_TAC_KEY = Use(Usage.TAC_ROOT, generates=True, by_algorithm={_NATIONAL: Usage.SM4_TAC_ROOT})
+_PERSONALISES = (_MAKES_PURCHASE, _MAKES_LOAD, _MAKES_TAC_KEY, _TRANSPORTS)
 
 COMMANDS: Mapping[bytes, Command] = MappingProxyType(
     {

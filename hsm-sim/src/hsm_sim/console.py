@@ -31,19 +31,23 @@ class Console:
     def __init__(self, hall: Hall, home: Path, lmk: bytes, random: Callable[[int], bytes]) -> None:
         self._hall, self._home, self._random = hall, home, random
         self._lmk: bytes | None = lmk
+        self._path = home / f"console.{os.getpid()}"
 
     async def open(self) -> asyncio.Server:
-        """Open the door; it is gone when this process is."""
-        path = self._home / f"console.{os.getpid()}"
-        path.unlink(missing_ok=True)
+        """Open the door."""
+        self._path.unlink(missing_ok=True)
         door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        with _short_path(path) as short:
+        with _short_path(self._path) as short:
             mask = os.umask(0o177)
             try:
                 door.bind(short)
             finally:
                 os.umask(mask)
         return await asyncio.start_unix_server(self._meet, sock=door, limit=REQUEST_BOUND_BYTES)
+
+    def close(self) -> None:
+        """Take the door's name away. Whoever finds that of a process which was killed removes it, too."""
+        self._path.unlink(missing_ok=True)
 
     async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
