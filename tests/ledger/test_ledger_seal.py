@@ -14,7 +14,7 @@ from ledger import chart
 from ledger.accounts import Conflict, close_account, open_accounts
 from ledger.day import DayOrderError, begin_close, finish_close
 from ledger.db import reading, writing
-from ledger.entry import Line, chain_start, chained
+from ledger.entry import Line, chain_start, chained, utc_text
 from ledger.merkle import EMPTY_ROOT, audit_path, root_from_path, root_of
 from ledger.orders import Hold
 from ledger.post import post
@@ -137,11 +137,8 @@ def test_a_root_is_what_anyone_can_compute_from_the_contents_alone(books: Books)
     booked = b"2018-09-01T03:04:05.678901+00:00"
     for number, content_digest in enumerate(leaves, 201809010000000001):
         start = hashlib.sha256(start + number.to_bytes(8, "big") + content_digest + booked).digest()
-    assert (
-        unsealed.chain
-        == start
-        == chained(chained(chain_start(DAY), numbered(1), leaves[0], AT), numbered(2), leaves[1], AT)
-    )
+    first = chained(chain_start(DAY), numbered(1), leaves[0], utc_text(AT))
+    assert unsealed.chain == start == chained(first, numbered(2), leaves[1], utc_text(AT))
     assert unsealed.previous_root == GENESIS
 
 

@@ -15,7 +15,7 @@ from ledger.accounts import account_digest, open_accounts
 from ledger.checks import Finding
 from ledger.day import begin_close, finish_close
 from ledger.db import metadata, reading, writing
-from ledger.entry import Line, canonical_bytes, chain_start, chained, digest
+from ledger.entry import Line, canonical_bytes, chain_start, chained, digest, utc_text
 from ledger.events import EVENTS_START, event_chained, read_events
 from ledger.ids import A_DAY
 from ledger.journal import read_day
@@ -272,7 +272,7 @@ def rebook(conn: Connection, business_date: date) -> None:
     chain = chain_start(business_date)
     for recorded in list(read_day(conn, business_date)):
         content_digest = digest(canonical_bytes(recorded.entry))
-        chain = chained(chain, recorded.entry_id, content_digest, recorded.posted_at)
+        chain = chained(chain, recorded.entry_id, content_digest, utc_text(recorded.posted_at))
         renewed = tables.entry.update().where(tables.entry.c.id == recorded.entry_id)
         conn.execute(renewed.values(digest=content_digest, chain=chain))
 
