@@ -10,8 +10,9 @@ from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.ciphers import Cipher, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.algorithms import AES, SM4
 from cryptography.hazmat.primitives.cmac import CMAC
 
 from hsm_sim.epurse import check_value
@@ -37,6 +38,9 @@ class Usage(StrEnum):
     TERMINAL_MASTER = "MK"
     WORKING = "WK"
     QR_SIGNATURE = "QK"
+    SM4_PURCHASE_ROOT = "PS"
+    SM4_LOAD_ROOT = "LS"
+    SM4_TAC_ROOT = "TS"
 
 
 KEY_BYTES: Mapping[Usage, int] = MappingProxyType(
@@ -56,6 +60,9 @@ DEMO_KEYS: Mapping[Usage, bytes] = MappingProxyType(
         Usage.TERMINAL_MASTER: b"DEMO TERMINALS 1",
         Usage.WORKING: b"DEMO WORKING K 1",
         Usage.QR_SIGNATURE: b"DEMO QR ISSUER KEY NUMBER ONE 01",
+        Usage.SM4_PURCHASE_ROOT: bytes.fromhex("0123456789ABCDEFFEDCBA9876543211"),
+        Usage.SM4_LOAD_ROOT: bytes.fromhex("11223344556677888877665544332212"),
+        Usage.SM4_TAC_ROOT: bytes.fromhex("00112233445566778899AABBCCDDEEF0"),
     }
 )
 
@@ -119,12 +126,14 @@ def random_keys(random: Callable[[int], bytes]) -> KeyStore:
 
 
 def key_check(usage: Usage, key: bytes) -> bytes:
-    """Three bytes that tell keys apart: by 3DES, AES-CMAC, or SHA-256 of the public key."""
+    """Three bytes that tell keys apart: by 3DES, SM4, AES-CMAC, or SHA-256 of the public key."""
     match usage:
         case Usage.PURCHASE_ROOT | Usage.LOAD_ROOT | Usage.TAC_ROOT:
             return check_value(key)
         case Usage.BATCH_ROOT | Usage.TRANSPORT | Usage.DATA | Usage.TERMINAL_MASTER | Usage.WORKING:
             return aes_check_value(key)
+        case Usage.SM4_PURCHASE_ROOT | Usage.SM4_LOAD_ROOT | Usage.SM4_TAC_ROOT:
+            return sm4_check_value(key)
         case Usage.SIGNATURE | Usage.QR_SIGNATURE:
             public = Ed25519PrivateKey.from_private_bytes(key).public_key().public_bytes_raw()
             return hashlib.sha256(public).digest()[:3]
@@ -133,6 +142,11 @@ def key_check(usage: Usage, key: bytes) -> bytes:
 def aes_check_value(key: bytes) -> bytes:
     """The check value of an AES key: the left 3 bytes of AES-CMAC over sixteen zero bytes."""
     return _zero_cmac(key)[:3]
+
+
+def sm4_check_value(key: bytes) -> bytes:
+    """The check value of an SM4 key: the left 3 bytes of SM4 of sixteen zero bytes."""
+    return Cipher(SM4(key), modes.ECB()).encryptor().update(bytes(16))[:3]
 
 
 def lmk_check_value(lmk: bytes) -> str:
