@@ -197,11 +197,9 @@ class Hsm(TerminalKeys, Envelopes):
             verdicts.append(part)
         return np.concatenate(verdicts)
 
-    def card_keys(
-        self, issuer: bytes, card: bytes, key_version: int = 1, transport_version: int = 1
-    ) -> WrappedCardKeys:
-        """F2: a card's own keys for its personalisation, by its two diversification factors of 8 bytes."""
-        fields = bytes((key_version, transport_version)) + fixed("issuer", issuer, 8) + fixed("card", card, 8)
+    def card_keys(self, keys: CardKeyRef, transport_version: int = 1) -> WrappedCardKeys:
+        """F2: a card's own keys for its personalisation, in the suite of its algorithm."""
+        fields = keys.pack() + number("transport_version", transport_version, 1)
         raw = self._ask("F2", fields, WRAPPED_BYTES + 3 * CHECK_VALUE_BYTES)
         return WrappedCardKeys(raw[:56], (raw[56:59], raw[59:62], raw[62:65]))
 

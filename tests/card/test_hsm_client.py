@@ -21,7 +21,7 @@ from card.chip import keys as crypto
 from card.chip.applet import VirtualCard
 from card.chip.commands import LoadOffer, Proof, PurchaseOffer
 from card.chip.files import PublicData
-from card.chip.keys import INTERNATIONAL, CardKeys, Order, unwrap_card_keys
+from card.chip.keys import INTERNATIONAL, NATIONAL, CardKeys, Order, Suite, unwrap_card_keys
 from card.chip.records import Kind
 from card.chip.state import new_state
 from card.hsm.client import Hsm
@@ -193,12 +193,16 @@ def buy_at_a_gate(hsm: Hsm, ref: CardKeyRef, card: VirtualCard, amount_fen: int,
     return [mac2_ok, tac_ok]
 
 
-def test_a_card_personalised_by_the_hsm_buys_and_loads_with_it(hsm: Hsm, transport_key: bytes) -> None:
+@pytest.mark.parametrize("suite", [INTERNATIONAL, NATIONAL])
+def test_a_card_personalised_by_the_hsm_buys_and_loads_with_it(
+    hsm: Hsm, transport_key: bytes, suite: Suite
+) -> None:
     """Nothing but the wire between the two: keys come wrapped, MACs go both ways, TACs verify."""
     public = PublicData("01011000", "03104870000000005678", 2, date(2026, 1, 1), date(2036, 12, 31))
-    ref = CardKeyRef.of(public.issuer, public.card_no)
-    keys = unwrap_card_keys(hsm.card_keys(ref.issuer, ref.card).wrapped, transport_key)
-    card = VirtualCard(new_state(public, balance_fen=500), keys, lambda count: RND[:count])
+    ref = CardKeyRef.of(public.issuer, public.card_no, algorithm=suite.algorithm)
+    keys = unwrap_card_keys(hsm.card_keys(ref).wrapped, transport_key)
+    state = new_state(public, balance_fen=500, algorithm=suite.algorithm)
+    card = VirtualCard(state, keys, lambda count: RND[:count])
     card.transmit(cmd.select())
     assert load_at_the_office(hsm, ref, card, 5_000)
     assert buy_at_a_gate(hsm, ref, card, 190, sequence=0x10057) == [True, True]
@@ -207,7 +211,7 @@ def test_a_card_personalised_by_the_hsm_buys_and_loads_with_it(hsm: Hsm, transpo
 
 
 def test_the_worked_cards_keys_come_wrapped_with_check_values(hsm: Hsm, transport_key: bytes) -> None:
-    wrapped = hsm.card_keys(KEYS.issuer, KEYS.card)
+    wrapped = hsm.card_keys(KEYS)
     assert unwrap_card_keys(wrapped.wrapped, transport_key) == CARD_KEYS
     own = (CARD_KEYS.purchase, CARD_KEYS.load, CARD_KEYS.tac)
     assert wrapped.check_values == tuple(INTERNATIONAL.session_key(key, bytes(8))[:3] for key in own)
@@ -255,7 +259,7 @@ def test_bulk_verdicts_come_row_by_row_whatever_the_chunks(hsm: Hsm, rows: int, 
 def test_an_unknown_version_or_algorithm_in_bulk_is_a_wrong_row_and_no_error(hsm: Hsm) -> None:
     columns = tac_columns(4, set())
     version, algorithm = columns.version.copy(), columns.algorithm.copy()
-    version[1], algorithm[2] = 99, 1
+    version[1], algorithm[2] = 99, 2
     assert hsm.verify_tacs(replace(columns, version=version, algorithm=algorithm)).tolist() == [
         True,
         False,
@@ -306,7 +310,7 @@ def test_the_hsms_own_refusals_carry_their_code_and_leave_the_client_usable(hsm:
     with pytest.raises(HsmError) as unknown_key:
         mac1(hsm, replace(KEYS, key_version=99))
     with pytest.raises(HsmError) as unsupported:
-        mac1(hsm, replace(KEYS, algorithm=1))
+        mac1(hsm, replace(KEYS, algorithm=2))
     assert (unknown_key.value.code, unsupported.value.code) == ("12", "26")
     assert "E0" in str(unknown_key.value)
     assert mac1(hsm) == H("ECE05309")

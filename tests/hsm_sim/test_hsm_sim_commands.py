@@ -96,12 +96,14 @@ REFUSALS = [
     ("15", "G0", "01" + "20" * 8 + "00" * 32),
     ("15", "G0", "01" + "204D4554524F2D31" + "00" * 32),
     ("15", "G2", "63" + "4D4554524FC32D31" + "00" * 48),
-    ("26", "E0", PURCHASE.replace("01 00", "01 01", 1)),
-    ("26", "E2", MAC2.replace("01 00", "63 01", 1)),
+    ("26", "E0", PURCHASE.replace("01 00", "01 02", 1)),
+    ("26", "E2", MAC2.replace("01 00", "63 FF", 1)),
     ("12", "E4", LOAD.replace("01 00", "02 00", 1)),
     ("12", "E6", TAC.replace("01 00", "FF 00", 1)),
-    ("12", "F2", "01 02" + "00" * 16),
-    ("12", "F2", "02 01" + "00" * 16),
+    ("26", "F2", "63 02" + "00" * 16 + "63"),
+    ("12", "F2", "01 00" + "00" * 16 + "02"),
+    ("12", "F2", "02 01" + "00" * 16 + "01"),
+    ("12", "E6", TAC.replace("01 00", "FF 01", 1)),
     ("12", "G0", "02" + "4D4554524F2D3120" + "00" * 32),
     ("12", "G4", "02" + "00" * 32),
     ("12", "G6", "09"),
@@ -177,7 +179,7 @@ def test_echo_and_random_give_as_many_bytes_as_asked_for() -> None:
 
 
 def test_personalisation_keys_unwrap_to_the_cards_keys() -> None:
-    found = ask("F2", "01 01 01011000FFFFFFFF 4870000000001234")
+    found = ask("F2", KEYS + "01")
     assert isinstance(found, bytes) and len(found) == 56 + 9
     expected = "".join(
         example.CARD_KEYS[root] for root in (example.PURCHASE_ROOT, example.LOAD_ROOT, example.TAC_ROOT)

@@ -165,7 +165,7 @@ def test_bad_requests_leave_the_connection_alive(hsm_process: RunningHsm) -> Non
         assert peer.ask(b"E0", b"short") == ("80", b"")
         assert peer.ask(b"N0", b"999") == ("15", b"")
         assert peer.ask(b"G6", b"\x63") == ("12", b"")
-        assert peer.ask(b"E0", b"\1\1" + bytes(44)) == ("26", b"")
+        assert peer.ask(b"E0", b"\1\2" + bytes(44)) == ("26", b"")
         assert peer.ask(b"E6", b"\1\0" + bytes(42)) == ("01", b"")
         assert peer.ask(b"B2", b"0001!") == ("00", b"!")
 

@@ -6,21 +6,25 @@ whether they make sense is for the asker to judge.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from hmac import compare_digest
 from types import MappingProxyType
 
-from cryptography.hazmat.primitives.keywrap import aes_key_wrap
-
-from hsm_sim import data_keys, epurse, seals, terminal_keys
-from hsm_sim.box import Answer, Box, compared
+from hsm_sim import data_keys, seals, terminal_keys
+from hsm_sim.box import Answer, Box
 from hsm_sim.bulk_work import ROW_BYTES, BulkWork
 from hsm_sim.keys import NEWEST, Usage
+from hsm_sim.purses import (
+    authorise_load,
+    personalisation_keys,
+    purchase_mac1,
+    verify_load_tac,
+    verify_purchase_mac2,
+    verify_purchase_tac,
+)
 from hsm_sim.wire import ErrorCode, Request
 
 BULK_ROWS_BOUND = 300_000
 RANDOM_BOUND_BYTES = 256
 
-_INTERNATIONAL = b"\x00"
 _HEX_DIGITS = frozenset(b"0123456789ABCDEFabcdef")
 
 Fields = tuple[tuple[str, int | None], ...]
@@ -71,66 +75,6 @@ def random_bytes(box: Box, *, count: bytes) -> Answer:
     return box.random(int(count))
 
 
-def purchase_mac1(
-    box: Box, *, rnd: bytes, counter: bytes, amount: bytes, kind: bytes, terminal: bytes, date: bytes,
-    time: bytes, terminal_sequence: bytes, **keys: bytes,
-) -> Answer:  # fmt: skip
-    """E0: the SAM's MAC1, by which a card knows a terminal of this city."""
-    key = _card_key(box, Usage.PURCHASE_ROOT, **keys)
-    if isinstance(key, ErrorCode):
-        return key
-    session = epurse.purchase_session_key(key, rnd, counter, terminal_sequence)
-    return epurse.mac(session, amount + kind + terminal + date + time)
-
-
-def verify_purchase_mac2(
-    box: Box,
-    *,
-    rnd: bytes,
-    counter: bytes,
-    terminal_sequence: bytes,
-    amount: bytes,
-    mac2: bytes,
-    **keys: bytes,
-) -> Answer:
-    """E2: whether the card that answered DEBIT holds the city's key."""
-    key = _card_key(box, Usage.PURCHASE_ROOT, **keys)
-    if isinstance(key, ErrorCode):
-        return key
-    session = epurse.purchase_session_key(key, rnd, counter, terminal_sequence)
-    return compared(epurse.mac(session, amount), mac2)
-
-
-def authorise_load(
-    box: Box, *, rnd: bytes, counter: bytes, balance: bytes, amount: bytes, kind: bytes, terminal: bytes,
-    date: bytes, time: bytes, mac1: bytes, **keys: bytes,
-) -> Answer:  # fmt: skip
-    """E4: verify the card's MAC1, and only then make the MAC2 that loads it."""
-    key = _card_key(box, Usage.LOAD_ROOT, **keys)
-    if isinstance(key, ErrorCode):
-        return key
-    session = epurse.load_session_key(key, rnd, counter)
-    if not compare_digest(epurse.mac(session, balance + amount + kind + terminal), mac1):
-        return ErrorCode.VERIFICATION_FAILED
-    return epurse.mac(session, amount + kind + terminal + date + time)
-
-
-def verify_purchase_tac(
-    box: Box, *, amount: bytes, kind: bytes, terminal: bytes, terminal_sequence: bytes, date: bytes,
-    time: bytes, tac: bytes, **keys: bytes,
-) -> Answer:  # fmt: skip
-    """E6: whether the card made this purchase."""
-    return _taccompared(box, amount + kind + terminal + terminal_sequence + date + time, tac, keys)
-
-
-def verify_load_tac(
-    box: Box, *, new_balance: bytes, counter: bytes, amount: bytes, kind: bytes, terminal: bytes, date: bytes,
-    time: bytes, tac: bytes, **keys: bytes,
-) -> Answer:  # fmt: skip
-    """E8: whether the card took this load."""
-    return _taccompared(box, new_balance + counter + amount + kind + terminal + date + time, tac, keys)
-
-
 def verify_purchase_tacs(box: Box, *, rows: bytes, columns: bytes) -> Answer:
     """F0: as E6 for many; the work itself is left to whoever has the time for it."""
     count = int.from_bytes(rows)
@@ -144,36 +88,6 @@ def verify_purchase_tacs(box: Box, *, rows: bytes, columns: bytes) -> Answer:
         if (root := box.keys.find(Usage.TAC_ROOT, version)) is not None
     }
     return BulkWork(count, columns, roots)
-
-
-def personalisation_keys(
-    box: Box, *, version: bytes, transport_version: bytes, issuer: bytes, card: bytes
-) -> Answer:
-    """F2: a card's three keys, wrapped for its personalisation (RFC 3394), and their check values."""
-    transport = box.keys.find(Usage.TRANSPORT, transport_version[0])
-    if transport is None:
-        return ErrorCode.KEY_UNKNOWN
-    derived = []
-    for usage in (Usage.PURCHASE_ROOT, Usage.LOAD_ROOT, Usage.TAC_ROOT):
-        root = box.keys.find(usage, version[0])
-        if root is None:
-            return ErrorCode.KEY_UNKNOWN
-        derived.append(epurse.card_key(root, issuer, card))
-    return aes_key_wrap(transport, b"".join(derived)) + b"".join(map(epurse.check_value, derived))
-
-
-def _card_key(
-    box: Box, usage: Usage, *, version: bytes, algorithm: bytes, issuer: bytes, card: bytes
-) -> bytes | ErrorCode:
-    if algorithm != _INTERNATIONAL:
-        return ErrorCode.ALGORITHM_UNSUPPORTED
-    root = box.keys.find(usage, version[0])
-    return ErrorCode.KEY_UNKNOWN if root is None else epurse.card_key(root, issuer, card)
-
-
-def _taccompared(box: Box, message: bytes, tac: bytes, keys: Mapping[str, bytes]) -> bytes | ErrorCode:
-    key = _card_key(box, Usage.TAC_ROOT, **keys)
-    return key if isinstance(key, ErrorCode) else compared(epurse.mac(epurse.tac_key(key), message), tac)
 
 
 _KEYS: Fields = (("version", 1), ("algorithm", 1), ("issuer", 8), ("card", 8))
@@ -197,7 +111,7 @@ COMMANDS: Mapping[bytes, Command] = MappingProxyType(
             (*_KEYS, ("new_balance", 4), ("counter", 2), *_DEAL, *_MOMENT, ("tac", 4)), verify_load_tac
         ),
         b"F0": Command((("rows", 4), ("columns", None)), verify_purchase_tacs),
-        b"F2": Command((*_VERSION, ("transport_version", 1), *_KEYS[2:]), personalisation_keys),
+        b"F2": Command((*_KEYS, ("transport_version", 1)), personalisation_keys),
         b"G0": Command(_BATCH, seals.make_batch_mac),
         b"G2": Command((*_BATCH, ("mac", 16)), seals.verify_batch_mac),
         b"G4": Command((*_VERSION, ("digest", 32)), seals.sign_digest),
