@@ -10,7 +10,8 @@ from card.hsm.codec import DONE, MOMENT_BYTES, CardKeyRef, fixed, name_field, nu
 from card.hsm.columns import TacColumns, unpack_verdicts
 from card.hsm.envelopes import Envelopes
 from card.hsm.errors import HsmError
-from card.hsm.terminals import TerminalKeys, bounded
+from card.hsm.signing import Signing
+from card.hsm.terminals import TerminalKeys
 
 BULK_ROWS = 50_000
 """Rows of one bulk request: some 2 MB, a fraction of a second's work, so that no peer waits long for it."""
@@ -38,7 +39,7 @@ class WrappedCardKeys:
     check_values: tuple[bytes, bytes, bytes]
 
 
-class Hsm(TerminalKeys, Envelopes):
+class Hsm(TerminalKeys, Envelopes, Signing):
     """A client of one HSM. Amounts in fen, moments 7 bytes BCD in city time, terminals and MACs raw bytes.
 
     Every method raises HsmError: the HSM's own code, or `unreachable`, or `garbled`; and ValueError for an
@@ -210,26 +211,6 @@ class Hsm(TerminalKeys, Envelopes):
     def verify_batch_mac(self, operator: str, digest: bytes, mac: bytes, key_version: int) -> bool:
         """G2: whether the operator named made this batch file."""
         return self._verify("G2", _batch(operator, digest, key_version) + fixed("mac", mac, 16))
-
-    def sign(self, digest: bytes, key_version: int = 0) -> tuple[int, bytes]:
-        """G4: the key's version, and an Ed25519 signature over a digest of 32 bytes."""
-        raw = self._ask("G4", number("key_version", key_version, 1) + fixed("digest", digest, 32), 65)
-        return raw[0], raw[1:]
-
-    def public_key(self, version: int = 0) -> tuple[int, bytes]:
-        """G6: version and public key of the signature key, Ed25519."""
-        raw = self._ask("G6", number("version", version, 1), 33)
-        return raw[0], raw[1:]
-
-    def sign_message(self, message: bytes, key_version: int = 0) -> tuple[int, bytes]:
-        """G8: the key's version, and the QR issuer's Ed25519 signature over a message of 1 to 4096 bytes."""
-        raw = self._ask("G8", number("key_version", key_version, 1) + bounded(message), 65)
-        return raw[0], raw[1:]
-
-    def qr_public_key(self, version: int = 0) -> tuple[int, bytes]:
-        """GA: version and public key of the QR issuer's signature key, Ed25519."""
-        raw = self._ask("GA", number("version", version, 1), 33)
-        return raw[0], raw[1:]
 
 
 def _batch(operator: str, digest: bytes, key_version: int) -> bytes:

@@ -28,6 +28,7 @@ from card.hsm.client import Hsm
 from card.hsm.codec import CardKeyRef
 from card.hsm.columns import TacColumns
 from card.hsm.errors import HsmError
+from card.signatures import Algorithm, verify
 from city.processes import RunningHsm, running_hsm
 
 H = bytes.fromhex
@@ -283,6 +284,15 @@ def test_a_signature_verifies_under_the_public_key(hsm: Hsm) -> None:
     assert known_version == version == hsm.public_key()[0]
     Ed25519PublicKey.from_public_bytes(public_key).verify(signature, DIGEST)
     assert len(signature) == 64
+
+
+@pytest.mark.parametrize("algorithm", Algorithm)
+def test_a_signature_by_any_algorithm_verifies_over_its_message_only(hsm: Hsm, algorithm: Algorithm) -> None:
+    version, signature = hsm.sign_by(algorithm, b"tariff 8")
+    known_version, public_key = hsm.public_key_by(algorithm, version)
+    assert known_version == version == 1
+    assert verify(algorithm, public_key, b"tariff 8", signature)
+    assert not verify(algorithm, public_key, b"tariff 9", signature)
 
 
 @pytest.mark.parametrize("size", [0, 1, 1_000, 0xFFFF])

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from hsm_sim import data_keys, seals, terminal_keys
+from hsm_sim import data_keys, seals, signatures, terminal_keys
 from hsm_sim.box import Answer, Box
 from hsm_sim.bulk_work import ROW_BYTES, BulkWork
 from hsm_sim.keys import NEWEST, Usage
@@ -118,6 +118,8 @@ COMMANDS: Mapping[bytes, Command] = MappingProxyType(
         b"G6": Command(_VERSION, seals.public_key),
         b"G8": Command((*_VERSION, ("message", None)), seals.sign_message),
         b"GA": Command(_VERSION, seals.qr_public_key),
+        b"GC": Command((("algorithm", 1), *_VERSION, ("message", None)), signatures.sign),
+        b"GE": Command((("algorithm", 1), *_VERSION), signatures.public_key),
         b"H0": Command(_VERSION, data_keys.new_data_key),
         b"H2": Command((*_VERSION, ("wrapped", 40)), data_keys.open_data_key),
         b"I0": Command((*_VERSION, ("terminal", 8)), terminal_keys.working_key),

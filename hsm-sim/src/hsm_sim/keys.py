@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.ciphers.algorithms import AES, SM4
 from cryptography.hazmat.primitives.cmac import CMAC
 
+from hsm_sim import p256, sm2
 from hsm_sim.epurse import check_value
 
 NEWEST = 0
@@ -41,10 +42,19 @@ class Usage(StrEnum):
     SM4_PURCHASE_ROOT = "PS"
     SM4_LOAD_ROOT = "LS"
     SM4_TAC_ROOT = "TS"
+    P256_SIGNATURE = "SP"
+    SM2_SIGNATURE = "S2"
 
 
+_LONG_KEYS = (
+    Usage.SIGNATURE,
+    Usage.DATA,
+    Usage.QR_SIGNATURE,
+    Usage.P256_SIGNATURE,
+    Usage.SM2_SIGNATURE,
+)
 KEY_BYTES: Mapping[Usage, int] = MappingProxyType(
-    {usage: 32 if usage in (Usage.SIGNATURE, Usage.DATA, Usage.QR_SIGNATURE) else 16 for usage in Usage}
+    {usage: 32 if usage in _LONG_KEYS else 16 for usage in Usage}
 )
 
 # The e-purse roots are the published worked example's; the others say in ASCII what they are.
@@ -63,6 +73,8 @@ DEMO_KEYS: Mapping[Usage, bytes] = MappingProxyType(
         Usage.SM4_PURCHASE_ROOT: bytes.fromhex("0123456789ABCDEFFEDCBA9876543211"),
         Usage.SM4_LOAD_ROOT: bytes.fromhex("11223344556677888877665544332212"),
         Usage.SM4_TAC_ROOT: bytes.fromhex("00112233445566778899AABBCCDDEEF0"),
+        Usage.P256_SIGNATURE: b"DEMO P-256 SIGNATURE KEY NUMBER1",
+        Usage.SM2_SIGNATURE: b"DEMO SM2 SIGNATURE KEY NUMBER 01",
     }
 )
 
@@ -137,6 +149,10 @@ def key_check(usage: Usage, key: bytes) -> bytes:
         case Usage.SIGNATURE | Usage.QR_SIGNATURE:
             public = Ed25519PrivateKey.from_private_bytes(key).public_key().public_bytes_raw()
             return hashlib.sha256(public).digest()[:3]
+        case Usage.P256_SIGNATURE:
+            return hashlib.sha256(p256.public_key(key)).digest()[:3]
+        case Usage.SM2_SIGNATURE:
+            return hashlib.sha256(sm2.public_key(key)).digest()[:3]
 
 
 def aes_check_value(key: bytes) -> bytes:
