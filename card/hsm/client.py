@@ -40,9 +40,10 @@ class WrappedCardKeys:
 
 
 class Hsm(TerminalKeys, Envelopes, Signing):
-    """A client of one HSM. Amounts in fen, moments 7 bytes BCD in city time, terminals and MACs raw bytes.
+    """A client of one HSM, or of several with the same keys.
 
-    Every method raises HsmError: the HSM's own code, or `unreachable`, or `garbled`; and ValueError for an
+    Amounts in fen, moments 7 bytes BCD in city time, terminals and MACs raw bytes.
+    Every method raises HsmError: the HSM's own code, or `unreachable`, `lost` or `garbled`; and ValueError for an
     argument that does not fit its field. Time-outs are per wait for the HSM. Threads may share a client.
     """
 
@@ -185,7 +186,7 @@ class Hsm(TerminalKeys, Envelopes, Signing):
         """F0: which purchases their cards made, row by row; an unknown key or algorithm counts as wrong."""
         if not len(columns):
             return np.zeros(0, np.bool_)
-        answers = self._pool.exchange(
+        answers = self._hsms.exchange(
             "F0",
             lambda: (chunk.pack() for chunk in columns.chunks(chunk_rows)),
             extra_s=2 * chunk_rows / SLOWEST_BULK_ROWS_PER_S,
