@@ -11,7 +11,7 @@ from card.hsm.columns import TacColumns, unpack_verdicts
 from card.hsm.envelopes import Envelopes
 from card.hsm.errors import HsmError
 from card.hsm.signing import Signing
-from card.hsm.terminals import TerminalKeys
+from card.hsm.terminals import TerminalKeys, WrappedKey
 
 BULK_ROWS = 50_000
 """Rows of one bulk request: some 2 MB, a fraction of a second's work, so that no peer waits long for it."""
@@ -204,6 +204,16 @@ class Hsm(TerminalKeys, Envelopes, Signing):
         fields = keys.pack() + number("transport_version", transport_version, 1)
         raw = self._ask("F2", fields, WRAPPED_BYTES + 3 * CHECK_VALUE_BYTES)
         return WrappedCardKeys(raw[:56], (raw[56:59], raw[59:62], raw[62:65]))
+
+    def card_authentication_key(self, keys: CardKeyRef, transport_version: int = 1) -> WrappedKey:
+        """F4: the key by which a card knows who may maintain it, for its personalisation."""
+        fields = keys.pack() + number("transport_version", transport_version, 1)
+        raw = self._ask("F4", fields, 24 + CHECK_VALUE_BYTES)
+        return WrappedKey(raw[:24], raw[24:], keys.key_version)
+
+    def authentication_cryptogram(self, keys: CardKeyRef, challenge: bytes) -> bytes:
+        """EA: the 8 bytes that EXTERNAL AUTHENTICATE sends to answer a card's challenge of 8."""
+        return self._ask("EA", keys.pack() + fixed("challenge", challenge, 8), 8)
 
     def batch_mac(self, operator: str, digest: bytes, key_version: int = 0) -> bytes:
         """G0: the MAC of an operator's batch file over its SHA-256; version 0 means the newest key."""

@@ -13,6 +13,7 @@ from time import sleep
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.keywrap import aes_key_unwrap
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -216,6 +217,18 @@ def test_the_worked_cards_keys_come_wrapped_with_check_values(hsm: Hsm, transpor
     assert unwrap_card_keys(wrapped.wrapped, transport_key) == CARD_KEYS
     own = (CARD_KEYS.purchase, CARD_KEYS.load, CARD_KEYS.tac)
     assert wrapped.check_values == tuple(INTERNATIONAL.session_key(key, bytes(8))[:3] for key in own)
+
+
+@pytest.mark.parametrize("suite", [INTERNATIONAL, NATIONAL])
+def test_a_card_that_holds_its_authentication_key_expects_the_cryptogram(
+    hsm: Hsm, transport_key: bytes, suite: Suite
+) -> None:
+    ref, challenge = replace(KEYS, algorithm=suite.algorithm), bytes(range(8))
+    key = aes_key_unwrap(transport_key, hsm.card_authentication_key(ref).wrapped)
+    assert hsm.authentication_cryptogram(ref, challenge) == suite.session_key(key, challenge)[:8]
+    assert hsm.authentication_cryptogram(replace(ref, card=bytes(8)), challenge) != suite.session_key(
+        key, challenge
+    )
 
 
 def tac_columns(rows: int, wrong: set[int]) -> TacColumns:

@@ -1,6 +1,7 @@
 """Let libFuzzer look for bytes that the HSM's wire cannot bear.
 
-`python -m tests.fuzz.fuzz_hsm_wire FOLDER… -max_total_time=60`: new inputs that reach new code are written to the first folder; what breaks something, to `crash-…` here.
+`python -m tests.fuzz.fuzz_hsm_wire FOLDER… -max_total_time=60`: new inputs that reach new code are written to the
+first folder, what breaks something to `crash-…` here.
 """
 
 import sys

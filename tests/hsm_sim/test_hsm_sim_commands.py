@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.cmac import CMAC
 from cryptography.hazmat.primitives.keywrap import aes_key_unwrap
+from hsm_sim import epurse
 from hsm_sim.box import Answer, Box
 from hsm_sim.bulk_work import BulkWork
 from hsm_sim.commands import BULK_ROWS_BOUND, COMMANDS, answer
@@ -104,6 +105,10 @@ REFUSALS = [
     ("12", "F2", "01 00" + "00" * 16 + "02"),
     ("12", "F2", "02 01" + "00" * 16 + "01"),
     ("12", "E6", TAC.replace("01 00", "FF 01", 1)),
+    ("80", "EA", KEYS + "00" * 9),
+    ("26", "EA", KEYS.replace("01 00", "01 07") + "00" * 8),
+    ("12", "EA", KEYS.replace("01 00", "02 00") + "00" * 8),
+    ("12", "F4", KEYS + "02"),
     ("12", "G0", "02" + "4D4554524F2D3120" + "00" * 32),
     ("12", "G4", "02" + "00" * 32),
     ("12", "G6", "09"),
@@ -144,7 +149,8 @@ def test_bulk_over_the_bound_is_refused_and_at_the_bound_is_not() -> None:
 def test_a_key_serves_its_own_usage_only() -> None:
     only_tac = Box(KeyStore({(Usage.TAC_ROOT, 1): DEMO_KEYS[Usage.TAC_ROOT]}), counting, "", "")
     assert ask("E6", TAC, only_tac) == b""
-    for command, fields in (("E0", PURCHASE), ("E2", MAC2), ("E4", LOAD)):
+    others = (("E0", PURCHASE), ("E2", MAC2), ("E4", LOAD), ("EA", KEYS + "00" * 8), ("F4", KEYS + "01"))
+    for command, fields in others:
         assert ask(command, fields, only_tac) is ErrorCode.KEY_UNKNOWN
     without_tac = Box(
         KeyStore({k: v for k, v in demo_keys().slots.items() if k[0] != "TK"}), counting, "", ""
@@ -187,6 +193,16 @@ def test_personalisation_keys_unwrap_to_the_cards_keys() -> None:
     assert aes_key_unwrap(DEMO_KEYS[Usage.TRANSPORT], found[:56]).hex().upper() == expected
     # Check values by OpenSSL's command line: des-ede of eight zero bytes under each of the three keys.
     assert found[56:].hex().upper() == "0709763104B8741397"
+
+
+def test_a_cards_challenge_is_answered_under_its_authentication_key() -> None:
+    issuer, card = bytes.fromhex(example.ISSUER_FACTOR), bytes.fromhex(example.CARD_FACTOR)
+    key = epurse.card_key(DEMO_KEYS[Usage.AUTHENTICATION_ROOT], issuer, card)
+    wrapped = ask("F4", KEYS + "01")
+    assert isinstance(wrapped, bytes)
+    assert aes_key_unwrap(DEMO_KEYS[Usage.TRANSPORT], wrapped[:24]) == key
+    assert wrapped[24:] == epurse.check_value(key)
+    assert ask("EA", KEYS + "0011223344556677") == epurse.triple_des(key, bytes.fromhex("0011223344556677"))
 
 
 def test_a_batch_mac_is_the_cmac_under_the_operators_key() -> None:

@@ -86,6 +86,17 @@ def test_personalisation_gives_keys_and_check_values_of_the_national_suite() -> 
     assert found[56:] == b"".join(map(sm4_check_value, keys))
 
 
+def test_a_cards_challenge_is_answered_under_the_key_it_was_personalised_with() -> None:
+    challenge = bytes.fromhex("0011223344556677")
+    wrapped = ask("F4", b"\1")
+    assert isinstance(wrapped, bytes) and len(wrapped) == 27
+    key = aes_key_unwrap(DEMO_KEYS[Usage.TRANSPORT], wrapped[:24])
+    assert key == own_key(Usage.SM4_AUTHENTICATION_ROOT)
+    assert wrapped[24:] == sm4_check_value(key)
+    assert ask("EA", challenge) == spread(key, challenge)[:8]
+    assert ask("EA", challenge[1:]) is ErrorCode.LENGTH_WRONG
+
+
 @pytest.mark.parametrize("place", range(18, 18 + len(DEAL + SEQUENCE + MOMENT) + 4))
 def test_one_bit_changed_anywhere_makes_a_tac_wrong(place: int) -> None:
     tac = chained(own_key(Usage.SM4_TAC_ROOT), DEAL + SEQUENCE + MOMENT)

@@ -13,6 +13,8 @@ from hsm_sim.box import Answer, Box
 from hsm_sim.bulk_work import ROW_BYTES, BulkWork
 from hsm_sim.keys import NEWEST, Usage
 from hsm_sim.purses import (
+    authentication_cryptogram,
+    authentication_key,
     authorise_load,
     personalisation_keys,
     purchase_mac1,
@@ -110,8 +112,10 @@ COMMANDS: Mapping[bytes, Command] = MappingProxyType(
         b"E8": Command(
             (*_KEYS, ("new_balance", 4), ("counter", 2), *_DEAL, *_MOMENT, ("tac", 4)), verify_load_tac
         ),
+        b"EA": Command((*_KEYS, ("challenge", 8)), authentication_cryptogram),
         b"F0": Command((("rows", 4), ("columns", None)), verify_purchase_tacs),
         b"F2": Command((*_KEYS, ("transport_version", 1)), personalisation_keys),
+        b"F4": Command((*_KEYS, ("transport_version", 1)), authentication_key),
         b"G0": Command(_BATCH, seals.make_batch_mac),
         b"G2": Command((*_BATCH, ("mac", 16)), seals.verify_batch_mac),
         b"G4": Command((*_VERSION, ("digest", 32)), seals.sign_digest),

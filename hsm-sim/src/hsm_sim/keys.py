@@ -42,6 +42,8 @@ class Usage(StrEnum):
     SM4_PURCHASE_ROOT = "PS"
     SM4_LOAD_ROOT = "LS"
     SM4_TAC_ROOT = "TS"
+    AUTHENTICATION_ROOT = "AK"
+    SM4_AUTHENTICATION_ROOT = "AS"
     P256_SIGNATURE = "SP"
     SM2_SIGNATURE = "S2"
 
@@ -73,6 +75,8 @@ DEMO_KEYS: Mapping[Usage, bytes] = MappingProxyType(
         Usage.SM4_PURCHASE_ROOT: bytes.fromhex("0123456789ABCDEFFEDCBA9876543211"),
         Usage.SM4_LOAD_ROOT: bytes.fromhex("11223344556677888877665544332212"),
         Usage.SM4_TAC_ROOT: bytes.fromhex("00112233445566778899AABBCCDDEEF0"),
+        Usage.AUTHENTICATION_ROOT: bytes.fromhex("1032547698BADCFEEFCDAB8967452301"),
+        Usage.SM4_AUTHENTICATION_ROOT: bytes.fromhex("1032547698BADCFEEFCDAB8967452302"),
         Usage.P256_SIGNATURE: b"DEMO P-256 SIGNATURE KEY NUMBER1",
         Usage.SM2_SIGNATURE: b"DEMO SM2 SIGNATURE KEY NUMBER 01",
     }
@@ -140,11 +144,13 @@ def random_keys(random: Callable[[int], bytes]) -> KeyStore:
 def key_check(usage: Usage, key: bytes) -> bytes:
     """Three bytes that tell keys apart: by 3DES, SM4, AES-CMAC, or SHA-256 of the public key."""
     match usage:
-        case Usage.PURCHASE_ROOT | Usage.LOAD_ROOT | Usage.TAC_ROOT:
+        case Usage.PURCHASE_ROOT | Usage.LOAD_ROOT | Usage.TAC_ROOT | Usage.AUTHENTICATION_ROOT:
             return check_value(key)
         case Usage.BATCH_ROOT | Usage.TRANSPORT | Usage.DATA | Usage.TERMINAL_MASTER | Usage.WORKING:
             return aes_check_value(key)
-        case Usage.SM4_PURCHASE_ROOT | Usage.SM4_LOAD_ROOT | Usage.SM4_TAC_ROOT:
+        case (
+            Usage.SM4_PURCHASE_ROOT | Usage.SM4_LOAD_ROOT | Usage.SM4_TAC_ROOT | Usage.SM4_AUTHENTICATION_ROOT
+        ):
             return sm4_check_value(key)
         case Usage.SIGNATURE | Usage.QR_SIGNATURE:
             public = Ed25519PrivateKey.from_private_bytes(key).public_key().public_bytes_raw()

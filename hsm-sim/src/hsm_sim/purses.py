@@ -3,6 +3,7 @@
 `keys` of every handler are the fields `version`, `algorithm`, `issuer` and `card`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hmac import compare_digest
 
@@ -84,10 +85,27 @@ def verify_load_tac(
     return _tac_compared(found, new_balance + counter + amount + kind + terminal + date + time, tac)
 
 
+def authentication_cryptogram(box: Box, *, challenge: bytes, **keys: bytes) -> Answer:
+    """EA: what EXTERNAL AUTHENTICATE sends, by which a card knows who may maintain it."""
+    found = _card_key(box, Root.AUTHENTICATION, **keys)
+    return found if isinstance(found, ErrorCode) else found.suite.cryptogram(found.key, challenge)
+
+
 def personalisation_keys(box: Box, *, transport_version: bytes, **keys: bytes) -> Answer:
     """F2: a card's three keys, wrapped for its personalisation (RFC 3394), and their check values."""
+    return _wrapped(box, (Root.PURCHASE, Root.LOAD, Root.TAC), transport_version, keys)
+
+
+def authentication_key(box: Box, *, transport_version: bytes, **keys: bytes) -> Answer:
+    """F4: a card's authentication key, wrapped for its personalisation (RFC 3394), and its check value."""
+    return _wrapped(box, (Root.AUTHENTICATION,), transport_version, keys)
+
+
+def _wrapped(
+    box: Box, roots: tuple[Root, ...], transport_version: bytes, keys: Mapping[str, bytes]
+) -> Answer:
     derived = []
-    for root in (Root.PURCHASE, Root.LOAD, Root.TAC):
+    for root in roots:
         found = _card_key(box, root, **keys)
         if isinstance(found, ErrorCode):
             return found

@@ -10,6 +10,7 @@ from hsm_sim.epurse import COMPLEMENT, exclusive_or
 
 _BLOCK = 16
 _MAC_BYTES = 4
+_CRYPTOGRAM_BYTES = 8
 
 
 def sm4(key: bytes, blocks: bytes) -> bytes:
@@ -35,6 +36,11 @@ def purchase_session_key(purchase_key: bytes, rnd: bytes, counter: bytes, termin
 def load_session_key(load_key: bytes, rnd: bytes, counter: bytes) -> bytes:
     """SESLK: `x = rnd 4 ‖ load counter 2 ‖ 8000`, then as `diversify`."""
     return diversify(load_key, rnd + counter + b"\x80\x00")
+
+
+def cryptogram(key: bytes, challenge: bytes) -> bytes:
+    """What answers a card's challenge (8): the left 8 bytes of `SM4(key, challenge ‖ ~challenge)`."""
+    return diversify(key, challenge)[:_CRYPTOGRAM_BYTES]
 
 
 def mac(key: bytes, message: bytes) -> bytes:

@@ -15,6 +15,7 @@ class Root(Enum):
     PURCHASE = auto()
     LOAD = auto()
     TAC = auto()
+    AUTHENTICATION = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +23,9 @@ class Suite:
     """The usages of a suite's roots, and what is computed with the keys that come from them.
 
     Every function takes the key first: `card_key(root, issuer 8, card 8)`, `purchase_session_key(key, rnd 4,
-    counter 2, terminal sequence 4)`, `load_session_key(key, rnd 4, counter 2)`, `mac(key, message)`;
-    `tac_key(key)` is the key that TACs are made with, `check_value(key)` three bytes that tell keys apart.
+    counter 2, terminal sequence 4)`, `load_session_key(key, rnd 4, counter 2)`, `mac(key, message)`,
+    `cryptogram(key, challenge 8)`; `tac_key(key)` is the key that TACs are made with, `check_value(key)` three
+    bytes that tell keys apart.
     """
 
     roots: Mapping[Root, Usage]
@@ -32,31 +34,44 @@ class Suite:
     load_session_key: Callable[[bytes, bytes, bytes], bytes]
     mac: Callable[[bytes, bytes], bytes]
     tac_key: Callable[[bytes], bytes]
+    cryptogram: Callable[[bytes, bytes], bytes]
     check_value: Callable[[bytes], bytes]
 
 
 INTERNATIONAL = Suite(
     MappingProxyType(
-        {Root.PURCHASE: Usage.PURCHASE_ROOT, Root.LOAD: Usage.LOAD_ROOT, Root.TAC: Usage.TAC_ROOT}
+        {
+            Root.PURCHASE: Usage.PURCHASE_ROOT,
+            Root.LOAD: Usage.LOAD_ROOT,
+            Root.TAC: Usage.TAC_ROOT,
+            Root.AUTHENTICATION: Usage.AUTHENTICATION_ROOT,
+        }
     ),
     epurse.card_key,
     epurse.purchase_session_key,
     epurse.load_session_key,
     epurse.mac,
     epurse.tac_key,
+    epurse.triple_des,
     epurse.check_value,
 )
 """3DES for keys, single DES for MACs."""
 
 NATIONAL = Suite(
     MappingProxyType(
-        {Root.PURCHASE: Usage.SM4_PURCHASE_ROOT, Root.LOAD: Usage.SM4_LOAD_ROOT, Root.TAC: Usage.SM4_TAC_ROOT}
+        {
+            Root.PURCHASE: Usage.SM4_PURCHASE_ROOT,
+            Root.LOAD: Usage.SM4_LOAD_ROOT,
+            Root.TAC: Usage.SM4_TAC_ROOT,
+            Root.AUTHENTICATION: Usage.SM4_AUTHENTICATION_ROOT,
+        }
     ),
     sm4.card_key,
     sm4.purchase_session_key,
     sm4.load_session_key,
     sm4.mac,
     bytes,
+    sm4.cryptogram,
     sm4_check_value,
 )
 """SM4 throughout; TACs are made with a card's TAC key itself."""
