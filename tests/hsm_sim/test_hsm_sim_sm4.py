@@ -2,10 +2,11 @@
 
 import pytest
 from cryptography.hazmat.primitives.keywrap import aes_key_unwrap
-from hsm_sim import sm4
+from hsm_sim import epurse, sm4
 from hsm_sim.box import Answer, Box
 from hsm_sim.commands import answer
 from hsm_sim.keys import DEMO_KEYS, KeyStore, Usage, demo_keys, sm4_check_value
+from hsm_sim.suites import forget_derived_keys
 from hsm_sim.wire import ErrorCode, Request
 from hypothesis import given
 from hypothesis import strategies as st
@@ -103,6 +104,17 @@ def test_one_bit_changed_anywhere_makes_a_tac_wrong(place: int) -> None:
     changed = bytearray(bytes.fromhex(KEYS) + DEAL + SEQUENCE + MOMENT + tac)
     changed[place] ^= 1
     assert answer(BOX, Request(b"HEAD", b"E6", bytes(changed))) is ErrorCode.VERIFICATION_FAILED
+
+
+def test_derived_keys_are_kept_ready_until_they_are_forgotten() -> None:
+    forget_derived_keys()
+    first = ask("F2", b"\1")
+    assert sm4.diversify.cache_info().currsize == 6
+    assert ask("F2", b"\1") == first
+    assert sm4.diversify.cache_info().misses == 6
+    forget_derived_keys()
+    assert epurse.diversify.cache_info().currsize == sm4.diversify.cache_info().currsize == 0
+    assert ask("F2", b"\1") == first
 
 
 @pytest.mark.parametrize("missing", ROOTS)

@@ -3,10 +3,12 @@
 Pure functions over bytes, named as their counterparts in `epurse`; every key has 16 bytes, factors have 8.
 """
 
+from functools import lru_cache
+
 from cryptography.hazmat.primitives.ciphers import Cipher, modes
 from cryptography.hazmat.primitives.ciphers.algorithms import SM4
 
-from hsm_sim.epurse import COMPLEMENT, exclusive_or
+from hsm_sim.epurse import COMPLEMENT, DERIVED_KEYS_KEPT, exclusive_or
 
 _BLOCK = 16
 _MAC_BYTES = 4
@@ -18,9 +20,15 @@ def sm4(key: bytes, blocks: bytes) -> bytes:
     return Cipher(SM4(key), modes.ECB()).encryptor().update(blocks)
 
 
+def spread(key: bytes, eight: bytes) -> bytes:
+    """Sixteen bytes from eight: `SM4(key, x ‖ ~x)`."""
+    return sm4(key, eight + exclusive_or(eight, COMPLEMENT))
+
+
+@lru_cache(DERIVED_KEYS_KEPT)
 def diversify(key: bytes, factor: bytes) -> bytes:
-    """Derive a key of 16 bytes from 8: `SM4(key, factor ‖ ~factor)`."""
-    return sm4(key, factor + exclusive_or(factor, COMPLEMENT))
+    """Derive the 16-byte key of one issuer or card: `spread(key, factor)`."""
+    return spread(key, factor)
 
 
 def card_key(root: bytes, issuer: bytes, card: bytes) -> bytes:
@@ -29,18 +37,18 @@ def card_key(root: bytes, issuer: bytes, card: bytes) -> bytes:
 
 
 def purchase_session_key(purchase_key: bytes, rnd: bytes, counter: bytes, terminal_sequence: bytes) -> bytes:
-    """SESPK: `x = rnd 4 ‖ counter 2 ‖ the right half of the terminal sequence 4`, then as `diversify`."""
-    return diversify(purchase_key, rnd + counter + terminal_sequence[2:4])
+    """SESPK: `x = rnd 4 ‖ counter 2 ‖ the right half of the terminal sequence 4`, then as `spread`."""
+    return spread(purchase_key, rnd + counter + terminal_sequence[2:4])
 
 
 def load_session_key(load_key: bytes, rnd: bytes, counter: bytes) -> bytes:
-    """SESLK: `x = rnd 4 ‖ load counter 2 ‖ 8000`, then as `diversify`."""
-    return diversify(load_key, rnd + counter + b"\x80\x00")
+    """SESLK: `x = rnd 4 ‖ load counter 2 ‖ 8000`, then as `spread`."""
+    return spread(load_key, rnd + counter + b"\x80\x00")
 
 
 def cryptogram(key: bytes, challenge: bytes) -> bytes:
     """What answers a card's challenge (8): the left 8 bytes of `SM4(key, challenge ‖ ~challenge)`."""
-    return diversify(key, challenge)[:_CRYPTOGRAM_BYTES]
+    return spread(key, challenge)[:_CRYPTOGRAM_BYTES]
 
 
 def mac(key: bytes, message: bytes) -> bytes:

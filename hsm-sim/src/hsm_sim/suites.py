@@ -76,5 +76,12 @@ NATIONAL = Suite(
 )
 """SM4 throughout; TACs are made with a card's TAC key itself."""
 
+
+def forget_derived_keys() -> None:
+    """Drop what is kept ready of keys: for an HSM that is to hold none any more."""
+    epurse.diversify.cache_clear()
+    sm4.diversify.cache_clear()
+
+
 SUITES: Mapping[bytes, Suite] = MappingProxyType({b"\x00": INTERNATIONAL, b"\x01": NATIONAL})
 """The suites by the field `algorithm`."""
