@@ -207,7 +207,7 @@ def test_a_closed_failover_asks_nobody() -> None:
     assert first.heard == []
 
 
-@given(st.lists(st.tuples(st.booleans(), st.floats(0, 20)), max_size=30))
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 160).map(lambda eighths: eighths / 8)), max_size=30))
 def test_a_circuit_is_open_only_after_failures_and_never_for_long(story: list[tuple[bool, float]]) -> None:
     circuit, now_s, in_a_row = ANSWERED, 0.0, 0
     for failed, later_s in story:
