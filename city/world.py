@@ -18,6 +18,7 @@ from clearing.devices import Device, register_devices
 from clearing.peers import NOBODY, Peers
 from clearing.wire.tariff import Tariff, parse_tariff
 from ledger.accounts import open_accounts
+from ledger.archive import Archive
 from ledger.chart import account
 from ledger.day import day_state, open_day
 from ledger.db import make_engine, migrate, writing
@@ -137,6 +138,7 @@ def night_of(
         tariffs_of(home),
         progress,
         peers,
+        Archive(home.ledger_archive),
     )
 
 

@@ -37,7 +37,11 @@ def report(engine: Engine, night: Night) -> StepResult:
     with reading(engine) as conn:
         statements = _statements(conn, night)
         accounts = write_account_statements(
-            conn, night.business_date, night.folder / "out" / "accounts", made_at=night.at
+            conn,
+            night.business_date,
+            night.folder / "out" / "accounts",
+            made_at=night.at,
+            archive=night.ledger_archive,
         )
         summary = night_summary(conn, night.business_date)
         exceptions = list(exception_rows(conn, night.business_date))

@@ -35,7 +35,7 @@ from clearing.online.parties import open_codes
 from clearing.online.payment_record import PaymentRecord, payment_of, payments_of_holder
 from clearing.online.topup import TopUp, TopUpRefusal, TopUpRefused, order_topup, topups_of_holder
 from ledger.balances import balance
-from ledger.db import reading, writing
+from ledger.db import reading
 from ledger.history import Movement, NoLineOfIt, history
 
 router = APIRouter(prefix="/v1/me", tags=["me"])
@@ -124,7 +124,9 @@ def pocket_history(
     before = place_of(pocket, cursor)
     try:
         with reading(doors.engine) as conn:
-            rows = history(conn, f"{pocket}:{me.holder}", limit=limit + 1, before=before)
+            rows = history(
+                conn, f"{pocket}:{me.holder}", limit=limit + 1, before=before, archive=doors.archive
+            )
     except NoLineOfIt:
         raise problem(
             "cursor_invalid", "the cursor is not one of this list; begin again without it"
@@ -227,15 +229,14 @@ def my_consents(me: Me, doors: Doors) -> list[ConsentView]:
 )
 def consent(kind: LinkKind, body: Consent, me: Me, doors: Doors) -> ConsentView:
     """Let an institution read a link for a purpose until an instant."""
-    with writing(doors.engine) as conn:
-        return granted(conn, doors, me.holder, kind, body)
+    return doors.writer.write(lambda conn: granted(conn, doors, me.holder, kind, body))
 
 
 @router.post("/links/{kind}/withdrawals", response_model=Withdrawn)
 def withdraw(kind: LinkKind, body: Withdrawal, me: Me, doors: Doors) -> Withdrawn:
     """End consents at once."""
-    with writing(doors.engine) as conn:
-        ended = revoke(conn, me.holder, kind, body.granted_to, at=doors.now(), purpose=body.purpose)
+    at, to, purpose = doors.now(), body.granted_to, body.purpose
+    ended = doors.writer.write(lambda conn: revoke(conn, me.holder, kind, to, at=at, purpose=purpose))
     return Withdrawn(ended=ended)
 
 

@@ -46,7 +46,7 @@ from clearing.online.reversal import Reversal, ReversalRefusal, ReversalRefused,
 from clearing.qr_register import rides_of_holder
 from clearing.wire.emvco import MAX_AMOUNT_FEN, MAX_TEXT, MerchantCode, write_merchant_code
 from ledger.day import current_day
-from ledger.db import reading, writing
+from ledger.db import reading
 
 router = APIRouter(prefix="/v1", tags=["qr"])
 
@@ -199,7 +199,9 @@ class IssuerKeyView(BaseModel):
 def certify(body: DeviceKey, session: Me, doors: Doors) -> CertificateView:
     """Issue a certificate for the holder's phone; each is good for a day."""
     key = bytes.fromhex(body.device_key)
-    answer = issue_certificate(doors.engine, doors.hsm, session.holder, key, at=doors.now())
+    answer = issue_certificate(
+        doors.engine, doors.hsm, session.holder, key, at=doors.now(), writer=doors.writer
+    )
     if isinstance(answer, CertificateRefused):
         raise refused(answer)
     one = answer.certificate
@@ -218,8 +220,9 @@ def certify(body: DeviceKey, session: Me, doors: Doors) -> CertificateView:
 )
 def pay_code(session: Me, doors: Doors) -> PayCodeView:
     """Make a pay code for a counter to scan; it is good for a minute and one payment."""
-    with writing(doors.engine) as conn:
-        made = make_pay_code(conn, session.holder, random=doors.random(RANDOM_BYTES), at=doors.now())
+    made = doors.writer.write(
+        lambda conn: make_pay_code(conn, session.holder, random=doors.random(RANDOM_BYTES), at=doors.now())
+    )
     if isinstance(made, PayCodeRefused):
         raise refused(made)
     return PayCodeView(code=made.code, expires_at=made.expires_at, svg=svg_of(made.code))
@@ -347,9 +350,9 @@ def codes(caller: Merchant, doors: Doors) -> Codes:
 )
 def withdraw(code: CodeNo, caller: Merchant, doors: Doors) -> Response:
     """Let a code of the merchant's own pay nothing more."""
-    with writing(doors.engine) as conn:
-        if not withdraw_merchant_code(conn, caller.participant, code, at=doors.now()):
-            raise problem("merchant_code_unknown", f"code {code} is not among yours; look at its number")
+    own = caller.participant
+    if not doors.writer.write(lambda conn: withdraw_merchant_code(conn, own, code, at=doors.now())):
+        raise problem("merchant_code_unknown", f"code {code} is not among yours; look at its number")
     return Response(status_code=204)
 
 

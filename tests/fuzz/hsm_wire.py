@@ -1,15 +1,14 @@
 """What any bytes may do to both ends of the HSM's wire: nothing but answers, error codes and protocol errors."""
 
-from hsm_sim.box import Box
 from hsm_sim.bulk_work import BulkWork
 from hsm_sim.commands import answer
-from hsm_sim.keys import demo_keys
 from hsm_sim.wire import ErrorCode, FrameDecoder, FrameError, encode_answer
 
 from card.hsm.codec import Answer, AnswerReader
 from card.hsm.errors import HsmError
+from tests.hsm_sim.host_peer import machine
 
-BOX = Box(demo_keys(), bytes, "0123456789ABCDEF", "9.9")
+BOX = machine()
 
 
 def replay(data: bytes) -> tuple[int, int]:

@@ -167,6 +167,69 @@ def test_version_zero_is_the_newest_and_old_versions_still_verify() -> None:
     assert work.roots == {0: counting(16), 1: DEMO_KEYS[Usage.TAC_ROOT], 2: counting(16)}
 
 
+GENERATING = [
+    ("E0", PURCHASE, Usage.PURCHASE_ROOT),
+    ("E4", LOAD, Usage.LOAD_ROOT),
+    ("EA", KEYS + "00" * 8, Usage.AUTHENTICATION_ROOT),
+    ("F2", KEYS + "01", Usage.TAC_ROOT),
+    ("F2", KEYS + "01", Usage.TRANSPORT),
+    ("F2", KEYS.replace("01 00", "01 01", 1) + "01", Usage.SM4_TAC_ROOT),
+    ("F4", KEYS + "01", Usage.AUTHENTICATION_ROOT),
+    ("GC", "00 01 00", Usage.SIGNATURE),
+    ("GC", "01 01 00", Usage.P256_SIGNATURE),
+    ("G0", "01" + "4D4554524F2D3120" + "00" * 32, Usage.BATCH_ROOT),
+    ("G4", "01" + "00" * 32, Usage.SIGNATURE),
+    ("G8", "01 00", Usage.QR_SIGNATURE),
+    ("H0", "01", Usage.DATA),
+    ("I0", "01" + "54 30 30 30 30 30 30 31", Usage.TERMINAL_MASTER),
+    ("I6", "01 01" + "54 30 30 30 30 30 30 31", Usage.TRANSPORT),
+]
+
+
+@pytest.mark.parametrize(("command", "fields", "usage"), GENERATING)
+def test_an_old_version_generates_nothing_unless_it_overlaps(command: str, fields: str, usage: Usage) -> None:
+    keys = demo_keys().with_next_version(usage, counting)
+    assert isinstance(ask(command, fields), bytes)
+    assert ask(command, fields, Box(keys, counting, "", "")) is ErrorCode.VERSION_OLD
+    overlapping = KeyStore(keys.slots, frozenset({(usage, 1)}))
+    assert ask(command, fields, Box(overlapping, counting, "", "")) == ask(command, fields)
+
+
+@pytest.mark.parametrize(
+    ("command", "fields", "usage"),
+    [
+        ("E2", MAC2, Usage.PURCHASE_ROOT),
+        ("E6", TAC, Usage.TAC_ROOT),
+        ("E8", LOAD_TAC, Usage.TAC_ROOT),
+        ("G6", "01", Usage.SIGNATURE),
+        ("GA", "01", Usage.QR_SIGNATURE),
+    ],
+)
+def test_an_old_version_verifies_as_it_always_did(command: str, fields: str, usage: Usage) -> None:
+    keys = demo_keys().with_next_version(usage, counting)
+    assert ask(command, fields, Box(keys, counting, "", "")) == ask(command, fields)
+
+
+def test_every_use_of_a_key_is_counted_and_failures_beside() -> None:
+    box = Box(demo_keys(), counting, "", "")
+    ask("E0", PURCHASE, box)
+    ask("E6", TAC, box)
+    ask("E6", TAC.replace("CFF2892D", "00000000").replace("01 00", "00 00", 1), box)
+    ask("E6", TAC.replace("01 00", "09 00", 1), box)
+    ask("F2", KEYS + "01", box)
+    ask("I2", bytes(24) + b"x", box)
+    rows = bytes([1, 1, 0, 9, 1]) + bytes([0, 0, 0, 0, 1]) + bytes(5 * 42)
+    ask("F0", (5).to_bytes(4) + rows, box)
+    ask("F0", (3).to_bytes(4) + bytes(3 * 44), box)
+    uses, failed = box.uses.take()
+    assert uses == {"PK 1": 2, "LK 1": 1, "TK 1": 2 + 1 + 3 + 3, "XK 1": 1, "TS 1": 1, "WK 0": 1}
+    assert failed == {"TK 1": 1, "WK 0": 1}
+    assert box.uses.take() == ({}, {})
+    box.uses.put_back((uses, failed))
+    ask("E0", PURCHASE, box)
+    assert box.uses.take() == ({**uses, "PK 1": 3}, failed)
+
+
 def test_diagnostics_say_loudly_that_this_is_a_simulator() -> None:
     assert ask("NC") == b"0123456789ABCDEFSIMULATOR hsm-sim 9.9 DEMO KEYS"
     own = KeyStore({(usage, 1): bytes(len(key)) for usage, key in DEMO_KEYS.items()})
@@ -234,7 +297,7 @@ def test_a_handler_takes_the_fields_of_its_command(command: bytes) -> None:
 
 
 def test_the_commands_are_those_of_the_format() -> None:
-    section = FORMAT.read_text(encoding="utf-8").split("## Commands")[1]
+    section = FORMAT.read_text(encoding="utf-8").split("## Commands")[1].split("\n## ")[0]
     described = re.findall(r"^\| `([A-Z][A-Z0-9])` ", section, re.MULTILINE)
     assert sorted(described) == sorted(command.decode() for command in COMMANDS)
 
