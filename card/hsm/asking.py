@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from card.hsm.addresses import Address
-from card.hsm.codec import DONE, Answer
+from card.hsm.codec import DONE, Answer, Fields
 from card.hsm.errors import HsmError
 from card.hsm.failover import Failover, Standing
 
@@ -64,8 +64,8 @@ class Asking:
         """How things stand with each HSM, in the order in which they are asked."""
         return self._hsms.standings()
 
-    def _exchange(self, command: str, fields: bytes) -> Answer:
-        return self._hsms.exchange(command, lambda: (fields,))[0]
+    def _exchange(self, command: str, fields: Fields, extra_s: float = 0.0) -> Answer:
+        return self._hsms.exchange(command, lambda: (fields,), extra_s)[0]
 
     def _ask(self, command: str, fields: bytes = b"", answer_bytes: int | None = None) -> bytes:
         answer = self._exchange(command, fields)

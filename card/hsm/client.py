@@ -2,20 +2,14 @@
 
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
 from card.hsm.asking import sized
+from card.hsm.bulk import BulkTacs
 from card.hsm.codec import DONE, MOMENT_BYTES, CardKeyRef, fixed, name_field, number, order
-from card.hsm.columns import TacColumns, unpack_verdicts
 from card.hsm.envelopes import Envelopes
 from card.hsm.errors import HsmError
 from card.hsm.signing import Signing
 from card.hsm.terminals import TerminalKeys, WrappedKey
 
-BULK_ROWS = 50_000
-"""Rows of one bulk request: some 2 MB, a fraction of a second's work, so that no peer waits long for it."""
-SLOWEST_BULK_ROWS_PER_S = 5_000
 MAX_RANDOM = 256
 CHECK_VALUE_BYTES = 3
 WRAPPED_BYTES = 56
@@ -39,7 +33,7 @@ class WrappedCardKeys:
     check_values: tuple[bytes, bytes, bytes]
 
 
-class Hsm(TerminalKeys, Envelopes, Signing):
+class Hsm(TerminalKeys, Envelopes, Signing, BulkTacs):
     """A client of one HSM, or of several with the same keys.
 
     Amounts in fen, moments 7 bytes BCD in city time, terminals and MACs raw bytes.
@@ -181,23 +175,6 @@ class Hsm(TerminalKeys, Envelopes, Signing):
             + fixed("tac", tac, 4)
         )
         return self._verify("E8", fields)
-
-    def verify_tacs(self, columns: TacColumns, *, chunk_rows: int = BULK_ROWS) -> NDArray[np.bool_]:
-        """F0: which purchases their cards made, row by row; an unknown key or algorithm counts as wrong."""
-        if not len(columns):
-            return np.zeros(0, np.bool_)
-        answers = self._hsms.exchange(
-            "F0",
-            lambda: (chunk.pack() for chunk in columns.chunks(chunk_rows)),
-            extra_s=2 * chunk_rows / SLOWEST_BULK_ROWS_PER_S,
-        )
-        verdicts = []
-        for at, answer in enumerate(answers):
-            part = unpack_verdicts(answer.fields, min(chunk_rows, len(columns) - at * chunk_rows))
-            if answer.error != DONE or part is None:
-                raise HsmError("F0", "garbled", "the verdicts are not as many as the rows")
-            verdicts.append(part)
-        return np.concatenate(verdicts)
 
     def card_keys(self, keys: CardKeyRef, transport_version: int = 1) -> WrappedCardKeys:
         """F2: a card's own keys for its personalisation, in the suite of its algorithm."""

@@ -10,7 +10,16 @@ from itertools import count, islice
 from threading import BoundedSemaphore, Lock
 
 from card.hsm.addresses import Address
-from card.hsm.codec import DONE, HEADER_BYTES, NOT_VERIFIED, Answer, AnswerReader, answer_command, request
+from card.hsm.codec import (
+    DONE,
+    HEADER_BYTES,
+    NOT_VERIFIED,
+    Answer,
+    AnswerReader,
+    Fields,
+    answer_command,
+    framed,
+)
 from card.hsm.errors import HsmError
 
 RECEIVE_BYTES = 65_536
@@ -18,7 +27,7 @@ IN_FLIGHT = 2
 """Requests on their way on one connection: the HSM works on one while the next travels."""
 HANGS_UP = (ConnectionError, ssl.SSLError)
 
-Requests = Callable[[], Iterable[bytes]]
+Requests = Callable[[], Iterable[Fields]]
 """Makes the fields of one request after another; called anew when they have to be sent again."""
 
 
@@ -65,7 +74,7 @@ class Connection:
         return bool(self._awaited)
 
     def exchange(
-        self, command: str, requests: Iterable[bytes], answers: list[Answer], timeout_s: float
+        self, command: str, requests: Iterable[Fields], answers: list[Answer], timeout_s: float
     ) -> None:
         """Ask requests of one command, and add each answer to `answers`. Raises HsmError for the first one refused."""
         self._socket.settimeout(timeout_s)
@@ -74,7 +83,8 @@ class Connection:
                 answers.append(self._next_answer(command))
             header = next(self._headers) & 0xFFFFFFFF
             self._awaited.append(header.to_bytes(HEADER_BYTES, "big"))
-            self._socket.sendall(request(header, command, fields))
+            for part in framed(header, command, fields):
+                self._socket.sendall(part)
         while self._awaited:
             answers.append(self._next_answer(command))
 

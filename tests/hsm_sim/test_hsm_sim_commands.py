@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.cmac import CMAC
 from cryptography.hazmat.primitives.keywrap import aes_key_unwrap
 from hsm_sim import epurse
 from hsm_sim.box import Answer, Box
-from hsm_sim.bulk_work import BulkWork
-from hsm_sim.commands import BULK_ROWS_BOUND, COMMANDS, answer
+from hsm_sim.bulk_work import ROWS_BOUND, BulkWork
+from hsm_sim.commands import COMMANDS, answer
 from hsm_sim.keys import DEMO_KEYS, KeyStore, Usage, demo_keys
 from hsm_sim.wire import ErrorCode, Request
 from hypothesis import given
@@ -141,7 +141,7 @@ def test_a_refusal_has_its_code(error: str, command: str, fields: str) -> None:
 
 
 def test_bulk_over_the_bound_is_refused_and_at_the_bound_is_not() -> None:
-    rows = BULK_ROWS_BOUND
+    rows = ROWS_BOUND
     assert isinstance(ask("F0", rows.to_bytes(4) + bytes(44 * rows)), BulkWork)
     assert ask("F0", (rows + 1).to_bytes(4) + bytes(44 * (rows + 1))) is ErrorCode.VALUE_IMPOSSIBLE
 
@@ -164,7 +164,13 @@ def test_version_zero_is_the_newest_and_old_versions_still_verify() -> None:
     assert ask("E6", TAC.replace("01 00", "00 00", 1), rotated) is ErrorCode.VERIFICATION_FAILED
     work = ask("F0", "00000000", rotated)
     assert isinstance(work, BulkWork)
-    assert work.roots == {0: counting(16), 1: DEMO_KEYS[Usage.TAC_ROOT], 2: counting(16)}
+    assert work.roots == {
+        (0, 0): counting(16),
+        (1, 0): DEMO_KEYS[Usage.TAC_ROOT],
+        (2, 0): counting(16),
+        (0, 1): DEMO_KEYS[Usage.SM4_TAC_ROOT],
+        (1, 1): DEMO_KEYS[Usage.SM4_TAC_ROOT],
+    }
 
 
 GENERATING = [

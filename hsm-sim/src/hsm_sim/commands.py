@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from hsm_sim import data_keys, host_keys, host_macs, host_pins, seals, signatures, terminal_keys
 from hsm_sim.box import Answer, Box, Refused
-from hsm_sim.bulk_work import ROW_BYTES, BulkWork
+from hsm_sim.bulk_work import ROW_BYTES, ROWS_BOUND, BulkWork
 from hsm_sim.keys import NEWEST, KeyStore, Slot, Usage
 from hsm_sim.purses import (
     authentication_cryptogram,
@@ -25,7 +25,6 @@ from hsm_sim.purses import (
 )
 from hsm_sim.wire import ErrorCode, Request
 
-BULK_ROWS_BOUND = 300_000
 RANDOM_BOUND_BYTES = 256
 
 _NATIONAL = b"\x01"
@@ -127,23 +126,25 @@ def random_bytes(box: Box, *, count: bytes) -> Answer:
     return box.random(int(count))
 
 
-def verify_purchase_tacs(box: Box, *, rows: bytes, columns: bytes) -> Answer:
+def verify_purchase_tacs(box: Box, *, table: bytes) -> Answer:
     """F0: as E6 for many; the work itself is left to whoever has the time for it."""
-    count = int.from_bytes(rows)
-    if len(columns) != count * ROW_BYTES:
+    # Megabytes, so the columns are looked at where they lie.
+    count, columns = int.from_bytes(table[:4]), memoryview(table)[4:]
+    if len(table) != 4 + count * ROW_BYTES:
         return ErrorCode.LENGTH_WRONG
-    if count > BULK_ROWS_BOUND:
+    if count > ROWS_BOUND:
         return ErrorCode.VALUE_IMPOSSIBLE
     roots = {
-        version: root
-        for version in (NEWEST, *box.keys.versions(Usage.TAC_ROOT))
-        if (root := box.keys.find(Usage.TAC_ROOT, version)) is not None
+        (version, algorithm): root
+        for algorithm, usage in enumerate((Usage.TAC_ROOT, Usage.SM4_TAC_ROOT))
+        for version in (NEWEST, *box.keys.versions(usage))
+        if (root := box.keys.find(usage, version)) is not None
     }
     _count_rows(box, count, columns)
     return BulkWork(count, columns, roots)
 
 
-def _count_rows(box: Box, rows: int, columns: bytes) -> None:
+def _count_rows(box: Box, rows: int, columns: memoryview) -> None:
     """A bulk request uses a key once a row, the key that the first two columns, version and algorithm, name."""
     named: Iterable[tuple[tuple[int, int], int]]
     versions, algorithms = bytes(columns[:rows]), bytes(columns[rows : 2 * rows])
@@ -211,7 +212,7 @@ COMMANDS: Mapping[bytes, Command] = MappingProxyType(
             (_CHECKS_TAC,),
         ),
         b"EA": Command((*_KEYS, ("challenge", 8)), authentication_cryptogram, (_AUTHENTICATES,)),
-        b"F0": Command((("rows", 4), ("columns", None)), verify_purchase_tacs),
+        b"F0": Command((("table", None),), verify_purchase_tacs),
         b"F2": Command((*_KEYS, ("transport_version", 1)), personalisation_keys, _PERSONALISES),
         b"F4": Command((*_KEYS, ("transport_version", 1)), authentication_key, (_AUTHENTICATES, _TRANSPORTS)),
         b"G0": Command(_BATCH, seals.make_batch_mac, (Use(Usage.BATCH_ROOT, generates=True),)),
