@@ -150,18 +150,23 @@ class Failover:
                 again = command in REPEATS
                 member.pool.exchange(command, requests, answers, timeout_s=timeout_s, again=again)
             except Broken:
-                self._note(member, failed=True)
+                self._note(member, known, failed=True)
                 raise
             except HsmError as error:
-                self._note(member, failed=error.code == ALARM)
+                self._note(member, known, failed=error.code == ALARM)
                 if error.code == ALARM:
                     raise Broken(error.detail or "it is in alarm", asked=False, code=ALARM) from error
                 raise
-            self._note(member, failed=False)
+            self._note(member, known, failed=False)
 
-    def _note(self, member: _Member, *, failed: bool) -> None:
+    def _note(self, member: _Member, known: int, *, failed: bool) -> None:
+        """Remember how a request went that set out when `known` failures were known."""
         # An HSM in good standing that answers, as nearly all do, costs no lock.
         if not failed and not member.circuit.failures:
             return
         with member.lock:
-            member.circuit = member.circuit.failed(self._clock()) if failed else ANSWERED
+            # Requests that were under way together fail together, of one cause: that is one failure.
+            if not failed:
+                member.circuit = ANSWERED
+            elif member.circuit.failures <= known or member.circuit.trying:
+                member.circuit = member.circuit.failed(self._clock())
