@@ -27,6 +27,7 @@ from clearing.qr_intake import qr_inbox
 from clearing.sectors.utilities.catalogue import Supply
 from clearing.wire.batch import Ride
 from ledger.db import writing
+from ledger.sharing import Shared
 from terminals.qr_outbox import QrOutbox
 from terminals.qr_upload import QrUploader
 from terminals.qr_validator import QrValidator
@@ -87,7 +88,8 @@ def live_family(city: City, lived: Lived) -> Iterator[FamilyDay]:
         biller = stack.enter_context(running_biller(world / "gas", GAS, Supply.GAS))
         biller.control("POST", "/bills", [gas_bill(day.business_date)])
         peers = stack.enter_context(peers_at({GAS: biller.url}, insurer.url))
-        doors = Deps(city.engine, city.hsm, vault, clock, as_doors(peers), paper)
+        writer = stack.enter_context(Shared(city.engine))
+        doors = Deps(city.engine, writer, city.hsm, vault, clock, as_doors(peers), paper)
         url = stack.enter_context(serving(make_service(doors, city.home.nights)))
         family = Family(city.engine, url, words, clock, paper.next_code, IDENTITY_NOS)
         lived = _live(city, family, lived, insurer)

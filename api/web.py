@@ -21,6 +21,8 @@ from api.peers import as_doors, connected_peers
 from card.vault import open_vault
 from city.processes import write_port
 from city.world import City
+from ledger.archive import Archive
+from ledger.sharing import Shared
 
 START_TIMEOUT_S = 20.0
 LEASE_TIMEOUTS = 12
@@ -43,7 +45,12 @@ def doors_of(city: City) -> Iterator[Deps]:
         vault = open_vault(city.engine, city.hsm, random=secrets.token_bytes, at=now())
         sender = NoSender() if chosen.production else CodesOnTheConsole()
         lease = timedelta(seconds=LEASE_TIMEOUTS * chosen.peer_timeout_s)
-        yield Deps(city.engine, city.hsm, vault, now, as_doors(peers), sender, lease=lease)
+        # Closed when the server has answered everybody, before the peers and the books are.
+        with Shared(city.engine) as writer:
+            yield Deps(
+                city.engine, writer, city.hsm, vault, now, as_doors(peers), sender,
+                lease=lease, archive=Archive(city.home.ledger_archive),
+            )  # fmt: skip
 
 
 def make_service(doors: Deps, nights_folder: Path, *, open_finance: bool = False) -> FastAPI:

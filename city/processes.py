@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 START_TIMEOUT_S = 20.0
+AUTHORISED = ("--authorised-for", "24h")
+"""What lets an HSM with demo keys personalise cards and enrol terminals without two operators' word."""
 PROJECT = Path(__file__).resolve().parent.parent
 
 
@@ -30,7 +32,10 @@ class RunningHsm:
 
 @contextmanager
 def running_hsm(home: Path) -> Iterator[RunningHsm]:
-    """Start `hsm-sim` with demo keys on a free loopback port, making its state in `home` the first time."""
+    """Start `hsm-sim` with demo keys on a free loopback port, making its state in `home` the first time.
+
+    A demo's cards are personalised without operators, so it is authorised for as long as it may be.
+    """
     home.mkdir(parents=True, exist_ok=True)
     transport_key_file = home / "transport.key"
     if not (home / "keys.json").exists():
@@ -47,8 +52,24 @@ def running_hsm(home: Path) -> Iterator[RunningHsm]:
             check=True,
             stdout=subprocess.DEVNULL,
         )
-    with running_program("hsm_sim", home, "serve", "--port", "0") as (port, _):
+    words = ("serve", "--port", "0", *AUTHORISED)
+    with running_program("hsm_sim", home, *words) as (port, _):
         yield RunningHsm("127.0.0.1", port, home, transport_key_file)
+
+
+@contextmanager
+def running_hsm_pair(home: Path) -> Iterator[tuple[RunningHsm, RunningHsm]]:
+    """Start two of them with the same keys, as an operator has them in two racks; `first` and `second` in `home`."""
+    with running_hsm(home / "first") as first:
+        if not (home / "second").exists():
+            copy_hsm(first.home, home / "second")
+        with running_hsm(home / "second") as second:
+            yield first, second
+
+
+def copy_hsm(home: Path, other: Path) -> None:
+    """Lay down in `other` what another HSM needs to have the keys of the one in `home`."""
+    shutil.copytree(home, other, ignore=shutil.ignore_patterns("port", "*.log", "console.*", "audit*"))
 
 
 @contextmanager

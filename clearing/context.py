@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine
 from card.hsm.client import Hsm
 from clearing.peers import NOBODY, Peers
 from clearing.wire.tariff import Tariff
+from ledger.archive import Archive as LedgerArchive
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class Night:
 
     `at` is the booking instant, kept by the runner so that a resumed night books the same; `progress`
     is told (what, done, total). `peers` are asked outside any transaction; none of them stops a night.
+    `archive` keeps every byte ever received, `ledger_archive` the lines of months that have left the books.
     """
 
     business_date: date
@@ -30,6 +32,7 @@ class Night:
     tariffs: tuple[Tariff, ...]
     progress: Callable[[str, int, int], None]
     peers: Peers = NOBODY
+    ledger_archive: LedgerArchive | None = None
 
     @property
     def work(self) -> Path:

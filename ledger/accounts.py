@@ -12,12 +12,13 @@ from sqlalchemy import Connection, func, select, update
 
 from ledger import tables
 from ledger.bulk import insert_rows, one_of
-from ledger.entry import json_bytes, utc_text
+from ledger.entry import json_bytes, unprintable, utc_text
 from ledger.events import Event, Happened, record_events
 from ledger.ids import NONE
 
 CODE = re.compile(r"[a-z]+(:[A-Za-z0-9._-]+)+")
 CODE_LENGTH = 96
+CURRENCY = re.compile(r"[A-Z]{3}")
 
 
 class Kind(StrEnum):
@@ -78,11 +79,11 @@ def open_accounts(conn: Connection, accounts: Iterable[Account], *, at: datetime
     """Open those that do not exist yet and say how many.
 
     Raises Conflict when a code is in use, or offered twice, with another definition, and ValueError when a
-    code is not one; then nothing is opened.
+    code or currency is not one, or an owner holds a control character; then nothing is opened.
     """
     wanted: dict[str, Account] = {}
     for account in accounts:
-        _require_code(account.code)
+        _require_possible(account)
         other = wanted.setdefault(account.code, account)
         if other != account:
             raise Conflict(f"account {account.code}", other, account)
@@ -177,9 +178,17 @@ def _empty_total(number: int, account: Account) -> tuple[Any, ...]:
     return (number, may_debit, may_credit, False, 0, 0, 0, 0, None, 0, 0, NONE, NONE)
 
 
-def _require_code(code: str) -> None:
+def _require_possible(account: Account) -> None:
+    code = account.code
     if not CODE.fullmatch(code) or len(code) > CODE_LENGTH:
         raise ValueError(
             f"account code {code!r} is not one: write a lower-case segment, then parts of letters, digits, "
             f"dots, dashes and underscores after colons, at most {CODE_LENGTH} characters"
         )
+    if not CURRENCY.fullmatch(account.currency):
+        raise ValueError(
+            f"account {code}: currency {account.currency!r} is not one; give three capital letters (ISO 4217)"
+        )
+    flaw = unprintable({"owner": account.owner})
+    if flaw is not None:
+        raise ValueError(f"account {code}: {flaw}")

@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
+from threading import Lock
 
 from sqlalchemy import Connection, func, select
 
@@ -77,10 +78,14 @@ def lines_begin(conn: Connection) -> date | None:
 
 
 class Archive:
-    """The archived months in a folder. Each file's SHA-256 is compared before the first line is believed."""
+    """The archived months in a folder, safe to share between threads.
+
+    Each file's SHA-256 is compared before the first line of it is believed.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._one_opens = Lock()
         self._files: dict[date, MonthFile] = {}
 
     def month(self, conn: Connection, business_date: date) -> MonthFile | None:
@@ -89,12 +94,13 @@ class Archive:
         Raises ArchiveDamaged where the file is missing or was changed.
         """
         month = business_date.replace(day=1)
-        if month not in self._files:
-            archived = next((one for one in archives(conn) if one.month == month), None)
-            if archived is None:
-                return None
-            self._files[month] = self.open(archived)
-        return self._files[month]
+        with self._one_opens:
+            if month not in self._files:
+                archived = next((one for one in archives(conn) if one.month == month), None)
+                if archived is None:
+                    return None
+                self._files[month] = self.open(archived)
+            return self._files[month]
 
     def open(self, archived: Archived) -> MonthFile:
         """Open a month's file if it is the one that was written. Raises ArchiveDamaged."""

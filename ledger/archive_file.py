@@ -5,6 +5,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from pathlib import Path
+from threading import RLock
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -93,10 +94,11 @@ def sha256_of(path: Path) -> bytes:
 
 
 class MonthFile:
-    """A file that was found to be the one that was written, open for looking up lines; not for several threads."""
+    """A file that was found to be the one that was written, open for looking up lines; safe to share."""
 
     def __init__(self, path: Path) -> None:
         self._file = pq.ParquetFile(path)
+        self._one_reads = RLock()
         metadata: Any = self._file.metadata
         self.rows: int = metadata.num_rows
         self._last_ids: list[int] = [
@@ -109,7 +111,9 @@ class MonthFile:
     def groups(self, since: int = 0) -> Iterator[pa.Table]:
         """The row groups in order, from the one on that has the first line of a number above `since`."""
         for group in range(bisect_left(self._last_ids, since + 1), len(self._last_ids)):
-            yield self._file.read_row_group(group)
+            with self._one_reads:
+                table = self._file.read_row_group(group)
+            yield table
 
     def line(self, line_id: int) -> ArchivedLine | None:
         """The line of a number, or None where it is not here."""
@@ -119,12 +123,13 @@ class MonthFile:
         """The lines of `count` neighbouring numbers; those that are not here are left out."""
         found: list[ArchivedLine] = []
         end = first_line_id + count
-        for group in range(bisect_left(self._last_ids, first_line_id), len(self._last_ids)):
-            self._load(group)
-            start, stop = np.searchsorted(self._ids, [first_line_id, end]).tolist()
-            found += _rows(self._table.slice(start, stop - start))
-            if stop < len(self._ids):
-                break
+        with self._one_reads:
+            for group in range(bisect_left(self._last_ids, first_line_id), len(self._last_ids)):
+                self._load(group)
+                start, stop = np.searchsorted(self._ids, [first_line_id, end]).tolist()
+                found += _rows(self._table.slice(start, stop - start))
+                if stop < len(self._ids):
+                    break
         return found
 
     def lines_of(self, code: str, since: int) -> Iterator[ArchivedLine]:

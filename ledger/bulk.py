@@ -1,15 +1,23 @@
 """Many rows at once: a bounded number of statements however many rows there are."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
 from itertools import islice
 from typing import Any
 
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    Boolean,
+    Column,
     ColumnElement,
     Connection,
+    Date,
+    Integer,
+    LargeBinary,
+    String,
     Table,
     Text,
     any_,
@@ -17,22 +25,21 @@ from sqlalchemy import (
     func,
     select,
 )
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.types import TypeEngine
+
+from ledger.db import Instant
 
 CHUNK_ROWS = 50_000
 
 
 def insert_rows(conn: Connection, table: Table, rows: Iterable[tuple[Any, ...]]) -> None:
     """Insert rows, each with a value for every column of `table` in order, however many."""
-    prepared = _bound(conn, table, rows)
     if conn.dialect.name == "postgresql":
         names = ", ".join(column.name for column in table.columns)
-        with (
-            _driver(conn).cursor() as cursor,
-            cursor.copy(f"COPY {table.name} ({names}) FROM STDIN") as copy,
-        ):
-            for row in prepared:
-                copy.write_row(row)
+        copy_into(conn, f"{table.name} ({names}) FROM STDIN", _copy_texts(table, rows))
         return
+    prepared = _bound(conn, table, rows)
     statement = str(table.insert().compile(dialect=conn.dialect))
     while chunk := list(islice(prepared, CHUNK_ROWS)):
         conn.exec_driver_sql(statement, chunk)
@@ -57,8 +64,77 @@ def one_of_numbers(
     return column.in_(select(listed.c.value))
 
 
-def _driver(conn: Connection) -> Any:
-    return conn.connection.driver_connection
+@contextmanager
+def driver(conn: Connection) -> Iterator[Any]:
+    """The driver's own connection, in the same transaction; its errors come as SQLAlchemy's."""
+    connection, dbapi = conn.connection.driver_connection, conn.dialect.loaded_dbapi
+    try:
+        yield connection
+    except dbapi.Error as error:
+        broken = conn.dialect.is_disconnect(error, connection, None)
+        if broken:
+            conn.invalidate(error)
+        raise DBAPIError.instance(
+            None, None, error, dbapi.Error, connection_invalidated=broken, dialect=conn.dialect
+        ) from error
+
+
+def copy_into(conn: Connection, table: str, texts: Iterable[str | bytes | memoryview]) -> None:
+    """Give rows to PostgreSQL's COPY; `table` may name columns and options too."""
+    with driver(conn) as connection, connection.cursor() as cursor, cursor.copy(f"COPY {table}") as copy:
+        for text in texts:
+            copy.write(text)
+
+
+def _copy_texts(table: Table, rows: Iterable[tuple[Any, ...]]) -> Iterator[str]:
+    """Rows as COPY reads them in its text format; made column by column, as most are of one kind throughout."""
+    rest = iter(rows)
+    while chunk := list(islice(rest, CHUNK_ROWS)):
+        columns = [
+            _copy_column(column, values)
+            for column, values in zip(table.columns, zip(*chunk, strict=True), strict=True)
+        ]
+        yield "\n".join(map("\t".join, zip(*columns, strict=True))) + "\n"
+
+
+def _copy_column(column: Column[Any], values: Sequence[Any]) -> Iterable[str]:
+    if None in values:
+        there = iter(_copy_column(column, [value for value in values if value is not None]))
+        return ["\\N" if value is None else next(there) for value in values]
+    for kind, write in _WRITERS.items():
+        if isinstance(column.type, kind):
+            return write(values)
+    raise TypeError(f"column {column} of {column.type!r} is of no kind that rows are copied as")
+
+
+def _plain(texts: Sequence[str]) -> Sequence[str]:
+    together = "".join(texts)
+    if "\\" not in together and together.isprintable():
+        return texts
+    return [text.translate(_ESCAPES) for text in texts]
+
+
+def _instants(instants: Sequence[datetime]) -> Iterable[str]:
+    # Most are the instant of one booking.
+    texts = {at: _instant(at) for at in set(instants)}
+    return map(texts.__getitem__, instants)
+
+
+def _instant(at: datetime) -> str:
+    if at.tzinfo is None:
+        raise ValueError(f"instant {at!r} has no time zone; give a UTC-aware datetime")
+    return at.astimezone(UTC).isoformat()
+
+
+_ESCAPES: Mapping[int, str] = {ord("\\"): "\\\\", ord("\t"): "\\t", ord("\n"): "\\n", ord("\r"): "\\r"}
+_WRITERS: Mapping[type[TypeEngine[Any]], Callable[[Sequence[Any]], Iterable[str]]] = {
+    Integer: lambda numbers: map(str, numbers),
+    String: _plain,
+    LargeBinary: lambda octets: ["\\\\x" + one.hex() for one in octets],
+    Instant: _instants,
+    Date: lambda dates: map(date.isoformat, dates),
+    Boolean: lambda flags: ["t" if flag else "f" for flag in flags],
+}
 
 
 def _bound(conn: Connection, table: Table, rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:

@@ -29,7 +29,7 @@ from sqlalchemy import (
 from ledger import tables
 from ledger.archive import Archive
 from ledger.day import DayState
-from ledger.entry import canonical_bytes, chain_start, chained, digest
+from ledger.entry import canonical_bytes, chain_start, chained, digest, utc_text
 from ledger.ids import A_DAY, numbers_of
 from ledger.journal import read_day
 from ledger.snapshots import BELONGS, date_number, day_number, lines_since, movements, total_fen
@@ -304,7 +304,7 @@ def days_equal_digests(
         chain = chain_start(business_date)
         for recorded in read_day(conn, business_date, archive):
             reference = recorded.entry.reference
-            chain = chained(chain, recorded.entry_id, recorded.digest, recorded.posted_at)
+            chain = chained(chain, recorded.entry_id, recorded.digest, utc_text(recorded.posted_at))
             if digest(canonical_bytes(recorded.entry)) != recorded.digest:
                 message = f"entry {reference!r} was changed after it was booked; restore it from a backup"
             elif chain != recorded.chain:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import IntegrityError
 
 from ledger import tables
-from ledger.bulk import CHUNK_ROWS, insert_rows, one_of_numbers
+from ledger.bulk import CHUNK_ROWS, copy_into, insert_rows, one_of_numbers
 from ledger.column_texts import copy_rows
 from ledger.totals import renewing
 
@@ -113,8 +113,7 @@ def store_columns(
     before = [_resolved(side, stood) for side in (moved.debit_before, moved.credit_before)]
     columns = (moved.line_id, moved.entry_id, moved.debit_id, moved.credit_id, moved.amount_fen)
     if on_postgresql:
-        with _driver(conn).cursor() as cursor, cursor.copy("COPY ledger_line FROM STDIN") as copy:
-            copy.write(copy_rows(columns, moved.item, *before))
+        copy_into(conn, "ledger_line FROM STDIN", [copy_rows(columns, moved.item, *before)])
         return
     statement = str(tables.line.insert().compile(dialect=conn.dialect))
     for start in range(0, len(moved.line_id), CHUNK_ROWS):
@@ -150,6 +149,8 @@ def _move_postgresql(conn: Connection, moved: Moved, business_date: date) -> Num
         )
     )
     conn.execute(text("TRUNCATE ledger_moving"))
+    # For the rows that the guards look at together, which else go through a file.
+    conn.execute(text("SET LOCAL work_mem = '128MB'"))
     columns = (
         moved.account_id,
         moved.debits_fen,
@@ -158,11 +159,7 @@ def _move_postgresql(conn: Connection, moved: Moved, business_date: date) -> Num
         moved.need_credit_fen,
         moved.last_line_id,
     )
-    with (
-        _driver(conn).cursor() as cursor,
-        cursor.copy("COPY ledger_moving FROM STDIN (FORMAT binary)") as copy,
-    ):
-        copy.write(_binary_rows(columns))
+    copy_into(conn, "ledger_moving FROM STDIN (FORMAT binary)", [_binary_rows(columns)])
     # Accounts come in the order of their key: looking each up reads neighbouring pages once, where a hash
     # join would visit them all, at random.
     _joins(conn, "off")

@@ -5,7 +5,7 @@ in one statement. It is hopeful: where an account turns out to be closed or past
 again, entry by entry, by `ledger.decision`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import NamedTuple
@@ -33,9 +33,10 @@ from ledger.entry import (
     unprintable,
 )
 from ledger.facts import Facts, load_facts
-from ledger.post import expire_holds, lock_writer, post
+from ledger.post import expire_holds, post
 from ledger.standing import Decision, Sums
-from ledger.store import add_to_controls, entry_row
+from ledger.store import controls_of, entry_row
+from ledger.totals import add_to_totals
 
 Numbers = NDArray[np.int64]
 
@@ -78,29 +79,41 @@ class Numbered(NamedTuple):
     ends: Numbers
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Columns looked at without a transaction, so that the next can be prepared while the last are written."""
+
+    headings: Sequence[Heading]
+    business_date: date
+    numbered: Numbered
+    offers: Sequence[Offer]
+
+
+def prepare_columns(
+    headings: Sequence[Heading], lines: Lines, directory: Directory, *, business_date: date
+) -> Prepared:
+    """Number accounts, and tell what digests the entries have and what is wrong with them by themselves.
+
+    Raises ValueError where the columns are not of one length, or `entry` falls or names no heading.
+    """
+    _require_columns(headings, lines)
+    numbered = _number(headings, lines, directory.numbers)
+    return Prepared(headings, business_date, numbered, _offers(headings, numbered, business_date))
+
+
 def post_columns(
-    conn: Connection,
-    headings: Sequence[Heading],
-    lines: Lines,
-    directory: Directory,
-    *,
-    business_date: date,
-    at: datetime,
-    closing: bool = False,
+    conn: Connection, prepared: Prepared, directory: Directory, *, at: datetime, closing: bool = False
 ) -> list[Posted | Refused]:
     """Book one entry a heading, with its lines, and answer each in order; `conn` comes from `ledger.db.writing`.
 
-    Answers are those of `ledger.post.post` on the same entries. Raises ValueError where the columns are not
-    of one length, or `entry` falls or names no heading.
+    Answers are those of `ledger.post.post` on the same entries.
     """
-    _require_columns(headings, lines)
-    lock_writer(conn)
+    prepared = _with_new_accounts(conn, prepared, directory)
+    headings, numbered, business_date = prepared.headings, prepared.numbered, prepared.business_date
     expire_holds(conn, at=at)
-    numbered = _number(conn, headings, lines, directory)
-    offers = _offers(headings, numbered, business_date)
-    facts = load_facts(conn, [offer.order for offer in offers if offer.flaw is None], at=at)
+    facts = load_facts(conn, [offer.order for offer in prepared.offers if offer.flaw is None], at=at)
     # Whatever accounts may say is left to the totals: here they are asked for by no line.
-    decision = decide(offers, facts, closing=closing, at=at)
+    decision = decide(prepared.offers, facts, closing=closing, at=at)
     if decision.accepted:
         try:
             with conn.begin_nested():
@@ -111,6 +124,16 @@ def post_columns(
             ]
             return post(conn, entries, at=at, closing=closing)
     return [answer for answer in decision.answers if isinstance(answer, Posted | Refused)]
+
+
+def _with_new_accounts(conn: Connection, prepared: Prepared, directory: Directory) -> Prepared:
+    """The same, with the accounts that were opened since it was prepared, or are in this transaction."""
+    lines = prepared.numbered.lines
+    if prepared.numbered.debit_id.all() and prepared.numbered.credit_id.all():
+        return prepared
+    numbered = _number(prepared.headings, lines, lambda codes: directory.numbers_within(conn, codes))
+    offers = _offers(prepared.headings, numbered, prepared.business_date)
+    return Prepared(prepared.headings, prepared.business_date, numbered, offers)
 
 
 def _require_columns(headings: Sequence[Heading], lines: Lines) -> None:
@@ -126,13 +149,13 @@ def _require_columns(headings: Sequence[Heading], lines: Lines) -> None:
         )
 
 
-def _number(conn: Connection, headings: Sequence[Heading], lines: Lines, directory: Directory) -> Numbered:
+def _number(
+    headings: Sequence[Heading], lines: Lines, numbers_of: Callable[[Sequence[str]], list[int]]
+) -> Numbered:
     sides = []
     for codes in (lines.debit, lines.credit):
         encoded = codes.dictionary_encode()
-        numbers = np.array(
-            directory.numbers(conn, [str(code) for code in encoded.dictionary.to_pylist()]), np.int64
-        )
+        numbers = np.array(numbers_of([str(code) for code in encoded.dictionary.to_pylist()]), np.int64)
         sides.append(numbers[encoded.indices.to_numpy()] if len(numbers) else np.empty(0, np.int64))
     places = np.arange(len(headings))
     starts, ends = (np.searchsorted(lines.entry, places, side) for side in ("left", "right"))
@@ -224,7 +247,7 @@ def _store(
         _by_segment(codes.filter(pa.array(chosen)), moved.amount_fen)
         for codes in (numbered.lines.debit, numbered.lines.credit)
     )
-    add_to_controls(conn, debits_fen, credits_fen)
+    add_to_totals(conn, {}, controls_of(debits_fen, credits_fen))
 
 
 def _places(decision: Decision) -> Numbers:

@@ -9,6 +9,7 @@ from ledger import tables
 from ledger.events import Event, Happened, record_events
 from ledger.ids import numbers_of
 from ledger.partitions import make_partitions
+from ledger.registers import record_cut_off
 from ledger.snapshots import take_snapshots
 
 
@@ -69,7 +70,7 @@ def begin_close(conn: Connection, business_date: date, *, at: datetime) -> date:
     if _require_day(conn, business_date) is DayState.OPEN:
         _require_earlier_closed(conn, business_date)
         _move(conn, business_date, DayState.CLOSING, closing_at=at)
-        record_events(conn, [Event(at, Happened.DAY_CLOSING, business_date.isoformat())])
+        record_cut_off(conn, business_date, at=at)
         open_day(conn, business_date + timedelta(days=1), at=at)
     successor = _successor(conn, business_date)
     if successor is None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ledger.day import DayState
 from ledger.entry import Entry, Posted, Reason, Refused, canonical_bytes, chained, digest, mirrored
 from ledger.events import Happened
-from ledger.facts import Booked, Facts
+from ledger.facts import Booked, DayFacts, Facts
 from ledger.holding import end, expire, not_settled_by, place, void
 from ledger.orders import Answer, Hold, Order, Remembered, Reversal, Void, flaw_of, unprintable_in
 from ledger.standing import Accepted, Decision, Standing, sums
@@ -75,26 +75,26 @@ def _post(books: Standing, entry: Entry, content_digest: bytes) -> Posted | Refu
     refusal = (
         _day(books, entry)
         or books.without_account("entry", entry.reference, entry.lines)
-        or _conflict(known, entry, content_digest)
+        or (None if known is None else _conflict(known, entry, content_digest))
         or _forestalled(books, entry)
-        or _not_a_reversal(books, entry)
-        or not_settled_by(books, entry)
+        or (None if entry.reverses is None else _not_a_reversal(books, entry, entry.reverses))
+        or (None if entry.settles is None else not_settled_by(books, entry, entry.settles))
     )
     if refusal is not None:
         return refusal
     hold = books.holds[entry.settles] if entry.settles is not None else None
-    debits_fen, credits_fen = sums(entry.lines)
+    adding = sums(entry.lines)
     if hold is not None:
         # What is settled was counted when it was held.
         books.hold(hold.lines, -1)
-    refusal = books.past_limit("entry", entry.reference, debits_fen, credits_fen, moves=True)
+    refusal = books.past_limit("entry", entry.reference, adding, moves=True)
     if hold is not None:
         books.hold(hold.lines, 1)
     if refusal is not None:
         return refusal
     if hold is not None:
         end(books, hold, Happened.HOLD_SETTLED, entry.reference)
-    books.post(debits_fen, credits_fen)
+    books.post(adding)
     return _accept(books, entry, content_digest, None if hold is None else hold.hold_id)
 
 
@@ -143,9 +143,7 @@ def _day(books: Standing, entry: Entry) -> Refused | None:
     return Refused(entry.reference, reason, "", 0, message)
 
 
-def _conflict(known: Booked | None, entry: Entry, content_digest: bytes) -> Refused | None:
-    if known is None:
-        return None
+def _conflict(known: Booked, entry: Entry, content_digest: bytes) -> Refused:
     message = (
         f"entry {entry.reference!r} is in the books as number {known.entry_id} with content "
         f"{known.digest.hex()[:16]}, not {content_digest.hex()[:16]}; find out which one is right, "
@@ -162,10 +160,8 @@ def _forestalled(books: Standing, entry: Entry) -> Refused | None:
     return Refused(entry.reference, Reason.FORESTALLED, "", 0, message)
 
 
-def _not_a_reversal(books: Standing, entry: Entry) -> Refused | None:
-    if entry.reverses is None:
-        return None
-    original = books.originals.get(entry.reverses)
+def _not_a_reversal(books: Standing, entry: Entry, reverses: str) -> Refused | None:
+    original = books.originals.get(reverses)
     if original is None:
         reason, what = Reason.ORIGINAL_UNKNOWN, "is not in the books; post it first"
     elif not _mirrors(entry, original):
@@ -174,7 +170,7 @@ def _not_a_reversal(books: Standing, entry: Entry) -> Refused | None:
         reason, what = Reason.ALREADY_REVERSED, f"was reversed by {original.reversed_by!r}; once is enough"
     else:
         return None
-    message = f"entry {entry.reference!r}: its original {entry.reverses!r} {what}"
+    message = f"entry {entry.reference!r}: its original {reverses!r} {what}"
     return Refused(entry.reference, reason, "", 0, message)
 
 
@@ -189,10 +185,9 @@ def _mirrors(entry: Entry, original: Booked) -> bool:
 def _accept(books: Standing, entry: Entry, content_digest: bytes, settles_id: int | None) -> Posted:
     day = books.days[entry.business_date]
     entry_id, first_line_id = day.last_entry_id + 1, day.last_line_id + 1
-    chain = chained(day.chain, entry_id, content_digest, books.at)
-    books.days[entry.business_date] = day._replace(
-        last_entry_id=entry_id, last_line_id=day.last_line_id + len(entry.lines), chain=chain
-    )
+    chain = chained(day.chain, entry_id, content_digest, books.at_text)
+    last_line_id = day.last_line_id + len(entry.lines)
+    books.days[entry.business_date] = DayFacts(day.state, entry_id, last_line_id, chain)
     reverses_id = None
     if entry.reverses is not None:
         original = books.originals[entry.reverses]

@@ -21,8 +21,8 @@ class Directory:
         self._ids: dict[str, int] = {}
         self._lock = Lock()
 
-    def numbers(self, conn: Connection, codes: Sequence[str]) -> list[int]:
-        """The number of each code, 0 where there is no such account."""
+    def numbers(self, codes: Sequence[str]) -> list[int]:
+        """The number of each code, 0 where no such account has been committed."""
         known = self._ids
         found = [known.get(code, 0) for code in codes]
         missing = [code for code, number in zip(codes, found, strict=True) if not number]
@@ -32,9 +32,14 @@ class Directory:
             learnt = _read(committed, missing)
         with self._lock:
             known.update(learnt)
-        if len(learnt) < len(missing):
-            learnt |= _read(conn, [code for code in missing if code not in learnt])
         return [number or learnt.get(code, 0) for code, number in zip(codes, found, strict=True)]
+
+    def numbers_within(self, conn: Connection, codes: Sequence[str]) -> list[int]:
+        """The same, and of accounts opened in a transaction that is still running."""
+        found = self.numbers(codes)
+        missing = [code for code, number in zip(codes, found, strict=True) if not number]
+        new = _read(conn, missing) if missing else {}
+        return [number or new.get(code, 0) for code, number in zip(codes, found, strict=True)]
 
 
 def _read(conn: Connection, codes: Sequence[str]) -> dict[str, int]:

@@ -16,6 +16,8 @@ MAX_KIND = 32
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 _JSON = json.JSONEncoder(separators=(",", ":"))
+_quoted = json.encoder.encode_basestring_ascii
+"""A text as JSON in ASCII has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,23 +146,22 @@ def canonical_bytes(entry: Entry) -> bytes:
     The business date and the instant of booking are left out: they say when we booked what happened, not
     what happened. The seal of the day covers both.
     """
-    lines = [(line.debit, line.credit, line.amount_fen, line.item) for line in entry.lines]
-    return canonical_head(entry)[:-1] + b"," + json_bytes(lines) + b"]"
+    lines = ",".join(
+        [
+            f"[{_quoted(line.debit)},{_quoted(line.credit)},{line.amount_fen},{_quoted(line.item)}]"
+            for line in entry.lines
+        ]
+    )
+    return canonical_head(entry)[:-1] + f",[{lines}]]".encode("ascii")
 
 
 def canonical_head(entry: Entry) -> bytes:
     """The content of an entry without its lines, which come last."""
-    return json_bytes(
-        [
-            "onecard/entry/v2",
-            entry.reference,
-            entry.kind,
-            utc_text(entry.event_at),
-            entry.narrative,
-            entry.reverses,
-            entry.settles,
-        ]
-    )
+    reverses, settles = ("null" if one is None else _quoted(one) for one in (entry.reverses, entry.settles))
+    return (
+        f'["onecard/entry/v2",{_quoted(entry.reference)},{_quoted(entry.kind)},"{utc_text(entry.event_at)}",'
+        f"{_quoted(entry.narrative)},{reverses},{settles}]"
+    ).encode("ascii")
 
 
 def json_bytes(content: object) -> bytes:
@@ -170,7 +171,8 @@ def json_bytes(content: object) -> bytes:
 
 def utc_text(at: datetime) -> str:
     """An instant in UTC to the microsecond, as every hashed text has it."""
-    return at.astimezone(UTC).isoformat(timespec="microseconds")
+    utc = at if at.tzinfo is UTC else at.astimezone(UTC)
+    return utc.isoformat(timespec="microseconds")
 
 
 def digest(content: bytes) -> bytes:
@@ -183,10 +185,13 @@ def chain_start(business_date: date) -> bytes:
     return hashlib.sha256(b"onecard/chain/v1" + business_date.isoformat().encode("ascii")).digest()
 
 
-def chained(previous: bytes, entry_id: int, content_digest: bytes, posted_at: datetime) -> bytes:
-    """The running hash of a day up to an entry: SHA-256 over the one before, number, digest and booking."""
-    booked = utc_text(posted_at).encode("ascii")
-    return hashlib.sha256(previous + entry_id.to_bytes(8, "big") + content_digest + booked).digest()
+def chained(previous: bytes, entry_id: int, content_digest: bytes, posted_at: str) -> bytes:
+    """The running hash of a day up to an entry: SHA-256 over the one before, number, digest and booking.
+
+    `posted_at` is `utc_text` of the instant of booking: a call books all its entries at one.
+    """
+    link = previous + entry_id.to_bytes(8, "big") + content_digest + posted_at.encode("ascii")
+    return hashlib.sha256(link).digest()
 
 
 def mirrored(lines: Iterable[Line]) -> tuple[Line, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, func, select
 
@@ -12,10 +12,12 @@ from ledger.accounts import Limit
 from ledger.bulk import one_of
 from ledger.day import DayState
 from ledger.entry import Entry, Line, chain_start
-from ledger.events import Tail, tail
-from ledger.ids import NONE, numbers_of
+from ledger.ids import NONE, before_first
 from ledger.journal import of_references, read_entries
 from ledger.orders import Hold, Order, Reversal, Void
+from ledger.questions import Question, Rows, ask_together
+
+_LIMITS: Final = {limit.value: limit for limit in Limit}
 
 
 class AccountFacts(NamedTuple):
@@ -77,29 +79,67 @@ class Facts:
     due: tuple[HoldFacts, ...]
     forestalled: Mapping[str, str]
     last_hold_id: int
-    events: Tail
+
+
+_LOCK: Final = Question("SELECT :lock_writers")
+"""Asked first, so that nothing read after it can change: at no cost where `ledger.db.writing` asked already."""
+
+_DAYS: Final = Question(
+    "SELECT day.business_date, state, newest.id, newest.first_line_id + newest.line_count - 1, newest.chain"
+    # Of days that are over nothing more is asked, and so at most two are looked into.
+    " FROM (SELECT business_date, state, CASE WHEN state <> 'closed' THEN (SELECT max(id) FROM ledger_entry"
+    " WHERE id > :start_of_day AND id < :start_of_day + 10000000000) END AS newest_id"
+    " FROM ledger_day WHERE business_date BETWEEN :value AND :value) day"
+    " LEFT JOIN ledger_entry newest ON newest.id = day.newest_id"
+)
+_ACCOUNTS: Final = Question(
+    "SELECT code, id, limit_rule, closed, debits_posted_fen, credits_posted_fen, debits_held_fen,"
+    " credits_held_fen, last_line_id"
+    " FROM ledger_account JOIN ledger_total ON account_id = id WHERE code :one_of"
+)
+_BOOKED: Final = Question("SELECT reference, id, digest FROM ledger_entry WHERE reference :one_of")
+_FORESTALLED: Final = Question(
+    "SELECT reference, by_reference FROM ledger_forestalled WHERE reference :one_of"
+)
+_RAN_OUT: Final = Question("SELECT 1 FROM ledger_open_hold WHERE expires_at <= :value LIMIT 1")
 
 
 def load_facts(conn: Connection, orders: Sequence[Order], *, at: datetime) -> Facts:
-    """Read the facts about orders whose texts the database can hold, in at most eleven statements."""
+    """Read the facts about orders whose texts the database can hold.
+
+    All that most of them need is asked in one round trip; holds, and what is taken back, take a few more.
+    """
     booking = [order for order in orders if isinstance(order, Entry | Reversal)]
     own = {order.reference for order in orders}
     taken_back = _there(order.reverses if isinstance(order, Entry) else order.original for order in booking)
     settled = _there(order.settles for order in booking if isinstance(order, Entry))
-    originals = _originals(conn, list(taken_back))
+    dates = {order.business_date for order in booking}
+    codes = _codes(orders)
+    _, days, accounts, booked, forestalled, ran_out = ask_together(
+        conn,
+        [
+            (_LOCK, []),
+            (_DAYS, [min(dates, default=date.max), max(dates, default=date.min)]),
+            (_ACCOUNTS, [list(codes)]),
+            (_BOOKED, [list({order.reference for order in booking})]),
+            (_FORESTALLED, [list(own | taken_back)]),
+            (_RAN_OUT, [at]),
+        ],
+    )
     touched = settled | {order.reference for order in orders if isinstance(order, Hold | Void)}
-    holds = _holds(conn, list(touched))
-    due = _due(conn, at)
+    originals, holds = _originals(conn, list(taken_back)), _holds(conn, list(touched))
+    due = _due(conn, at) if ran_out else ()
+    if further := _codes([*originals.values(), *holds.values(), *due]) - codes:
+        accounts += ask_together(conn, [(_ACCOUNTS, [list(further)])])[0]
     return Facts(
-        days=_days(conn, {order.business_date for order in booking}),
-        accounts=_accounts(conn, _codes([*orders, *originals.values(), *holds.values(), *due])),
-        booked=_booked(conn, list({order.reference for order in booking})),
+        days=_days(days, dates),
+        accounts=_accounts(accounts),
+        booked={reference: Booked(number, bytes(digest)) for reference, number, digest in booked},
         originals=originals,
         holds=holds,
         due=due,
-        forestalled=_forestalled(conn, list(own | taken_back)),
+        forestalled=dict(forestalled),
         last_hold_id=_last_hold_id(conn) if any(isinstance(order, Hold) for order in orders) else 0,
-        events=tail(conn),
     )
 
 
@@ -107,71 +147,31 @@ def _there(references: Iterable[str | None]) -> set[str]:
     return {reference for reference in references if reference is not None}
 
 
-def _codes(found: Iterable[Order | Booked | HoldFacts]) -> list[str]:
+def _codes(found: Iterable[Order | Booked | HoldFacts]) -> set[str]:
     codes: set[str] = set()
     for one in found:
         if not isinstance(one, Void | Reversal):
-            codes.update([line.debit for line in one.lines])
-            codes.update([line.credit for line in one.lines])
-    return sorted(codes)
+            for line in one.lines:
+                codes.add(line.debit)
+                codes.add(line.credit)
+    return codes
 
 
-def _days(conn: Connection, dates: set[date]) -> dict[date, DayFacts]:
-    if not dates:
-        return {}
-    columns, entry = tables.day.c, tables.entry.c
-    query = select(columns.business_date, columns.state)
-    query = query.where(columns.business_date.between(min(dates), max(dates)))
+def _days(rows: Rows, dates: set[date]) -> dict[date, DayFacts]:
     found = {}
-    for business_date, state in conn.execute(query).all():
-        if business_date not in dates:
-            continue
-        start, end = numbers_of(business_date)
-        newest = (
-            select(entry.id, entry.first_line_id + entry.line_count - 1, entry.chain)
-            .where(entry.id > start, entry.id < end)
-            .order_by(entry.id.desc())
-            .limit(1)
-        )
-        # Of days that are over nothing more is asked, and so at most two are looked into.
-        row = None if state == DayState.CLOSED else conn.execute(newest).one_or_none()
-        last_entry_id, last_line_id, chain = row or (start, start, chain_start(business_date))
-        found[business_date] = DayFacts(DayState(state), last_entry_id, last_line_id, bytes(chain))
+    for day, state, *newest in rows:
+        business_date = date.fromisoformat(day) if isinstance(day, str) else day
+        if business_date in dates:
+            start = before_first(business_date)
+            entry_id, last_line_id, chain = (
+                newest if newest[0] else (start, start, chain_start(business_date))
+            )
+            found[business_date] = DayFacts(DayState(state), entry_id, last_line_id, bytes(chain))
     return found
 
 
-def _accounts(conn: Connection, codes: Sequence[str]) -> dict[str, AccountFacts]:
-    if not codes:
-        return {}
-    account, total = tables.account.c, tables.total.c
-    query = (
-        select(
-            account.code,
-            account.id,
-            account.limit_rule,
-            total.closed,
-            total.debits_posted_fen,
-            total.credits_posted_fen,
-            total.debits_held_fen,
-            total.credits_held_fen,
-            total.last_line_id,
-        )
-        .join(tables.total, total.account_id == account.id)
-        .where(one_of(conn, account.code, codes))
-    )
-    limits = {limit.value: limit for limit in Limit}
-    return {
-        row[0]: AccountFacts(row[1], limits[row[2]], row[3], row[4], row[5], row[6], row[7], row[8])
-        for row in conn.execute(query)
-    }
-
-
-def _booked(conn: Connection, references: Sequence[str]) -> dict[str, Booked]:
-    if not references:
-        return {}
-    columns = tables.entry.c
-    query = select(columns.reference, columns.id, columns.digest).where(of_references(conn, references))
-    return {reference: Booked(number, bytes(digest)) for reference, number, digest in conn.execute(query)}
+def _accounts(rows: Rows) -> dict[str, AccountFacts]:
+    return {row[0]: AccountFacts(row[1], _LIMITS[row[2]], bool(row[3]), *row[4:]) for row in rows}
 
 
 def _originals(conn: Connection, references: Sequence[str]) -> dict[str, Booked]:
@@ -194,13 +194,6 @@ def _originals(conn: Connection, references: Sequence[str]) -> dict[str, Booked]
         )
         for found in read_entries(conn, of_references(conn, references))
     }
-
-
-def _forestalled(conn: Connection, references: Sequence[str]) -> dict[str, str]:
-    columns = tables.forestalled.c
-    query = select(columns.reference, columns.by_reference)
-    query = query.where(one_of(conn, columns.reference, references))
-    return {row.reference: row.by_reference for row in conn.execute(query)}
 
 
 def _holds(conn: Connection, references: Sequence[str]) -> dict[str, HoldFacts]:

@@ -1,16 +1,19 @@
 """The movements of one account, newest first: a walk from line to line along the primary key."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
-from typing import Any
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import islice
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import CTE, BigInteger, ColumnElement, Connection, Select, case, literal, select
 
 from ledger import tables
 from ledger.accounts import Kind
-from ledger.archive import Archive
+from ledger.archive import Archive, LinesArchived, lines_begin
 from ledger.archive_file import ArchivedLine
 from ledger.balances import find_account
+from ledger.ids import NONE, date_of
 
 
 class NoLineOfIt(LookupError):
@@ -33,6 +36,18 @@ class Movement:
     counter_account: str
 
 
+class _Walked(NamedTuple):
+    """The account that is walked along."""
+
+    account_id: int
+    code: str
+    kind: Kind
+
+
+_AHEAD: Final = 8
+"""How many movements are read at a time where it is not known how many are wanted."""
+
+
 def history(
     conn: Connection, code: str, *, limit: int = 50, before: int | None = None, archive: Archive | None = None
 ) -> list[Movement]:
@@ -43,17 +58,50 @@ def history(
     """
     account_id, kind = find_account(conn, code)
     at = _start(conn, account_id, code, before, archive)
-    found: list[Movement] = []
+    return list(islice(_walk(conn, archive, _Walked(account_id, code, kind), at, limit), limit))
+
+
+def beyond_the_books(
+    conn: Connection, archive: Archive | None, *where: ColumnElement[bool]
+) -> Iterator[tuple[str, Iterator[Movement]]]:
+    """What `walks` under the same conditions does not reach: by account, the movements from the first archived on.
+
+    Newest first, and read as they are asked for. Nothing where no line has left the books. Raises LinesArchived
+    where some have and no archive is named, and ArchiveDamaged.
+    """
+    if lines_begin(conn) is None:
+        return
+    account, walk = tables.account.c, walks(*where)
+    ends = (
+        select(account.id, account.code, account.kind, walk.c.line_id)
+        .join(walk, walk.c.account_id == account.id)
+        .outerjoin(tables.line, tables.line.c.id == walk.c.line_id)
+        .where(tables.line.c.id.is_(None), walk.c.line_id != NONE)
+        .order_by(account.code)
+    )
+    for account_id, code, kind, at in conn.execute(ends).all():
+        if archive is None:
+            raise LinesArchived(f"account {code}", date_of(at).replace(day=1))
+        yield code, _walk(conn, archive, _Walked(account_id, code, Kind(kind)), at, _AHEAD)
+
+
+def happened_by(business_date: date) -> datetime:
+    """An instant by which all has happened that is booked on a date: its night ends before the next day does."""
+    return datetime.combine(business_date + timedelta(days=2), time(), UTC)
+
+
+def _walk(conn: Connection, archive: Archive | None, of: _Walked, at: int, page: int) -> Iterator[Movement]:
+    """The movements of an account from a line on, read `page` at a time."""
     # A night that books into the last day of a month while the first of the next is open leaves walks that
     # cross from one month to the other and back.
-    while at and len(found) < limit:
-        moved, at_next = _in_books(conn, account_id, kind, at, limit - len(found))
+    while at:
+        moved, at_next = _in_books(conn, of.account_id, of.kind, at, page)
         if not moved and archive is not None:
-            moved, at_next = _in_archive(conn, archive, code, kind, at, limit - len(found))
+            moved, at_next = _in_archive(conn, archive, of.code, of.kind, at, page)
         if not moved:
-            break
-        found, at = found + moved, at_next
-    return found
+            return
+        yield from moved
+        at = at_next
 
 
 def _in_books(
@@ -124,7 +172,7 @@ def walks(*where: ColumnElement[bool]) -> CTE:
     """All lines of the accounts that fulfil conditions on `tables.account`: account_id, line_id.
 
     Costs a look-up a line, so it is for accounts that have not millions of them. It ends where the lines of
-    archived months are no longer in the books.
+    archived months are no longer in the books, and from there `beyond_the_books` goes on.
     """
     account, total, line = tables.account.c, tables.total.c, tables.line.c
     newest = select(account.id.label("account_id"), total.last_line_id.label("line_id"))

@@ -25,8 +25,7 @@ def place(books: Standing, hold: Hold) -> Answer:
     if hold.expires_at <= books.at:
         what = f"ran out at {hold.expires_at}, before it was placed; give it a later instant"
         return _refused(hold.reference, Reason.HOLD_OVER, what)
-    debits_fen, credits_fen = sums(hold.lines)
-    refusal = books.past_limit("hold", hold.reference, debits_fen, credits_fen, moves=False)
+    refusal = books.past_limit("hold", hold.reference, sums(hold.lines), moves=False)
     if refusal is not None:
         return refusal
     hold_id = books.next_hold_id
@@ -64,12 +63,10 @@ def expire(books: Standing, due: tuple[HoldFacts, ...]) -> None:
         end(books, hold, Happened.HOLD_EXPIRED)
 
 
-def not_settled_by(books: Standing, entry: Entry) -> Refused | None:
+def not_settled_by(books: Standing, entry: Entry, settles: str) -> Refused | None:
     """Refuse an entry that settles a hold which is not there, is over, or held less."""
-    if entry.settles is None:
-        return None
-    known = books.holds.get(entry.settles)
-    what = f"entry {entry.reference!r}: the hold {entry.settles!r}"
+    known = books.holds.get(settles)
+    what = f"entry {entry.reference!r}: the hold {settles!r}"
     if known is None:
         message = f"{what} was never placed; place it, or post without it"
         return Refused(entry.reference, Reason.HOLD_UNKNOWN, "", 0, message)

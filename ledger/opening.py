@@ -15,9 +15,10 @@ from ledger.accounts import CODE, CODE_LENGTH, Account, Conflict, Limit, find_ac
 from ledger.bulk import one_of
 from ledger.chart import account
 from ledger.day import DayState, day_state
+from ledger.db import lock_writers
 from ledger.entry import MAX_AMOUNT_FEN, Entry, Line, Refused, canonical_bytes, digest
 from ledger.money import yuan
-from ledger.post import lock_writer, post
+from ledger.post import post
 
 COLUMNS: Final = ("code", "balance_yuan")
 OPENING: Final = "equity:opening"
@@ -72,7 +73,7 @@ def import_opening(conn: Connection, data: bytes, business_date: date, *, at: da
     Accounts that do not exist are opened as the chart has them. Again, it changes nothing. Raises
     OpeningRefused with every flaw, and Conflict where that date was opened with other balances.
     """
-    lock_writer(conn)
+    lock_writers(conn)
     rows, flaws = read_opening(data)
     known = {one.code: one for one in find_accounts(conn, [row.code for row in rows])}
     wanted, unknown = _accounts_of(rows, known)

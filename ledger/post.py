@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import overload
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from ledger.archive import Archive
-from ledger.db import WRITER_LOCK
 from ledger.decision import decide, offered
 from ledger.entry import Entry, Posted, Refused, mirrored
 from ledger.facts import load_facts
@@ -38,7 +37,6 @@ def post(
     with the same content is answered with the first result. `at` is the instant of booking, at which holds
     that have run out end first; `closing` lets the night book on its closing day. Amounts are in fen.
     """
-    lock_writer(conn)
     offers = offered(orders)
     facts = load_facts(conn, [offer.order for offer in offers if offer.flaw is None], at=at)
     decision = decide(offers, facts, closing=closing, at=at)
@@ -48,16 +46,9 @@ def post(
 
 def expire_holds(conn: Connection, *, at: datetime) -> int:
     """End the holds that have run out at `at`, as every posting does first, and say how many."""
-    lock_writer(conn)
     facts = load_facts(conn, [], at=at)
     store(conn, decide([], facts, closing=False, at=at), facts, at=at)
     return len(facts.due)
-
-
-def lock_writer(conn: Connection) -> None:
-    """Be the one writer until the transaction ends; at no cost where `writing` made it so already."""
-    if conn.dialect.name == "postgresql":
-        conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": WRITER_LOCK})
 
 
 def reversal_of(

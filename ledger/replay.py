@@ -12,6 +12,7 @@ from ledger.archive import archives
 from ledger.checks import Finding
 from ledger.day import DayState
 from ledger.events import Event, Happened, read_events
+from ledger.registers import cut_off_at, registers_at
 
 _STEPS = {
     Happened.DAY_OPENED: None,
@@ -47,6 +48,7 @@ def events_tell_the_present(conn: Connection) -> Iterator[Finding]:
     """Events follow one another, and from them days, closed accounts, holds, forestalled references and seals."""
     told = Told()
     last: dict[tuple[str, str], str] = {}
+    accounts = registers_at(conn).accounts
     for event_id, event, _ in read_events(conn):
         about = (event.kind.partition("_")[0], event.subject)
         if not _follows(last.get(about), event.kind):
@@ -54,6 +56,11 @@ def events_tell_the_present(conn: Connection) -> Iterator[Finding]:
             yield Finding("events_tell_the_present", event.subject, 0, event_id, message)
             return
         last[about] = event.kind
+        if event.kind == Happened.DAY_CLOSING:
+            cut_off = cut_off_at(event_id, event.detail)
+            if cut_off is None or cut_off.holds != len(told.placed) or cut_off.accounts > accounts:
+                message = f"at the cut-off of {event.subject}, {event.detail!r} were there; they are not now"
+                yield Finding("events_tell_the_present", event.subject, 0, event_id, message)
         _tell(told, event)
     found = Told(
         _days(conn),

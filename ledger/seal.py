@@ -17,7 +17,7 @@ from ledger.entry import canonical_bytes, chain_start, digest
 from ledger.events import Event, Happened, record_events
 from ledger.journal import of_day, of_references, read_entries, whole
 from ledger.merkle import audit_path, root_from_path, root_of
-from ledger.registers import Registers, registers_at, registers_root
+from ledger.registers import Registers, registers_at_cut_off, registers_root
 
 PublicKey = Callable[[int], bytes]
 """The public key of the seals (Ed25519, 32 bytes) of a key version; LookupError where there is none."""
@@ -86,9 +86,8 @@ def day_contents(conn: Connection, business_date: date) -> Contents:
     previous = _previous(conn, business_date)
     leaves, chain = _leaves(conn, business_date)
     since = Registers(0, 0, 0) if previous is None else previous.contents.registers
-    stored = seal_of(conn, business_date)
-    # Sealed again, a day covers of the registers what it covered: a night that is run again signs the same.
-    registers = registers_at(conn) if stored is None else stored.contents.registers
+    # Not what is there now: a night that is run again, or in which the next day trades, signs the same.
+    registers = registers_at_cut_off(conn, business_date)
     return Contents(
         business_date,
         len(leaves),

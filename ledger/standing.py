@@ -1,12 +1,12 @@
 """The books as they stand in the middle of a decision: what was loaded, and what the orders before have changed."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ledger.accounts import Limit
-from ledger.entry import Entry, Line, Reason, Refused
+from ledger.entry import Entry, Line, Reason, Refused, utc_text
 from ledger.events import Event, Happened
 from ledger.facts import AccountFacts, Booked, DayFacts, Facts, HoldFacts
 from ledger.orders import Answer, Hold
@@ -16,6 +16,36 @@ MAX_TOTAL_FEN = 10**18
 
 Sums = dict[str, int]
 """Fen by account code."""
+
+Both = tuple[Sums, Sums]
+"""What is debited and what is credited."""
+
+DEBIT: Final = 0
+CREDIT: Final = 1
+_LIMITED: Final = (Limit.NO_DEBIT_BALANCE, Limit.NO_CREDIT_BALANCE)
+"""The limit under which the total of a side ends at that of the other."""
+
+
+class Running:
+    """An account in the middle of a decision: as it was, and its totals now, debits and credits in fen."""
+
+    __slots__ = ("facts", "held_fen", "posted_fen")
+
+    def __init__(self, facts: AccountFacts) -> None:
+        self.facts = facts
+        self.posted_fen = [facts.debits_fen, facts.credits_fen]
+        self.held_fen = [facts.debits_held_fen, facts.credits_held_fen]
+
+    def added_fen(self) -> tuple[int, int]:
+        """What was posted since: debits and credits."""
+        return self.posted_fen[DEBIT] - self.facts.debits_fen, self.posted_fen[
+            CREDIT
+        ] - self.facts.credits_fen
+
+    def held_more_fen(self) -> tuple[int, int]:
+        """What is held more than before, or with a minus less: debits and credits."""
+        facts = self.facts
+        return self.held_fen[DEBIT] - facts.debits_held_fen, self.held_fen[CREDIT] - facts.credits_held_fen
 
 
 class Accepted(NamedTuple):
@@ -40,14 +70,11 @@ class Placed(NamedTuple):
 
 @dataclass(slots=True)
 class Decision:
-    """The answers in the order of the orders, what to write, and what that adds to accounts, in fen by code."""
+    """The answers in the order of the orders, what to write, and how accounts stand then, by code."""
 
     answers: list[Answer] = field(default_factory=list)
     accepted: list[Accepted] = field(default_factory=list)
-    debits_fen: Sums = field(default_factory=dict)
-    credits_fen: Sums = field(default_factory=dict)
-    debits_held_fen: Sums = field(default_factory=dict)
-    credits_held_fen: Sums = field(default_factory=dict)
+    moved: dict[str, Running] = field(default_factory=dict)
     placed: list[Placed] = field(default_factory=list)
     ended: set[int] = field(default_factory=set)
     forestalled: dict[str, str] = field(default_factory=dict)
@@ -61,6 +88,7 @@ class Standing:
         self.decision = Decision()
         self.closing = closing
         self.at = at
+        self.at_text = utc_text(at)
         self.days: dict[date, DayFacts] = dict(facts.days)
         self.booked: dict[str, Booked] = dict(facts.booked)
         self.originals: dict[str, Booked] = dict(facts.originals)
@@ -91,50 +119,49 @@ class Standing:
             return Refused(reference, Reason.ACCOUNT_CLOSED, closed, 0, message)
         return None
 
-    def past_limit(
-        self, what: str, reference: str, debits_fen: Sums, credits_fen: Sums, *, moves: bool
-    ) -> Refused | None:
+    def past_limit(self, what: str, reference: str, adding: Both, *, moves: bool) -> Refused | None:
         """Refuse by the first account past its limit: the debited ones first, in the order of the lines.
 
         Where money `moves`, what lines bring to an account counts for what they take from it. A hold moves
         none: what it is to bring in is not there yet.
         """
-        accounts, added = self._accounts, self.decision
-        brought_in, taken_out = (credits_fen, debits_fen) if moves else ({}, {})
-        for code, amount_fen in debits_fen.items():
-            account = accounts[code]
-            total_fen = account.debits_fen + added.debits_fen.get(code, 0) + amount_fen
-            other_fen = account.credits_fen + added.credits_fen.get(code, 0) + brought_in.get(code, 0)
-            held_fen = account.debits_held_fen + added.debits_held_fen.get(code, 0)
-            limited = account.limit is Limit.NO_DEBIT_BALANCE
-            short_fen = _short_fen(total_fen, held_fen, other_fen if limited else None)
-            if short_fen > 0:
-                return _past_limit(what, reference, code, account.limit, short_fen)
-        for code, amount_fen in credits_fen.items():
-            account = accounts[code]
-            total_fen = account.credits_fen + added.credits_fen.get(code, 0) + amount_fen
-            other_fen = account.debits_fen + added.debits_fen.get(code, 0) + taken_out.get(code, 0)
-            held_fen = account.credits_held_fen + added.credits_held_fen.get(code, 0)
-            limited = account.limit is Limit.NO_CREDIT_BALANCE
-            short_fen = _short_fen(total_fen, held_fen, other_fen if limited else None)
-            if short_fen > 0:
-                return _past_limit(what, reference, code, account.limit, short_fen)
+        for side, other in ((DEBIT, CREDIT), (CREDIT, DEBIT)):
+            limited = _LIMITED[side]
+            for code, amount_fen in adding[side].items():
+                running = self._running(code)
+                total_fen = running.posted_fen[side] + running.held_fen[side] + amount_fen
+                most_fen = MAX_TOTAL_FEN
+                if running.facts.limit is limited:
+                    brought_in_fen = adding[other].get(code, 0) if moves else 0
+                    most_fen = min(most_fen, running.posted_fen[other] + brought_in_fen)
+                if total_fen > most_fen:
+                    return _past_limit(what, reference, code, running.facts.limit, total_fen - most_fen)
         return None
 
-    def post(self, debits_fen: Sums, credits_fen: Sums) -> None:
+    def post(self, adding: Both) -> None:
         """Add to what is posted."""
-        _add(self.decision.debits_fen, debits_fen, 1)
-        _add(self.decision.credits_fen, credits_fen, 1)
+        for side in (DEBIT, CREDIT):
+            for code, amount_fen in adding[side].items():
+                self._running(code).posted_fen[side] += amount_fen
 
-    def hold(self, lines: Iterable[Line], sign: int) -> None:
+    def hold(self, lines: Sequence[Line], sign: int) -> None:
         """Add to what is held, or with -1 free it."""
-        debits_fen, credits_fen = sums(lines)
-        _add(self.decision.debits_held_fen, debits_fen, sign)
-        _add(self.decision.credits_held_fen, credits_fen, sign)
+        for side, amounts_fen in enumerate(sums(lines)):
+            for code, amount_fen in amounts_fen.items():
+                self._running(code).held_fen[side] += sign * amount_fen
+
+    def _running(self, code: str) -> Running:
+        moved = self.decision.moved
+        found = moved.get(code)
+        if found is None:
+            found = moved[code] = Running(self._accounts[code])
+        return found
 
 
-def sums(lines: Iterable[Line]) -> tuple[Sums, Sums]:
+def sums(lines: Sequence[Line]) -> Both:
     """What lines debit and what they credit, in fen by code, in the order of the lines."""
+    if len(lines) == 1:
+        return {lines[0].debit: lines[0].amount_fen}, {lines[0].credit: lines[0].amount_fen}
     debits_fen: Sums = {}
     credits_fen: Sums = {}
     for line in lines:
@@ -143,20 +170,9 @@ def sums(lines: Iterable[Line]) -> tuple[Sums, Sums]:
     return debits_fen, credits_fen
 
 
-def _short_fen(total_fen: int, held_fen: int, other_fen: int | None) -> int:
-    """By how much a side would be past what it may be; 0 or less where it is not."""
-    past_end_fen = total_fen + held_fen - MAX_TOTAL_FEN
-    return past_end_fen if other_fen is None else max(past_end_fen, total_fen + held_fen - other_fen)
-
-
 def _past_limit(what: str, reference: str, code: str, limit: Limit, short_fen: int) -> Refused:
     message = (
         f"{what} {reference!r}: account {code} would be past its limit ({limit.value}) by {short_fen} fen; "
         f"bring the money in first, or book less"
     )
     return Refused(reference, Reason.LIMIT_EXCEEDED, code, short_fen, message)
-
-
-def _add(total: Sums, added: Sums, sign: int) -> None:
-    for code, amount_fen in added.items():
-        total[code] = total.get(code, 0) + sign * amount_fen

@@ -4,20 +4,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, text
+from sqlalchemy import Connection, delete
 
 from ledger import tables
 from ledger.accounts import segment_of
 from ledger.bulk import insert_rows, one_of_numbers
 from ledger.events import record_events
 from ledger.facts import Facts
-from ledger.standing import Accepted, Decision, Sums, sums
+from ledger.standing import Accepted, Both, Decision, Running, Sums, sums
 from ledger.totals import Added, add_to_totals, hold_on_totals
 
 
 def store(conn: Connection, decision: Decision, facts: Facts, *, at: datetime) -> None:
     """Write a decision over these facts; `at` is the instant of booking."""
-    held = _held(decision, facts)
+    held = _held(decision) if decision.placed or decision.ended else []
     # Freed before it is posted and held after, so that no account is past its limit in between.
     hold_on_totals(conn, [(number, min(debits, 0), min(credits, 0)) for number, debits, credits in held])
     if decision.placed:
@@ -33,15 +33,13 @@ def store(conn: Connection, decision: Decision, facts: Facts, *, at: datetime) -
             ),
         )
         insert_rows(conn, tables.line, _line_rows(decision, facts, last_line_ids))
-        for business_date, added in _by_last_date(decision, facts, last_line_ids).items():
-            add_to_totals(conn, business_date, added)
-        _add_to_controls(conn, decision)
+        add_to_totals(conn, _by_last_date(decision, last_line_ids), controls_of(*_by_segment(decision.moved)))
     hold_on_totals(conn, [(number, max(debits, 0), max(credits, 0)) for number, debits, credits in held])
     _store_ends(conn, decision)
     if decision.forestalled:
         rows = [(reference, by, at) for reference, by in decision.forestalled.items()]
         insert_rows(conn, tables.forestalled, rows)
-    record_events(conn, decision.events, facts.events)
+    record_events(conn, decision.events)
 
 
 def entry_row(taken: Accepted, at: datetime, *, first_line_id: int, line_count: int) -> tuple[Any, ...]:
@@ -75,9 +73,7 @@ def _line_rows(decision: Decision, facts: Facts, last_line_ids: dict[int, int]) 
             yield (number, taken.entry_id, debit_id, credit_id, line.amount_fen, line.item, *before)
 
 
-def _by_last_date(
-    decision: Decision, facts: Facts, last_line_ids: Mapping[int, int]
-) -> Mapping[date, Sequence[Added]]:
+def _by_last_date(decision: Decision, last_line_ids: Mapping[int, int]) -> Mapping[date, Sequence[Added]]:
     """What is added to accounts, by the last date that each is moved on.
 
     Nearly always that is one date; at most it is two, as no more days take entries.
@@ -85,60 +81,44 @@ def _by_last_date(
     *earlier, last = sorted({taken.entry.business_date for taken in decision.accepted})
     late = {code for amounts_fen in _sums_on(decision, last) for code in amounts_fen} if earlier else set()
     early_debits, early_credits = _sums_on(decision, earlier[0]) if earlier else ({}, {})
-    debits_fen, credits_fen = decision.debits_fen, decision.credits_fen
     added: dict[date, list[Added]] = {}
-    # In the order of their ids, which is the order of every lock on accounts.
-    for number, code in sorted(
-        (facts.accounts[code].account_id, code) for code in debits_fen.keys() | credits_fen.keys()
-    ):
+    for code, running in decision.moved.items():
+        debits_fen, credits_fen = running.added_fen()
+        if not debits_fen and not credits_fen:
+            continue
+        number = running.facts.account_id
         on_last = not earlier or code in late
         before = (early_debits.get(code, 0), early_credits.get(code, 0)) if on_last else (0, 0)
-        amounts = (debits_fen.get(code, 0), credits_fen.get(code, 0), *before)
         added.setdefault(last if on_last else earlier[0], []).append(
-            Added(number, *amounts, last_line_ids[number])
+            Added(number, debits_fen, credits_fen, *before, last_line_ids[number])
         )
-    return added
+    # In the order of their ids, which is the order of every lock on accounts.
+    return {business_date: sorted(several) for business_date, several in added.items()}
 
 
-def _sums_on(decision: Decision, business_date: date) -> tuple[Sums, Sums]:
-    return sums(
-        line
-        for taken in decision.accepted
-        if taken.entry.business_date == business_date
-        for line in taken.entry.lines
-    )
+def _sums_on(decision: Decision, business_date: date) -> Both:
+    entries = [taken.entry for taken in decision.accepted if taken.entry.business_date == business_date]
+    return sums([line for entry in entries for line in entry.lines])
 
 
-def _add_to_controls(conn: Connection, decision: Decision) -> None:
-    add_to_controls(conn, _by_segment(decision.debits_fen), _by_segment(decision.credits_fen))
+def controls_of(debits_fen: Sums, credits_fen: Sums) -> list[tuple[str, int, int]]:
+    """What is added to the control totals of sub-ledgers, from fen by segment: segment, debits, credits."""
+    return [
+        (segment, debits_fen.get(segment, 0), credits_fen.get(segment, 0))
+        for segment in sorted(debits_fen.keys() | credits_fen.keys())
+    ]
 
 
-def add_to_controls(conn: Connection, debits_fen: Sums, credits_fen: Sums) -> None:
-    """Add to the control totals of sub-ledgers, in fen by segment."""
-    conn.execute(
-        text(
-            "INSERT INTO ledger_control (segment, debits_posted_fen, credits_posted_fen)"
-            " VALUES (:segment, :debits_fen, :credits_fen) ON CONFLICT (segment) DO UPDATE"
-            " SET debits_posted_fen = ledger_control.debits_posted_fen + excluded.debits_posted_fen,"
-            " credits_posted_fen = ledger_control.credits_posted_fen + excluded.credits_posted_fen"
-        ),
-        [
-            {
-                "segment": segment,
-                "debits_fen": debits_fen.get(segment, 0),
-                "credits_fen": credits_fen.get(segment, 0),
-            }
-            for segment in sorted(debits_fen.keys() | credits_fen.keys())
-        ],
-    )
-
-
-def _by_segment(amounts_fen: Mapping[str, int]) -> Sums:
-    totals_fen: Sums = {}
-    for code, amount_fen in amounts_fen.items():
+def _by_segment(moved: Mapping[str, Running]) -> Both:
+    debits_fen: Sums = {}
+    credits_fen: Sums = {}
+    for code, running in moved.items():
         segment = segment_of(code)
-        totals_fen[segment] = totals_fen.get(segment, 0) + amount_fen
-    return totals_fen
+        added = running.added_fen()
+        for totals_fen, amount_fen in zip((debits_fen, credits_fen), added, strict=True):
+            if amount_fen:
+                totals_fen[segment] = totals_fen.get(segment, 0) + amount_fen
+    return debits_fen, credits_fen
 
 
 def _store_holds(conn: Connection, decision: Decision, facts: Facts, at: datetime) -> None:
@@ -176,10 +156,6 @@ def _store_ends(conn: Connection, decision: Decision) -> None:
         conn.execute(delete(tables.open_hold).where(ended))
 
 
-def _held(decision: Decision, facts: Facts) -> list[tuple[int, int, int]]:
+def _held(decision: Decision) -> list[tuple[int, int, int]]:
     """What is held more, or less, on each account: (account id, debits, credits) in fen, by id."""
-    debits_fen, credits_fen = decision.debits_held_fen, decision.credits_held_fen
-    return sorted(
-        (facts.accounts[code].account_id, debits_fen.get(code, 0), credits_fen.get(code, 0))
-        for code in debits_fen.keys() | credits_fen.keys()
-    )
+    return sorted((running.facts.account_id, *running.held_more_fen()) for running in decision.moved.values())

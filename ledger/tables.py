@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from ledger.db import Fen, Id, Instant, metadata
@@ -184,7 +185,7 @@ entry = Table(
     Column("id", Id, primary_key=True, autoincrement=False),
     Column("reference", Text, nullable=False),
     Column("kind", String(32), nullable=False),
-    Column("business_date", Date, ForeignKey("ledger_day.business_date"), nullable=False),
+    Column("business_date", Date, nullable=False),
     Column("event_at", Instant, nullable=False),
     Column("posted_at", Instant, nullable=False),
     Column("narrative", Text, nullable=False),
@@ -195,8 +196,16 @@ entry = Table(
     Column("digest", LargeBinary(32), nullable=False),
     Column("chain", LargeBinary(32), nullable=False),
     UniqueConstraint("reference"),
-    UniqueConstraint("reverses_id"),
-    UniqueConstraint("settles_id"),
+    *(
+        Index(
+            f"uq_ledger_entry_{name}",
+            name,
+            unique=True,
+            postgresql_where=text(f"{name} IS NOT NULL"),
+            sqlite_where=text(f"{name} IS NOT NULL"),
+        )
+        for name in ("reverses_id", "settles_id")
+    ),
     CheckConstraint("line_count > 0", name="line_count"),
     CheckConstraint("reverses_id <> id", name="reverses_another"),
     *(

@@ -1,10 +1,12 @@
 """Renewing the totals of accounts: all that an entry changes beside the rows it adds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, text
+
+from ledger.questions import array_of, array_of_numbers, run_by_key
 
 
 class Added(NamedTuple):
@@ -39,31 +41,52 @@ def renewing(statement: str, **values: str) -> str:
     return statement
 
 
-_COLUMNS: Final = ("ids", "debits", "credits", "earlier_debits", "earlier_credits", "lines")
-"""Of `Added`, in order, as the arrays that PostgreSQL takes."""
-
 _MANY: Final = renewing(
-    "UPDATE ledger_total SET :assignments FROM unnest(CAST($ids AS bigint[]), CAST($debits AS bigint[]),"
-    " CAST($credits AS bigint[]), CAST($earlier_debits AS bigint[]), CAST($earlier_credits AS bigint[]),"
-    " CAST($lines AS bigint[])) AS added(ids, debits, credits, earlier_debits, earlier_credits, lines)"
+    "UPDATE ledger_total SET :assignments FROM unnest(CAST(%s AS bigint[]), CAST(%s AS bigint[]),"
+    " CAST(%s AS bigint[]), CAST(%s AS bigint[]), CAST(%s AS bigint[]), CAST(%s AS bigint[]))"
+    " AS added(ids, debits, credits, earlier_debits, earlier_credits, lines)"
+    " CROSS JOIN (SELECT CAST(%s AS date) AS day) on_day"
     " WHERE account_id = added.ids",
-    day="CAST($day AS date)", debits="added.debits", credits="added.credits",
+    day="on_day.day", debits="added.debits", credits="added.credits",
     earlier_debits="added.earlier_debits", earlier_credits="added.earlier_credits", line="added.lines",
-).replace("$", ":")  # fmt: skip
+)  # fmt: skip
 _ONE: Final = renewing(
     "UPDATE ledger_total SET :assignments WHERE account_id = ?2",
     day="?1", debits="?3", credits="?4", earlier_debits="?5", earlier_credits="?6", line="?7",
 )  # fmt: skip
 
 
-def add_to_totals(conn: Connection, business_date: date, added: Sequence[Added]) -> None:
-    """Add to accounts, in the order of their ids, for which this is the last date that a call moves them on."""
-    if conn.dialect.name == "postgresql":
-        columns = dict(zip(_COLUMNS, map(list, zip(*added, strict=True)), strict=True))
-        conn.execute(text(_MANY), {"day": business_date, **columns})
+_CONTROLS: Final = (
+    "INSERT INTO ledger_control (segment, debits_posted_fen, credits_posted_fen) {rows}"
+    " ON CONFLICT (segment) DO UPDATE"
+    " SET debits_posted_fen = ledger_control.debits_posted_fen + excluded.debits_posted_fen,"
+    " credits_posted_fen = ledger_control.credits_posted_fen + excluded.credits_posted_fen"
+)
+_CONTROLS_ONE: Final = _CONTROLS.format(rows="VALUES (?, ?, ?)")
+_CONTROLS_MANY: Final = _CONTROLS.format(
+    rows="SELECT * FROM unnest(CAST(%s AS text[]), CAST(%s AS bigint[]), CAST(%s AS bigint[]))"
+)
+
+
+def add_to_totals(
+    conn: Connection, added: Mapping[date, Sequence[Added]], controls: Sequence[tuple[str, int, int]]
+) -> None:
+    """Add to accounts, each under the last date that a call moves it on and in the order of their ids.
+
+    `controls` is what that adds to the control totals of sub-ledgers: segment, debits and credits in fen.
+    """
+    if conn.dialect.name != "postgresql":
+        for business_date, several in added.items():
+            day = business_date.isoformat()
+            conn.exec_driver_sql(_ONE, [(day, *one) for one in several])
+        conn.exec_driver_sql(_CONTROLS_ONE, list(controls))
         return
-    day = business_date.isoformat()
-    conn.exec_driver_sql(_ONE, [(day, *one) for one in added])
+    renewals = [
+        (_MANY, (*map(array_of_numbers, zip(*several, strict=True)), business_date))
+        for business_date, several in added.items()
+    ]
+    segments, *amounts_fen = zip(*controls, strict=True)
+    run_by_key(conn, [*renewals, (_CONTROLS_MANY, (array_of(segments), *map(array_of_numbers, amounts_fen)))])
 
 
 def hold_on_totals(conn: Connection, changed: Sequence[tuple[int, int, int]]) -> None:

@@ -20,7 +20,7 @@ from ledger.events import EVENTS_START, event_chained, read_events
 from ledger.journal import of_day
 from ledger.merkle import root_of
 from ledger.orders import Hold, hold_content
-from ledger.registers import Registers, registers_root
+from ledger.registers import Registers, registers_at_cut_off, registers_root
 from ledger.replay import events_tell_the_present
 from ledger.seal import GENESIS, PublicKey, Seal, seals, signed_under
 from ledger.snapshots import date_number, day_number, latest_snapshot, lines_since, movements, total_fen
@@ -48,7 +48,7 @@ def verify_books(
 
     With `public_key`, the signatures of all seals are checked as well. `conn` may be one that only reads.
     Archived months are recomputed from `archive`; where that is needed and not given, it is a finding.
-    What no seal covers yet, and nothing else in the books refers to, can be taken away from its end unseen.
+    What was written since the last cut-off, and nothing else refers to, can be taken away from its end unseen.
     """
     for stage in stages(conn, public_key, archive):
         yield from stage.findings(conn)
@@ -278,6 +278,10 @@ def _wrong_with(conn: Connection, seal: Seal, previous: Seal | None) -> str:
     chain = bytes(rows[-1].chain) if rows else chain_start(contents.business_date)
     since = Registers(0, 0, 0) if previous is None else previous.contents.registers
     checks: tuple[tuple[bool, str], ...] = (
+        (
+            contents.registers == registers_at_cut_off(conn, contents.business_date),
+            "does not cover accounts, holds and events up to the cut-off",
+        ),
         (
             contents.previous_root == (GENESIS if previous is None else previous.root),
             "does not cover the one before",

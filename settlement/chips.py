@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Final
 
@@ -11,9 +11,10 @@ from sqlalchemy import ColumnElement, Connection, and_, case, func, literal, sel
 from clearing.facts import DISBELIEVED
 from clearing.tables import card_position, tap
 from clearing.verdict import Money, Verdict
+from ledger.archive import Archive
 from ledger.balances import accounts_on
 from ledger.bulk import one_of
-from ledger.history import walks
+from ledger.history import beyond_the_books, happened_by, walks
 from ledger.snapshots import total_fen
 from ledger.tables import account, entry, line
 from settlement.bank_files import decimal_yuan
@@ -22,6 +23,9 @@ CHIP_COLUMNS: Final = (
     "card", "chip yuan", "loaded since yuan", "purse yuan", "difference yuan", "suspended yuan",
     "rejected yuan", "shortfall yuan", "remainder yuan", "missing taps", "reason",
 )  # fmt: skip
+
+
+CARD_DIGITS: Final = 20
 
 
 class Reason(StrEnum):
@@ -86,8 +90,13 @@ def compared_chips(conn: Connection) -> int:
     return conn.execute(select(func.count()).select_from(card_position)).scalar_one()
 
 
-def chip_differences(conn: Connection, business_date: date) -> list[Difference]:
-    """Cards whose purse differs from the chip at the end of a business date, by card number."""
+def chip_differences(
+    conn: Connection, business_date: date, archive: Archive | None = None
+) -> list[Difference]:
+    """Cards whose purse differs from the chip at the end of a business date, by card number.
+
+    Loads and shortfalls of archived months are read from `archive`; LinesArchived says that it is needed.
+    """
     at = accounts_on(business_date)
     seen = card_position.c
     query = (
@@ -98,9 +107,9 @@ def chip_differences(conn: Connection, business_date: date) -> list[Difference]:
     )
     rows = conn.execute(query).all()
     cards = [row.card_no for row in rows]
-    loaded = _loaded_since(conn, business_date, cards)
+    loaded = _loaded_since(conn, business_date, {row.card_no: row.event_at for row in rows}, archive)
     pending = _pending(conn, business_date, cards)
-    shortfalls = _shortfalls(conn, cards)
+    shortfalls = _shortfalls(conn, cards, archive)
     taps = _taps(conn, cards)
     found = []
     for row in rows:
@@ -122,11 +131,14 @@ def chip_differences(conn: Connection, business_date: date) -> list[Difference]:
     return [one for one in found if one.difference_fen]
 
 
-def _loaded_since(conn: Connection, business_date: date, cards: Sequence[str]) -> Mapping[str, int]:
-    """Loads that the chip confirmed after the tap by which we last saw its balance."""
+def _loaded_since(
+    conn: Connection, business_date: date, seen_at: Mapping[str, datetime], archive: Archive | None
+) -> Mapping[str, int]:
+    """Loads that the chip confirmed after the tap by which we last saw its balance, by card."""
     debit = account.alias("debit")
     seen = card_position.c
-    walk = walks(one_of(conn, account.c.code, [f"purse:{card_no}" for card_no in cards]))
+    purses = one_of(conn, account.c.code, [f"purse:{card_no}" for card_no in seen_at])
+    walk = walks(purses)
     query = (
         select(seen.card_no, total_fen(line.c.amount_fen))
         .select_from(walk)
@@ -142,7 +154,16 @@ def _loaded_since(conn: Connection, business_date: date, cards: Sequence[str]) -
         )
         .group_by(seen.card_no)
     )
-    return dict(conn.execute(query).all())
+    loaded_fen: dict[str, int] = dict(conn.execute(query).all())
+    for code, movements in beyond_the_books(conn, archive, purses):
+        card_no = code.partition(":")[2]
+        for one in movements:
+            if happened_by(one.business_date) <= seen_at[card_no]:
+                break  # and so has all that was booked before
+            load = one.counter_account.startswith("load:") and one.amount_fen > 0
+            if load and one.business_date <= business_date and one.event_at > seen_at[card_no]:
+                loaded_fen[card_no] = loaded_fen.get(card_no, 0) + one.amount_fen
+    return loaded_fen
 
 
 def _pending(conn: Connection, business_date: date, cards: Sequence[str]) -> Mapping[str, int]:
@@ -152,18 +173,27 @@ def _pending(conn: Connection, business_date: date, cards: Sequence[str]) -> Map
     return {code.partition(":")[2]: pending_fen for code, pending_fen in conn.execute(query)}
 
 
-def _shortfalls(conn: Connection, cards: Sequence[str]) -> Mapping[str, int]:
+def _shortfalls(conn: Connection, cards: Sequence[str], archive: Archive | None) -> Mapping[str, int]:
     """What taps cost beyond what the purse held; the item of such a line begins with the card's number."""
+    if not cards:
+        return {}
     wanted = frozenset(cards)
-    card_no = func.substr(line.c.item, 1, 20)
-    walk = walks(account.c.code == "suspense:purse_shortfall")
+    card_no = func.substr(line.c.item, 1, CARD_DIGITS)
+    shortfall = account.c.code == "suspense:purse_shortfall"
+    walk = walks(shortfall)
     query = (
         select(card_no, total_fen(line.c.amount_fen))
         .join(walk, walk.c.line_id == line.c.id)
         .where(line.c.debit_id == walk.c.account_id)
         .group_by(card_no)
     )
-    return {card: fen for card, fen in conn.execute(query) if card in wanted}
+    short_fen = {card: fen for card, fen in conn.execute(query) if card in wanted}
+    for _, movements in beyond_the_books(conn, archive, shortfall):
+        for one in movements:
+            card = one.item[:CARD_DIGITS]
+            if one.amount_fen > 0 and card in wanted:
+                short_fen[card] = short_fen.get(card, 0) + one.amount_fen
+    return short_fen
 
 
 _NO_TAPS: Final[Mapping[str, int]] = {

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, Select, func, select
 from clearing.context import Night, StepRefused, StepResult
 from clearing.tables import batch_file, tap
 from clearing.verdict import Money
+from ledger.archive import Archive
 from ledger.db import reading
 from ledger.journal import of_day
 from ledger.snapshots import total_fen
@@ -23,6 +24,7 @@ from ledger.tables import account, entry, line
 from settlement.bank_files import decimal_yuan
 from settlement.chips import CHIP_COLUMNS, Reason, chip_differences, compared_chips
 from settlement.day_end import entry_lines
+from settlement.day_lines import is_archived, lines_by_account
 from settlement.files import write_csv
 from settlement.instructions import awaiting_bank
 from settlement.peers import waiting_file, waiting_items
@@ -69,9 +71,9 @@ def reconcile(engine: Engine, night: Night) -> StepResult:
     """Hold each side against the other, list differences, refuse where operators' money does not agree."""
     day, folder = night.business_date, night.folder / "out" / "reports"
     with reading(engine) as conn:
-        stages = operator_stages(conn, day)
+        stages = operator_stages(conn, day, night.ledger_archive)
         compared = compared_chips(conn)
-        chips = chip_differences(conn, day)
+        chips = chip_differences(conn, day, night.ledger_archive)
         waiting = awaiting_bank(conn)
         unanswered = waiting_items(conn, day)
     files = (
@@ -116,12 +118,17 @@ def reconcile(engine: Engine, night: Night) -> StepResult:
     )
 
 
-def operator_stages(conn: Connection, business_date: date) -> list[Stages]:
-    """What operators presented, what became of it, and what the books say of this night, by operator."""
+def operator_stages(conn: Connection, business_date: date, archive: Archive | None = None) -> list[Stages]:
+    """What operators presented, what became of it, and what the books say of this night, by operator.
+
+    Of a date in an archived month the books are read from `archive`; LinesArchived says that it is needed.
+    """
     found: dict[str, dict[str, Any]] = {}
     for names, query in _stage_queries(business_date):
         for operator, *values in conn.execute(query):
             found.setdefault(operator, {}).update(zip(names, values, strict=True))
+    for operator, booked_fen in _booked(conn, business_date, archive).items():
+        found.setdefault(operator, {})["booked_fen"] = booked_fen
     return [Stages(operator, **found[operator]) for operator in sorted(found)]
 
 
@@ -147,18 +154,24 @@ def _stage_queries(business_date: date) -> Iterator[tuple[tuple[str, ...], Selec
         .where(taps.decided_on == business_date, taps.money == Money.PAID)
         .group_by(taps.operator),
     )
-    operator = func.substr(account.c.code, len("clearing:") + 1)
-    yield (
-        ("booked_fen",),
-        select(operator, total_fen(line.c.amount_fen))
-        .select_from(entry_lines().join(account, account.c.id == line.c.credit_id))
-        .where(
-            of_day(business_date),
-            entry.c.kind == "clearing",
-            account.c.segment == "clearing",
+
+
+def _booked(conn: Connection, business_date: date, archive: Archive | None) -> dict[str, int]:
+    """What taps brought to operators in the books on a date, in fen by operator."""
+    booked: dict[str, int] = {}
+    if not is_archived(conn, business_date):
+        query = (
+            select(account.c.code, total_fen(line.c.amount_fen))
+            .select_from(entry_lines().join(account, account.c.id == line.c.credit_id))
+            .where(of_day(business_date), entry.c.kind == "clearing", account.c.segment == "clearing")
+            .group_by(account.c.code)
         )
-        .group_by(account.c.code),
-    )
+        booked = dict(conn.execute(query).all())
+    else:
+        for one in lines_by_account(conn, business_date, ("clearing",), archive):
+            if one.kind == "clearing" and one.own == one.credited:
+                booked[one.own] = booked.get(one.own, 0) + one.amount_fen
+    return {code.partition(":")[2]: booked_fen for code, booked_fen in booked.items()}
 
 
 def _stage_row(one: Stages) -> Sequence[object]:

@@ -63,6 +63,21 @@ class Booking:
     new_key: bytes | None = None
 
 
+def book_in_turn(conn: Connection, bookings: Sequence[Booking], *, at: datetime) -> list[Message]:
+    """Book requests in the order in which they came, as many together as are of different terminals.
+
+    A terminal's second request may be about its first, and so meets what that has left.
+    """
+    said: list[Message] = []
+    together: dict[str, Booking] = {}
+    for booking in bookings:
+        if booking.request.terminal in together:
+            said += book(conn, list(together.values()), at=at)
+            together = {}
+        together[booking.request.terminal] = booking
+    return said + book(conn, list(together.values()), at=at)
+
+
 def book(conn: Connection, bookings: Sequence[Booking], *, at: datetime) -> list[Message]:
     """Book requests of different terminals and answer them in order, without MACs.
 

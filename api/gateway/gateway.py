@@ -8,13 +8,12 @@ from datetime import datetime
 from typing import TypeVar
 
 import structlog
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.gateway.answers import answer_to, balance_field
-from api.gateway.booking import Booking, book
+from api.gateway.booking import Booking, book_in_turn
 from api.gateway.codes import Code
-from api.gateway.desk import Desk
 from api.gateway.facts import Citizen, look_up
 from api.gateway.network import NETWORK_MTI, Network, admitted
 from api.gateway.requests import Flaw, Request, Task, read_request
@@ -33,9 +32,13 @@ from clearing.wire.iso8583 import (
     split_tpdu,
     spoken,
 )
-from ledger.db import reading, writing
+from ledger.db import reading
+from ledger.group import Busy, Closed, GroupCommit
+from ledger.sharing import PATIENCE_S
 
 ANSWERED = (NETWORK_MTI, "0200", "0220", "0400")
+TOGETHER = 64
+"""Bookings in one transaction; each terminal has one at a time, so more come only from a crowd."""
 T = TypeVar("T")
 log: structlog.stdlib.BoundLogger = structlog.get_logger("onecard.gateway")
 
@@ -65,21 +68,32 @@ class Authentic:
 class Gateway:
     """Answers messages for many connections at once. Database and HSM are asked on threads of its own.
 
-    `now` is the clock. Must be used from one event loop; `close` ends its threads.
+    `now` is the clock; `patience_s` is how long a booking may wait for its turn. Must be used from one event
+    loop; `close` ends its threads.
     """
 
-    def __init__(self, engine: Engine, hsm: Hsm, now: Callable[[], datetime], *, threads: int = 8) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        hsm: Hsm,
+        now: Callable[[], datetime],
+        *,
+        threads: int = 8,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
         self._engine = engine
         self._hsm = hsm
         self._now = now
         self._threads = ThreadPoolExecutor(threads, "gateway")
-        self._desk = Desk(self._book)
+        self._desk = GroupCommit(engine, self._book, most=TOGETHER, patience_s=patience_s)
+        self._patience_s = patience_s
         self._network = Network(engine, hsm, now)
 
     async def close(self) -> None:
         """Finish what is in hand and let the threads go."""
-        await self._desk.close()
-        await asyncio.get_running_loop().run_in_executor(None, self._threads.shutdown)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, self._desk.close)
+        await loop.run_in_executor(None, self._threads.shutdown)
 
     async def answer(self, body: bytes) -> bytes | None:
         """The answer to one message, with its transport header turned round; None ends the connection.
@@ -116,8 +130,9 @@ class Gateway:
             if message.mti == NETWORK_MTI:
                 return encode(await self._in_thread(self._network.answer, message, spec), spec)
             return await self._requested(data, message, spec)
-        except (SQLAlchemyError, HsmError) as error:
-            # Whether it was booked is not known here, nor does the terminal know: it will reverse.
+        except (SQLAlchemyError, HsmError, Busy, Closed) as error:
+            # Whether it was booked is not known here, nor does the terminal know: it will reverse. Where too
+            # many wait it surely was not, and the terminal is told the same: ask again.
             log.error("a message was not dealt with", mti=message.mti, reason=str(error))
             return encode(answer_to(message, Code.NOT_NOW), spec)
 
@@ -131,7 +146,7 @@ class Gateway:
         else:
             citizen = None if isinstance(made.found, int) else made.found
             new_key = made.key if made.first_use else None
-            said = await self._desk.answer(Booking(made.request, message, citizen, new_key))
+            said = await self._booked(Booking(made.request, message, citizen, new_key))
             key = made.key
         if key is None:
             return encode(said, spec)
@@ -159,9 +174,18 @@ class Gateway:
     def _signed(self, said: Message, spec: Specification, key: bytes) -> bytes:
         return encode_with_mac(said, spec, lambda covered: self._hsm.terminal_mac(key, covered))
 
-    def _book(self, bookings: Sequence[Booking]) -> list[Message]:
-        with writing(self._engine) as conn:
-            return book(conn, bookings, at=self._now())
+    async def _booked(self, booking: Booking) -> Message:
+        """The answer, once it is durable. Raises what the booking raised, or Busy where its turn has not come."""
+        future = self._desk.submit(booking)
+        answer = asyncio.wrap_future(future)
+        # A conversation that ends meanwhile waits no more; what it asked for is booked all the same.
+        await asyncio.wait([answer], timeout=self._patience_s)
+        if not answer.done() and future.cancel():
+            raise Busy(f"waited {self._patience_s:g} s for its turn; ask again later")
+        return await answer
+
+    def _book(self, conn: Connection, bookings: Sequence[Booking]) -> list[Message]:
+        return book_in_turn(conn, bookings, at=self._now())
 
     async def _in_thread(self, function: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)

@@ -104,15 +104,17 @@ class GatewayServer:
 
         Port 0 takes a free one. Raises OSError where the address cannot be had.
         """
-        server = await asyncio.start_server(
-            self._welcome, host, port, limit=2 * MAX_MESSAGE_BYTES, backlog=256
-        )
         try:
-            listening(server.sockets[0].getsockname()[1])
-            await stop.wait()
+            server = await asyncio.start_server(
+                self._welcome, host, port, limit=2 * MAX_MESSAGE_BYTES, backlog=256
+            )
+            try:
+                listening(server.sockets[0].getsockname()[1])
+                await stop.wait()
+            finally:
+                server.close()
+                await self._end_all()
         finally:
-            server.close()
-            await self._end_all()
             await self._gateway.close()
 
     def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

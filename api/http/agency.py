@@ -40,7 +40,7 @@ from clearing.sectors.socialsecurity.funds import funds_of
 from clearing.sectors.socialsecurity.payout import pay_batch
 from clearing.sectors.socialsecurity.sheet import Flawed
 from ledger.day import current_day
-from ledger.db import reading, writing
+from ledger.db import reading
 
 router = APIRouter(prefix="/v1", tags=["social security"])
 router.include_router(contribution_bills.router)
@@ -110,8 +110,8 @@ def bring_batch(body: File, caller: Maker, doors: Doors) -> BatchView:
     file = read_benefit_file(body)
     if isinstance(file, Flawed):
         raise flawed(file)
-    with writing(doors.engine) as conn:
-        answer = receive(
+    answer = doors.writer.write(
+        lambda conn: receive(
             conn,
             HolderDirectory(doors.vault),
             file,
@@ -120,6 +120,7 @@ def bring_batch(body: File, caller: Maker, doors: Doors) -> BatchView:
             business_date=current_day(conn),
             at=doors.now(),
         )
+    )
     return batch_view(answer)
 
 
@@ -159,22 +160,23 @@ def returned(caller: Maker, doors: Doors) -> list[LineView]:
 @router.post("/agency/benefit-batches/{number}/approval", response_model=BatchView, responses=CHECKED)
 def approve_batch(number: Number, caller: Checker, doors: Doors) -> BatchView:
     """Let a batch be paid that another client has brought."""
-    with writing(doors.engine) as conn:
-        answer = approve(
+    answer = doors.writer.write(
+        lambda conn: approve(
             conn,
             agency=caller.participant,
             number=number,
             checked_by=caller.client_id,
             at=doors.now(),
         )
+    )
     return batch_view(answer)
 
 
 @router.post("/agency/benefit-batches/{number}/rejection", response_model=BatchView, responses=CHECKED)
 def reject_batch(number: Number, body: Why, caller: Checker, doors: Doors) -> BatchView:
     """Refuse a batch for good that another client has brought."""
-    with writing(doors.engine) as conn:
-        answer = reject(
+    answer = doors.writer.write(
+        lambda conn: reject(
             conn,
             agency=caller.participant,
             number=number,
@@ -182,6 +184,7 @@ def reject_batch(number: Number, body: Why, caller: Checker, doors: Doors) -> Ba
             why=body.reason,
             at=doors.now(),
         )
+    )
     return batch_view(answer)
 
 

@@ -24,10 +24,11 @@ from api.http import (
 )
 from api.http.bodies import BodyBound
 from api.http.openapi import document
-from api.http.problems import Problem, problem, problem_answer, render
+from api.http.problems import Problem, problem, problem_answer, render, too_busy
 from api.http.state import Deps
 from card.hsm.errors import HsmError
 from ledger.day import DayOrderError
+from ledger.group import Busy
 
 ROUTERS: Final = tuple(
     module.router
@@ -70,6 +71,7 @@ def make_api(deps: Deps) -> FastAPI:
     api.add_exception_handler(RequestValidationError, invalid)
     api.add_exception_handler(HTTPException, framework_answer)
     api.add_exception_handler(DayOrderError, not_open)
+    api.add_exception_handler(Busy, busy)
     api.add_exception_handler(HsmError, hsm_silent)
     api.add_exception_handler(Exception, ours)
     for router in ROUTERS:
@@ -120,6 +122,11 @@ def framework_answer(_request: Request, error: Exception) -> JSONResponse:
 def not_open(_request: Request, error: Exception) -> JSONResponse:
     """No business day is open: nothing can be booked until operations open one."""
     return render(problem("books_not_open", f"{error}; ask again when the day is open"))
+
+
+def busy(_request: Request, _error: Exception) -> JSONResponse:
+    """Too many write at once, or a night does."""
+    return render(too_busy())
 
 
 def hsm_silent(_request: Request, _error: Exception) -> JSONResponse:

@@ -32,7 +32,7 @@ from api.http.utility_bills import (
 from clearing.online.payment import Channel
 from clearing.sectors.utilities.comparing import DifferenceKind
 from clearing.sectors.utilities.differences import ListedDifference, open_differences
-from clearing.sectors.utilities.reconciliation import FileRefusal, FileRefused, Reconciled, reconcile_day
+from clearing.sectors.utilities.reconciliation import FileRefusal, FileRefused, Reconciled, take_file
 from ledger.db import reading
 
 router = APIRouter(prefix="/v1", tags=["utilities"])
@@ -150,7 +150,9 @@ def bring_file(
     business_date: date, body: Annotated[bytes, Depends(file_body)], caller: Counter, doors: Doors
 ) -> ReconciledView:
     """Bring the caller's own daily file and see what differs. The same file again books nothing twice."""
-    answer = reconcile_day(doors.engine, caller.participant, body, business_date, doors.now())
+    answer = doors.writer.write(
+        lambda conn: take_file(conn, caller.participant, body, business_date, at=doors.now())
+    )
     if isinstance(answer, FileRefused):
         raise refused(answer)
     return _reconciled(answer)

@@ -20,7 +20,6 @@ from clearing.sectors.socialsecurity.contributions import ContributionRefused, c
 from clearing.sectors.socialsecurity.directory import HolderDirectory
 from clearing.sectors.socialsecurity.sheet import Flawed
 from ledger.day import current_day
-from ledger.db import writing
 
 router = APIRouter()
 
@@ -58,8 +57,10 @@ def bring_bills(body: File, caller: Maker, doors: Doors) -> list[BillAnswer]:
     file = read_bill_file(body)
     if isinstance(file, Flawed):
         raise flawed(file)
-    with writing(doors.engine) as conn:
-        answers = issue(conn, HolderDirectory(doors.vault), file, agency=caller.participant, at=doors.now())
+    directory = HolderDirectory(doors.vault)
+    answers = doors.writer.write(
+        lambda conn: issue(conn, directory, file, agency=caller.participant, at=doors.now())
+    )
     return [
         BillAnswer(
             line=one.line, number=one.number, taken=False, first_time=False, refused=one.reason.value,
@@ -78,8 +79,7 @@ def bring_bills(body: File, caller: Maker, doors: Doors) -> list[BillAnswer]:
 )
 def withdraw_bill(number: Number, caller: Maker, doors: Doors) -> BillStanding:
     """Take an open bill back; a paid one is given back instead."""
-    with writing(doors.engine) as conn:
-        state = withdraw(conn, caller.participant, number, at=doors.now())
+    state = doors.writer.write(lambda conn: withdraw(conn, caller.participant, number, at=doors.now()))
     if state is None:
         raise problem("contribution_unknown", f"there is no bill {number} of yours; look at the number again")
     if state is BillState.PAID:

@@ -34,7 +34,7 @@ from card.links import log_read
 from card.loss import LossRefusal, LossRefused, LossReported, is_locked, lift_loss, report_loss
 from card.person import Person
 from ledger.balances import balance
-from ledger.db import reading, writing
+from ledger.db import reading
 
 router = APIRouter(prefix="/v1/holders", tags=["holders"])
 
@@ -126,8 +126,7 @@ class Lifting(Body):
 def enrol_person(body: PersonIn, caller: HolderWriter, doors: Doors) -> EnrolledView:
     """Make a person a holder with the three pockets; the same identity again is the same holder."""
     person = Person(body.identity_no, body.name, body.phone)
-    with writing(doors.engine) as conn:
-        answer = enrol(conn, doors.vault, person, at=doors.now())
+    answer = doors.writer.write(lambda conn: enrol(conn, doors.vault, person, at=doors.now()))
     if isinstance(answer, HolderRefused):
         raise refused(answer)
     return EnrolledView(holder=answer.holder, first_time=answer.first_time)
@@ -136,10 +135,14 @@ def enrol_person(body: PersonIn, caller: HolderWriter, doors: Doors) -> Enrolled
 @router.post("/search", response_model=Found, responses=documented("holder_unknown"))
 def find_person(body: Sought, caller: HolderReader, doors: Doors) -> Found:
     """Find a holder by identity number, which goes into no address and no log. The holder sees who searched."""
-    with writing(doors.engine) as conn:
+
+    def work(conn: Connection) -> str | None:
         holder = holder_by_identity(conn, doors.vault, body.identity_no)
         if holder is not None:
             _log(conn, doors, caller, holder, LinkKind.IDENTITY, SEARCH, Disclosure.EXISTS)
+        return holder
+
+    holder = doors.writer.write(work)
     if holder is None:
         raise problem("holder_unknown", "nobody of that identity number is enrolled; look at it again")
     return Found(holder=holder)
@@ -148,19 +151,23 @@ def find_person(body: Sought, caller: HolderReader, doors: Doors) -> Found:
 @router.get("/{holder}", response_model=HolderView, responses=documented("holder_unknown"))
 def one(holder: HolderId, caller: HolderReader, doors: Doors) -> HolderView:
     """A holder, masked. The holder sees who looked."""
-    with writing(doors.engine) as conn:
-        _log_look(conn, doors, caller, holder, LinkKind.IDENTITY, Disclosure.MASKED)
+    doors.writer.write(
+        lambda conn: _log_look(conn, doors, caller, holder, LinkKind.IDENTITY, Disclosure.MASKED)
+    )
     return holder_view(doors, holder)
 
 
 @router.put("/{holder}/particulars", response_model=HolderView, responses=documented(HolderRefusal))
 def correct(holder: HolderId, body: Particulars, caller: HolderWriter, doors: Doors) -> HolderView:
     """Correct name and telephone; the identity stays. Sessions of the holder end: the phone may be another."""
-    with writing(doors.engine) as conn:
+
+    def work(conn: Connection) -> None:
         answer = amend(conn, doors.vault, holder, name=body.name, phone=body.phone, at=doors.now())
         if isinstance(answer, HolderRefused):
             raise refused(answer)
         end_sessions(conn, holder)
+
+    doors.writer.write(work)
     return holder_view(doors, holder)
 
 
@@ -172,7 +179,8 @@ def correct(holder: HolderId, body: Particulars, caller: HolderWriter, doors: Do
 )
 def erase(holder: HolderId, caller: HolderWriter, doors: Doors) -> Response:
     """Forget who a holder is; the books keep the id alone. The pockets must be empty."""
-    with writing(doors.engine) as conn:
+
+    def work(conn: Connection) -> None:
         if is_holder(conn, holder):
             for pocket in POCKETS:
                 if balance(conn, f"{pocket}:{holder}").balance_fen:
@@ -181,15 +189,20 @@ def erase(holder: HolderId, caller: HolderWriter, doors: Doors) -> Response:
         if isinstance(answer, HolderRefused):
             raise refused(answer)
         end_sessions(conn, holder)
+
+    doors.writer.write(work)
     return Response(status_code=204)
 
 
 @router.get("/{holder}/cards", response_model=list[CardView], responses=documented("holder_unknown"))
 def cards(holder: HolderId, caller: HolderReader, doors: Doors) -> list[CardView]:
     """The cards tied to a holder. The holder sees who looked."""
-    with writing(doors.engine) as conn:
+
+    def work(conn: Connection) -> tuple[bool, list[HeldCard]]:
         known = _log_look(conn, doors, caller, holder, CARDS, Disclosure.FULL)
-        tied = cards_of(conn, holder)
+        return known, cards_of(conn, holder)
+
+    known, tied = doors.writer.write(work)
     if not known:
         raise _unknown(holder)
     return [card_view(one) for one in tied]
@@ -198,11 +211,14 @@ def cards(holder: HolderId, caller: HolderReader, doors: Doors) -> list[CardView
 @router.put("/{holder}/cards/{card_no}", response_model=list[CardView], responses=documented(HolderRefusal))
 def tie(holder: HolderId, card_no: CardNo, caller: CardWriter, doors: Doors) -> list[CardView]:
     """Tie a registered card to a holder; tied already, nothing changes. The holder's cards are answered."""
-    with writing(doors.engine) as conn:
+
+    def work(conn: Connection) -> list[CardView]:
         answer = tie_card(conn, holder, card_no, at=doors.now())
         if isinstance(answer, HolderRefused):
             raise refused(answer)
         return [card_view(one) for one in cards_of(conn, holder)]
+
+    return doors.writer.write(work)
 
 
 @router.delete(
@@ -213,10 +229,13 @@ def tie(holder: HolderId, card_no: CardNo, caller: CardWriter, doors: Doors) -> 
 )
 def untie(holder: HolderId, card_no: CardNo, caller: CardWriter, doors: Doors) -> Response:
     """Make a card nobody's."""
-    with writing(doors.engine) as conn:
+
+    def work(conn: Connection) -> None:
         if holder_of(conn, card_no) != holder:
             raise problem("card_unknown", f"card {card_no} is not one of {holder}'s; see the list of cards")
         untie_card(conn, card_no, at=doors.now())
+
+    doors.writer.write(work)
     return Response(status_code=204)
 
 
@@ -253,10 +272,14 @@ def card_view(held: HeldCard) -> CardView:
 
 def lose_face(doors: Deps, face: str, *, but: bytes | None = None) -> LossView:
     """Report a loss by a holder's id or a card's number; the holder's sessions end, but the one that reports."""
-    with writing(doors.engine) as conn:
+
+    def work(conn: Connection) -> LossReported | LossRefused:
         answer = report_loss(conn, face, at=doors.now())
         if isinstance(answer, LossReported) and answer.holder is not None:
             end_sessions(conn, answer.holder, but=but)
+        return answer
+
+    answer = doors.writer.write(work)
     if isinstance(answer, LossRefused):
         raise refused(answer)
     return LossView(
@@ -269,8 +292,8 @@ def lose_face(doors: Deps, face: str, *, but: bytes | None = None) -> LossView:
 
 def lift_face(doors: Deps, face: str, body: Lifting) -> LiftView:
     """Lift a loss by a holder's id or a card's number."""
-    with writing(doors.engine) as conn:
-        answer = lift_loss(conn, face, at=doors.now(), still_lost=body.still_lost)
+    at, still_lost = doors.now(), body.still_lost
+    answer = doors.writer.write(lambda conn: lift_loss(conn, face, at=at, still_lost=still_lost))
     if isinstance(answer, LossRefused):
         raise refused(answer)
     return LiftView(holder=answer.holder, cards=list(answer.cards))

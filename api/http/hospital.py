@@ -218,7 +218,7 @@ def _cashier(doors: Deps) -> Cashier:
     insurer = doors.peers.get("insurer")
     if not isinstance(insurer, Insurer):
         raise problem("peer_unavailable", "no insurer is connected to this city; tell its operations")
-    return Cashier(doors.engine, insurer, policies())
+    return Cashier(doors.engine, insurer, policies(), doors.writer)
 
 
 def _bill(caller: Caller, body: BillBody) -> Bill:

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, 
 from api.http import tables
 from api.http.problems import Problem, problem, render
 from api.http.state import Deps, deps
-from ledger.db import writing
+from ledger.group import Busy
 
 KEY_PATTERN: Final = r"^[!-~]{1,64}$"
 CONFLICTS: Final = ("idempotency_key_missing", "idempotency_conflict", "idempotency_in_progress")
@@ -45,34 +45,42 @@ class Once:
         about it stays. A Problem of 500 and above, and any other exception, keeps nothing, so that the request
         may be tried again. `subject` is Caller's or Session's.
         """
-        with writing(self.doors.engine) as conn:
+
+        def once_only(conn: Connection) -> Response:
             if (kept := self._kept(conn, subject)) is not None:
                 return kept
             response = _done(conn, work)
             self._keep(conn, subject, response)
-        return response
+            return response
+
+        return self.doors.writer.write(once_only)
 
     def around(self, subject: str, work: Callable[[], Answer | Problem]) -> Response:
-        """Do `work`, which opens its own transactions and may wait for peers, once at a time.
+        """Do `work`, which has its own transactions and may wait for peers in between, once at a time.
 
         The key is taken first; whoever comes while the work goes on is told so. Work cut off is done again by
         the next request with the key once the lease is over, so its own steps go by natural keys.
         """
-        with writing(self.doors.engine) as conn:
-            if (kept := self._kept(conn, subject)) is not None:
-                return kept
-            self._take(conn, subject)
+        if (kept := self.doors.writer.write(lambda conn: self._begun(conn, subject))) is not None:
+            return kept
         try:
             response = _rendered(work())
-        except Problem as refusal:
-            if refusal.status >= 500:
-                with writing(self.doors.engine) as conn:
-                    conn.execute(delete(tables.answer).where(self._here(subject)))
+        except (Problem, Busy) as refusal:
+            if isinstance(refusal, Busy) or refusal.status >= 500:
+                self.doors.writer.finish(
+                    lambda conn: conn.execute(delete(tables.answer).where(self._here(subject)))
+                )
                 raise
             response = render(refusal)
-        with writing(self.doors.engine) as conn:
-            self._keep(conn, subject, response)
+        self.doors.writer.finish(lambda conn: self._keep(conn, subject, response))
         return response
+
+    def _begun(self, conn: Connection, subject: str) -> Response | None:
+        """The answer kept before; where there is none, the key is taken."""
+        kept = self._kept(conn, subject)
+        if kept is None:
+            self._take(conn, subject)
+        return kept
 
     def _here(self, subject: str) -> ColumnElement[bool]:
         columns = tables.answer.c

@@ -24,7 +24,6 @@ from card.links import (
     read_link,
     revoke,
 )
-from ledger.db import writing
 
 router = APIRouter(prefix="/v1/holders/{holder}/links", tags=["links"])
 
@@ -106,8 +105,7 @@ def consent(holder: HolderId, kind: LinkKind, body: Consent, caller: LinkWriter,
         raise problem(
             "not_granted", f"a counter takes consents for itself; give granted_to {caller.participant}"
         )
-    with writing(doors.engine) as conn:
-        return granted(conn, doors, holder, kind, body)
+    return doors.writer.write(lambda conn: granted(conn, doors, holder, kind, body))
 
 
 @router.post(
@@ -119,20 +117,24 @@ def withdraw(
     """End consents that were given to the caller."""
     if body.granted_to != caller.participant:
         raise problem("not_granted", f"a counter ends its own consents; give granted_to {caller.participant}")
-    with writing(doors.engine) as conn:
+
+    def work(conn: Connection) -> int:
         if not is_holder(conn, holder):
             raise problem("holder_unknown", f"there is no holder {holder}; look at the id again")
-        ended = revoke(conn, holder, kind, body.granted_to, at=doors.now(), purpose=body.purpose)
-    return Withdrawn(ended=ended)
+        return revoke(conn, holder, kind, body.granted_to, at=doors.now(), purpose=body.purpose)
+
+    return Withdrawn(ended=doors.writer.write(work))
 
 
 @router.post("/{kind}/reads", response_model=LinkShown, responses=documented(LinkRefusal))
 def read(holder: HolderId, kind: LinkKind, body: Reading, caller: LinkReader, doors: Doors) -> LinkShown:
     """Read a link for a purpose that the holder has consented to. The read is logged, refused or not."""
-    with writing(doors.engine) as conn:
-        answer = read_link(
-            conn, doors.vault, holder, kind, reader=caller.participant, purpose=body.purpose, at=doors.now()
+    reader, purpose = caller.participant, body.purpose
+    answer = doors.writer.write(
+        lambda conn: read_link(
+            conn, doors.vault, holder, kind, reader=reader, purpose=purpose, at=doors.now()
         )
+    )
     # Outside the transaction: what is refused is logged as well.
     if isinstance(answer, LinkRefused):
         raise refused(answer)

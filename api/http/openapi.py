@@ -66,7 +66,7 @@ def _complete(operation: dict[str, Any]) -> None:
 
 
 def _usual(operation: dict[str, Any]) -> Iterable[str]:
-    yield from ("internal_error", "books_not_open", "hsm_unavailable")
+    yield from ("internal_error", "books_not_open", "busy", "hsm_unavailable")
     if operation.get("security"):
         yield from ("credentials_missing", "credentials_invalid")
         if any(scopes for one in operation["security"] for scopes in one.values()):

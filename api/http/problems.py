@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 
 MEDIA_TYPE: Final = "application/problem+json"
 SCHEMA_REF: Final = "#/components/schemas/Problem"
+BUSY_RETRY_S: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ CODES: Final[Mapping[str, Code]] = {
     "body_too_large": Code(413, "The body is too long"),
     "internal_error": Code(500, "The error is ours"),
     "books_not_open": Code(503, "No business day is open"),
+    "busy": Code(503, "Too much waits to be written"),
     "hsm_unavailable": Code(503, "The security module does not answer"),
     "peer_unavailable": Code(503, "The other side does not answer"),
     # access
@@ -194,6 +196,12 @@ class Problem(Exception):
 def problem(code: str, detail: str, **members: object) -> Problem:
     """The problem of a code, with the status that the table gives it."""
     return Problem(CODES[code].status, code, detail, **members)
+
+
+def too_busy() -> Problem:
+    """The problem of who cannot be written now; by the time to ask again, what waited has been."""
+    detail = "too much waits to be written, and nothing was begun; ask again in a moment"
+    return problem("busy", detail, retry_after_s=BUSY_RETRY_S)
 
 
 class Refusal(Protocol):

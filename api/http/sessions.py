@@ -16,7 +16,6 @@ from api.http.fields import Body
 from api.http.limits import admit, source_of, too_often
 from api.http.problems import documented, problem
 from api.http.state import Deps, deps
-from ledger.db import writing
 
 router = APIRouter(prefix="/v1/sessions", tags=["access"])
 
@@ -65,8 +64,9 @@ def ask(
     admit(doors.limits.codes_asked, source_of(request), at)
     challenge = urlsafe_b64encode(doors.random(16)).rstrip(b"=").decode()
     code = f"{int.from_bytes(doors.random(8), 'big') % 1_000_000:06d}"
-    with writing(doors.engine) as conn:
-        asked = ask_code(conn, doors.vault, body.identity_no, challenge=challenge, code=code, at=at)
+    asked = doors.writer.write(
+        lambda conn: ask_code(conn, doors.vault, body.identity_no, challenge=challenge, code=code, at=at)
+    )
     if isinstance(asked, AskedTooOften):
         wait_s = max(1, int((asked.next_at - at).total_seconds() + 0.999))
         raise too_often(wait_s)
@@ -84,10 +84,14 @@ def sign_in(body: SignIn, request: Request, doors: Annotated[Deps, Depends(deps)
     """Open a session with the code; five wrong tries spend it."""
     admit(doors.limits.sign_ins, source_of(request), doors.now())
     at, token = doors.now(), "ocs_" + urlsafe_b64encode(doors.random(32)).rstrip(b"=").decode()
-    with writing(doors.engine) as conn:
+
+    def work(conn: Connection) -> str | CodeRefusal:
         holder = redeem_code(conn, doors.vault, body.challenge, body.code, at=at)
         if not isinstance(holder, CodeRefusal):
             open_session(conn, holder, token, at=at)
+        return holder
+
+    holder = doors.writer.write(work)
     if isinstance(holder, CodeRefusal):
         raise problem(holder.value, SAYS[holder])
     return Opened(token=token, holder=holder, expires_at=at + SESSION_LIFE)
@@ -98,8 +102,8 @@ def sign_out(
     session: Annotated[Session, Depends(holder_session)], doors: Annotated[Deps, Depends(deps)]
 ) -> Response:
     """End the session that asks."""
-    with writing(doors.engine) as conn:
-        conn.execute(delete(tables.session).where(tables.session.c.token_hash == session.token_hash))
+    here = tables.session.c.token_hash == session.token_hash
+    doors.writer.write(lambda conn: conn.execute(delete(tables.session).where(here)))
     return Response(status_code=204)
 
 

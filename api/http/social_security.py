@@ -17,10 +17,10 @@ from api.http.idempotency import Answer, Once, once
 from api.http.problems import Problem, documented, problem, refused
 from api.http.state import Deps, deps
 from card.link_policy import LinkRefusal, Purpose
-from card.links import LinkRefused
+from card.links import LinkKind, LinkRefused, read_link
 from clearing.online.payment import Channel, Decline
 from clearing.sectors.socialsecurity.bills import Bill, bill_of, bills_of
-from clearing.sectors.socialsecurity.consent import read_record
+from clearing.sectors.socialsecurity.consent import disclosed_record
 from clearing.sectors.socialsecurity.contributions import (
     Contribution,
     ContributionRefusal,
@@ -29,7 +29,7 @@ from clearing.sectors.socialsecurity.contributions import (
 )
 from clearing.sectors.socialsecurity.record import SocialRecord, record_of
 from ledger.day import current_day
-from ledger.db import reading, writing
+from ledger.db import reading
 
 router = APIRouter()
 
@@ -133,7 +133,7 @@ class RecordReading(Body):
 def my_record(me: Me, doors: Doors) -> RecordView:
     """The holder's own record, whole."""
     with reading(doors.engine) as conn:
-        return record_view(record_of(conn, me.holder))
+        return record_view(record_of(conn, me.holder, archive=doors.archive))
 
 
 @router.get("/me/contributions", response_model=list[ContributionView])
@@ -180,14 +180,18 @@ def pay_contribution(
 )
 def read(holder: HolderId, body: RecordReading, caller: RecordReader, doors: Doors) -> RecordView:
     """Read a holder's record for a purpose that the holder has consented to. The read is logged, refused or not."""
-    with writing(doors.engine) as conn:
-        answer = read_record(
-            conn, doors.vault, holder, reader=caller.participant, purpose=body.purpose, at=doors.now()
+    reader, purpose = caller.participant, body.purpose
+    kind = LinkKind.SOCIAL_SECURITY
+    answer = doors.writer.write(
+        lambda conn: read_link(
+            conn, doors.vault, holder, kind, reader=reader, purpose=purpose, at=doors.now()
         )
+    )
     # Outside the transaction: what is refused is logged as well.
     if isinstance(answer, LinkRefused):
         raise refused(answer)
-    return record_view(answer)
+    with reading(doors.engine) as conn:
+        return record_view(disclosed_record(conn, holder, answer.disclosure, archive=doors.archive))
 
 
 def contribution_problem(answer: ContributionRefused) -> Problem:

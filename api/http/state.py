@@ -12,6 +12,8 @@ from sqlalchemy import Engine
 from api.http.limits import Limits
 from card.hsm.client import Hsm
 from card.vault import Vault
+from ledger.archive import Archive
+from ledger.sharing import Writer
 
 
 class CodeSender(Protocol):
@@ -32,10 +34,13 @@ class NoSender:
 class Deps:
     """The doors that endpoints go through; `peers` holds the clients of insurer and billers by name.
 
+    Whatever an endpoint changes goes through `writer`, which whoever made it closes when all are answered.
+    `archive` has the lines of months that have left the books; a city without one has archived none yet.
     `lease` is how long a request that waits for peers may take before the same one may be begun again.
     """
 
     engine: Engine
+    writer: Writer
     hsm: Hsm
     vault: Vault
     now: Callable[[], datetime]
@@ -44,6 +49,7 @@ class Deps:
     random: Callable[[int], bytes] = secrets.token_bytes
     lease: timedelta = timedelta(seconds=60)
     limits: Limits = field(default_factory=Limits)
+    archive: Archive | None = None
 
 
 def deps(request: Request) -> Deps:

@@ -13,7 +13,7 @@ from api.http.clients import TOKEN_LIFE, Client, authenticate, issue_token, with
 from api.http.limits import admit, source_of, too_often
 from api.http.problems import documented
 from api.http.state import Deps, deps
-from ledger.db import reading, writing
+from ledger.db import reading
 
 router = APIRouter(prefix="/v1/oauth", tags=["access"])
 
@@ -61,8 +61,9 @@ def token(
     asked = frozenset(scope.split()) or client.scopes
     if not asked <= client.scopes:
         return _refused(400, "invalid_scope", f"this client may ask for {' '.join(sorted(client.scopes))}")
-    with writing(doors.engine) as conn:
-        issued = issue_token(conn, client, asked, at=doors.now(), random=doors.random(32))
+    issued = doors.writer.write(
+        lambda conn: issue_token(conn, client, asked, at=doors.now(), random=doors.random(32))
+    )
     body = Token(
         access_token=issued,
         token_type="Bearer",
@@ -84,8 +85,7 @@ def revoke(
     client = _client(request, doors, client_id, client_secret)
     if client is None:
         return _refused(401, "invalid_client", "client_id or client_secret is wrong")
-    with writing(doors.engine) as conn:
-        withdraw_token(conn, client, token)
+    doors.writer.write(lambda conn: withdraw_token(conn, client, token))
     return Response(headers=NO_STORE)
 
 

@@ -200,7 +200,7 @@ def order(body: BillToPay, reference: str, holder: str, channel: Channel, at: da
 
 def pay(doors: Deps, asked: BillOrder, prefix: str) -> PaymentView:
     """Pay a bill. Problems: those of PAYING."""
-    answer = pay_bill(doors.engine, clients(doors), asked, at=doors.now())
+    answer = pay_bill(doors.engine, clients(doors), asked, at=doors.now(), writer=doors.writer)
     if isinstance(answer, BillRefused):
         raise _refused(answer)
     return view(answer.payment, prefix)

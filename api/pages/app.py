@@ -8,7 +8,7 @@ from fastapi.responses import RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
-from api.http.problems import Problem, problem
+from api.http.problems import Problem, problem, too_busy
 from api.http.state import Deps
 from api.pages import card, finance, holder, installed, paying, sign_in, texts
 from api.pages.page import problem_page
@@ -16,6 +16,7 @@ from api.pages.safety import HEADERS, guarded
 from api.pages.visitor import SignInNeeded, let_out
 from card.hsm.errors import HsmError
 from ledger.day import DayOrderError
+from ledger.group import Busy
 
 
 def make_app(doors: Deps, nights_folder: Path, *, open_finance: bool = False) -> FastAPI:
@@ -31,6 +32,7 @@ def make_app(doors: Deps, nights_folder: Path, *, open_finance: bool = False) ->
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _framework)
     app.add_exception_handler(DayOrderError, _not_open)
+    app.add_exception_handler(Busy, _busy)
     app.add_exception_handler(HsmError, _hsm_silent)
     app.add_exception_handler(Exception, _ours)
     return app
@@ -72,6 +74,10 @@ def _framework(request: Request, error: Exception) -> Response:
 
 def _not_open(request: Request, _error: Exception) -> Response:
     return problem_page(request, problem("books_not_open", "no business day is open; try again later"))
+
+
+def _busy(request: Request, _error: Exception) -> Response:
+    return problem_page(request, too_busy())
 
 
 def _hsm_silent(request: Request, _error: Exception) -> Response:

@@ -20,6 +20,7 @@ from api.pages.page import render
 from api.pages.sheet import Sheet, further, listed, sheet
 from api.pages.texts import Words, words_of
 from api.pages.visitor import Doors
+from ledger.archive import Archive
 from ledger.db import reading
 from settlement.chips import chip_differences
 from settlement.day_end import balances_at
@@ -90,7 +91,7 @@ def one_night(request: Request, business_date: date, doors: Doors, *, follow: bo
     with reading(doors.engine) as conn:
         summary = night_summary(conn, business_date)
         known = nights(conn)
-        reconciled = list(_reconciled(conn, words, summary))
+        reconciled = list(_reconciled(conn, words, summary, doors.archive))
         exceptions = list(islice(exception_rows(conn, business_date), EXCEPTIONS_SHOWN + 1))
     more_sheets, more_figures = further(words, summary, SHOWN_BY_THE_PAGE)
     return render(
@@ -177,13 +178,15 @@ def _moneys(words: Words, night: NightSummary) -> Iterator[Sheet]:
     yield sheet(words, "verdicts", night.verdicts)
 
 
-def _reconciled(conn: Connection, words: Words, night: NightSummary) -> Iterator[Sheet]:
+def _reconciled(
+    conn: Connection, words: Words, night: NightSummary, archive: Archive | None
+) -> Iterator[Sheet]:
     """Each side held against the other, and where funds and channels stand at the end of the day."""
     day = night.business_date
     standing = [one for one in balances_at(conn, day, ("agent", "fund")) if one.debits_fen or one.credits_fen]
-    yield sheet(words, "stages", operator_stages(conn, day), _STAGE_COLUMNS)
+    yield sheet(words, "stages", operator_stages(conn, day, archive), _STAGE_COLUMNS)
     yield sheet(words, "funds_and_channels", standing, ("code", "debits_fen", "credits_fen", "balance_fen"))
-    yield sheet(words, "chips", chip_differences(conn, day), _CHIP_COLUMNS)
+    yield sheet(words, "chips", chip_differences(conn, day, archive), _CHIP_COLUMNS)
     yield sheet(words, "bank", awaiting_bank(conn), _BANK_COLUMNS)
 
 

@@ -33,7 +33,7 @@ def home(request: Request, session: Visitor, doors: Doors) -> HTMLResponse:
     who = me.who(session, doors)
     with reading(doors.engine) as conn:
         holdings = holdings_of(conn, session.holder, at=at)
-        recent, _ = history_of(conn, session.holder, limit=RECENT_ROWS)
+        recent, _ = history_of(conn, session.holder, limit=RECENT_ROWS, archive=doors.archive)
         known = names(conn, request)
     return render(request, "home.html", who=who, holdings=holdings, rows=recent, names=known, at=at)
 
@@ -47,7 +47,7 @@ def history(
     if before and place is None:
         raise problem("cursor_invalid", "the address is not one of this list; begin at its newest page")
     with reading(doors.engine) as conn:
-        rows, more = history_of(conn, session.holder, limit=PAGE_ROWS, before=place)
+        rows, more = history_of(conn, session.holder, limit=PAGE_ROWS, before=place, archive=doors.archive)
         known = names(conn, request)
     older = None if more is None else written(more)
     return render(request, "history.html", rows=rows, names=known, older=older, paged=bool(before))

@@ -7,7 +7,8 @@ from card.hsm.bulk import BulkTacs
 from card.hsm.codec import DONE, MOMENT_BYTES, CardKeyRef, fixed, name_field, number, order
 from card.hsm.envelopes import Envelopes
 from card.hsm.errors import HsmError
-from card.hsm.terminals import TerminalKeys, bounded
+from card.hsm.signing import Signing
+from card.hsm.terminals import TerminalKeys, WrappedKey
 
 MAX_RANDOM = 256
 CHECK_VALUE_BYTES = 3
@@ -32,10 +33,11 @@ class WrappedCardKeys:
     check_values: tuple[bytes, bytes, bytes]
 
 
-class Hsm(TerminalKeys, Envelopes, BulkTacs):
-    """A client of one HSM. Amounts in fen, moments 7 bytes BCD in city time, terminals and MACs raw bytes.
+class Hsm(TerminalKeys, Envelopes, Signing, BulkTacs):
+    """A client of one HSM, or of several with the same keys.
 
-    Every method raises HsmError: the HSM's own code, or `unreachable`, or `garbled`; and ValueError for an
+    Amounts in fen, moments 7 bytes BCD in city time, terminals and MACs raw bytes.
+    Every method raises HsmError: the HSM's own code, or `unreachable`, `lost` or `garbled`; and ValueError for an
     argument that does not fit its field. Time-outs are per wait for the HSM. Threads may share a client.
     """
 
@@ -174,13 +176,21 @@ class Hsm(TerminalKeys, Envelopes, BulkTacs):
         )
         return self._verify("E8", fields)
 
-    def card_keys(
-        self, issuer: bytes, card: bytes, key_version: int = 1, transport_version: int = 1
-    ) -> WrappedCardKeys:
-        """F2: a card's own keys for its personalisation, by its two diversification factors of 8 bytes."""
-        fields = bytes((key_version, transport_version)) + fixed("issuer", issuer, 8) + fixed("card", card, 8)
+    def card_keys(self, keys: CardKeyRef, transport_version: int = 1) -> WrappedCardKeys:
+        """F2: a card's own keys for its personalisation, in the suite of its algorithm."""
+        fields = keys.pack() + number("transport_version", transport_version, 1)
         raw = self._ask("F2", fields, WRAPPED_BYTES + 3 * CHECK_VALUE_BYTES)
         return WrappedCardKeys(raw[:56], (raw[56:59], raw[59:62], raw[62:65]))
+
+    def card_authentication_key(self, keys: CardKeyRef, transport_version: int = 1) -> WrappedKey:
+        """F4: the key by which a card knows who may maintain it, for its personalisation."""
+        fields = keys.pack() + number("transport_version", transport_version, 1)
+        raw = self._ask("F4", fields, 24 + CHECK_VALUE_BYTES)
+        return WrappedKey(raw[:24], raw[24:], keys.key_version)
+
+    def authentication_cryptogram(self, keys: CardKeyRef, challenge: bytes) -> bytes:
+        """EA: the 8 bytes that EXTERNAL AUTHENTICATE sends to answer a card's challenge of 8."""
+        return self._ask("EA", keys.pack() + fixed("challenge", challenge, 8), 8)
 
     def batch_mac(self, operator: str, digest: bytes, key_version: int = 0) -> bytes:
         """G0: the MAC of an operator's batch file over its SHA-256; version 0 means the newest key."""
@@ -189,26 +199,6 @@ class Hsm(TerminalKeys, Envelopes, BulkTacs):
     def verify_batch_mac(self, operator: str, digest: bytes, mac: bytes, key_version: int) -> bool:
         """G2: whether the operator named made this batch file."""
         return self._verify("G2", _batch(operator, digest, key_version) + fixed("mac", mac, 16))
-
-    def sign(self, digest: bytes, key_version: int = 0) -> tuple[int, bytes]:
-        """G4: the key's version, and an Ed25519 signature over a digest of 32 bytes."""
-        raw = self._ask("G4", number("key_version", key_version, 1) + fixed("digest", digest, 32), 65)
-        return raw[0], raw[1:]
-
-    def public_key(self, version: int = 0) -> tuple[int, bytes]:
-        """G6: version and public key of the signature key, Ed25519."""
-        raw = self._ask("G6", number("version", version, 1), 33)
-        return raw[0], raw[1:]
-
-    def sign_message(self, message: bytes, key_version: int = 0) -> tuple[int, bytes]:
-        """G8: the key's version, and the QR issuer's Ed25519 signature over a message of 1 to 4096 bytes."""
-        raw = self._ask("G8", number("key_version", key_version, 1) + bounded(message), 65)
-        return raw[0], raw[1:]
-
-    def qr_public_key(self, version: int = 0) -> tuple[int, bytes]:
-        """GA: version and public key of the QR issuer's signature key, Ed25519."""
-        raw = self._ask("GA", number("version", version, 1), 33)
-        return raw[0], raw[1:]
 
 
 def _batch(operator: str, digest: bytes, key_version: int) -> bytes:

@@ -1,6 +1,7 @@
 """Books for benchmarks: accounts by the million, and lines onto them by the batch, from a seed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -12,7 +13,7 @@ from sqlalchemy import Engine
 
 from ledger.accounts import open_accounts
 from ledger.chart import account
-from ledger.columns import Heading, Lines, post_columns
+from ledger.columns import Heading, Lines, Prepared, post_columns, prepare_columns
 from ledger.day import open_day
 from ledger.db import writing
 from ledger.directory import Directory
@@ -70,12 +71,31 @@ def batches(
         )
 
 
-def post_lines(engine: Engine, lines: Lines, directory: Directory, name: str) -> None:
-    """Book one batch durably. Raises RuntimeError where an entry is refused, as then nothing was measured."""
-    entries = int(lines.entry[-1]) + 1
-    headings = [Heading(f"{name}:{number}", "clearing", AT) for number in range(entries)]
-    with writing(engine) as conn:
-        found = post_columns(conn, headings, lines, directory, business_date=DAY, at=AT)
-    refused = [answer for answer in found if isinstance(answer, Refused)]
-    if refused:
-        raise RuntimeError(refused[0].message)
+def post_all(engine: Engine, several: Iterable[Lines], directory: Directory, name: str) -> int:
+    """Book batches durably, the next prepared while the last is written; gives the number of lines.
+
+    Raises RuntimeError where an entry is refused, as then nothing was measured.
+    """
+    lines = 0
+    with ThreadPoolExecutor(1) as ahead:
+        rest = enumerate(several)
+
+        def prepare() -> Prepared | None:
+            number, batch = next(rest, (0, None))
+            if batch is None:
+                return None
+            headings = [
+                Heading(f"{name}:{number}:{one}", "clearing", AT) for one in range(batch.entry[-1] + 1)
+            ]
+            return prepare_columns(headings, batch, directory, business_date=DAY)
+
+        coming = ahead.submit(prepare)
+        while (prepared := coming.result()) is not None:
+            coming = ahead.submit(prepare)
+            with writing(engine) as conn:
+                found = post_columns(conn, prepared, directory, at=AT)
+            refused = [answer for answer in found if isinstance(answer, Refused)]
+            if refused:
+                raise RuntimeError(refused[0].message)
+            lines += len(prepared.numbered.lines)
+    return lines

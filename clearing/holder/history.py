@@ -10,21 +10,30 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 from sqlalchemy import Connection
 
 from clearing.holder.happening import Happening, Place, Sort
-from clearing.holder.sources import SOURCES
+from clearing.holder.movements import movements
+from clearing.holder.sources import SOURCES, Source
+from ledger.archive import Archive
 
 
 def history_of(
-    conn: Connection, holder: str, *, limit: int = 20, before: Place | None = None
+    conn: Connection,
+    holder: str,
+    *,
+    limit: int = 20,
+    before: Place | None = None,
+    archive: Archive | None = None,
 ) -> tuple[list[Happening], Place | None]:
     """A holder's newest happenings first, at most `limit`; with the place of the last where there are more.
 
-    `before` is such a place.
+    `before` is such a place. What moved pockets in archived months is read from `archive`.
     """
-    found = [source(conn, holder, limit + 1, before) for source in SOURCES]
+    sources: tuple[Source, ...] = (partial(movements, archive=archive), *SOURCES)
+    found = [source(conn, holder, limit + 1, before) for source in sources]
     newest = merged(found)[: limit + 1]
     shown = newest[:limit]
     return shown, shown[-1].place if len(newest) > limit else None

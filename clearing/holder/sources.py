@@ -1,4 +1,4 @@
-"""Where a holder's happenings are kept: taps, rides on codes, payments, top-ups, loads, and the ledger for the rest.
+"""Where a holder's happenings are kept: taps, rides on codes, payments, top-ups, loads; the rest is in the ledger.
 
 Each source answers its newest rows before a place, so that one page never reads a whole history.
 """
@@ -15,10 +15,8 @@ from sqlalchemy import (
     Select,
     String,
     and_,
-    case,
     func,
     literal,
-    not_,
     or_,
     select,
     tuple_,
@@ -35,9 +33,6 @@ from clearing.qr_register import NOBODYS
 from clearing.tables import chip_load, tap
 from clearing.verdict import Money, Verdict
 from clearing.wire.record import Ride
-from ledger import tables as ledger
-from ledger.bulk import one_of
-from ledger.history import walks
 
 Source = Callable[[Connection, str, int, Place | None], list[Happening]]
 _TOPUP = {
@@ -45,8 +40,6 @@ _TOPUP = {
     TopUpState.FAILED: Standing.NOT_CHARGED,
     TopUpState.CONFIRMED: Standing.CLEARED,
 }
-_TOLD_ELSEWHERE: Final = ("clearing", "qr_clearing", "load", "load_confirmed", "load_returned")
-"""Kinds of entry whose happenings come from a table of their own; so do payments and top-ups, by reference."""
 
 
 def presented_taps() -> ColumnElement[bool]:
@@ -73,7 +66,7 @@ def taps(conn: Connection, holder: str, limit: int, before: Place | None) -> lis
     keys = (columns.operator, columns.sequence, columns.position)
     return [
         Happening(
-            _place(Sort.TAP, row.event_at, row.operator, row.sequence, row.position),
+            place_of(Sort.TAP, row.event_at, row.operator, row.sequence, row.position),
             kind=_ride_name(row.ride),
             amount_fen=-row.amount_fen,
             standing=OF_MONEY[Money(row.money)],
@@ -84,7 +77,7 @@ def taps(conn: Connection, holder: str, limit: int, before: Place | None) -> lis
             verdict=row.verdict,
             discount_fen=max(row.list_fare_fen - row.amount_fen, 0),
         )
-        for row in _newest(conn, query, Sort.TAP, columns.event_at, keys, limit, before)
+        for row in newest(conn, query, Sort.TAP, columns.event_at, keys, limit, before)
     ]
 
 
@@ -95,7 +88,7 @@ def rides(conn: Connection, holder: str, limit: int, before: Place | None) -> li
     keys = (columns.operator, columns.sequence, columns.position)
     return [
         Happening(
-            _place(Sort.RIDE, row.event_at, row.operator, row.sequence, row.position),
+            place_of(Sort.RIDE, row.event_at, row.operator, row.sequence, row.position),
             kind=_ride_name(row.ride),
             amount_fen=-(row.paid_fen if row.money == Money.PAID.value else row.amount_fen),
             standing=OF_MONEY[Money(row.money)],
@@ -105,7 +98,7 @@ def rides(conn: Connection, holder: str, limit: int, before: Place | None) -> li
             verdict=row.verdict,
             pockets=(("wallet", row.paid_fen - row.short_fen),) if row.paid_fen else (),
         )
-        for row in _newest(conn, query, Sort.RIDE, columns.event_at, keys, limit, before)
+        for row in newest(conn, query, Sort.RIDE, columns.event_at, keys, limit, before)
     ]
 
 
@@ -113,7 +106,7 @@ def payments(conn: Connection, holder: str, limit: int, before: Place | None) ->
     """What the holder paid online: purchases, hospital and utility bills, contributions."""
     columns = payment.c
     query = select(columns.reference, columns.event_at, columns.entry_id).where(columns.holder == holder)
-    rows = _newest(conn, query, Sort.PAYMENT, columns.event_at, (columns.entry_id,), limit, before)
+    rows = newest(conn, query, Sort.PAYMENT, columns.event_at, (columns.entry_id,), limit, before)
     records = payments_by_reference(conn, [row.reference for row in rows])
     return [_payment(records[row.reference]) for row in rows]
 
@@ -125,14 +118,14 @@ def topups(conn: Connection, holder: str, limit: int, before: Place | None) -> l
     query = select(topup, at.label("at")).where(columns.holder == holder)
     return [
         Happening(
-            _place(Sort.TOPUP, row.at, row.reference),
+            place_of(Sort.TOPUP, row.at, row.reference),
             kind="topup",
             amount_fen=row.amount_fen,
             standing=_TOPUP[TopUpState(row.state)],
             party=row.channel_id,
             pockets=(("wallet", row.amount_fen),),
         )
-        for row in _newest(conn, query, Sort.TOPUP, at, (columns.reference,), limit, before)
+        for row in newest(conn, query, Sort.TOPUP, at, (columns.reference,), limit, before)
     ]
 
 
@@ -152,7 +145,7 @@ def loads(conn: Connection, holder: str, limit: int, before: Place | None) -> li
     query = select(chip_load).where(or_(columns.holder == holder, and_(columns.holder.is_(None), own_card)))
     return [
         Happening(
-            _place(Sort.LOAD, row.ordered_at, row.reference),
+            place_of(Sort.LOAD, row.ordered_at, row.reference),
             kind="load_from_wallet" if row.holder else "load_with_cash",
             amount_fen=row.amount_fen,
             standing=_load_standing(row),
@@ -160,58 +153,15 @@ def loads(conn: Connection, holder: str, limit: int, before: Place | None) -> li
             card_no=row.card_no,
             pockets=(("wallet", row.amount_fen),) if row.holder else (),
         )
-        for row in _newest(conn, query, Sort.LOAD, columns.ordered_at, (columns.reference,), limit, before)
+        for row in newest(conn, query, Sort.LOAD, columns.ordered_at, (columns.reference,), limit, before)
     ]
 
 
-def movements(conn: Connection, holder: str, limit: int, before: Place | None) -> list[Happening]:
-    """Whatever else moved a pocket: benefits, shares of contributions, refunds and reversals, rides taken back."""
-    line, entry = ledger.line.c, ledger.entry.c
-    codes = {f"{pocket}:{holder}": pocket for pocket in POCKETS}
-    accounts = ledger.account.c
-    ids = {
-        row.id: codes[row.code]
-        for row in conn.execute(
-            select(accounts.id, accounts.code).where(one_of(conn, accounts.code, list(codes)))
-        )
-    }
-    told = or_(
-        entry.kind.in_(_TOLD_ELSEWHERE), entry.reference.like("pay:%"), entry.reference.like("topup:%")
-    )
-    walk = walks(one_of(conn, accounts.code, list(codes)))
-    came_in = line.credit_id == walk.c.account_id
-    moved = (
-        select(
-            line.id.label("line_id"),
-            line.entry_id,
-            walk.c.account_id.label("own"),
-            case((came_in, line.amount_fen), else_=-line.amount_fen).label("amount_fen"),
-        )
-        .join(walk, walk.c.line_id == line.id)
-        .subquery()
-    )
-    query = (
-        select(moved, entry.event_at, entry.kind, entry.narrative)
-        .join(ledger.entry, entry.id == moved.c.entry_id)
-        .where(not_(told))
-    )
-    return [
-        Happening(
-            _place(Sort.MOVEMENT, row.event_at, row.line_id),
-            kind=row.kind,
-            amount_fen=row.amount_fen,
-            standing=Standing.CLEARED,
-            note=row.narrative,
-            pockets=((ids[row.own], row.amount_fen),),
-        )
-        for row in _newest(conn, query, Sort.MOVEMENT, entry.event_at, (moved.c.line_id,), limit, before)
-    ]
+SOURCES: Final[tuple[Source, ...]] = (loads, topups, payments, rides, taps)
+"""All but `clearing.holder.movements`."""
 
 
-SOURCES: Final[tuple[Source, ...]] = (movements, loads, topups, payments, rides, taps)
-
-
-def _newest(
+def newest(
     conn: Connection,
     query: Select[Any],
     sort: Sort,
@@ -241,14 +191,15 @@ def _after(
     return or_(at < place.at, and_(at == place.at, tuple_(*keys) < known))
 
 
-def _place(sort: Sort, at: datetime, *key: object) -> Place:
+def place_of(sort: Sort, at: datetime, *key: object) -> Place:
+    """The place of a happening in the list."""
     return Place(at, sort, key)
 
 
 def _payment(record: PaymentRecord) -> Happening:
     own = [leg for leg in record.legs if leg.account.partition(":")[0] in POCKETS]
     return Happening(
-        _place(Sort.PAYMENT, record.event_at, record.entry_id),
+        place_of(Sort.PAYMENT, record.event_at, record.entry_id),
         kind=record.kind,
         amount_fen=-sum(leg.amount_fen for leg in own),
         standing=Standing.CLEARED if record.reversed_by is None else Standing.GIVEN_BACK,

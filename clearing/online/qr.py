@@ -23,7 +23,8 @@ from clearing.wire.qr import (
     read_certificate,
     write_certificate,
 )
-from ledger.db import reading, writing
+from ledger.db import reading
+from ledger.sharing import Alone, Writer
 
 ISSUER = "ONECARD"
 CERTIFICATE_LIFE = timedelta(hours=24)
@@ -61,9 +62,12 @@ class CertificateRefused:
 
 
 def issue_certificate(
-    engine: Engine, hsm: Hsm, holder: str, device_key: bytes, *, at: datetime
+    engine: Engine, hsm: Hsm, holder: str, device_key: bytes, *, at: datetime, writer: Writer | None = None
 ) -> CertificateIssued | CertificateRefused:
-    """Issue a certificate for a phone's Ed25519 key of 32 bytes. Raises HsmError where the HSM is not there."""
+    """Issue a certificate for a phone's Ed25519 key of 32 bytes. Raises HsmError where the HSM is not there.
+
+    Raises Busy, of a `writer` that is shared.
+    """
     serial = hsm.random(SERIAL_BYTES)
     with reading(engine) as conn:
         terms = certificate_terms(conn, holder, device_key, serial=serial, at=at)
@@ -72,12 +76,14 @@ def issue_certificate(
     key_version, signature = hsm.sign_message(certificate_to_sign(terms))
     raw = write_certificate(terms, key_version, signature)
     issued = CertificateIssued(read_certificate(raw).certificate, key_version, raw)
-    with writing(engine) as conn:
+
+    def keep(conn: Connection) -> CertificateRefused | None:
         # A loss reported while the HSM signed still stops it.
-        if (refused := _locked(conn, holder)) is not None:
-            return refused
-        keep_certificate(conn, issued)
-    return issued
+        if (refused := _locked(conn, holder)) is None:
+            keep_certificate(conn, issued)
+        return refused
+
+    return (writer or Alone(engine)).write(keep) or issued
 
 
 def certificate_terms(

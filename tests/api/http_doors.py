@@ -34,6 +34,7 @@ from ledger.day import open_day
 from ledger.db import make_engine, writing
 from ledger.entry import Entry, Line, Posted
 from ledger.post import post
+from ledger.sharing import Alone, Shared
 from tests.support.clearing_day import DAY, ISSUER, at, card_no
 
 SECRET = "a secret of a test client"
@@ -136,7 +137,8 @@ def open_doors(
 ) -> Iterator[Doors]:
     """The API on fresh books with an open day, merchants, a channel and some cards."""
     clock, phones = Clock(), Phones()
-    doors = Deps(engine, hsm, vault, clock, {}, phones)
+    writer = Shared(engine)
+    doors = Deps(engine, writer, hsm, vault, clock, {}, phones)
     with writing(engine) as conn:
         open_day(conn, DAY, at=at(0))
         codes = ["equity:capital", "clearing:SHOP-1", "clearing:SHOP-2", "agent:BANKAPP", "agent:OTHERAPP"]
@@ -147,16 +149,31 @@ def open_doors(
         )
     api = make_api(doors) if api is None else api
     api.state.deps = doors
-    with TestClient(api, raise_server_exceptions=False) as client:
+    with writer, TestClient(api, raise_server_exceptions=False) as client:
         client.event_hooks["response"] = [lambda answer: expect_documented(api, answer)]
         yield Doors(doors, client, clock, phones)
+
+
+def list_of(doors: Doors, address: str, headers: dict[str, str], asked: dict[str, Any]) -> list[Any]:
+    """All rows of a list, page by page."""
+    rows: list[Any] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        more = {"cursor": cursor} if cursor else {}
+        answer = doors.client.get(address, params=asked | more, headers=headers)
+        assert answer.status_code == 200, answer.text
+        assert len(answer.json()["items"]) <= asked["limit"]
+        rows += answer.json()["items"]
+        cursor = answer.json()["next_cursor"]
+    return rows
 
 
 @cache
 def one_api() -> FastAPI:
     """One application for the tests of a process that come one after the other; only its doors change."""
+    engine = make_engine("sqlite://")
     return make_api(
-        Deps(make_engine("sqlite://"), Hsm("127.0.0.1", 1), Vault({1: bytes(32)}, b"", bytes), Clock())
+        Deps(engine, Alone(engine), Hsm("127.0.0.1", 1), Vault({1: bytes(32)}, b"", bytes), Clock())
     )
 
 

@@ -1,27 +1,22 @@
 """The gateway's sockets: many terminals at once, slow and broken ones among them, and an orderly end."""
 
-import asyncio
-import threading
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from functools import partial
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
 
-from api.gateway.booking import Booking
-from api.gateway.codes import Code
-from api.gateway.desk import Desk
-from api.gateway.requests import Request, Task
+from api.gateway.gateway import Gateway
 from api.gateway.server import Bounds, running_gateway
 from card.hsm.client import Hsm
 from city.processes import RunningHsm
-from clearing.wire.iso8583 import MAX_MESSAGE_BYTES, Message
+from clearing.wire.iso8583 import MAX_MESSAGE_BYTES
 from ledger.checks import check_books
 from ledger.db import make_engine, reading
 from terminals.pos import Result
 from tests.support.counter_city import NOW, CounterCity, card_no, found_city
+from tests.support.crowd import all_at_once, held
 from tests.support.raw_terminal import PURCHASE, Socket, raw_terminal
 
 
@@ -133,53 +128,61 @@ def test_books_that_cannot_be_reached_mean_not_now(town: CounterCity, tmp_path: 
             assert terminal.on(Socket(broken)).code() == "96"
 
 
-def booking(number: int, terminal: str = "") -> Booking:
-    request = Request(
-        Task.PURCHASE, "0200", terminal or f"POS{number:05d}", f"{number:06d}", date(2026, 3, 2), NOW, "SHOP-1",
-        card_no(0), 100, bytes(32),
-    )  # fmt: skip
-    return Booking(request, Message("0200", {}), Code.CARD_UNKNOWN)
+def crowd_at_the_gateway(
+    town: CounterCity, *wanted: tuple[str, dict[str, str]], terminals: int
+) -> tuple[list[str], int]:
+    """Codes of what terminals ask in turn while another writes, and in how many transactions they were booked."""
+    made: list[Gateway] = []
+
+    def make() -> Gateway:
+        made.append(town.gateway())
+        return made[0]
+
+    with running_gateway(make) as port:
+        raw = [raw_terminal(town, port, terminal=f"POS{number:05d}") for number in range(1, terminals + 1)]
+        # A line of its own for each, so that none waits for another's answer to be said.
+        lines = [raw[number % terminals].on(Socket(port)) for number in range(len(wanted))]
+        asks = [
+            partial(line.code, mti, f41=f"POS{number % terminals + 1:05d}", **fields)
+            for number, (line, (mti, fields)) in enumerate(zip(lines, wanted, strict=True))
+        ]
+        for one in raw:  # a key's first use is booked as well
+            assert one.code("0200", f41=f"POS{raw.index(one) + 1:05d}", f11="000900") == "00"
+        futures, commits = all_at_once(town.engine, made[0]._desk, asks)
+        return [future.result() for future in futures], commits
 
 
-def test_what_waits_while_one_transaction_is_written_goes_together_into_the_next() -> None:
-    batches: list[list[str]] = []
-    first_is_in, go_on = threading.Event(), threading.Event()
-
-    def book(bookings: Sequence[Booking]) -> list[Message]:
-        batches.append([each.request.stan for each in bookings])
-        first_is_in.set()
-        assert go_on.wait(10)
-        return [Message("0210", {11: each.request.stan}) for each in bookings]
-
-    async def work() -> list[str]:
-        desk = Desk(book, together=4)
-        tasks = [asyncio.create_task(desk.answer(booking(1)))]
-        await asyncio.to_thread(first_is_in.wait, 10)
-        tasks += [asyncio.create_task(desk.answer(booking(number, "POS00002"))) for number in (2, 3)]
-        tasks += [asyncio.create_task(desk.answer(booking(number))) for number in range(4, 9)]
-        await asyncio.sleep(0)
-        go_on.set()
-        answers = [(await task).get(11) for task in tasks]
-        await desk.close()
-        return answers
-
-    assert asyncio.run(work()) == [f"{number:06d}" for number in range(1, 9)]
-    # No two of one terminal are booked together, for the second may be about the first; nor more than four.
-    assert [[int(stan) for stan in batch] for batch in batches] == [[1], [2], [3, 4, 5, 6], [7, 8]]
+def test_terminals_that_ask_while_another_writes_share_one_transaction(town: CounterCity) -> None:
+    codes, commits = crowd_at_the_gateway(
+        town, *(("0200", {"f4": "000000000100"}) for _ in range(5)), terminals=5
+    )
+    assert (codes, commits) == (["00"] * 5, 2)
+    assert town.shop_fen == 5 * 500 + 5 * 100
 
 
-def test_one_that_spoils_a_transaction_spoils_only_its_own() -> None:
-    def book(bookings: Sequence[Booking]) -> list[Message]:
-        if any(each.request.stan == "000002" for each in bookings):
-            raise OSError("spoilt")
-        return [Message("0210", {11: each.request.stan}) for each in bookings]
+def test_a_terminals_second_request_in_a_transaction_meets_what_its_first_has_left(town: CounterCity) -> None:
+    purchase, reversal = ("0200", {"f11": "000001"}), ("0400", {"f11": "000001"})
+    codes, commits = crowd_at_the_gateway(
+        town, ("0200", {"f11": "000009"}), purchase, reversal, purchase, terminals=1
+    )
+    # The purchase is answered again as it was, and stays reversed.
+    assert (codes, commits) == (["00"] * 4, 2)
+    assert town.shop_fen == 2 * 500
 
-    async def work() -> list[Message | BaseException]:
-        desk = Desk(book)
-        waiting = [desk.answer(booking(number)) for number in range(1, 5)]
-        answers = await asyncio.gather(*waiting, return_exceptions=True)
-        await desk.close()
-        return answers
 
-    answers = asyncio.run(work())
-    assert [isinstance(answer, OSError) for answer in answers] == [False, True, False, False]
+def test_a_gateway_that_cannot_write_in_time_means_not_now_and_has_booked_nothing(
+    town: CounterCity,
+) -> None:
+    def make() -> Gateway:
+        return Gateway(town.engine, town.hsm, lambda: town.now, patience_s=0.05)
+
+    with running_gateway(make) as port, ThreadPoolExecutor(2) as pool:
+        first, second = raw_terminal(town, port), raw_terminal(town, port, terminal="POS00002")
+        with held(town.engine) as begun:
+            waits = pool.submit(first.code)
+            assert begun.wait(20)
+            late = pool.submit(second.code, f41="POS00002")
+            assert late.result() == "96"
+        assert waits.result() == "00"
+        assert town.shop_fen == 500
+        assert second.code(f41="POS00002") == "00"

@@ -24,6 +24,7 @@ from city.day import Mischief
 from city.demo import DEMO_DATE
 from city.world import City
 from ledger.db import writing
+from ledger.sharing import Alone
 from settlement.night import STEPS
 from settlement.night_log import refuse_run, start_run
 from tests.api.http_doors import SECRET
@@ -38,7 +39,7 @@ NAMED_CARD = "03104870000000000001"
 def visit(city: City, *, open_finance: bool = True) -> TestClient:
     """Somebody at the pages of a city, who reads English."""
     vault = open_vault(city.engine, city.hsm, random=secrets.token_bytes, at=NOW)
-    doors = Deps(city.engine, city.hsm, vault, lambda: NOW)
+    doors = Deps(city.engine, Alone(city.engine), city.hsm, vault, lambda: NOW)
     app = make_app(doors, city.home.nights, open_finance=open_finance)
     return TestClient(app, "https://onecard.test", headers={"Accept-Language": "en"})
 

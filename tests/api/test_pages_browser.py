@@ -15,6 +15,7 @@ from api.web import make_service, serving
 from card.vault import open_vault
 from city.day import Mischief
 from city.demo import DEMO_DATE, moment
+from ledger.sharing import Alone
 from tests.api.http_doors import Doors, person
 from tests.support.clearing_day import at, card_no
 from tests.support.lived_city import MakeCity, lived
@@ -162,7 +163,7 @@ def test_axe_finds_nothing_on_the_page_of_a_night(
 ) -> None:
     with lived(make_city, tmp_path, sqlite_template, Mischief.DEVICE_UNKNOWN) as city:
         vault = open_vault(city.engine, city.hsm, random=token_bytes, at=at(0))
-        doors = Deps(city.engine, city.hsm, vault, lambda: moment(DEMO_DATE, 23, 59))
+        doors = Deps(city.engine, Alone(city.engine), city.hsm, vault, lambda: moment(DEMO_DATE, 23, 59))
         service = make_service(doors, city.home.nights, open_finance=True)
         with serving(service) as url, visit(browser, color_scheme=scheme) as context:
             page = context.new_page()

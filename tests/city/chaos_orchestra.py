@@ -9,6 +9,7 @@ from pathlib import Path
 from signal import SIGKILL
 from typing import Any
 
+from city.processes import AUTHORISED
 from city.sectors import GAS
 from tests.city.chaos_town import BILLERS, CODE_VALIDATOR, OPERATOR, VALIDATOR, WATER, Town
 from tests.city.chaos_workload import SERVICES, Workload
@@ -87,7 +88,7 @@ class Orchestra:
         self, town: Town, workload: Workload, tokens: Mapping[str, str], till_keys: Mapping[str, Any]
     ) -> None:
         """Give everybody a folder, a part, and lines to the others."""
-        self._service("hsm", "hsm-sim", "serve", "--home", str(self._hsm_home), "--port", "0")
+        self._service("hsm", "hsm-sim", "serve", "--home", str(self._hsm_home), "--port", "0", *AUTHORISED)
         self._service("insurer", "insurer", "--home", str(self._folder_of("insurer")))
         for biller, (kind, part) in BILLERS.items():
             home = str(self._folder_of(biller))
@@ -108,7 +109,7 @@ class Orchestra:
             url = f"http://127.0.0.1:{self._line(HttpLine, name, 'api')}"
             plan = {"url": url, "token": tokens[name], "deeds": deeds}
             self._worker(name, "caller", {"plan.json": plan}, "--timeout-s", str(CALLER_TIMEOUT_S))
-        hsm = str(self._line(FramedLine, "depot", "hsm"))
+        hsm = f"127.0.0.1:{self._line(FramedLine, 'depot', 'hsm')}"
         words = (
             "--city", str(self.folder / "city"), "--hsm", hsm, "--operator", OPERATOR,
             "--transport-key", str(self._hsm_home / "transport.key"), "--timeout-s", str(2 * PEER_TIMEOUT_S),

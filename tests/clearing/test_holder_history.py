@@ -1,6 +1,7 @@
 """A holder's history and holdings: every happening once and newest first, whatever the page and the database."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -18,7 +19,9 @@ from clearing.online.refund import Refund, refund
 from clearing.online.reversal import Reversal, reverse
 from clearing.online.topup import TopUp, confirm_topup, order_topup
 from clearing.online.wallet_load import WalletLoad, order_wallet_loads
+from ledger.archive import Archive
 from ledger.db import reading, writing
+from tests.support.archived_month import archived, over
 from tests.support.clearing_day import DAY, at
 from tests.support.online_books import ANNA, BILL, BO, CARD, ORDER, furnish
 from tests.support.written_taps import suspended, tap_row, write_taps
@@ -61,19 +64,32 @@ def live(engine: Engine) -> None:
     write_taps(engine, tap_row(0, nine), tap_row(1, nine), suspended(2, at(11)), tap_row(3, at(12)))
 
 
-def told(engine: Engine, limit: int, holder: str = ANNA) -> list[Happening]:
+def told(engine: Engine, limit: int, holder: str = ANNA, archive: Archive | None = None) -> list[Happening]:
     """All pages, one after the other."""
     seen: list[Happening] = []
     before: Place | None = None
     for _ in range(100):
         with reading(engine) as conn:
-            rows, before = history_of(conn, holder, limit=limit, before=before)
+            rows, before = history_of(conn, holder, limit=limit, before=before, archive=archive)
         assert len(rows) <= limit
         seen += rows
         if before is None:
             return seen
         assert read_place(written(before)) == before
     raise AssertionError("the pages do not end")
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5, 100])
+def test_what_moved_in_archived_months_is_listed_as_before(books: Engine, tmp_path: Path, limit: int) -> None:
+    live(books)
+    today = over(books, DAY)
+    later = at(9, day=today)
+    with writing(books) as conn:
+        refund(conn, [Refund("back-2", ORDER.reference, 100, today, later)], at=later)
+    before = told(books, limit)
+    assert {one.kind for one in before} >= {"refund", "reversal"}
+    archive = archived(books, DAY, tmp_path)
+    assert told(books, limit, archive=archive) == before
 
 
 def test_every_channel_is_in_one_list_newest_first(books: Engine) -> None:

@@ -42,9 +42,12 @@ from clearing.sectors.socialsecurity.schedule import (
 )
 from clearing.sectors.socialsecurity.sheet import Flawed
 from clearing.sectors.socialsecurity.tables import contribution_month
-from ledger.accounts import Conflict
+from ledger.accounts import Conflict, open_accounts
+from ledger.chart import account
 from ledger.checks import check_books
-from ledger.db import writing
+from ledger.db import reading, writing
+from ledger.entry import Entry, Line, Posted
+from ledger.post import post
 from tests.clearing.social_books import (
     AGENCY,
     DAY,
@@ -56,6 +59,7 @@ from tests.clearing.social_books import (
     identity,
     open_books,
 )
+from tests.support.archived_month import archived, over
 
 SCHEDULE = Path(schedule_module.__file__).parent / "schedules" / "demo-2026.json"
 MEDICAL, PENSION, FLEXIBLE = (
@@ -283,6 +287,28 @@ def test_the_record_shows_insurances_open_bills_and_movements(books: Books) -> N
         f"medical:{books.holders[1]}": 0,
         f"subsidy:{books.holders[1]}": 0,
     }
+
+
+def test_the_record_of_archived_months_is_the_record_as_it_was(books: Books, tmp_path: Path) -> None:
+    holder = books.holders[1]
+    funded(books, f"subsidy:{holder}", "spring", DAY)
+    today = over(books.engine, DAY)
+    funded(books, f"subsidy:{holder}", "summer", today)
+    with reading(books.engine) as conn:
+        before = record_of(conn, holder)
+    assert len(before.movements[f"subsidy:{holder}"]) == 2
+    archive = archived(books.engine, DAY, tmp_path)
+    with reading(books.engine) as conn:
+        assert record_of(conn, holder, archive=archive) == before
+
+
+def funded(books: Books, pocket: str, reference: str, day: date) -> None:
+    """Put money into a pocket."""
+    with writing(books.engine) as conn:
+        open_accounts(conn, [account("equity:capital")], at=at(9))
+        line = Line("equity:capital", pocket, 500)
+        (answer,) = post(conn, [Entry(reference, "grant", day, at(9), (line,))], at=at(9))
+        assert isinstance(answer, Posted)
 
 
 def test_brackets_are_registered_once_and_never_changed(books: Books) -> None:

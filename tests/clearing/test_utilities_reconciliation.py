@@ -1,7 +1,7 @@
 """Reconciling with a biller: every kind of difference found, put right, and gone; money conserved throughout."""
 
 from collections import deque
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from random import Random
 
@@ -39,6 +39,7 @@ from clearing.sectors.utilities.tables import difference
 from ledger.checks import check_books
 from ledger.day import begin_close
 from ledger.db import reading, writing
+from tests.support.archived_month import archived, over
 from tests.support.utility_day import (
     ANN,
     AT,
@@ -206,6 +207,24 @@ def test_what_only_they_have_is_in_suspense_until_they_withdraw_it_and_pays_nobo
         (one,) = open_differences(conn)
         assert check_books(conn) == []
     assert (one.difference.theirs_fen, one.settled_at, in_suspense(engine)) == (4000, None, (4000, -4000))
+
+
+def test_a_claim_whose_month_is_archived_is_released_as_any_other(
+    engine: Engine, clients: dict[str, BillerClient], water: NearBiller, tmp_path: Path
+) -> None:
+    send_notices(engine, clients, AT)
+    water.journal.blunder(Told("ghost", "A2", "B3", 4000, DAY), 4000)
+    reconciled(engine, water)
+    assert in_suspense(engine) == (4000, -4000)
+    today = over(engine, DAY)
+    archived(engine, DAY, tmp_path / "ledger-archive")
+    water.journal.repair()
+    late = datetime.combine(today, time(3), UTC)
+    found = reconcile_day(engine, WATER.id, water.daily_file(DAY), DAY, late)
+    assert isinstance(found, Reconciled) and found.agrees
+    assert in_suspense(engine) == (0, 0)
+    with reading(engine) as conn:
+        assert check_books(conn) == []
 
 
 def test_what_the_biller_keeps_after_letting_go_is_its_claim(

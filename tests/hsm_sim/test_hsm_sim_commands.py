@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.cmac import CMAC
 from cryptography.hazmat.primitives.keywrap import aes_key_unwrap
+from hsm_sim import epurse
 from hsm_sim.box import Answer, Box
 from hsm_sim.bulk_work import ROWS_BOUND, BulkWork
 from hsm_sim.commands import COMMANDS, answer
@@ -96,12 +97,18 @@ REFUSALS = [
     ("15", "G0", "01" + "20" * 8 + "00" * 32),
     ("15", "G0", "01" + "204D4554524F2D31" + "00" * 32),
     ("15", "G2", "63" + "4D4554524FC32D31" + "00" * 48),
-    ("26", "E0", PURCHASE.replace("01 00", "01 01", 1)),
-    ("26", "E2", MAC2.replace("01 00", "63 01", 1)),
+    ("26", "E0", PURCHASE.replace("01 00", "01 02", 1)),
+    ("26", "E2", MAC2.replace("01 00", "63 FF", 1)),
     ("12", "E4", LOAD.replace("01 00", "02 00", 1)),
     ("12", "E6", TAC.replace("01 00", "FF 00", 1)),
-    ("12", "F2", "01 02" + "00" * 16),
-    ("12", "F2", "02 01" + "00" * 16),
+    ("26", "F2", "63 02" + "00" * 16 + "63"),
+    ("12", "F2", "01 00" + "00" * 16 + "02"),
+    ("12", "F2", "02 01" + "00" * 16 + "01"),
+    ("12", "E6", TAC.replace("01 00", "FF 01", 1)),
+    ("80", "EA", KEYS + "00" * 9),
+    ("26", "EA", KEYS.replace("01 00", "01 07") + "00" * 8),
+    ("12", "EA", KEYS.replace("01 00", "02 00") + "00" * 8),
+    ("12", "F4", KEYS + "02"),
     ("12", "G0", "02" + "4D4554524F2D3120" + "00" * 32),
     ("12", "G4", "02" + "00" * 32),
     ("12", "G6", "09"),
@@ -142,7 +149,8 @@ def test_bulk_over_the_bound_is_refused_and_at_the_bound_is_not() -> None:
 def test_a_key_serves_its_own_usage_only() -> None:
     only_tac = Box(KeyStore({(Usage.TAC_ROOT, 1): DEMO_KEYS[Usage.TAC_ROOT]}), counting, "", "")
     assert ask("E6", TAC, only_tac) == b""
-    for command, fields in (("E0", PURCHASE), ("E2", MAC2), ("E4", LOAD)):
+    others = (("E0", PURCHASE), ("E2", MAC2), ("E4", LOAD), ("EA", KEYS + "00" * 8), ("F4", KEYS + "01"))
+    for command, fields in others:
         assert ask(command, fields, only_tac) is ErrorCode.KEY_UNKNOWN
     without_tac = Box(
         KeyStore({k: v for k, v in demo_keys().slots.items() if k[0] != "TK"}), counting, "", ""
@@ -165,6 +173,69 @@ def test_version_zero_is_the_newest_and_old_versions_still_verify() -> None:
     }
 
 
+GENERATING = [
+    ("E0", PURCHASE, Usage.PURCHASE_ROOT),
+    ("E4", LOAD, Usage.LOAD_ROOT),
+    ("EA", KEYS + "00" * 8, Usage.AUTHENTICATION_ROOT),
+    ("F2", KEYS + "01", Usage.TAC_ROOT),
+    ("F2", KEYS + "01", Usage.TRANSPORT),
+    ("F2", KEYS.replace("01 00", "01 01", 1) + "01", Usage.SM4_TAC_ROOT),
+    ("F4", KEYS + "01", Usage.AUTHENTICATION_ROOT),
+    ("GC", "00 01 00", Usage.SIGNATURE),
+    ("GC", "01 01 00", Usage.P256_SIGNATURE),
+    ("G0", "01" + "4D4554524F2D3120" + "00" * 32, Usage.BATCH_ROOT),
+    ("G4", "01" + "00" * 32, Usage.SIGNATURE),
+    ("G8", "01 00", Usage.QR_SIGNATURE),
+    ("H0", "01", Usage.DATA),
+    ("I0", "01" + "54 30 30 30 30 30 30 31", Usage.TERMINAL_MASTER),
+    ("I6", "01 01" + "54 30 30 30 30 30 30 31", Usage.TRANSPORT),
+]
+
+
+@pytest.mark.parametrize(("command", "fields", "usage"), GENERATING)
+def test_an_old_version_generates_nothing_unless_it_overlaps(command: str, fields: str, usage: Usage) -> None:
+    keys = demo_keys().with_next_version(usage, counting)
+    assert isinstance(ask(command, fields), bytes)
+    assert ask(command, fields, Box(keys, counting, "", "")) is ErrorCode.VERSION_OLD
+    overlapping = KeyStore(keys.slots, frozenset({(usage, 1)}))
+    assert ask(command, fields, Box(overlapping, counting, "", "")) == ask(command, fields)
+
+
+@pytest.mark.parametrize(
+    ("command", "fields", "usage"),
+    [
+        ("E2", MAC2, Usage.PURCHASE_ROOT),
+        ("E6", TAC, Usage.TAC_ROOT),
+        ("E8", LOAD_TAC, Usage.TAC_ROOT),
+        ("G6", "01", Usage.SIGNATURE),
+        ("GA", "01", Usage.QR_SIGNATURE),
+    ],
+)
+def test_an_old_version_verifies_as_it_always_did(command: str, fields: str, usage: Usage) -> None:
+    keys = demo_keys().with_next_version(usage, counting)
+    assert ask(command, fields, Box(keys, counting, "", "")) == ask(command, fields)
+
+
+def test_every_use_of_a_key_is_counted_and_failures_beside() -> None:
+    box = Box(demo_keys(), counting, "", "")
+    ask("E0", PURCHASE, box)
+    ask("E6", TAC, box)
+    ask("E6", TAC.replace("CFF2892D", "00000000").replace("01 00", "00 00", 1), box)
+    ask("E6", TAC.replace("01 00", "09 00", 1), box)
+    ask("F2", KEYS + "01", box)
+    ask("I2", bytes(24) + b"x", box)
+    rows = bytes([1, 1, 0, 9, 1]) + bytes([0, 0, 0, 0, 1]) + bytes(5 * 42)
+    ask("F0", (5).to_bytes(4) + rows, box)
+    ask("F0", (3).to_bytes(4) + bytes(3 * 44), box)
+    uses, failed = box.uses.take()
+    assert uses == {"PK 1": 2, "LK 1": 1, "TK 1": 2 + 1 + 3 + 3, "XK 1": 1, "TS 1": 1, "WK 0": 1}
+    assert failed == {"TK 1": 1, "WK 0": 1}
+    assert box.uses.take() == ({}, {})
+    box.uses.put_back((uses, failed))
+    ask("E0", PURCHASE, box)
+    assert box.uses.take() == ({**uses, "PK 1": 3}, failed)
+
+
 def test_diagnostics_say_loudly_that_this_is_a_simulator() -> None:
     assert ask("NC") == b"0123456789ABCDEFSIMULATOR hsm-sim 9.9 DEMO KEYS"
     own = KeyStore({(usage, 1): bytes(len(key)) for usage, key in DEMO_KEYS.items()})
@@ -183,7 +254,7 @@ def test_echo_and_random_give_as_many_bytes_as_asked_for() -> None:
 
 
 def test_personalisation_keys_unwrap_to_the_cards_keys() -> None:
-    found = ask("F2", "01 01 01011000FFFFFFFF 4870000000001234")
+    found = ask("F2", KEYS + "01")
     assert isinstance(found, bytes) and len(found) == 56 + 9
     expected = "".join(
         example.CARD_KEYS[root] for root in (example.PURCHASE_ROOT, example.LOAD_ROOT, example.TAC_ROOT)
@@ -191,6 +262,16 @@ def test_personalisation_keys_unwrap_to_the_cards_keys() -> None:
     assert aes_key_unwrap(DEMO_KEYS[Usage.TRANSPORT], found[:56]).hex().upper() == expected
     # Check values by OpenSSL's command line: des-ede of eight zero bytes under each of the three keys.
     assert found[56:].hex().upper() == "0709763104B8741397"
+
+
+def test_a_cards_challenge_is_answered_under_its_authentication_key() -> None:
+    issuer, card = bytes.fromhex(example.ISSUER_FACTOR), bytes.fromhex(example.CARD_FACTOR)
+    key = epurse.card_key(DEMO_KEYS[Usage.AUTHENTICATION_ROOT], issuer, card)
+    wrapped = ask("F4", KEYS + "01")
+    assert isinstance(wrapped, bytes)
+    assert aes_key_unwrap(DEMO_KEYS[Usage.TRANSPORT], wrapped[:24]) == key
+    assert wrapped[24:] == epurse.check_value(key)
+    assert ask("EA", KEYS + "0011223344556677") == epurse.triple_des(key, bytes.fromhex("0011223344556677"))
 
 
 def test_a_batch_mac_is_the_cmac_under_the_operators_key() -> None:
@@ -222,7 +303,7 @@ def test_a_handler_takes_the_fields_of_its_command(command: bytes) -> None:
 
 
 def test_the_commands_are_those_of_the_format() -> None:
-    section = FORMAT.read_text(encoding="utf-8").split("## Commands")[1]
+    section = FORMAT.read_text(encoding="utf-8").split("## Commands")[1].split("\n## ")[0]
     described = re.findall(r"^\| `([A-Z][A-Z0-9])` ", section, re.MULTILINE)
     assert sorted(described) == sorted(command.decode() for command in COMMANDS)
 

@@ -117,13 +117,16 @@ def test_a_block_outlives_the_rotation_of_the_hosts_key() -> None:
     assert refusal("I2", newer + b"message") is ErrorCode.VERIFICATION_FAILED
 
 
-def test_a_working_key_is_asked_for_under_the_version_of_enrolment() -> None:
-    box = rotated(Usage.TERMINAL_MASTER)
-    enrolled = ask("I6", b"\1\0" + TERMINAL, box)
+def test_a_terminal_of_an_old_version_gets_working_keys_only_while_versions_overlap() -> None:
+    enrolled = ask("I6", b"\1\0" + TERMINAL)
     master = aes_key_unwrap(DEMO_KEYS[Usage.TRANSPORT], enrolled[1:25])
-    made = ask("I0", b"\1" + TERMINAL, box)
+    keys = demo_keys().with_next_version(Usage.TERMINAL_MASTER, bytes, overlap=True)
+    made = ask("I0", b"\1" + TERMINAL, Box(keys, counting, "", ""))
     assert (made[0], check_value(aes_key_unwrap(master, made[1:25]))) == (1, made[49:])
+    box = rotated(Usage.TERMINAL_MASTER)
     assert ask("I0", b"\0" + TERMINAL, box)[0] == 2
+    assert refusal("I0", b"\1" + TERMINAL, box) is ErrorCode.VERSION_OLD
+    assert refusal("I6", b"\1\0" + TERMINAL, box) is ErrorCode.VERSION_OLD
 
 
 @settings(max_examples=20)

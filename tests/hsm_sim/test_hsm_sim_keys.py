@@ -6,17 +6,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hsm_sim.home import HomeError, create_home, open_home, parse_lmk, replace_keys
+from hsm_sim.key_blocks import Protection
+from hsm_sim.key_file import KeyFileError, seal_keys, seal_of, unseal_keys
 from hsm_sim.keys import (
+    ATTRIBUTES,
     DEMO_KEYS,
     KEY_BYTES,
-    KeyFileError,
     KeyStore,
+    Slot,
     Usage,
     demo_keys,
     random_keys,
-    seal_keys,
-    unseal_keys,
+    sm4_check_value,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -75,21 +78,84 @@ def test_versions_are_used_up_after_255() -> None:
         keys.with_next_version(Usage.SIGNATURE, numbered())
 
 
+SLOTS = st.tuples(st.sampled_from(Usage), st.integers(1, 255))
+
+
 @settings(max_examples=30)
-@given(
-    st.sets(st.tuples(st.sampled_from(Usage), st.integers(1, 255)), max_size=6),
-    st.binary(min_size=32, max_size=32),
-)
-def test_sealed_keys_open_to_what_they_were(slots: set[tuple[Usage, int]], lmk: bytes) -> None:
+@given(st.sets(SLOTS, max_size=6), st.binary(min_size=32, max_size=32), st.data())
+def test_sealed_keys_open_to_what_they_were(slots: set[Slot], lmk: bytes, data: st.DataObject) -> None:
     random = numbered()
-    keys = KeyStore({slot: random(KEY_BYTES[slot[0]]) for slot in slots})
-    sealed = seal_keys(keys, lmk, random)
+    old = {slot for slot in slots if any(other[0] is slot[0] and other[1] > slot[1] for other in slots)}
+    overlapping = data.draw(st.sets(st.sampled_from(sorted(old)))) if old else set()
+    keys = KeyStore({slot: random(KEY_BYTES[slot[0]]) for slot in slots}, frozenset(overlapping))
+    sealed = seal_keys(keys, lmk, os.urandom)
     assert unseal_keys(sealed, lmk) == keys
     assert not any(key.hex() in sealed.lower() for key in keys.slots.values())
 
 
+def test_each_key_is_a_key_block_of_its_usage_version_and_mode() -> None:
+    keys = demo_keys().with_next_version(Usage.TAC_ROOT, os.urandom)
+    rows = json.loads(seal_keys(keys, LMK, os.urandom))["keys"]
+    for row in rows:
+        header, key = Protection.of(LMK).unwrap(row["block"])
+        usage, version = Usage(row["usage"]), row["version"]
+        kind = ATTRIBUTES[usage]
+        old = (usage, version) == (Usage.TAC_ROOT, 1)
+        assert key == keys.slots[usage, version]
+        assert (header.usage, header.algorithm, header.version_number) == (
+            kind.usage,
+            kind.algorithm,
+            f"0{version}",
+        )
+        assert header.mode == (kind.retired_mode if old else kind.mode)
+        assert header.exportability == "N"
+    assert len(rows) == len(Usage) + 1
+    assert set(ATTRIBUTES) == set(Usage)
+
+
+def sealed_before_key_blocks(keys: KeyStore, lmk: bytes) -> str:
+    """A key file as it was written until keys became key blocks."""
+    slots = sorted(keys.slots)
+    listed = ",".join(f"{owner}{number}" for owner, number in slots)
+    rows = []
+    for usage, version in slots:
+        nonce, name = os.urandom(12), f"hsm-sim 1 {usage}{version} of {listed}".encode()
+        value = nonce + AESGCM(lmk).encrypt(nonce, keys.slots[usage, version], name)
+        rows.append({"usage": usage, "version": version, "sealed": value.hex()})
+    return json.dumps({"format": 1, "demo": keys.demo, "keys": rows})
+
+
+def test_keys_from_before_there_were_key_blocks_still_open() -> None:
+    keys = demo_keys().with_next_version(Usage.DATA, os.urandom)
+    sealed = sealed_before_key_blocks(keys, LMK)
+    assert unseal_keys(sealed, LMK) == keys
+    with pytest.raises(KeyFileError, match="does not open under the LMK"):
+        unseal_keys(sealed, LMK[::-1])
+    document = json.loads(sealed)
+    document["keys"].pop()
+    with pytest.raises(KeyFileError, match="does not open"):
+        unseal_keys(json.dumps(document), LMK)
+
+
+def test_the_newest_version_generates_and_older_ones_only_where_they_overlap() -> None:
+    first = demo_keys()
+    second = first.with_next_version(Usage.PURCHASE_ROOT, os.urandom)
+    assert [second.generates(Usage.PURCHASE_ROOT, version) for version in (0, 1, 2)] == [True, False, True]
+    both = first.with_next_version(Usage.PURCHASE_ROOT, os.urandom, overlap=True)
+    assert [both.generates(Usage.PURCHASE_ROOT, version) for version in (0, 1, 2)] == [True, True, True]
+    third = both.with_next_version(Usage.PURCHASE_ROOT, os.urandom, overlap=True)
+    assert [third.generates(Usage.PURCHASE_ROOT, version) for version in (1, 2, 3)] == [True, True, True]
+    alone = third.with_next_version(Usage.LOAD_ROOT, os.urandom).without_overlap(Usage.PURCHASE_ROOT)
+    assert [alone.generates(Usage.PURCHASE_ROOT, version) for version in (1, 2, 3)] == [False, False, True]
+
+
+def test_the_check_value_of_an_sm4_key_is_by_sm4() -> None:
+    # OpenSSL's command line: sm4-ecb of sixteen zero bytes under this key.
+    assert sm4_check_value(DEMO_KEYS[Usage.SM4_TAC_ROOT]).hex().upper() == "8D3248"
+
+
 def test_keys_do_not_open_under_another_lmk() -> None:
-    sealed = seal_keys(demo_keys(), LMK, numbered())
+    sealed = seal_keys(demo_keys(), LMK, os.urandom)
     with pytest.raises(KeyFileError, match="does not open under the LMK with check value"):
         unseal_keys(sealed, LMK[::-1])
 
@@ -99,7 +165,7 @@ def take_one_out(rows: list[dict[str, object]]) -> None:
 
 
 def exchange_two(rows: list[dict[str, object]]) -> None:
-    rows[0]["sealed"], rows[1]["sealed"] = rows[1]["sealed"], rows[0]["sealed"]
+    rows[0]["block"], rows[1]["block"] = rows[1]["block"], rows[0]["block"]
 
 
 def rename_one(rows: list[dict[str, object]]) -> None:
@@ -107,25 +173,53 @@ def rename_one(rows: list[dict[str, object]]) -> None:
 
 
 def flip_a_bit(rows: list[dict[str, object]]) -> None:
-    value = str(rows[0]["sealed"])
-    rows[0]["sealed"] = value[:-1] + f"{int(value[-1], 16) ^ 1:x}"
+    value = str(rows[0]["block"])
+    rows[0]["block"] = value[:-1] + f"{int(value[-1], 16) ^ 1:X}"
 
 
 def shorten_one(rows: list[dict[str, object]]) -> None:
-    rows[0]["sealed"] = "00" * 12
+    rows[0]["block"] = str(rows[0]["block"])[:100]
 
 
 def invent_a_usage(rows: list[dict[str, object]]) -> None:
     rows[0]["usage"] = "QQ"
 
 
-@pytest.mark.parametrize(
-    "change", [take_one_out, exchange_two, rename_one, flip_a_bit, shorten_one, invent_a_usage]
-)
+def repeat_one(rows: list[dict[str, object]]) -> None:
+    rows.append(rows[0])
+
+
+def put_an_old_one_back(rows: list[dict[str, object]]) -> None:
+    rows[0] = json.loads(seal_keys(demo_keys(), LMK, os.urandom))["keys"][0]
+
+
+def retire_the_newest(rows: list[dict[str, object]]) -> None:
+    keys = demo_keys().with_next_version(Usage.BATCH_ROOT, os.urandom)
+    rows[0] = json.loads(seal_keys(keys, LMK, os.urandom))["keys"][0]
+
+
+CHANGES = [take_one_out, exchange_two, rename_one, flip_a_bit, shorten_one, invent_a_usage, repeat_one]
+
+
+@pytest.mark.parametrize("change", [*CHANGES, put_an_old_one_back, retire_the_newest])
 def test_a_key_file_that_was_changed_does_not_open(change: Callable[[list[dict[str, object]]], None]) -> None:
-    document = json.loads(seal_keys(demo_keys(), LMK, numbered()))
+    document = json.loads(seal_keys(demo_keys(), LMK, os.urandom))
     change(document["keys"])
     with pytest.raises(KeyFileError):
+        unseal_keys(json.dumps(document), LMK)
+
+
+def test_blocks_of_another_file_under_the_same_lmk_are_not_taken_for_ours() -> None:
+    document = json.loads(seal_keys(demo_keys(), LMK, os.urandom))
+    document["seal"] = seal_of(LMK, "other blocks")
+    with pytest.raises(KeyFileError, match="not those that were sealed together"):
+        unseal_keys(json.dumps(document), LMK)
+    working, data = (
+        next(row for row in document["keys"] if row["usage"] == usage)
+        for usage in (Usage.WORKING, Usage.DATA)
+    )
+    working["block"], data["block"] = data["block"], working["block"]
+    with pytest.raises(KeyFileError, match="is another key's block"):
         unseal_keys(json.dumps(document), LMK)
 
 

@@ -1,13 +1,9 @@
 """The program itself, from outside: started, asked over its socket, stopped."""
 
-import base64
 import os
+import re
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -18,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from city.processes import RunningHsm
+from tests.hsm_sim.machine_room import authorise, forms, program, serving
 from tests.hsm_sim.raw_peer import RawPeer, frame
 from tests.hsm_sim.worked_example import AMOUNT, CARD_FACTOR, ISSUER_FACTOR, TERMINAL, TERMINAL_SEQUENCE
 
@@ -27,44 +24,6 @@ EXAMPLE_REQUEST = bytes.fromhex(
 )
 EXAMPLE_ANSWER = bytes.fromhex("000C 00000001 4531 3030 ECE05309")
 RIGHT_TAC = bytes.fromhex("CFF2892D")
-
-
-def program(*words: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, **variables}
-    command = [sys.executable, "-m", "hsm_sim", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=20, env=environment, check=False)
-
-
-@contextmanager
-def serving(home: Path, *words: str, **variables: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """A running HSM of one's own: its process and port; its output goes to `home`/log."""
-    port_file = home / "port"
-    port_file.unlink(missing_ok=True)
-    command: list[str | Path] = [
-        sys.executable,
-        "-m",
-        "hsm_sim",
-        "serve",
-        "--home",
-        home,
-        "--port",
-        "0",
-        "--port-file",
-        port_file,
-    ]
-    with (home / "log").open("ab") as log:
-        environment = {**os.environ, **variables}
-        process = subprocess.Popen([*command, *words], stdout=log, stderr=log, env=environment)
-    try:
-        deadline_s = time.monotonic() + 20
-        while not port_file.exists():
-            assert process.poll() is None, (home / "log").read_text()
-            assert time.monotonic() < deadline_s
-            time.sleep(0.005)
-        yield process, int(port_file.read_text())
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
 
 
 def bulk_fields(tacs: list[bytes]) -> bytes:
@@ -165,7 +124,7 @@ def test_bad_requests_leave_the_connection_alive(hsm_process: RunningHsm) -> Non
         assert peer.ask(b"E0", b"short") == ("80", b"")
         assert peer.ask(b"N0", b"999") == ("15", b"")
         assert peer.ask(b"G6", b"\x63") == ("12", b"")
-        assert peer.ask(b"E0", b"\1\1" + bytes(44)) == ("26", b"")
+        assert peer.ask(b"E0", b"\1\2" + bytes(44)) == ("26", b"")
         assert peer.ask(b"E6", b"\1\0" + bytes(42)) == ("01", b"")
         assert peer.ask(b"B2", b"0001!") == ("00", b"!")
 
@@ -263,41 +222,51 @@ def test_rotated_keys_are_served_from_the_next_start(tmp_path: Path) -> None:
     assert "PK version   2" in program("rotate", "--home", tmp_path, "--usage", "PK").stdout
     assert "PK version   2" in program("status", "--home", tmp_path).stdout
     with serving(tmp_path) as (_, port), RawPeer(port) as peer:
-        peer.send(EXAMPLE_REQUEST)
-        assert peer.receive(len(EXAMPLE_ANSWER)) == EXAMPLE_ANSWER
+        assert peer.ask(b"E0", EXAMPLE_REQUEST[8:]) == ("A9", b"")
         newest, second = (peer.ask(b"E0", version + EXAMPLE_REQUEST[9:]) for version in (b"\0", b"\2"))
         assert newest == second
         assert newest[0] == "00"
         assert newest[1] != EXAMPLE_ANSWER[-4:]
 
 
-def forms(secret: bytes) -> set[bytes]:
-    """A key, and each half of it, as they might be written somewhere."""
-    half = len(secret) // 2
-    found = set()
-    for part in (secret, secret[:half], secret[half:]):
-        hexed = part.hex().encode()
-        found |= {part, hexed, hexed.upper(), base64.b64encode(part).rstrip(b"="), repr(part)[2:-1].encode()}
-    return found
+def test_a_rotation_with_overlap_serves_cards_in_the_field_until_retired(tmp_path: Path) -> None:
+    assert program("init", "--home", tmp_path, "--demo").returncode == 0
+    rotated = program("rotate", "--home", tmp_path, "--usage", "PK", "--usage", "LK", "--overlap").stdout
+    assert [line[13:].strip(' 1') for line in rotated.splitlines() if "overlaps" in line] == [
+        "check value 08D7B4, overlaps", "check value 491510, overlaps"
+    ]  # fmt: skip
+    with serving(tmp_path) as (_, port), RawPeer(port) as peer:
+        peer.send(EXAMPLE_REQUEST)
+        assert peer.receive(len(EXAMPLE_ANSWER)) == EXAMPLE_ANSWER
+    retired = program("retire", "--home", tmp_path, "--usage", "PK").stdout
+    assert re.findall(r"^(..) version   1 .*, (.*)$", retired, re.MULTILINE) == [
+        ("PK", "verifies only"), ("LK", "overlaps")
+    ]  # fmt: skip
+    with serving(tmp_path) as (_, port), RawPeer(port) as peer:
+        assert peer.ask(b"E0", EXAMPLE_REQUEST[8:]) == ("A9", b"")
 
 
-def use_everything(port: int) -> None:
+def use_everything(port: int) -> list[bytes]:
+    """Have every kind of key used: the clear keys that this gave to the host."""
     with RawPeer(port) as peer:
         peer.ask(b"NC")
         peer.ask(b"E0", EXAMPLE_REQUEST[8:])
         peer.ask(b"F0", bulk_fields([RIGHT_TAC]))
-        peer.ask(b"F2", b"\1\1" + bytes(16))
+        assert peer.ask(b"F2", b"\1\0" + bytes(16) + b"\1")[0] == "00"
+        made = peer.ask(b"A0", b"0M6ACE256")[1]
+        assert peer.ask(b"M6", made[:-6] + b"00001x")[0] == "00"
         peer.ask(b"G0", b"\1METRO-1 " + bytes(32))
         peer.ask(b"G4", b"\0" + bytes(32))
         peer.ask(b"G6", b"\0")
         peer.ask(b"G8", b"\0message")
-        peer.ask(b"H2", b"\1" + peer.ask(b"H0", b"\0")[1][33:])
+        data_key = peer.ask(b"H2", b"\1" + peer.ask(b"H0", b"\0")[1][33:])[1]
         block = peer.ask(b"I0", b"\0T0000001")[1][25:49]
         peer.ask(b"I2", block + b"message")
         peer.ask(b"I6", b"\0\1T0000001")
         peer.ask(b"??", b"")
         peer.send(b"\0\0")
         assert peer.receive(1) == b""
+    return [data_key]
 
 
 @pytest.mark.parametrize("given_lmk", [None, "5a" * 31 + "01"], ids=["from a file", "from the environment"])
@@ -313,8 +282,14 @@ def test_no_key_shows_in_files_output_or_log(tmp_path: Path, given_lmk: str | No
     ):
         done = program(*words, **variables)
         said += [done.stdout.encode(), done.stderr.encode()]
+    phrases = {"alice": "zkq-vv7t-x1", "bob": "w8hd-jjp0-u4"}
+    for name, phrase in phrases.items():
+        done = program("operator", "--home", home, "--name", name, typed=[phrase] * 2, **variables)
+        said += [done.stdout.encode(), done.stderr.encode()]
     with serving(home, **variables) as (process, port):
-        use_everything(port)
+        done = authorise(home, **phrases)
+        said += [done.stdout.encode(), done.stderr.encode()]
+        secrets = use_everything(port)
         [worker] = psutil.Process(process.pid).children()
         assert "HSM_SIM_LMK" not in worker.environ()
         said.append(" ".join([*worker.cmdline(), *worker.environ().values()]).encode())
@@ -322,9 +297,10 @@ def test_no_key_shows_in_files_output_or_log(tmp_path: Path, given_lmk: str | No
     assert b"does not open under the LMK" in said[-1]
     keys, lmk = open_home(home, given_lmk=None if given_lmk is None else bytes.fromhex(given_lmk))
     assert (home / "lmk.key").exists() is (given_lmk is None)
-    said += [path.read_bytes() for path in home.iterdir() if path.name != "lmk.key"]
+    said.append(program("audit", "--home", home).stdout.encode())
+    said += [path.read_bytes() for path in home.iterdir() if path.name != "lmk.key" and path.is_file()]
     everything = b"\n".join(said)
     assert b"check value" in everything
     assert len(keys.slots) == len(Usage) + 1
-    for secret in (*keys.slots.values(), lmk):
+    for secret in (*keys.slots.values(), lmk, *map(str.encode, phrases.values()), *secrets):
         assert not [form for form in forms(secret) if form in everything]

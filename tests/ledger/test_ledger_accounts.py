@@ -1,6 +1,8 @@
 """Opening and closing accounts, and the chart that defines them."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -52,6 +54,30 @@ def test_another_definition_under_the_same_code_is_a_conflict_and_opens_nothing(
     assert (raised.value.ours, raised.value.theirs) == (PURSE, other)
     with reading(books.engine) as conn:
         assert find_accounts(conn, ["purse:10"]) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        (
+            {"owner": "Anna\x00"},
+            r"account purse:10: owner 'Anna\\x00' holds a control character; take it out",
+        ),
+        ({"owner": "An\nna"}, "control character"),
+        ({"owner": "\ud800"}, "control character"),
+        ({"currency": "CN\x00"}, r"currency 'CN\\x00' is not one; give three capital letters"),
+        ({"currency": "yuan"}, "currency 'yuan' is not one"),
+        ({"currency": ""}, "currency '' is not one"),
+    ],
+)
+def test_an_owner_or_currency_that_cannot_be_is_refused_and_opens_nothing(
+    books: Books, changed: dict[str, Any], words: str
+) -> None:
+    flawed = replace(chart.account("purse:10"), **changed)
+    with pytest.raises(ValueError, match=words), writing(books.engine) as conn:
+        open_accounts(conn, [PURSE, flawed], at=books.at)
+    with reading(books.engine) as conn:
+        assert find_accounts(conn, ["purse:9", "purse:10"]) == []
 
 
 def test_two_definitions_in_one_call_are_a_conflict(books: Books) -> None:

@@ -14,7 +14,7 @@ from ledger.accounts import close_account, open_accounts
 from ledger.chart import account
 from ledger.checks import check_books
 from ledger.column_texts import line_contents
-from ledger.columns import Heading, Lines, post_columns
+from ledger.columns import Heading, Lines, post_columns, prepare_columns
 from ledger.db import reading, writing
 from ledger.directory import Directory
 from ledger.entry import Entry, Line, Posted, Refused, canonical_bytes, canonical_head
@@ -55,6 +55,12 @@ def as_columns(entries: Sequence[Entry]) -> tuple[list[Heading], Lines]:
     )
 
 
+def booked(conn: Connection, entries: Sequence[Entry], directory: Directory) -> list[Posted | Refused]:
+    """What `post_columns` answers to entries."""
+    prepared = prepare_columns(*as_columns(entries), directory, business_date=DAY)
+    return post_columns(conn, prepared, directory, at=AT)
+
+
 def written(conn: Connection) -> list[list[tuple[object, ...]]]:
     """Every row that posting can write."""
     return [
@@ -72,8 +78,7 @@ def test_columns_are_booked_as_the_same_entries_are(books: Books, batches: list[
             with conn.begin_nested() as savepoint:
                 expected = post(conn, batch, at=AT), written(conn)
                 savepoint.rollback()
-            headings, lines = as_columns(batch)
-            found = post_columns(conn, headings, lines, directory, business_date=DAY, at=AT)
+            found = booked(conn, batch, directory)
             assert (found, written(conn)) == expected
         assert check_books(conn) == []
         assert list(verify_books(conn)) == []
@@ -95,7 +100,7 @@ def test_a_batch_of_many_lines_is_one_entry_with_a_walk_through_them(books: Book
     books.post(books.load("1", 10_000), books.load("2", 10_000))
     batch = books.entry("batch", *taps)
     with writing(books.engine) as conn:
-        found = post_columns(conn, *as_columns([batch]), Directory(books.engine), business_date=DAY, at=AT)
+        found = booked(conn, [batch], Directory(books.engine))
     with writing(books.engine) as conn:
         [again] = post(conn, [batch], at=AT)
     assert isinstance(again, Posted) and not again.first_time
@@ -109,7 +114,7 @@ def test_one_entry_past_a_limit_does_not_sink_the_others(books: Books) -> None:
     books.post(books.load("1", 100))
     batch = [books.tap("1", 60, "fits"), books.tap("1", 60, "does-not"), books.tap("1", 40, "fits-too")]
     with writing(books.engine) as conn:
-        found = post_columns(conn, *as_columns(batch), Directory(books.engine), business_date=DAY, at=AT)
+        found = booked(conn, batch, Directory(books.engine))
     assert answers(found) == ["posted", "limit_exceeded", "posted"]
     [refused] = [one for one in found if isinstance(one, Refused)]
     assert (refused.account, refused.amount_fen) == ("purse:1", 20)
@@ -128,7 +133,7 @@ def test_money_that_is_held_or_taken_back_before_it_came_is_not_booked_in_bulk(b
         books.tap("1", 50, "ok"),
     ]
     with writing(books.engine) as conn:
-        found = post_columns(conn, *as_columns(batch), Directory(books.engine), business_date=DAY, at=AT)
+        found = booked(conn, batch, Directory(books.engine))
     assert answers(found) == ["limit_exceeded", "forestalled", "account_closed", "posted"]
 
 
@@ -139,16 +144,27 @@ def test_money_that_is_held_or_taken_back_before_it_came_is_not_booked_in_bulk(b
 def test_columns_that_do_not_fit_are_refused_as_a_whole(books: Books, entry: list[int], message: str) -> None:
     one = pa.array(["purse:1"], pa.string())
     lines = Lines(np.array(entry, np.int64), one, one, np.array([1], np.int64), one)
-    with pytest.raises(ValueError, match=message), writing(books.engine) as conn:
-        headings = [Heading("a", "tap", AT)]
-        post_columns(conn, headings, lines, Directory(books.engine), business_date=DAY, at=AT)
+    with pytest.raises(ValueError, match=message):
+        prepare_columns([Heading("a", "tap", AT)], lines, Directory(books.engine), business_date=DAY)
 
 
 def test_an_account_opened_in_the_same_transaction_is_known_and_forgotten_with_it(books: Books) -> None:
     directory = Directory(books.engine)
     with books.engine.connect() as conn:
         open_accounts(conn, [account("purse:new")], at=AT)
-        assert directory.numbers(conn, ["purse:new", "purse:1"])[0] > 0
+        assert directory.numbers_within(conn, ["purse:new", "purse:1"])[0] > 0
         conn.rollback()
-    with reading(books.engine) as conn:
-        assert directory.numbers(conn, ["purse:new"]) == [0]
+    assert directory.numbers(["purse:new"]) == [0]
+
+
+def test_what_was_prepared_before_its_account_was_opened_is_booked_after(books: Books) -> None:
+    directory = Directory(books.engine)
+    lines = Line("agent:A", "purse:new", 5), Line("agent:A", "purse:newer", 7)
+    headings, columns = as_columns([books.entry("early", *lines)])
+    prepared = prepare_columns(headings, columns, directory, business_date=DAY)
+    with writing(books.engine) as conn:
+        open_accounts(conn, [account("purse:new")], at=AT)
+    with writing(books.engine) as conn:
+        open_accounts(conn, [account("purse:newer")], at=AT)
+        assert answers(post_columns(conn, prepared, directory, at=AT)) == ["posted"]
+    assert books.nets()["purse:newer"] == -7

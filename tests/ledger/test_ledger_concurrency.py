@@ -8,6 +8,7 @@ import pytest
 
 from ledger.balances import balance
 from ledger.db import make_engine, reading
+from ledger.sharing import Alone
 from ledger.verify import verify_books
 from tests.ledger.some_books import Books
 from tests.ledger.writer import Acknowledged, assert_kept, write
@@ -39,7 +40,7 @@ def test_threads_onto_the_same_purses_overdraw_nothing(books: Books) -> None:
 
     def run(name: str) -> None:
         gate.wait()
-        said[name] = list(write(books.engine, name, batches))
+        said[name] = list(write(Alone(books.engine), name, batches))
 
     writers = [threading.Thread(target=run, args=(name,), daemon=True) for name in names]
     for writer in writers:
@@ -81,7 +82,7 @@ def test_readers_see_whole_batches_while_others_write(books: Books, database_url
 
     reader = threading.Thread(target=look, daemon=True)
     reader.start()
-    list(write(books.engine, "w", 12))
+    list(write(Alone(books.engine), "w", 12))
     ended.set()
     reader.join(PATIENCE_S)
     assert not reader.is_alive() and sums

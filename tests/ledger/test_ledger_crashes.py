@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 
 from city.processes import PostgresServer, private_server
 from ledger.db import make_engine, migrate, reading
+from ledger.sharing import Alone
 from ledger.verify import verify_books
 from tests.ledger.conftest import begin
 from tests.ledger.some_books import Books
@@ -39,8 +40,21 @@ def test_a_writer_killed_at_any_statement_leaves_whole_batches(
     acknowledged = heard(output.splitlines(keepends=True))
     assert_survived(books.engine, "w", acknowledged)
     # Another writer goes on where this one left.
-    assert len(list(write(books.engine, "next", 2))) == 2
+    assert len(list(write(Alone(books.engine), "next", 2))) == 2
     assert_survived(books.engine, "w", acknowledged)
+
+
+@pytest.mark.parametrize("earliest", [1, 60, 200])
+def test_threads_that_share_transactions_lose_nothing_acknowledged_when_killed(
+    books: Books, database_url: str, earliest: int
+) -> None:
+    names = ("a", "b", "c", "d")
+    process = start(database_url, ",".join(names), BATCHES, earliest + random.randint(0, 100))
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGKILL, errors
+    said = heard(output.splitlines(keepends=True))
+    for name in names:
+        assert_survived(books.engine, name, [one for one in said if one.name == name])
 
 
 def test_a_writer_killed_from_outside_leaves_whole_batches(books: Books, database_url: str) -> None:
@@ -76,7 +90,7 @@ def test_a_database_killed_while_it_is_written_to_keeps_what_was_acknowledged(
     engine = make_engine(server.url)
     acknowledged = heard([*lines, *output.splitlines(keepends=True)])
     assert_survived(engine, name, acknowledged)
-    assert len(list(write(engine, f"after {name}", 2))) == 2
+    assert len(list(write(Alone(engine), f"after {name}", 2))) == 2
     assert_survived(engine, name, acknowledged)
     engine.dispose()
 

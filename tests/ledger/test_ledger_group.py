@@ -1,5 +1,6 @@
 """Group commit: who posts at once shares a transaction, is answered after it, and loses nothing."""
 
+import asyncio
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -155,3 +156,44 @@ def test_a_connection_that_breaks_under_a_group_is_made_anew(books: Books) -> No
         answer = group.ask(load(books, "once"))
     assert isinstance(answer, Posted)
     assert books.nets()["purse:1"] == -1
+
+
+def test_coroutines_are_answered_together_and_a_cancelled_one_leaves_no_trace(
+    books: Books, group: GroupCommit[Order, Answer], gate: Gate
+) -> None:
+    async def ask() -> list[object]:
+        gate.open.clear()
+        gate.entered.clear()
+        tasks = [asyncio.create_task(group.answer(load(books, "first")))]
+        await asyncio.to_thread(gate.entered.wait)
+        names = ["load:1", "cancelled", "poison", "load:2"]
+        tasks += [asyncio.create_task(group.answer(load(books, name))) for name in names]
+        await asyncio.sleep(0)
+        tasks[2].cancel()
+        gate.open.set()
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    found = asyncio.run(ask())
+    kinds = [Posted, Posted, asyncio.CancelledError, ZeroDivisionError, Posted]
+    assert [type(answer) for answer in found] == kinds
+    assert books.nets()["purse:1"] == -3
+
+
+def test_a_loop_that_ended_keeps_nobody_else_from_an_answer(
+    books: Books, group: GroupCommit[Order, Answer], gate: Gate
+) -> None:
+    async def leave() -> None:
+        gate.open.clear()
+        gate.entered.clear()
+        tasks.append(asyncio.create_task(group.answer(load(books, "left"))))
+        await asyncio.to_thread(gate.entered.wait)
+
+    tasks: list[asyncio.Task[Answer]] = []
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(leave())
+    tasks[0].cancel()
+    loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+    loop.close()
+    gate.open.set()
+    assert isinstance(group.ask(load(books, "after")), Posted)
+    assert books.nets()["purse:1"] == -2  # what was begun is in the books, asked for or not

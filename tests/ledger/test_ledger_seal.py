@@ -10,13 +10,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.accounts import Conflict, close_account
+from ledger import chart
+from ledger.accounts import Conflict, close_account, open_accounts
 from ledger.day import DayOrderError, begin_close, finish_close
 from ledger.db import reading, writing
-from ledger.entry import chain_start, chained
+from ledger.entry import Line, chain_start, chained, utc_text
 from ledger.merkle import EMPTY_ROOT, audit_path, root_from_path, root_of
-from ledger.registers import Registers
+from ledger.orders import Hold
+from ledger.post import post
+from ledger.registers import Registers, registers_at
 from ledger.seal import GENESIS, Contents, Seal, day_contents, prove, seal_of, store_seal, verify_proof
+from ledger.verify import verify_books
 from tests.ledger.some_books import AT, DAY, Books, numbered
 
 NEXT_DAY = DAY + timedelta(days=1)
@@ -133,11 +137,8 @@ def test_a_root_is_what_anyone_can_compute_from_the_contents_alone(books: Books)
     booked = b"2018-09-01T03:04:05.678901+00:00"
     for number, content_digest in enumerate(leaves, 201809010000000001):
         start = hashlib.sha256(start + number.to_bytes(8, "big") + content_digest + booked).digest()
-    assert (
-        unsealed.chain
-        == start
-        == chained(chained(chain_start(DAY), numbered(1), leaves[0], AT), numbered(2), leaves[1], AT)
-    )
+    first = chained(chain_start(DAY), numbered(1), leaves[0], utc_text(AT))
+    assert unsealed.chain == start == chained(first, numbered(2), leaves[1], utc_text(AT))
     assert unsealed.previous_root == GENESIS
 
 
@@ -153,6 +154,28 @@ def test_sealing_again_keeps_the_first_seal_and_another_root_is_a_conflict(books
         other = replace(day_contents(conn, DAY), chain=bytes(32))
         with pytest.raises(Conflict, match="seal of 2018-09-01"):
             store_seal(conn, other, 3, bytes(64), at=AT)
+
+
+def test_a_seal_covers_what_was_written_down_until_the_cut_off_and_nothing_after_it(books: Books) -> None:
+    books.post(books.load("1", 500))
+    with writing(books.engine) as conn:
+        at_cut_off = registers_at(conn)
+        begin_close(conn, DAY, at=AT)
+        quiet = day_contents(conn, DAY)
+    # The cut-off itself is the last event of the day.
+    assert quiet.registers == at_cut_off._replace(events=at_cut_off.events + 1)
+    with writing(books.engine) as conn:
+        open_accounts(conn, [chart.account("purse:late")], at=AT)
+        close_account(conn, "purse:late", at=AT)
+        line = Line("agent:A", "purse:2", 1, "x")
+        post(conn, [Hold("hold:late", "test", AT, AT + timedelta(hours=1), (line,))], at=AT)
+        assert day_contents(conn, DAY) == quiet
+    close(books)
+    assert seal(books).contents == quiet
+    close(books.on(NEXT_DAY))
+    assert seal(books.on(NEXT_DAY)).contents.registers.accounts == at_cut_off.accounts + 1
+    with reading(books.engine) as conn:
+        assert list(verify_books(conn)) == []
 
 
 def test_a_day_is_sealed_only_when_it_is_complete_and_in_its_turn(books: Books) -> None:

@@ -11,10 +11,11 @@ from sqlalchemy import Column, Connection, Row, Table, and_, select, text
 from sqlalchemy.exc import DBAPIError
 
 from ledger import chart, tables
-from ledger.accounts import account_digest
+from ledger.accounts import account_digest, open_accounts
 from ledger.checks import Finding
-from ledger.db import metadata, reading
-from ledger.entry import Line, canonical_bytes, chain_start, chained, digest
+from ledger.day import begin_close, finish_close
+from ledger.db import metadata, reading, writing
+from ledger.entry import Line, canonical_bytes, chain_start, chained, digest, utc_text
 from ledger.events import EVENTS_START, event_chained, read_events
 from ledger.ids import A_DAY
 from ledger.journal import read_day
@@ -184,6 +185,33 @@ def test_every_row_taken_away_is_found(full: Books, table: Table) -> None:
     assert unseen == []
 
 
+def test_an_account_that_never_moved_is_missed_from_the_cut_off_on(full: Books) -> None:
+    with writing(full.engine) as conn:
+        open_accounts(conn, [chart.account("purse:never")], at=AT)
+        finish_close(conn, DAYS[2], at=AT)
+        begin_close(conn, DAYS[3], at=AT)
+    with past_the_guards(full) as conn:
+        assert found(conn) == []
+        newest = select(tables.account.c.id).where(tables.account.c.code == "purse:never").scalar_subquery()
+        conn.execute(tables.total.delete().where(tables.total.c.account_id == newest))
+        conn.execute(tables.account.delete().where(tables.account.c.code == "purse:never"))
+        (finding,) = found(conn)
+    assert (finding.check, finding.subject) == ("events_tell_the_present", str(DAYS[3]))
+    assert "holds=5' were there; they are not now" in finding.message
+
+
+def test_a_cut_off_that_counts_otherwise_is_found_though_every_hash_is_renewed(full: Books) -> None:
+    for detail in ("accounts=11 holds=3", "accounts=12 holds=4", "eleven"):
+        with past_the_guards(full) as conn:
+            cut_off = and_(
+                tables.event.c.kind == "day_closing", tables.event.c.subject == DAYS[2].isoformat()
+            )
+            conn.execute(tables.event.update().where(cut_off).values(detail=detail))
+            retell(conn)
+            findings = [finding for finding in found(conn) if finding.check == "events_tell_the_present"]
+            assert [finding.subject for finding in findings] == [str(DAYS[2])]
+
+
 AT_TEXT = "'2018-09-01 03:04:05.678901+00:00'"
 ZERO = {"sqlite": "zeroblob(32)", "postgresql": "decode(repeat('00', 32), 'hex')"}
 NEXT = {
@@ -244,7 +272,7 @@ def rebook(conn: Connection, business_date: date) -> None:
     chain = chain_start(business_date)
     for recorded in list(read_day(conn, business_date)):
         content_digest = digest(canonical_bytes(recorded.entry))
-        chain = chained(chain, recorded.entry_id, content_digest, recorded.posted_at)
+        chain = chained(chain, recorded.entry_id, content_digest, utc_text(recorded.posted_at))
         renewed = tables.entry.update().where(tables.entry.c.id == recorded.entry_id)
         conn.execute(renewed.values(digest=content_digest, chain=chain))
 

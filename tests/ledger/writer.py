@@ -1,24 +1,29 @@
 """A program that writes to the books, batch after batch, and says on its output what was answered once it is kept.
 
 `python -m tests.ledger.writer URL NAME BATCHES [STATEMENT]` kills itself before the given statement, if it comes.
+Several names with a comma between are as many threads that share transactions.
 """
 
 import json
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Engine, event, select
 
 from ledger import tables
-from ledger.db import make_engine, writing
+from ledger.db import make_engine
 from ledger.entry import Entry, Line
 from ledger.orders import Hold, Order, Reversal, Void
 from ledger.post import post
+from ledger.sharing import Shared, Writer
 from tests.ledger.some_books import AT, DAY, answers
 
 PURSES = ("purse:1", "purse:2")
@@ -30,6 +35,11 @@ class Acknowledged:
 
     batch: int
     answers: tuple[tuple[str, str, str], ...]
+
+    @property
+    def name(self) -> str:
+        """The writer's: all its references begin with it."""
+        return self.answers[0][1].partition(":")[0]
 
 
 def orders_of(name: str, batch: int) -> list[Order]:
@@ -57,12 +67,11 @@ def orders_of(name: str, batch: int) -> list[Order]:
     ]
 
 
-def write(engine: Engine, name: str, batches: int) -> Iterator[Acknowledged]:
-    """Post batches, each in a transaction of its own, and yield what was answered when it has ended."""
+def write(writer: Writer, name: str, batches: int) -> Iterator[Acknowledged]:
+    """Post batches, each as one piece of work, and yield what was answered when it is kept."""
     for batch in range(batches):
-        offered = orders_of(name, batch)
-        with writing(engine) as conn:
-            found = answers(post(conn, offered, at=AT + timedelta(minutes=batch)))
+        offered, at = orders_of(name, batch), AT + timedelta(minutes=batch)
+        found = answers(writer.write(partial(post, orders=offered, at=at)))
         kinds = [type(order).__name__ for order in offered]
         references = [order.reference for order in offered]
         yield Acknowledged(batch, tuple(zip(kinds, references, found, strict=True)))
@@ -107,8 +116,16 @@ def main(url: str, name: str, batches: str, statement: str = "0") -> None:
     """Write, and print each batch's answers as a line of JSON when it is kept."""
     engine = make_engine(url)
     die_before(engine, int(statement))
-    for one in write(engine, name, int(batches)):
-        print(json.dumps([one.batch, one.answers]), flush=True)
+
+    def run(one_name: str) -> None:
+        for one in write(writer, one_name, int(batches)):
+            with whole_lines:
+                print(json.dumps([one.batch, one.answers]), flush=True)
+
+    names, whole_lines = name.split(","), threading.Lock()
+    with Shared(engine) as writer, ThreadPoolExecutor(len(names)) as pool:
+        for done in [pool.submit(run, one_name) for one_name in names]:
+            done.result()
     engine.dispose()
 
 

@@ -34,16 +34,21 @@ from clearing.sectors.healthcare.hearing import Asked, hear
 from clearing.sectors.healthcare.insurer import Claim, ClaimAnswer, Heard, Insurer, Standing
 from clearing.sectors.healthcare.policy import Policy, Split
 from clearing.wire.bcd import CITY_ZONE
-from ledger.db import reading, writing
+from ledger.db import reading
+from ledger.sharing import Alone, Writer
 
 
 @dataclass(frozen=True, slots=True)
 class Cashier:
-    """The desk on these books, with this insurer and the policies that may be in force."""
+    """The desk on these books, with this insurer and the policies that may be in force.
+
+    It writes through `writer`; a shared one may raise Busy before the insurer is asked, and never after.
+    """
 
     engine: Engine
     insurer: Insurer
     policies: tuple[Policy, ...]
+    writer: Writer | None = None
 
     def preview(self, bill: Bill, *, at: datetime) -> Split | BillRefused:
         """How a bill would be split now; nothing is booked, and nobody is asked."""
@@ -64,8 +69,7 @@ class Cashier:
         wrong = flaw(bill)
         if wrong is not None:
             return wrong
-        with writing(self.engine) as conn:
-            opened = self._open(conn, bill, agreed, at)
+        opened = self._writer.write(lambda conn: self._open(conn, bill, agreed, at))
         if isinstance(opened, BillRefused):
             return opened
         if opened is None:
@@ -92,19 +96,9 @@ class Cashier:
         A bill that the insurer never answered is cancelled so too: the insurer remembers the cancellation
         and will not honour a claim that arrives after it.
         """
-        with writing(self.engine) as conn:
-            bill = bill_of(conn, reference)
-            if bill is None:
-                return _unknown(reference)
-            after = advance(bill.state, Event.CANCEL_ASKED)
-            if after is None:
-                return BillRefused(
-                    reference,
-                    BillRefusal.NOTHING_TO_CANCEL,
-                    f"bill {reference} was refused by the insurer; no money has moved that could go back",
-                )
-            if after is not bill.state:
-                move(conn, bill, after, at=at, why=why)
+        bill = self._writer.write(lambda conn: self._ask_to_cancel(conn, reference, why, at))
+        if isinstance(bill, BillRefused):
+            return bill
         if bill.state in (State.CANCELLING, State.CANCELLED):
             return self.ask_again(reference, at=at)
         return self._take_back(reference, at)
@@ -117,6 +111,28 @@ class Cashier:
             self.ask_again(bill.reference, at=at)
         with reading(self.engine) as conn:
             return open_bills(conn)
+
+    @property
+    def _writer(self) -> Writer:
+        return self.writer or Alone(self.engine)
+
+    def _ask_to_cancel(
+        self, conn: Connection, reference: str, why: str, at: datetime
+    ) -> BillRecord | BillRefused:
+        """The bill as it stood when it was asked to be cancelled, which is in the book from now on."""
+        bill = bill_of(conn, reference)
+        if bill is None:
+            return _unknown(reference)
+        after = advance(bill.state, Event.CANCEL_ASKED)
+        if after is None:
+            return BillRefused(
+                reference,
+                BillRefusal.NOTHING_TO_CANCEL,
+                f"bill {reference} was refused by the insurer; no money has moved that could go back",
+            )
+        if after is not bill.state:
+            move(conn, bill, after, at=at, why=why)
+        return bill
 
     def _open(self, conn: Connection, bill: Bill, agreed: Agreed, at: datetime) -> Claim | BillRefused | None:
         """The claim of a bill newly entered; None where it is in the book already."""
@@ -145,8 +161,7 @@ class Cashier:
         return self._hear(reference, Asked.CANCEL, self.insurer.cancel(reference), at)
 
     def _hear(self, reference: str, asked: Asked, heard: Heard, at: datetime) -> BillRecord:
-        with writing(self.engine) as conn:
-            return hear(conn, reference, asked, heard, at=at)
+        return self._writer.finish(lambda conn: hear(conn, reference, asked, heard, at=at))
 
 
 def _is_withdrawn(heard: Heard) -> bool:

@@ -17,6 +17,7 @@ from clearing.sectors.socialsecurity.tables import (
     contribution_month,
 )
 from ledger.accounts import find_accounts
+from ledger.archive import Archive
 from ledger.history import Movement, history
 
 
@@ -64,8 +65,13 @@ class SocialRecord:
     movements: Mapping[str, tuple[Movement, ...]]
 
 
-def record_of(conn: Connection, holder: str, *, limit: int = 50) -> SocialRecord:
-    """The record of a holder, with at most `limit` benefits and movements an account, the newest first."""
+def record_of(
+    conn: Connection, holder: str, *, limit: int = 50, archive: Archive | None = None
+) -> SocialRecord:
+    """The record of a holder, with at most `limit` benefits and movements an account, the newest first.
+
+    Movements of archived months are read from `archive`.
+    """
     accounts = [f"{pocket}:{holder}" for pocket in POCKETS if pocket != "wallet"]
     return SocialRecord(
         holder=holder,
@@ -73,7 +79,7 @@ def record_of(conn: Connection, holder: str, *, limit: int = 50) -> SocialRecord
         open_bills=tuple(bill for bill in bills_of(conn, holder) if bill.state is BillState.OPEN),
         benefits=tuple(benefits_of(conn, holder, limit=limit)),
         movements={
-            account.code: tuple(history(conn, account.code, limit=limit))
+            account.code: tuple(history(conn, account.code, limit=limit, archive=archive))
             for account in find_accounts(conn, accounts)
         },
     )

@@ -22,7 +22,8 @@ from clearing.sectors.utilities.register import BillPayment, paid_on_bill, payme
 from clearing.sectors.utilities.states import Act, State
 from clearing.sectors.utilities.tables import payment as payment_table
 from ledger.day import current_day
-from ledger.db import reading, writing
+from ledger.db import reading
+from ledger.sharing import Alone, Writer
 
 
 class BillRefusal(StrEnum):
@@ -104,12 +105,17 @@ def query_bills(
 
 
 def pay_bill(
-    engine: Engine, clients: BillerClients, order: BillOrder, *, at: datetime
+    engine: Engine,
+    clients: BillerClients,
+    order: BillOrder,
+    *,
+    at: datetime,
+    writer: Writer | None = None,
 ) -> BillPaid | BillRefused:
     """Pay a bill: the biller is asked first, then wallet, register and outbox change in one transaction.
 
     The same order again is answered as before, without asking the biller. Raises ledger.day.DayOrderError
-    where no business day is open.
+    where no business day is open, and Busy of a `writer` that is shared.
     """
     with reading(engine) as conn:
         before = paid_before(conn, order)
@@ -123,8 +129,7 @@ def pay_bill(
     told = _ask(clients, biller, order.biller, order.account_no)
     if isinstance(told, BillRefused):
         return told
-    with writing(engine) as conn:
-        return book_bill(conn, order, told, at=at)
+    return (writer or Alone(engine)).write(lambda conn: book_bill(conn, order, told, at=at))
 
 
 def book_bill(

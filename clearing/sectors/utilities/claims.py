@@ -17,7 +17,6 @@ from ledger.accounts import open_accounts
 from ledger.chart import account
 from ledger.day import current_day
 from ledger.entry import Entry, Line, Refused, mirrored
-from ledger.journal import of_references, read_entries
 from ledger.post import post
 
 UNMATCHED: Final = "suspense:biller_unmatched"
@@ -55,7 +54,7 @@ def renew_claims(
         for reference, claim in held.items()
         if claim.entry is not None and amounts_fen.get(reference) != claim.amount_fen
     }
-    _release(conn, [claim.entry for claim in over.values() if claim.entry is not None], at)
+    _release(conn, over, at)
     now = dict(held) | {reference: Claim(claim.times) for reference, claim in over.items()}
     fresh = [one for one in found if now.get(one.reference, Claim()).entry is None]
     times = {one.reference: now.get(one.reference, Claim()).times + 1 for one in fresh}
@@ -78,23 +77,29 @@ def _hold(conn: Connection, fresh: Mapping[str, Difference], at: datetime) -> No
     today = current_day(conn)
     entries = []
     for reference, one in fresh.items():
-        line = Line(UNMATCHED, CLAIM, one.theirs_fen or 0, one.reference)
+        line = _line(one.reference, one.theirs_fen or 0)
         entries.append(Entry(reference, "biller_claim", today, at, (line,), one.message))
     _book(conn, entries, at)
 
 
-def _release(conn: Connection, references: Sequence[str], at: datetime) -> None:
-    if not references:
+def _release(conn: Connection, over: Mapping[str, Claim], at: datetime) -> None:
+    """Take claims out of suspense. The books compare with what went in, which may be archived by now."""
+    if not over:
         return
     today = current_day(conn)
-    entries = []
-    for booked in read_entries(conn, of_references(conn, references)):
-        held = booked.entry
-        reference, lines = f"{held.reference}|released", mirrored(held.lines)
-        entries.append(
-            Entry(reference, "biller_claim", today, at, lines, "the claim is gone", held.reference)
+    entries = [
+        Entry(
+            f"{claim.entry}|released", "biller_claim", today, at,
+            mirrored((_line(reference, claim.amount_fen),)), "the claim is gone", claim.entry,
         )
+        for reference, claim in over.items()
+    ]  # fmt: skip
     _book(conn, entries, at)
+
+
+def _line(reference: str, amount_fen: int) -> Line:
+    """How a claim stands in suspense."""
+    return Line(UNMATCHED, CLAIM, amount_fen, reference)
 
 
 def _book(conn: Connection, entries: Sequence[Entry], at: datetime) -> None:

@@ -22,7 +22,7 @@ def working_key(box: Box, *, version: bytes, terminal: bytes) -> Answer:
     host = box.keys.find(Usage.WORKING, 0)
     if master is None or host is None:
         return ErrorCode.KEY_UNKNOWN
-    key = bytes(map(_odd_parity, box.random(WORKING_KEY_BYTES)))
+    key = bytes(map(odd_parity, box.random(WORKING_KEY_BYTES)))
     return bytes((number,)) + aes_key_wrap(master, key) + aes_key_wrap(host, key) + check_value(key)
 
 
@@ -77,6 +77,6 @@ def _opened(box: Box, block: bytes) -> bytes | ErrorCode:
     return ErrorCode.VERIFICATION_FAILED if versions else ErrorCode.KEY_UNKNOWN
 
 
-def _odd_parity(byte: int) -> int:
+def odd_parity(byte: int) -> int:
     """DES keys carry odd parity in the last bit of each byte; terminals may insist on it."""
     return byte if byte.bit_count() & 1 else byte ^ 1

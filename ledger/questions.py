@@ -1,0 +1,112 @@
+"""Questions to the books that are asked together, in one round trip, in words that both databases know."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from ledger.bulk import driver
+from ledger.db import WRITER_LOCK
+
+Parameter = str | int | date | datetime | Sequence[str]
+Rows = list[tuple[Any, ...]]
+
+_WORDS: Final[Mapping[str, Mapping[str, str]]] = {
+    "postgresql": {
+        ":one_of": "= ANY (CAST(%s AS text[]))",
+        ":value": "%s",
+        ":lock_writers": f"pg_advisory_xact_lock({WRITER_LOCK})",
+        ":start_of_day": "(CAST(to_char(ledger_day.business_date, 'YYYYMMDD') AS bigint) * 10000000000)",
+    },
+    "sqlite": {
+        ":one_of": "IN (SELECT value FROM json_each(?))",
+        ":value": "?",
+        ":lock_writers": "1",
+        ":start_of_day": "(CAST(replace(ledger_day.business_date, '-', '') AS integer) * 10000000000)",
+    },
+}
+
+
+class Question:
+    """A query in the words of each database.
+
+    `:value` stands for the next parameter, `:one_of` for being one of many texts, which are one parameter,
+    `:start_of_day` for `ledger.ids.before_first` of a row of `ledger_day`, and `:lock_writers` for being the one
+    writer until the transaction ends, as SQLite's is from its beginning.
+    """
+
+    def __init__(self, words: str) -> None:
+        self._words = {name: _translated(words, known) for name, known in _WORDS.items()}
+
+    def words_for(self, conn: Connection) -> str:
+        """The query as the database behind a connection takes it."""
+        return self._words[conn.dialect.name]
+
+
+def ask_together(conn: Connection, asked: Sequence[tuple[Question, Sequence[Parameter]]]) -> list[Rows]:
+    """The rows of each question with its parameters, in the order asked; on PostgreSQL in one round trip.
+
+    All are to look rows up by their keys, and there they do so whatever a table's size was when a plan was made.
+    """
+    if conn.dialect.name != "postgresql":
+        return [
+            [tuple(row) for row in conn.exec_driver_sql(question.words_for(conn), _for_sqlite(parameters))]
+            for question, parameters in asked
+        ]
+    texts = [(question.words_for(conn), [_for_postgresql(one) for one in given]) for question, given in asked]
+    return run_by_key(conn, texts)
+
+
+def run_by_key(conn: Connection, statements: Sequence[tuple[str, Sequence[Any]]]) -> list[Rows]:
+    """Run statements in PostgreSQL's words, with values, in one round trip; the rows of those that have any.
+
+    A plan that is made while a table is nearly empty reads all of it, and stays when it has grown to millions.
+    Hence none may be made that reads whole tables where there is a key.
+    """
+    with driver(conn) as connection:
+        with connection.pipeline():
+            connection.execute("SET LOCAL enable_seqscan = off")
+            cursors = [connection.execute(words, values) for words, values in statements]
+            connection.execute("SET LOCAL enable_seqscan = on")
+        return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
+
+
+def array_of(texts: Sequence[str]) -> str:
+    """Texts as PostgreSQL writes an array of them: faster made, and read, than a list one by one."""
+    if not texts:
+        return "{}"
+    joined = "\x00".join(texts).replace("\\", "\\\\").replace('"', '\\"')
+    return '{"' + joined.replace("\x00", '","') + '"}'
+
+
+def array_of_numbers(numbers: Sequence[int]) -> str:
+    """Whole numbers as PostgreSQL writes an array of them."""
+    return "{" + ",".join(map(str, numbers)) + "}"
+
+
+def _translated(words: str, known: Mapping[str, str]) -> str:
+    for name, translation in known.items():
+        words = words.replace(name, translation)
+    return words
+
+
+def _for_postgresql(parameter: Parameter) -> str | int | date | datetime:
+    return parameter if isinstance(parameter, str | int | date | datetime) else array_of(parameter)
+
+
+def _for_sqlite(parameters: Sequence[Parameter]) -> tuple[str | int, ...]:
+    return tuple(_sqlite_value(one) for one in parameters)
+
+
+def _sqlite_value(parameter: Parameter) -> str | int:
+    match parameter:
+        case datetime():
+            return parameter.astimezone(UTC).isoformat(timespec="microseconds")
+        case date():
+            return parameter.isoformat()
+        case str() | int():
+            return parameter
+        case _:
+            return json.dumps(list(parameter))
