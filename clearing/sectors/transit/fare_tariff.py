@@ -1,7 +1,7 @@
 """What a fare tariff says, member by member of its file (docs/formats/tariff.md). Amounts are hundredths, here fen."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -204,7 +204,7 @@ class Matrix(_Strict):
 
     stations: tuple[Name, ...]
     both_ways: bool
-    fares_fen: tuple[tuple[Fen | None, ...], ...]
+    fares_fen: tuple[tuple[Annotated[int, Ge(0), Le(MOST_FEN)] | None, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,11 +351,11 @@ class FareTariff(_Strict):
     discounts: tuple[Discount, ...] = ()
     caps: tuple[Cap, ...] = ()
     products: tuple[Product, ...] = ()
-    calendars: Mapping[Name, tuple[Day, ...]] = Field(default_factory=dict)
-    matrices: Mapping[Name, Matrix] = Field(default_factory=dict)
-    networks: Mapping[Name, Mapping[Name, Mapping[Name, Metres]]] = Field(default_factory=dict)
+    calendars: Mapping[Name, tuple[Day, ...]] = field(default_factory=dict)
+    matrices: Mapping[Name, Matrix] = field(default_factory=dict)
+    networks: Mapping[Name, Mapping[Name, Mapping[Name, Metres]]] = field(default_factory=dict)
     """Networks of lines; each line has its stations with their metres along it."""
-    aliases: Mapping[str, Name] = Field(default_factory=dict)
+    aliases: Mapping[str, Name] = field(default_factory=dict)
     """Other names of stations, such as the `line-station` numbers of tap records."""
 
     def day_of(self, at: datetime) -> date:
