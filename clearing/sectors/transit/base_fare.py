@@ -1,4 +1,4 @@
-"""What a leg costs before any discount: by the first fare in the tariff whose scope fits it."""
+"""What a leg costs before any discount: by the first fare whose scope fits it and that knows its stations."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -23,6 +23,7 @@ from clearing.sectors.transit.fare_tariff import (
     Flat,
     ListCharge,
     Matrix,
+    Mode,
     Scope,
     Window,
 )
@@ -49,9 +50,18 @@ def base_fare(tariff: FareTariff, leg: Leg) -> Base | Unpriced:
         return Unpriced.KIND_WRONG
     if leg.pays.category not in tariff.categories:
         return Unpriced.CATEGORY_UNKNOWN
-    fare = next((fare for fare in tariff.fares if fits(tariff, fare.scope, leg, "")), None)
-    if fare is None:
-        return Unpriced.NO_FARE
+    first: Unpriced | None = None
+    for fare in tariff.fares:
+        if fits(tariff, fare.scope, leg, ""):
+            found = _of_fare(tariff, mode, fare, leg)
+            if found not in (Unpriced.STATION_UNKNOWN, Unpriced.NO_SUCH_JOURNEY):
+                return found
+            # A fare that does not know the journey leaves it to the next one.
+            first = first or Unpriced(found)
+    return first or Unpriced.NO_FARE
+
+
+def _of_fare(tariff: FareTariff, mode: Mode, fare: Fare, leg: Leg) -> Base | Unpriced:
     if isinstance(mode, EntryExit) and leg.kind in (LegKind.MISSING_EXIT, LegKind.MISSING_ENTRY):
         return _half(tariff, mode, fare, leg)
     return _whole(tariff, fare, leg)

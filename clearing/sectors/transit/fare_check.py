@@ -16,6 +16,7 @@ from clearing.sectors.transit.fare_tariff import (
     EntryExit,
     Fare,
     FareTariff,
+    Flat,
     Matrix,
     OneTap,
     PayBands,
@@ -180,7 +181,8 @@ def _fare(tariff: FareTariff, place: int, fare: Fare) -> Iterator[Flaw]:
             if isinstance(tariff.modes.get(mode), OneTap):
                 remedy = f"take {mode} out, or let it be entry_exit: one tap does not know both stations"
                 yield Flaw(f"fares.{place}.scope.modes", mode, remedy)
-    earlier = next((other for other in tariff.fares[:place] if _covers(other.scope, fare.scope)), None)
+    before = [other for other in tariff.fares[:place] if isinstance(other.price, Flat | AsListed)]
+    earlier = next((other for other in before if _covers(other.scope, fare.scope)), None)
     if earlier:
         remedy = f"move it before {earlier.name}, which takes all its legs"
         yield Flaw(f"fares.{place}", fare.name, remedy)

@@ -1,7 +1,7 @@
 """What a fare tariff says, member by member of its file (docs/formats/tariff.md). Amounts are hundredths, here fen."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -188,7 +188,7 @@ Price = Annotated[Flat | AsListed | ByMatrix | ByDistance | ByAreas, Field(discr
 
 @dataclass(frozen=True, slots=True)
 class Fare(_Strict):
-    """What legs cost before discounts. The first fare in the list whose scope fits a leg is the leg's."""
+    """What legs cost before discounts. The first whose scope fits a leg, and that knows it, is the leg's."""
 
     name: Name
     scope: Scope
@@ -366,6 +366,10 @@ class FareTariff(_Strict):
         """Whether a leg that begins at this instant is priced by this tariff."""
         day = self.day_of(at)
         return self.valid_from <= day and (self.valid_to is None or day <= self.valid_to)
+
+    def always(self) -> "FareTariff":
+        """The same tariff as though it were in force on every day: for asking what it would ask."""
+        return replace(self, valid_from=date.min, valid_to=None)
 
 
 def tariff_at(tariffs: tuple[FareTariff, ...], at: datetime) -> FareTariff | None:

@@ -52,7 +52,7 @@ def read_matrix(data: bytes) -> Matrix:
     flaws: list[Flaw] = []
     for number, row in enumerate(_rows(data, COLUMNS), 2):
         start, end, yuan = (row[name].strip() for name in COLUMNS)
-        fare_fen = _fen(yuan)
+        fare_fen = hundredths(yuan)
         if not start or not end:
             flaws.append(Flaw(f"row {number}", f"{start!r} to {end!r}", "name both stations"))
         elif fare_fen is None:
@@ -158,8 +158,8 @@ def _rows(data: bytes, columns: tuple[str, ...]) -> Iterable[dict[str, str]]:
     return reader
 
 
-def _fen(yuan: str) -> int | None:
-    """Yuan with at most two places as fen; None where the text is no such number."""
+def hundredths(yuan: str) -> int | None:
+    """An amount with at most two places as hundredths; None where the text is no such number."""
     whole, _, part = yuan.partition(".")
     if not (whole.isascii() and whole.isdecimal() and len(whole) <= 6 and len(part) <= 2):
         return None
