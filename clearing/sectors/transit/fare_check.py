@@ -55,7 +55,7 @@ def check_together(tariffs: Sequence[tuple[str, FareTariff]]) -> list[Flaw]:
             remedy = f"end it before {newer.valid_from}, when {newer_file} begins: the periods overlap"
             flaws.append(Flaw(f"{older_file}: valid_to", str(older.valid_to), remedy))
         elif (newer.valid_from - older.valid_to).days > 1:
-            remedy = f"begin it the day after {older.valid_to}, when {older_file} ends, or say nothing rides between"
+            remedy = f"begin it the day after {older.valid_to}, when {older_file} ends"
             flaws.append(Flaw(f"{newer_file}: valid_from", str(newer.valid_from), remedy, remark=True))
         if newer.version <= older.version:
             remedy = f"give it more than {older.version}, the version of {older_file} before it"

@@ -74,7 +74,9 @@ class _Leg:
 
 def _import_v2(feed: Feed, medium: str | None, left_out: list[NotExpressed]) -> FareTariff:
     rules = _leg_rules(feed, left_out)
-    prices = _prices(feed, medium, {leg.product for leg in rules}, left_out)
+    asked = {leg.product for leg in rules}
+    asked |= {row["fare_product_id"] for row in feed.rows("fare_transfer_rules") if row.get("fare_product_id")}
+    prices = _prices(feed, medium, asked, left_out)
     frames, calendars = timeframes(feed, left_out)
     unknown = {leg.timeframe for leg in rules if leg.timeframe and leg.timeframe not in frames}
     for frame in sorted(unknown):
@@ -177,7 +179,7 @@ def _passes(rows: Sequence[Row], asked: set[str], left_out: list[NotExpressed]) 
     for product in dict.fromkeys(
         row["fare_product_id"] for row in rows if row["fare_product_id"] not in asked
     ):
-        why = "no leg rule asks it: a pass, of which GTFS does not say how long it holds; add it to products"
+        why = "no leg or transfer asks it: a pass, of which GTFS does not say how long it holds; add it to products"
         left_out.append(NotExpressed("fare_products.txt", product, why))
 
 

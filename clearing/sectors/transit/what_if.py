@@ -101,30 +101,26 @@ def cleared_day(conn: Connection, day: date, tariff: FareTariff) -> list[Charged
     no category stands for keep their number, and find no price.
     """
     names = {number: name for name, numbers in tariff.categories.items() for number in numbers}
-    columns = tap_table.c
     query = (
-        select(
-            columns.operator, columns.sequence, columns.position, columns.card_no, columns.event_at,
-            columns.paid_fen, columns.record,
-        )
-        .where(columns.decided_on == day, columns.money == Money.PAID.value)
-        .order_by(columns.operator, columns.sequence, columns.position)
-    )  # fmt: skip
+        select(tap_table)
+        .where(tap_table.c.decided_on == day, tap_table.c.money == Money.PAID.value)
+        .order_by(tap_table.c.operator, tap_table.c.sequence, tap_table.c.position)
+    )
     found = []
     for row in conn.execute(query):
+        mode, kind = RIDES[Ride(row.ride)]
         record = TapRecord.unpack(row.record)
-        mode, kind = RIDES[record.ride]
         tap = Tap(
             id=f"{row.operator}/{row.sequence}/{row.position}",
             card=row.card_no,
             at=row.event_at,
             kind=kind,
             mode=mode,
-            station=f"{record.line}-{record.station}",
+            station=f"{row.line}-{row.station}",
             operator=row.operator,
-            line=str(record.line),
-            category=names.get(record.holder_class, f"class {record.holder_class}"),
-            list_fare_fen=None if kind is TapKind.ENTRY else record.list_fare_fen,
+            line=str(row.line),
+            category=names.get(row.holder_class, f"class {row.holder_class}"),
+            list_fare_fen=None if kind is TapKind.ENTRY else row.list_fare_fen,
             linked=record.linked,
             full_fare=record.full_fare,
         )
