@@ -75,7 +75,9 @@ class _Leg:
 def _import_v2(feed: Feed, medium: str | None, left_out: list[NotExpressed]) -> FareTariff:
     rules = _leg_rules(feed, left_out)
     asked = {leg.product for leg in rules}
-    asked |= {row["fare_product_id"] for row in feed.rows("fare_transfer_rules") if row.get("fare_product_id")}
+    asked |= {
+        row["fare_product_id"] for row in feed.rows("fare_transfer_rules") if row.get("fare_product_id")
+    }
     prices = _prices(feed, medium, asked, left_out)
     frames, calendars = timeframes(feed, left_out)
     unknown = {leg.timeframe for leg in rules if leg.timeframe and leg.timeframe not in frames}
