@@ -79,7 +79,7 @@ def explain(
         typer.Option(formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"], help="when, in the tariff's zone"),
     ] = None,
     category: Annotated[str, typer.Option(help="the holder's category")] = "standard",
-    list_fare_fen: Annotated[int | None, typer.Option(help="the terminal's list fare", min=0)] = None,
+    list_fare_fen: int | None = typer.Option(None, help="the terminal's list fare", min=0),
     line: Annotated[str, typer.Option(help="the line")] = "",
     as_json: AsJson = False,
 ) -> None:

@@ -28,11 +28,11 @@ def import_matrix(
         Path | None, typer.Option(help="CSV with site_code, site: names for stations of tap records")
     ] = None,
     limit_min: Annotated[int, typer.Option(help="minutes in the paid area", min=1)] = 240,
-    overtime_fen: Annotated[int, typer.Option(help="what staying longer costs", min=0)] = 0,
+    overtime_fen: int = typer.Option(0, help="what staying longer costs", min=0),
     forget_min: Annotated[
         int, typer.Option(help="minutes until an entry counts as never left", min=1)
     ] = 1200,
-    missing_exit_fen: Annotated[int, typer.Option(help="what never leaving costs", min=0)] = 0,
+    missing_exit_fen: int = typer.Option(0, help="what never leaving costs", min=0),
 ) -> None:
     """Make a fare tariff from a metro's matrix of fares and the older tariff's rules."""
     area = PaidArea(limit_min, overtime_fen, forget_min, missing_exit_fen)

@@ -35,8 +35,8 @@ class Examples:
 
 def worked_examples() -> Iterator[Examples]:
     """Every table of worked examples in the document."""
-    text = (ROOT / "docs" / "fares.md").read_text(encoding="utf-8").split("## Worked by hand")[1]
-    for section in text.split("\n### ")[1:]:
+    text = (ROOT / "docs" / "fares.md").read_text(encoding="utf-8")
+    for section in text.split("## Worked by hand")[1].split("\n## ")[0].split("\n### ")[1:]:
         tariffs = tuple(shipped(name) for name in re.findall(r"`([a-z-]+-\d)\.json`", section))
         rows = re.findall(r"^\| ([A-Z]) \| (.+) \|$", section, re.MULTILINE)
         taps, holdings, pays = [], [], {}

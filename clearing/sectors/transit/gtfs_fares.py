@@ -156,7 +156,9 @@ def _prices(feed: Feed, medium: str | None, asked: set[str], left_out: list[NotE
     }
     found: dict[tuple[str, str], int] = {}
     currencies = Counter(row["currency"] for row in rows if row["fare_product_id"] in asked)
-    currency = next(iter(currencies), "XXX")
+    if not currencies:
+        raise FeedError("fare_products.txt has no product that a leg rule asks; give one with its amount")
+    currency = next(iter(currencies))
     for row in ours:
         category = row.get("rider_category_id", "")
         amount = hundredths(row["amount"])
