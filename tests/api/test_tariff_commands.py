@@ -125,6 +125,15 @@ def test_explain_prices_one_ride_given_by_hand_exactly() -> None:
     )
 
 
+def test_a_tariff_with_a_flaw_is_not_priced_by(tmp_path: Path, taps: Path) -> None:
+    whole = json.loads(ONE.read_text(encoding="utf-8"))
+    del whole["matrices"]
+    (tmp_path / "one.json").write_text(json.dumps(whole), encoding="utf-8")
+    flaw = "one.json: fares.2.price.matrix is metro: name one of the tariff's matrices"
+    for words in (("explain", tmp_path / "one.json", "--taps", taps), ("diff", tmp_path / "one.json", TWO)):
+        assert flaw in run(*words).refused
+
+
 def test_diff_tells_fields_and_journeys() -> None:
     ran = run("diff", ONE, TWO)
     assert "fares.city bus.price.fare_fen: 200 → 250" in ran.output

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from clearing.sectors.transit.fare_file import TariffFlawed, is_fare_file, read_fares, schema, write_fares
 from clearing.sectors.transit.taps_file import read_taps
+from tests.support.changed_json import changed_json
 from tests.support.fare_examples import FARES, ROOT, ZONE, shipped
 
 TEXT = (FARES / "example-city-1.json").read_text(encoding="utf-8")
@@ -18,15 +19,7 @@ TEXT = (FARES / "example-city-1.json").read_text(encoding="utf-8")
 
 def changed(*path: str | int, to: Any) -> str:
     """The example tariff with one member changed (or, where `to` is ..., left out)."""
-    whole = json.loads(TEXT)
-    inner = whole
-    for step in path[:-1]:
-        inner = inner[step]
-    if to is ...:
-        del inner[path[-1]]
-    else:
-        inner[path[-1]] = to
-    return json.dumps(whole)
+    return changed_json(TEXT, *path, to=to)
 
 
 def flaws_of(text: str) -> list[str]:

@@ -174,5 +174,10 @@ def test_what_is_no_feed_is_refused_with_a_remedy(tmp_path: Path) -> None:
     ):
         with pytest.raises(FeedError, match=reason):
             read_feed(path)
-    with pytest.raises(FeedError, match=r"neither fare_leg_rules.txt nor fare_attributes.txt"):
+    with pytest.raises(FeedError, match=r"neither fare_leg_rules.txt nor fare_attributes.txt is"):
         imported(zipped(tmp_path, {"stops": "stop_id\n1\n"}))
+    with pytest.raises(FeedError, match=r"no column 'price'; add it"):
+        imported(zipped(tmp_path, {"fare_attributes": "fare_id,currency_type\nx,CHF\n"}))
+    odd = V1["fare_attributes"].replace("0,1,3600", "0,1,an hour")
+    with pytest.raises(FeedError, match=r"column transfer_duration has 'an hour'; give a whole number"):
+        imported(zipped(tmp_path, V1 | {"fare_attributes": odd}))

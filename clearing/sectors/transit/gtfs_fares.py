@@ -18,7 +18,7 @@ from clearing.sectors.transit.fare_tariff import (
     Scope,
     Window,
 )
-from clearing.sectors.transit.gtfs_feed import GATED, Feed, FeedError, NotExpressed, Row
+from clearing.sectors.transit.gtfs_feed import GATED, Feed, FeedError, NotExpressed, Row, whole_number
 from clearing.sectors.transit.gtfs_times import timeframes
 from clearing.sectors.transit.gtfs_transfers import LegGroups, transfer_discounts
 from clearing.sectors.transit.gtfs_v1 import import_v1
@@ -37,14 +37,17 @@ def import_feed(
     `medium` is the fare medium whose prices count (None: the first that a leg can be paid with).
     """
     left_out: list[NotExpressed] = []
-    if feed.rows("fare_products") and feed.rows("fare_leg_rules"):
-        made = _import_v2(feed, medium, left_out)
-    elif feed.rows("fare_attributes"):
-        made = import_v1(feed, left_out)
-    else:
-        raise FeedError(
-            "the feed has neither fare_leg_rules.txt nor fare_attributes.txt; give one with fares"
-        )
+    try:
+        if feed.rows("fare_products") and feed.rows("fare_leg_rules"):
+            made = _import_v2(feed, medium, left_out)
+        elif feed.rows("fare_attributes"):
+            made = import_v1(feed, left_out)
+        else:
+            raise FeedError(
+                "neither fare_leg_rules.txt nor fare_attributes.txt is there; give a feed with fares"
+            )
+    except KeyError as error:
+        raise FeedError(f"a table has no column {error}; add it, as GTFS requires") from error
     if any(isinstance(mode, EntryExit) for mode in made.modes.values()):
         why = "GTFS does not say; set limit_min and missing_exit by hand (here 4 hours, and the highest fare)"
         left_out.append(NotExpressed("fare_leg_rules.txt", "staying too long, and a missing exit", why))
@@ -105,7 +108,7 @@ def _import_v2(feed: Feed, medium: str | None, left_out: list[NotExpressed]) -> 
 
 
 def _leg_rules(feed: Feed, left_out: list[NotExpressed]) -> list[_Leg]:
-    rows = sorted(feed.rows("fare_leg_rules"), key=lambda row: -int(row.get("rule_priority") or 0))
+    rows = sorted(feed.rows("fare_leg_rules"), key=lambda row: -whole_number(row, "rule_priority", 0))
     only_transfers = sum(row.get("transfer_only") == "1" for row in rows)
     if only_transfers:
         why = f"{only_transfers} leg rules that hold only after a transfer are left out"

@@ -54,6 +54,15 @@ class NotExpressed:
         return f"{self.file}: {self.what}: {self.why}"
 
 
+def whole_number(row: Row, column: str, default: int) -> int:
+    """The number in a column, or the default where it is empty. Raises FeedError for what is no whole number."""
+    text = row.get(column) or str(default)
+    try:
+        return int(text)
+    except ValueError as error:
+        raise FeedError(f"column {column} has {text[:40]!r}; give a whole number, or nothing") from error
+
+
 def read_feed(path: Path) -> Feed:
     """Read a feed's tables. Raises FeedError where it is none."""
     try:

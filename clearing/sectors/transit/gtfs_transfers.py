@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from clearing.sectors.transit.fare_tariff import Discount, Pay, PayFixed, PayTogether, Scope, Transfer
-from clearing.sectors.transit.gtfs_feed import Feed, NotExpressed, Row
+from clearing.sectors.transit.gtfs_feed import Feed, NotExpressed, Row, whole_number
 
 FILE = "fare_transfer_rules.txt"
 LONGEST_MIN = 24 * 60
 UNLIMITED = 100
-FIRST_AND_TRANSFER, ALL_THREE, ONLY_TRANSFER = "0", "1", "2"
 MEASURED: dict[str, Literal["begin", "end"]] = {"1": "begin", "2": "end"}
 
 
@@ -77,8 +76,8 @@ def _discount(row: Row, groups: LegGroups, prices: Mapping[tuple[str, str], int]
         if row.get("duration_limit_type") not in MEASURED:
             return "its time is measured to the end of the second leg, when the fare is paid already"
         measured = MEASURED[row["duration_limit_type"]]
-    within_min = int(row.get("duration_limit") or LONGEST_MIN * 60) // 60
-    count = int(row.get("transfer_count") or 1)
+    within_min = whole_number(row, "duration_limit", LONGEST_MIN * 60) // 60
+    count = whole_number(row, "transfer_count", 1)
     transfer = Transfer(
         within_min=max(1, within_min),
         measured_from=measured,

@@ -16,7 +16,7 @@ from clearing.sectors.transit.fare_tariff import (
     Scope,
     Transfer,
 )
-from clearing.sectors.transit.gtfs_feed import GATED, Feed, FeedError, NotExpressed, Row
+from clearing.sectors.transit.gtfs_feed import GATED, Feed, NotExpressed, Row, whole_number
 from clearing.sectors.transit.matrix_file import hundredths
 
 UNLIMITED = 100
@@ -83,13 +83,8 @@ def _fares(
 def _transfers(row: Row, fares: tuple[str, ...]) -> list[Discount]:
     if row.get("transfers") == "0" or not fares:
         return []
-    try:
-        most = int(row.get("transfers") or UNLIMITED)
-        within_s = int(row.get("transfer_duration") or DAY_S)
-    except ValueError as error:
-        raise FeedError(
-            f"fare_attributes.txt: fare {row['fare_id']}: {error}; write whole numbers"
-        ) from error
+    most = whole_number(row, "transfers", UNLIMITED)
+    within_s = whole_number(row, "transfer_duration", DAY_S)
     rule = Transfer(max(1, within_s // 60), "first", after_fares=fares, most=most)
     return [
         Discount(f"transfer within {row['fare_id']}", Scope(fares=fares), PayFixed("fixed", 0), transfer=rule)
