@@ -1,6 +1,5 @@
 """Policy files: shipped ones hold, and a wrong one is refused by the path of its field."""
 
-import json
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,21 +14,14 @@ from clearing.sectors.healthcare.policy_file import (
     policy_on,
     read_policies,
 )
+from tests.support.changed_json import changed_json
 
 TEXT = (FOLDER / "city-outpatient-1.json").read_text(encoding="utf-8")
 
 
 def changed(*path: str | int, to: Any) -> str:
     """The first policy with one member changed (or, where `to` is ..., left out)."""
-    whole = json.loads(TEXT)
-    inner = whole
-    for step in path[:-1]:
-        inner = inner[step]
-    if to is ...:
-        del inner[path[-1]]
-    else:
-        inner[path[-1]] = to
-    return json.dumps(whole)
+    return changed_json(TEXT, *path, to=to)
 
 
 def test_the_day_of_treatment_chooses_the_version() -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import clearing.wire.tariff
 from clearing.wire.record import Ride
 from clearing.wire.tariff import Band, Tariff, TariffError, fare_fen, parse_tariff
+from tests.support.changed_json import changed_json
 
 TEXT = (
     Path(clearing.wire.tariff.__file__).parents[1] / "sectors" / "transit" / "tariffs" / "shenzhen-2018.json"
@@ -120,15 +121,7 @@ def test_what_no_tariff_can_price_is_refused(list_fare_fen: int, holder_class: i
 
 def changed(*path: str | int, to: Any) -> str:
     """The Shenzhen file with one member changed (or, where `to` is ..., left out)."""
-    whole = json.loads(TEXT)
-    inner = whole
-    for step in path[:-1]:
-        inner = inner[step]
-    if to is ...:
-        del inner[path[-1]]
-    else:
-        inner[path[-1]] = to
-    return json.dumps(whole)
+    return changed_json(TEXT, *path, to=to)
 
 
 @pytest.mark.parametrize(
