@@ -24,6 +24,7 @@ CREATE TABLE IF NOT EXISTS record (
     body BLOB NOT NULL CHECK (length(body) = 64), batch INTEGER REFERENCES batch (sequence),
     UNIQUE (terminal, terminal_sequence)
 );
+CREATE TABLE IF NOT EXISTS owed (card_no TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS record_waiting ON record (id) WHERE batch IS NULL;
 """
 
@@ -81,15 +82,28 @@ class Outbox(BatchShelf):
         rows = self._db.execute("SELECT record, rnd FROM pending ORDER BY card_no")
         return [Pending(TapRecord.unpack(record), rnd) for record, rnd in rows]
 
-    def take(self, record: TapRecord) -> None:
-        """Keep a paid ride and close its pending debit, in one step."""
+    def take(self, record: TapRecord, *, passage: bool = False) -> None:
+        """Keep a paid ride and close its pending debit, in one step; with `passage` the gate is owed for it."""
+        body = record.pack()
         with self._atomically():
             self._db.execute(
                 "INSERT INTO record (terminal, terminal_sequence, body) VALUES (?, ?, ?)",
-                (record.terminal, record.terminal_sequence, record.pack()),
+                (record.terminal, record.terminal_sequence, body),
             )
             self._db.execute("DELETE FROM pending WHERE card_no = ?", (record.card_no,))
+            if passage:
+                self._db.execute("INSERT OR REPLACE INTO owed VALUES (?, ?)", (record.card_no, body))
         self._took_one()
+
+    def owed_to(self, card_no: str) -> TapRecord | None:
+        """The paid ride of this card whose gate is not known to have opened, if there is one."""
+        row = self._db.execute("SELECT record FROM owed WHERE card_no = ?", (card_no,)).fetchone()
+        return None if row is None else TapRecord.unpack(row[0])
+
+    def settle(self, card_no: str) -> None:
+        """Owe this card no passage any more."""
+        with self._atomically():
+            self._db.execute("DELETE FROM owed WHERE card_no = ?", (card_no,))
 
     def forget(self, pending: Pending) -> None:
         """Close a pending debit that certainly did not happen."""

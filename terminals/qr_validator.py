@@ -14,8 +14,8 @@ from clearing.wire.qr import Certificate, CodeRefusal, QrCode, QrError, check_co
 from clearing.wire.qr_record import CODE_BYTES, QrRide
 from clearing.wire.tariff import Tariff, fare_fen
 from terminals.qr_outbox import QrOutbox
+from terminals.standing import RideFacts
 from terminals.trip import Identity
-from terminals.validator import RideFacts
 
 
 class QrRefusal(StrEnum):

@@ -28,6 +28,10 @@ class OutboxError(Exception):
     """The outbox does not hold what the caller takes for granted; the message says what to do."""
 
 
+class NoRoom(Exception):
+    """The disk or the file has no room: nothing of this step was kept. Have the depot upload, or free space."""
+
+
 class BatchState(StrEnum):
     """Where a batch stands: it is sent again until it is acknowledged, or held for a person."""
 
@@ -197,16 +201,23 @@ class BatchShelf:
 
     @contextmanager
     def _atomically(self) -> Iterator[None]:
-        """One step: all of it or nothing, committed now or, within `together`, at its end."""
+        """One step: all of it or nothing, committed now or, within `together`, at its end.
+
+        Raises NoRoom where the disk or the file is full.
+        """
         self._db.execute("SAVEPOINT step" if self._grouped else "BEGIN IMMEDIATE")
         whole = False
         try:
             yield
+            self._db.execute("RELEASE step" if self._grouped else "COMMIT")
             whole = True
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
+                raise NoRoom(str(error)) from error
+            raise
         finally:
-            if not whole:
+            # A full disk may have rolled back by itself.
+            if not whole and self._db.in_transaction:
                 self._db.execute("ROLLBACK TO step" if self._grouped else "ROLLBACK")
-            if self._grouped:
-                self._db.execute("RELEASE step")
-            elif whole:
-                self._db.execute("COMMIT")
+                if self._grouped:
+                    self._db.execute("RELEASE step")
