@@ -17,7 +17,7 @@ from card.chip.files import FileError, PublicData
 from card.chip.purse import MAX_SEQUENCE
 from card.chip.records import Kind
 from card.chip.sam import SamPurchase
-from card.chip.status import StatusWord
+from card.chip.status import StatusWord, is_legal
 from card.hsm.codec import CardKeyRef
 from clearing.wire.batch import Ride, TapRecord
 from clearing.wire.bcd import moment_of, pack_moment
@@ -175,8 +175,8 @@ def _claim(tap: _Tap, owed: TapRecord) -> Steps[TapRecord | None]:
 
 
 def _proof_of(record: TapRecord) -> Steps[commands.Proof | commands.Refusal]:
-    asked = commands.transaction_prove(record.kind, record.counter + 1)
-    return commands.parse_prove((yield from _card(asked)))
+    answer = yield from _card(commands.transaction_prove(record.kind, record.counter + 1))
+    return _clear(answer, commands.parse_prove(answer))
 
 
 def _is_this_ride(tap: _Tap, earlier: TapRecord) -> bool:
@@ -256,10 +256,12 @@ def _unsigned(tap: _Tap, amount_fen: int, offer: PurchaseOffer) -> TapRecord:
 def _debit(tap: _Tap, pending: Pending, mac1: bytes) -> Steps[TapRecord]:
     """From here on the card may be debited: only a clear refusal of the card closes the pending ride."""
     asked = commands.debit(pending.record.terminal_sequence, tap.moment, mac1)
-    proof = commands.parse_debit((yield from _card(asked)))
+    answer = yield from _card(asked)
+    proof = _clear(answer, commands.parse_debit(answer))
     if isinstance(proof, commands.Refusal):
-        if proof.word == StatusWord.MEMORY_FAILURE:
-            raise _Torn
+        # What is forgotten is lost for good, so the card says it twice.
+        proof = yield from _proof_of(pending.record)
+    if isinstance(proof, commands.Refusal):
         yield from _keep(Forget(pending))
         raise _Refused(Refusal.CARD_REFUSED)
     try:
@@ -272,6 +274,18 @@ def _debit(tap: _Tap, pending: Pending, mac1: bytes) -> Steps[TapRecord]:
     record = replace(pending.record, tac=proof.tac)
     yield from _take(record, passage=True)
     return record
+
+
+def _clear(answer: bytes, proof: commands.Proof | commands.Refusal) -> commands.Proof | commands.Refusal:
+    """A refusal that can be relied on is a status word of the profile and nothing else; the rest is a tear.
+
+    The end of a spoilt answer looks like a status word, and a memory failure may have come after the debit.
+    """
+    if isinstance(proof, commands.Refusal) and (
+        len(answer) != 2 or not is_legal(proof.word) or proof.word == StatusWord.MEMORY_FAILURE
+    ):
+        raise _Torn
+    return proof
 
 
 def _right(mac2: bytes) -> Steps[bool]:
