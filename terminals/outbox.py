@@ -5,10 +5,12 @@ unless the caller groups changes with `together`.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
 from clearing.wire.batch import TapRecord
+from clearing.wire.bcd import moment_of
 from terminals.shelf import CAPACITY, MAX_TERMINAL_SEQUENCE, BatchShelf
 
 _SCHEMA = """
@@ -123,6 +125,11 @@ class Outbox(BatchShelf):
         """Debits that can no longer be proven, with the counter the card had moved to, for a person."""
         rows = self._db.execute("SELECT record, counter_found FROM unresolved ORDER BY id")
         return [(TapRecord.unpack(record), counter) for record, counter in rows]
+
+    def newest_moment(self) -> datetime | None:
+        """When the last ride was taken; None before the first."""
+        row = self._db.execute("SELECT body FROM record ORDER BY id DESC LIMIT 1").fetchone()
+        return None if row is None else moment_of(TapRecord.unpack(row[0]).moment)
 
     def records(self) -> list[TapRecord]:
         """Every ride taken, in the order they were."""

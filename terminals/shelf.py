@@ -103,9 +103,14 @@ class BatchShelf:
             self._grouped = False
             self._db.execute("COMMIT")
 
-    def is_full(self) -> bool:
-        """Whether as many rides wait for their acknowledgement as the depot is to hold."""
-        return self._unacknowledged >= self._capacity
+    @property
+    def unacknowledged(self) -> int:
+        """How many rides the clearing house is not known to have."""
+        return self._unacknowledged
+
+    def is_full(self, capacity: int | None = None) -> bool:
+        """Whether as many rides wait for their acknowledgement as the depot, or this terminal, is to hold."""
+        return self._unacknowledged >= (self._capacity if capacity is None else capacity)
 
     def _took_one(self) -> None:
         """Count a ride that has just been written down."""

@@ -1,9 +1,11 @@
 """The validator at a gate or in a bus: the hands of `dialogue` on card, SAM, outbox and gate."""
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 
 from clearing.wire.batch import TapRecord
+from clearing.wire.bcd import CITY_ZONE
 from clearing.wire.tariff import Tariff
 from terminals.actions import (
     Action,
@@ -26,17 +28,20 @@ from terminals.actions import (
     Settle,
     Take,
 )
-from terminals.dialogue import RETURN_WINDOW, Steps, dialogue, run
+from terminals.asking import Steps, run
+from terminals.dialogue import RETURN_WINDOW, dialogue
+from terminals.holdings import Holdings
 from terminals.hotlist import Hotlist
 from terminals.outbox import Outbox
 from terminals.outcome import Outcome
 from terminals.reader import CardGone, Sam, SamGone, Transmits
 from terminals.shelf import NoRoom
-from terminals.standing import RideFacts, Standing
+from terminals.standing import RideFacts, Standing, clock_of
 from terminals.trip import Identity
 
 __all__ = ["RETURN_WINDOW", "Gate", "RideFacts", "Validator", "no_barrier"]
 
+OPENED = "opened"
 Gate = Callable[[TapRecord], None]
 """What lets the rider pass, called once the ride is durable."""
 
@@ -46,24 +51,24 @@ def no_barrier(record: TapRecord) -> None:
 
 
 class Validator:
-    """A terminal with its SAM, the depot's outbox, its gate, and the tariff and hotlist in force on it."""
+    """A terminal with its SAM, the depot's outbox, its gate, and the tariff and hotlist in force on it.
+
+    With `holdings` it obeys the signed files in them, at each tap those of that moment; `tariff` and `hotlist`
+    are what it was installed with, and hold until the first file comes. `outcomes` counts what came of taps.
+    """
 
     def __init__(
-        self,
-        identity: Identity,
-        sam: Sam,
-        outbox: Outbox,
-        tariff: Tariff,
-        hotlist: Hotlist,
-        *,
-        gate: Gate = no_barrier,
-    ) -> None:
+        self, identity: Identity, sam: Sam, outbox: Outbox, tariff: Tariff, hotlist: Hotlist, *,
+        gate: Gate = no_barrier, holdings: Holdings | None = None,
+    ) -> None:  # fmt: skip
         self.identity = identity
         self.tariff = tariff
         self.hotlist = hotlist
+        self.outcomes: Counter[str] = Counter()
         self._sam = sam
         self._outbox = outbox
         self._gate = gate
+        self._holdings = holdings
 
     def tap(self, card: Transmits, ride: RideFacts, *, at: datetime) -> Outcome:
         """Take a ride from the card, at an aware instant; the gate has opened where the Outcome says so.
@@ -71,11 +76,29 @@ class Validator:
         No card, and no full memory, makes this raise; a broken disk does (sqlite3.Error), and then the gate
         stays shut.
         """
-        return run(self.begin(ride, at=at), lambda action: self.perform(action, card))
+        outcome = run(self.begin(ride, at=at), lambda action: self.perform(action, card))
+        self.outcomes[OPENED if outcome.refusal is None else outcome.refusal.value] += 1
+        return outcome
 
     def begin(self, ride: RideFacts, *, at: datetime) -> Steps[Outcome]:
         """The dialogue of one tap by what is in force now; whoever runs it performs what it asks."""
-        return dialogue(Standing(self.identity, self.tariff, self.hotlist, self._outbox.is_full()), ride, at)
+        return dialogue(self.standing(at), ride, at)
+
+    def standing(self, at: datetime) -> Standing:
+        """What is in force on this terminal at an instant."""
+        held = self._holdings
+        if held is None:
+            return Standing(self.identity, self.tariff, self.hotlist, self._outbox.is_full())
+        settings = held.settings
+        return Standing(
+            self.identity,
+            held.tariff(at.astimezone(CITY_ZONE).date()) or self.tariff,
+            held.hotlist if held.hotlist.version else self.hotlist,
+            self._outbox.is_full(None if settings is None else settings.capacity),
+            clock_of(settings, newest_file=held.newest_made_at, newest_ride=self._outbox.newest_moment()),
+            None if settings is None else settings.holder_classes,
+            None if settings is None else settings.issuers,
+        )
 
     def perform(self, action: Action, card: Transmits) -> Event:
         """Do one thing in the world, and say what came of it."""

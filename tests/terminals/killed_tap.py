@@ -16,7 +16,7 @@ from city.depot import KeptChip
 from city.drawer import Chip, Drawer
 from city.factory import Factory
 from clearing.wire.batch import TapRecord
-from terminals.dialogue import run
+from terminals.asking import run
 from terminals.hotlist import Hotlist
 from terminals.outbox import Outbox
 from terminals.sam import HsmSam

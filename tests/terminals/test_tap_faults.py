@@ -9,20 +9,22 @@ import pytest
 from card.chip.applet import VirtualCard
 from clearing.wire.batch import TapRecord
 from terminals.actions import Action, AskCard, AskSam, OpenGate, Recall, Remember, Settle, Take
-from terminals.dialogue import run
+from terminals.asking import run
+from terminals.hotlist import Hotlist
 from terminals.outbox import Outbox
 from terminals.outcome import Outcome
 from terminals.sam import HsmSam
 from terminals.standing import RideFacts
 from terminals.trip import Identity
 from terminals.validator import Validator
-from tests.terminals.depot import AT, BUS, EXIT, GATE, TARIFF, Depot, Hotlist, PowerLoss
+from tests.terminals.depot import AT, BUS, EXIT, GATE, TARIFF, Depot, PowerLoss
 from tests.terminals.faults import DARK_AFTER, Fault, FaultyHands, assert_agreement, faults_of
 
 STEPS: list[type[Action]] = [
-    AskCard, Recall, AskCard, AskCard, AskSam, AskCard, Remember, AskCard, AskSam, Take, OpenGate, Settle,
+    AskCard, Recall, AskCard, AskCard, AskSam, AskCard, AskCard, Remember, AskCard, AskSam, Take, OpenGate,
+    Settle,
 ]  # fmt: skip
-"""SELECT; GET BALANCE, INITIALIZE; MAC1; UPDATE CAPP DATA CACHE; DEBIT; MAC2; and what is kept in between."""
+"""SELECT; GET BALANCE, INITIALIZE; MAC1; UPDATE CAPP DATA CACHE twice; DEBIT; MAC2; and what is kept in between."""
 
 
 @dataclass(slots=True)
