@@ -36,7 +36,7 @@ class ResumeSam:
 
 @dataclass(frozen=True, slots=True)
 class Recall:
-    """Tell what is remembered of a card: a debit never answered, and a paid ride whose gate never opened."""
+    """Tell what is remembered of a card: a debit never answered, a ride whose gate never opened, its counter."""
 
     card_no: str
 
@@ -111,10 +111,14 @@ class Resumed:
 
 @dataclass(frozen=True, slots=True)
 class Recalled:
-    """The debit that was never answered, and the paid ride whose gate never opened, where there are such."""
+    """The debit that was never answered, and the paid ride whose gate never opened, where there are such.
+
+    `last_counter` is that of the card's newest ride on this terminal, None before the first.
+    """
 
     pending: Pending | None
     owed: TapRecord | None
+    last_counter: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,7 @@ class _Tap:
     unproven: Pending | None = None
     recovered: TapRecord | None = None
     finding: Finding = Finding.COMPLETE
+    last_counter: int | None = None
 
 
 def dialogue(standing: Standing, ride: RideFacts, at: datetime) -> Steps[Outcome]:
@@ -101,6 +102,7 @@ def _recover(tap: _Tap) -> Steps[TapRecord | None]:
     """What this card has paid for and did not get; the ride, where it is the ride of this tap."""
     event = yield from ask(Recall(tap.public.card_no))
     assert isinstance(event, Recalled)
+    tap.last_counter = event.last_counter
     if event.pending is not None:
         return (yield from _prove(tap, event.pending))
     if event.owed is not None:
@@ -223,6 +225,9 @@ def _offer(tap: _Tap, amount_fen: int) -> Steps[PurchaseOffer]:
     # Version 0 means "the newest" to the HSM; a record must name the key that it was made with.
     if offer.key_version == 0:
         raise Refused(Refusal.KEY_UNKNOWN)
+    # A card's counter never goes back: this is a copy of it, or what somebody recorded of it.
+    if tap.last_counter is not None and offer.sequence <= tap.last_counter:
+        raise Refused(Refusal.COUNTER_REUSED)
     if tap.unproven is not None and offer.sequence == tap.unproven.record.counter:
         yield from keep(Forget(tap.unproven))
     elif tap.unproven is not None:

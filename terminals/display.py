@@ -48,6 +48,7 @@ REFUSED: dict[Refusal, Display] = {
     ),
     Refusal.KEY_UNKNOWN: Display("此卡不受理", "Card not accepted here", Tone.NO),
     Refusal.CARD_REFUSED: Display("交易未成功，请重刷", "Not paid: please tap again", Tone.AGAIN),
+    Refusal.COUNTER_REUSED: Display("卡片异常，请联系工作人员", "Card not valid: ask the staff", Tone.NO),
     Refusal.TORN: Display("请重刷，勿移动卡片", "Tap again and hold the card still", Tone.AGAIN),
     Refusal.MAC_WRONG: Display("交易无效，请联系工作人员", "Payment not valid: ask the staff", Tone.NO),
     Refusal.UNPROVEN: Display(

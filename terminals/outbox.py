@@ -27,6 +27,7 @@ CREATE TABLE IF NOT EXISTS record (
     UNIQUE (terminal, terminal_sequence)
 );
 CREATE TABLE IF NOT EXISTS owed (card_no TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS record_of_card ON record (terminal, substr(body, 7, 12));
 CREATE INDEX IF NOT EXISTS record_waiting ON record (id) WHERE batch IS NULL;
 """
 
@@ -125,6 +126,15 @@ class Outbox(BatchShelf):
         """Debits that can no longer be proven, with the counter the card had moved to, for a person."""
         rows = self._db.execute("SELECT record, counter_found FROM unresolved ORDER BY id")
         return [(TapRecord.unpack(record), counter) for record, counter in rows]
+
+    def last_counter(self, terminal: str, card_no: str) -> int | None:
+        """The counter of the card's newest ride on this terminal: no card that goes on has it or a lower one."""
+        card = bytes.fromhex(card_no)
+        (last,) = self._db.execute(
+            "SELECT max(substr(body, 7, 12)) FROM record WHERE terminal = ? AND substr(body, 7, 12) BETWEEN ? AND ?",
+            (terminal, card + b"\0\0", card + b"\xff\xff"),
+        ).fetchone()
+        return None if last is None else int.from_bytes(last[10:], "big")
 
     def newest_moment(self) -> datetime | None:
         """When the last ride was taken; None before the first."""

@@ -28,6 +28,7 @@ class Refusal(StrEnum):
     SAM_UNAVAILABLE = "sam_unavailable"
     KEY_UNKNOWN = "key_unknown"
     CARD_REFUSED = "card_refused"
+    COUNTER_REUSED = "counter_reused"
     TORN = "torn"
     MAC_WRONG = "mac_wrong"
     UNPROVEN = "unproven"

@@ -120,7 +120,10 @@ class Validator:
             case ResumeSam(purchase, terminal_sequence):
                 return Resumed(self._sam.resume(purchase, terminal_sequence))
             case Recall(card_no):
-                return Recalled(self._outbox.pending_of(card_no), self._outbox.owed_to(card_no))
+                return Recalled(
+                    self._outbox.pending_of(card_no), self._outbox.owed_to(card_no),
+                    self._outbox.last_counter(self.identity.terminal, card_no),
+                )  # fmt: skip
             case OpenGate(record):
                 self._gate(record)
             case Remember() | Take() | Forget() | GiveUp() | Settle():

@@ -65,7 +65,12 @@ EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
     CardLeft: st.just(CardLeft()),
     SamSilent: st.just(SamSilent()),
     Resumed: st.builds(Resumed, st.booleans()),
-    Recalled: st.builds(Recalled, st.sampled_from([None, TORN]), st.sampled_from([None, OWED])),
+    Recalled: st.builds(
+        Recalled,
+        st.sampled_from([None, TORN]),
+        st.sampled_from([None, OWED]),
+        st.sampled_from([None, 0x35, 0x36]),
+    ),
     Done: st.just(Done()),
     MemoryFull: st.just(MemoryFull()),
 }

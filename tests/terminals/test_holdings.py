@@ -23,7 +23,7 @@ from terminals.settings import SettingsError, parse_settings
 from terminals.standing import facts_of
 from terminals.trip import Identity
 from terminals.validator import Validator
-from tests.terminals.depot import AT, BUS, CARD_NO, EXIT, GATE, PUBLIC, TARIFF, Depot
+from tests.terminals.depot import AT, BUS, EXIT, GATE, PUBLIC, TARIFF, Depot
 from tests.terminals.signed_files import (
     KEYS,
     MADE,
@@ -146,10 +146,10 @@ def test_the_versions_in_force_go_into_every_record(depot: Depot, outbox: Outbox
         document(Kind.TARIFF, tariff_text(version=9, valid_from="2026-02-01")),
     ):  # fmt: skip
         holdings.take(data)
-        record = validator.tap(depot.card(), BUS, at=AT + timedelta(seconds=1)).record
+        card = depot.card(purchase_sequence=len(versions))
+        record = validator.tap(card, BUS, at=AT + timedelta(seconds=1)).record
         assert record is not None
         versions.append((record.tariff_version, record.hotlist_version))
-        depot.outbox.settle(CARD_NO)
     assert versions == [(1, 7), (1, 30), (8, 30), (8, 30)]
     february = validator.tap(depot.card(), BUS, at=AT + timedelta(days=2)).record
     assert february is not None

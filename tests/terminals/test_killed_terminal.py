@@ -19,8 +19,8 @@ from tests.terminals.test_tap_faults import STEPS
 KILLED = -signal.SIGKILL
 CARD = "03104870000000004321"
 GATE_OPENS = len(STEPS) - 2
-STATEMENTS = 16
-"""Of the outbox in one tap: two looks, a number, the pending debit, the record, the passage."""
+STATEMENTS = 17
+"""Of the outbox in one tap: three looks, a number, the pending debit, the record, the passage."""
 
 
 @pytest.fixture(scope="module")
