@@ -51,11 +51,11 @@ def settings_text(**changed: Any) -> str:
     return json.dumps(SETTINGS | changed)
 
 
-def tariff_text(*, journeys: bool = False, **changed: Any) -> str:
+def tariff_text(*, journeys: dict[str, int] | None = None, **changed: Any) -> str:
     """Shenzhen's tariff, but for these members; with `journeys` its terminals make journeys of taps."""
     text: dict[str, Any] = json.loads(TEXT)
-    if journeys:
-        text["journeys"] = JOURNEYS
+    if journeys is not None:
+        text["journeys"] = journeys
         text["rides"]["metro_entry"] = {"max_fare_fen": 3000, "bands": [{"up_to_fen": None, "pay_bp": 9500}]}
         text["rides"]["ferry"] = {"max_fare_fen": 1000, "bands": [{"up_to_fen": None, "pay_bp": 10000}]}
     return json.dumps(text | changed)

@@ -140,7 +140,8 @@ def equipped(depot: Depot, outbox: Outbox, holdings: Holdings) -> Validator:
 
 
 def test_the_versions_in_force_go_into_every_record(depot: Depot, outbox: Outbox, holdings: Holdings) -> None:
-    validator, versions = equipped(depot, outbox, holdings), []
+    validator = equipped(depot, outbox, holdings)
+    versions: list[tuple[int, int]] = []
     for data in (
         b"", whole_list(30, [A]), document(Kind.TARIFF, tariff_text(version=8)),
         document(Kind.TARIFF, tariff_text(version=9, valid_from="2026-02-01")),
