@@ -11,7 +11,7 @@ from typing import Literal
 
 from clearing.wire.batch import TapRecord
 from clearing.wire.bcd import moment_of
-from terminals.shelf import CAPACITY, MAX_TERMINAL_SEQUENCE, BatchShelf
+from terminals.shelf import CAPACITY, MAX_TERMINAL_SEQUENCE, BatchShelf, BatchState
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS sam (terminal TEXT PRIMARY KEY, sequence INTEGER NOT NULL) WITHOUT ROWID;
@@ -140,6 +140,18 @@ class Outbox(BatchShelf):
         """When the last ride was taken; None before the first."""
         row = self._db.execute("SELECT body FROM record ORDER BY id DESC LIMIT 1").fetchone()
         return None if row is None else moment_of(TapRecord.unpack(row[0]).moment)
+
+    def depth(self) -> dict[str, int]:
+        """How much is kept, and for what: rides in no batch, not acknowledged, and what is not settled with cards."""
+        counts = self._db.execute(
+            "SELECT (SELECT count(*) FROM record WHERE batch IS NULL) AS waiting,"
+            " (SELECT count(*) FROM pending) AS pending, (SELECT count(*) FROM owed) AS owed,"
+            " (SELECT count(*) FROM unresolved) AS unresolved,"
+            " (SELECT count(*) FROM batch WHERE state = ?) AS batches_held",
+            (BatchState.HELD,),
+        )
+        names = [column[0] for column in counts.description]
+        return {"unacknowledged": self.unacknowledged, **dict(zip(names, counts.fetchone(), strict=True))}
 
     def records(self) -> list[TapRecord]:
         """Every ride taken, in the order they were."""
