@@ -9,6 +9,7 @@ ONECARD_HOME ?= ./var
 PYTEST_WORKERS ?= 2
 SEEDS ?= 200
 LEDGER_BATCHES ?= 5000
+VALIDATOR_RIDES ?= 240000
 FIRST ?= 1
 export ONECARD_HOME
 
@@ -27,8 +28,9 @@ test: .venv/ready .venv/system ## style, types, contracts and every test
 	@$(MAKE) --no-print-directory lint types contracts
 	@$(BIN)/pytest -n $(PYTEST_WORKERS) --dist worksteal
 
-soak: .venv/ready .venv/system ## ten minutes of writers onto one ledger, then SEEDS=200 stories of chaos from FIRST=1
+soak: .venv/ready .venv/system ## writers onto one ledger, a validator's day of 240,000 rides, SEEDS=200 stories of chaos from FIRST=1
 	@LEDGER_BATCHES=$(LEDGER_BATCHES) $(BIN)/pytest tests/ledger/test_ledger_concurrency.py -k processes -n 0
+	@VALIDATOR_RIDES=$(VALIDATOR_RIDES) $(BIN)/pytest tests/terminals/test_validator_day.py -n 0
 	@CHAOS_SEEDS=$(SEEDS) CHAOS_FIRST=$(FIRST) $(BIN)/pytest tests/flows/test_chaos.py -n $(PYTEST_WORKERS) --dist worksteal
 
 check: .venv/ready .venv/system ## format the code, then everything that `make test` does

@@ -108,6 +108,13 @@ class BatchShelf:
         """How many rides the clearing house is not known to have."""
         return self._unacknowledged
 
+    def file_bytes(self) -> int:
+        """How large the file is, its write-ahead log taken in."""
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (pages,) = self._db.execute("PRAGMA page_count").fetchone()
+        (page_bytes,) = self._db.execute("PRAGMA page_size").fetchone()
+        return int(pages) * int(page_bytes)
+
     def is_full(self, capacity: int | None = None) -> bool:
         """Whether as many rides wait for their acknowledgement as the depot, or this terminal, is to hold."""
         return self._unacknowledged >= (self._capacity if capacity is None else capacity)
