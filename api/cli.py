@@ -23,6 +23,7 @@ from api.family_rides import cleared_rides
 from api.ledger_commands import ledger
 from api.peers import connected_peers
 from api.pos_commands import pos
+from api.terminal_commands import terminals
 from api.web import doors_of, make_service, serve_service
 from card.hsm.errors import HsmError
 from city.demo import clear_day, demo_plan, live_day
@@ -44,6 +45,7 @@ app = typer.Typer(
 )
 app.add_typer(ledger, name="ledger")
 app.add_typer(pos, name="pos")
+app.add_typer(terminals, name="terminals")
 app.command("bench")(bench)
 app.command("errands")(errands)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from clearing.wire.bcd import pack_moment
 from clearing.wire.hotlist import Numbers, parse_hotlist, write_change, write_hotlist
-from clearing.wire.signed import Document, Kind, Sign, write_document
+from clearing.wire.signed import Document, Kind, Sign, SignedError, write_document
 
 WHOLE, CHANGE, DOCUMENT = "hotlist-{:05d}.ohl", "hotlist-{:05d}-change.ohl", "{}-{:05d}.ocd"
 
@@ -38,10 +38,20 @@ def publish_hotlist(folder: Path, numbers: Numbers, sign: Sign, *, at: datetime)
 
 
 def publish_document(folder: Path, kind: Kind, version: int, text: str, sign: Sign, *, at: datetime) -> Path:
-    """Publish a tariff or settings; the terminals read them before they obey. Raises SignedError."""
+    """Publish a tariff or settings; the terminals read them before they obey.
+
+    Raises SignedError where that version is published with another text: a change is a new version.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    document = Document(kind, version, pack_moment(at), text.encode("utf-8"))
-    return _put(folder / DOCUMENT.format(kind.name.lower(), version), write_document(document, sign))
+    path = folder / DOCUMENT.format(kind.name.lower(), version)
+    payload = text.encode("utf-8")
+    if path.exists():
+        if payload not in path.read_bytes():
+            raise SignedError(
+                "version", version, f"{path.name} says something else: give it the next version"
+            )
+        return path
+    return _put(path, write_document(Document(kind, version, pack_moment(at), payload), sign))
 
 
 def newest_hotlist(folder: Path) -> Path | None:
