@@ -23,7 +23,8 @@ CARDS = 40
 UPLOADS = 12
 MOST_BYTES_A_RECORD = 256
 """64 of the record, its terminal and number, twice in an index, and once the card's number."""
-MOST_MEMORY_BYTES = 256 << 10
+MOST_MEMORY_BYTES = 1 << 20
+"""The calendar of records remembers its last 4,096 moments; once it does, nothing grows."""
 DAY = date(2026, 1, 31)
 
 
