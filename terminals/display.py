@@ -60,6 +60,7 @@ REFUSED: dict[Refusal, Display] = {
 CODE_REFUSED: dict[QrRefusal, Display] = {
     QrRefusal.UNREADABLE: Display("二维码无法识别", "Code not recognised", Tone.AGAIN),
     QrRefusal.OUTBOX_FULL: REFUSED[Refusal.OUTBOX_FULL],
+    QrRefusal.CLOCK_WRONG: REFUSED[Refusal.CLOCK_WRONG],
     QrRefusal.TARIFF_NOT_IN_FORCE: REFUSED[Refusal.TARIFF_NOT_IN_FORCE],
     QrRefusal.ISSUER_KEY_UNKNOWN: Display("二维码不受理", "Code not accepted here", Tone.NO),
     QrRefusal.CERTIFICATE_FORGED: Display("二维码无效", "Code not valid", Tone.NO),
