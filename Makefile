@@ -11,6 +11,7 @@ SEEDS ?= 200
 LEDGER_BATCHES ?= 5000
 VALIDATOR_RIDES ?= 240000
 FIRST ?= 1
+FUZZ_S ?= 300
 export ONECARD_HOME
 
 .PHONY: help demo serve test soak check lint types contracts bench lock clean
@@ -28,9 +29,12 @@ test: .venv/ready .venv/system ## style, types, contracts and every test
 	@$(MAKE) --no-print-directory lint types contracts
 	@$(BIN)/pytest -n $(PYTEST_WORKERS) --dist worksteal
 
-soak: .venv/ready .venv/system ## writers onto one ledger, a validator's day of 240,000 rides, SEEDS=200 stories of chaos from FIRST=1
+soak: .venv/ready .venv/system .venv/soak ## ten minutes of writers onto one ledger, a validator's day, FUZZ_S=300 of bytes at the HSM, SEEDS=200 stories of chaos from FIRST=1
 	@LEDGER_BATCHES=$(LEDGER_BATCHES) $(BIN)/pytest tests/ledger/test_ledger_concurrency.py -k processes -n 0
 	@VALIDATOR_RIDES=$(VALIDATOR_RIDES) $(BIN)/pytest tests/terminals/test_validator_day.py -n 0
+	@mkdir -p "$(ONECARD_HOME)/fuzz"
+	@$(BIN)/python -m tests.fuzz.fuzz_hsm_wire "$(ONECARD_HOME)/fuzz" tests/fuzz/corpus/hsm_wire \
+		-max_total_time=$(FUZZ_S) -max_len=4096 -artifact_prefix="$(ONECARD_HOME)/"
 	@CHAOS_SEEDS=$(SEEDS) CHAOS_FIRST=$(FIRST) $(BIN)/pytest tests/flows/test_chaos.py -n $(PYTEST_WORKERS) --dist worksteal
 
 check: .venv/ready .venv/system ## format the code, then everything that `make test` does
@@ -74,6 +78,10 @@ endef
 	@python3 -m venv .venv
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . -e hsm-sim
+	@touch $@
+
+.venv/soak: .venv/ready
+	@$(BIN)/pip install --quiet --disable-pip-version-check atheris
 	@touch $@
 
 .venv/system: .venv/ready

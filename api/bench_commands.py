@@ -10,11 +10,12 @@ import typer
 
 from api.doors import Refused, console, now
 from city.benchmarks.figures import Figure, as_table, write_json, write_page
+from city.benchmarks.hsm import bench_hsm
 from city.benchmarks.ledger import bench_ledger
 from city.benchmarks.night import bench_night
 from city.home import CITY_ZONE
 
-BENCHMARKS = {"ledger": bench_ledger, "night": bench_night}
+BENCHMARKS = {"hsm": bench_hsm, "ledger": bench_ledger, "night": bench_night}
 
 
 def bench(

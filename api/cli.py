@@ -15,8 +15,9 @@ from sqlalchemy.exc import OperationalError
 from api.bars import bars
 from api.bench_commands import bench
 from api.card_statement import card_statement
+from api.client_commands import clients
 from api.demo_story import code_rides_table, operators_table, reconciled, tell
-from api.doors import Refused, books, city, console, fail, now, settings, write_text
+from api.doors import DEMO_MARK, Refused, books, city, console, fail, now, settings, write_text
 from api.errands import errands
 from api.family_day import family_cards, live_family
 from api.family_rides import cleared_rides
@@ -46,11 +47,11 @@ app = typer.Typer(
 app.add_typer(ledger, name="ledger")
 app.add_typer(pos, name="pos")
 app.add_typer(terminals, name="terminals")
+app.add_typer(clients, name="clients")
 app.command("bench")(bench)
 app.command("errands")(errands)
 
 Day = Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="business date, such as 2026-03-02")]
-DEMO_MARK = "demo.city"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 

@@ -1,7 +1,8 @@
 """How every command gets into the city: its settings, its home, and what production refuses."""
 
+import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,10 +13,15 @@ from rich.markup import escape
 from sqlalchemy import Engine
 
 from api.settings import Settings
+from card.hsm.client import Hsm
+from card.hsm.errors import HsmError
 from city.home import Home
 from city.world import City, open_city
 from ledger.archive import Archive
 from ledger.db import make_engine, migrate
+
+DEMO_MARK = "demo.city"
+"""The file by which a home is known to keep a demonstration."""
 
 console = Console()
 errors = Console(stderr=True)
@@ -50,14 +56,43 @@ def city(home: Home | None = None) -> Iterator[City]:
     with open_city(
         place,
         database_url=chosen.database if home is None else None,
-        hsm_address=chosen.hsm_address(),
+        hsm_addresses=chosen.hsm_addresses(),
         hsm_timeout_s=2 * chosen.peer_timeout_s,
+        hsm_tls=hsm_tls(chosen),
     ) as opened:
-        if chosen.production and (who := opened.hsm.diagnostics()).simulator:
-            raise Refused(
-                f"production refuses {who.text!r}: set ONECARD_HSM to a real HSM, loaded by a ceremony"
-            )
+        if chosen.production and (who := _simulator(opened.hsm)) is not None:
+            raise Refused(f"production refuses {who!r}: set ONECARD_HSM to a real HSM, loaded by a ceremony")
         yield opened
+
+
+def _simulator(hsm: Hsm) -> str | None:
+    """What a simulator among the HSMs says of itself, if one does. Raises HsmError where not one answers."""
+    hsm.diagnostics()
+    for alone in hsm.each():
+        with alone, suppress(HsmError):
+            if (who := alone.diagnostics()).simulator:
+                return who.text
+    return None
+
+
+def hsm_tls(chosen: Settings) -> ssl.SSLContext | None:
+    """What we trust and show when we speak to HSMs over TLS. Raises Refused where a file will not do."""
+    if chosen.hsm_ca is None:
+        if chosen.hsm_certificate is not None:
+            raise Refused(
+                "ONECARD_HSM_CERTIFICATE is set and ONECARD_HSM_CA is not; give who certifies the HSMs"
+            )
+        return None
+    try:
+        context = ssl.create_default_context(cafile=chosen.hsm_ca)
+        if chosen.hsm_certificate is not None:
+            context.load_cert_chain(chosen.hsm_certificate)
+    except OSError as error:
+        raise Refused(
+            f"TLS to the HSM: {error} (ONECARD_HSM_CA {chosen.hsm_ca}, ONECARD_HSM_CERTIFICATE "
+            f"{chosen.hsm_certificate}); give PEM files, the second with a certificate and its key"
+        ) from error
+    return context
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from card.hsm.addresses import Address, parse_addresses
 from city.home import Home
 
 
@@ -24,7 +25,17 @@ class Settings(BaseSettings):
 
     home: Path = Field(default=Path("var"), description="everything the program keeps")
     database: str | None = Field(default=None, description="database URL; default: SQLite under the home")
-    hsm: str | None = Field(default=None, description="host:port of the HSM; default: hsm-sim as a process")
+    hsm: str | None = Field(
+        default=None,
+        description="host:port of the HSM, or of several with the same keys, with commas in between; "
+        "default: hsm-sim as a process",
+    )
+    hsm_ca: Path | None = Field(
+        default=None, description="PEM file of who certifies the HSMs; default: no TLS to them"
+    )
+    hsm_certificate: Path | None = Field(
+        default=None, description="PEM file of our certificate to them and its key"
+    )
     insurer: str | None = Field(
         default=None, description="address of the insurer; default: hospital bills wait"
     )
@@ -37,8 +48,8 @@ class Settings(BaseSettings):
     @field_validator("hsm")
     @classmethod
     def _host_and_port(cls, value: str | None) -> str | None:
-        if value is not None and not (value.rpartition(":")[0] and value.rpartition(":")[2].isdecimal()):
-            raise ValueError(f"ONECARD_HSM is {value!r}; give host:port, such as 10.0.0.5:1500")
+        if value is not None:
+            parse_addresses(value)
         return value
 
     @field_validator("insurer", "billers")
@@ -57,9 +68,6 @@ class Settings(BaseSettings):
         """Where the books are."""
         return self.database or self.city_home().database_url
 
-    def hsm_address(self) -> tuple[str, int] | None:
-        """Where the HSM listens, or None where a simulated one is to be started."""
-        if self.hsm is None:
-            return None
-        host, _, port = self.hsm.rpartition(":")
-        return host, int(port)
+    def hsm_addresses(self) -> tuple[Address, ...]:
+        """Where the HSMs listen, in the order in which they are asked; none where one is to be simulated."""
+        return () if self.hsm is None else parse_addresses(self.hsm)

@@ -19,6 +19,7 @@ import typer
 from sqlalchemy import Engine
 
 from card.chip.applet import VirtualCard
+from card.hsm.addresses import parse_addresses
 from card.hsm.client import Hsm
 from card.hsm.errors import HsmError
 from city.diary import Diary, pause
@@ -163,7 +164,7 @@ def _last(order: Mapping[str, Any]) -> datetime:
 def work(
     home: Annotated[Path, typer.Option(help="folder of orders.json, journals and outboxes")],
     city: Annotated[Path, typer.Option(help="home of the city: inbox, tariffs, chips")],
-    hsm: Annotated[int, typer.Option(help="port of the HSM on the loopback")],
+    hsm: Annotated[str, typer.Option(help="host:port of the HSM, or of several, with commas in between")],
     transport_key: Annotated[Path, typer.Option(help="file that the card factory shares with the HSM")],
     operator: Annotated[str, typer.Option(help="whose depot it is")],
     validator: Annotated[str, typer.Option(help="terminal that takes cards")],
@@ -179,7 +180,7 @@ def work(
     with ExitStack() as stack:
         engine = make_engine(os.environ["ONECARD_DATABASE"])
         stack.callback(engine.dispose)
-        asked = stack.enter_context(Hsm("127.0.0.1", hsm, timeout_s=timeout_s))
+        asked = stack.enter_context(Hsm.at(parse_addresses(hsm), timeout_s=timeout_s))
         outbox = stack.enter_context(Outbox(home / RIDES))
         code_outbox = stack.enter_context(QrOutbox(home / CODE_RIDES))
         drawer = Drawer(place.world / "cards.db")

@@ -22,12 +22,17 @@ class Factory:
         self._hsm = hsm
         self._transport_key = bytes.fromhex(transport_key_file.read_text())
 
-    def personalise(self, card_no: str, *, issuer: str, holder_class: int, balance_fen: int = 0) -> Chip:
-        """A new chip; its keys stay wrapped until it is awake. Only another city's card comes with a balance."""
-        keys = CardKeyRef.of(issuer, card_no)
-        wrapped = self._hsm.card_keys(keys.issuer, keys.card).wrapped
+    def personalise(
+        self, card_no: str, *, issuer: str, holder_class: int, balance_fen: int = 0, algorithm: int = 0
+    ) -> Chip:
+        """A new chip of the suite of `algorithm`: 0 international, 1 national. Its keys stay wrapped until it is awake.
+
+        Only another city's card comes with a balance.
+        """
+        keys = CardKeyRef.of(issuer, card_no, algorithm=algorithm)
+        wrapped = self._hsm.card_keys(keys).wrapped
         public = PublicData(issuer, card_no, holder_class, STARTS, EXPIRES)
-        return Chip(card_no, new_state(public, balance_fen=balance_fen), wrapped)
+        return Chip(card_no, new_state(public, balance_fen=balance_fen, algorithm=algorithm), wrapped)
 
     def awaken(self, chip: Chip) -> VirtualCard:
         """The chip in a terminal's field. Its random numbers follow from its number and counters alone."""

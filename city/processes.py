@@ -58,6 +58,21 @@ def running_hsm(home: Path) -> Iterator[RunningHsm]:
 
 
 @contextmanager
+def running_hsm_pair(home: Path) -> Iterator[tuple[RunningHsm, RunningHsm]]:
+    """Start two of them with the same keys, as an operator has them in two racks; `first` and `second` in `home`."""
+    with running_hsm(home / "first") as first:
+        if not (home / "second").exists():
+            copy_hsm(first.home, home / "second")
+        with running_hsm(home / "second") as second:
+            yield first, second
+
+
+def copy_hsm(home: Path, other: Path) -> None:
+    """Lay down in `other` what another HSM needs to have the keys of the one in `home`."""
+    shutil.copytree(home, other, ignore=shutil.ignore_patterns("port", "*.log", "console.*", "audit*"))
+
+
+@contextmanager
 def running_program(
     module: str, home: Path, *words: str | Path
 ) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:

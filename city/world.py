@@ -1,5 +1,6 @@
 """A city that stands: its books open, its HSM answering; and how it is founded and supplied with cards."""
 
+import ssl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -47,20 +48,21 @@ def open_city(
     home: Home,
     *,
     database_url: str | None = None,
-    hsm_address: tuple[str, int] | None = None,
+    hsm_addresses: Sequence[tuple[str, int]] = (),
     hsm_timeout_s: float = 10.0,
+    hsm_tls: ssl.SSLContext | None = None,
 ) -> Iterator[City]:
-    """Open the books and reach the HSM; without an address, a simulated one is started."""
+    """Open the books and reach the HSMs; without an address, a simulated one is started, and spoken to in the clear."""
     with ExitStack() as stack:
         for folder in (home.root, home.inbox, home.archive, home.nights):
             folder.mkdir(parents=True, exist_ok=True)
-        if hsm_address is None:
+        if not hsm_addresses:
             running = stack.enter_context(running_hsm(home.hsm))
-            hsm_address = (running.host, running.port)
+            hsm_addresses, hsm_tls = [(running.host, running.port)], None
         engine = make_engine(database_url or home.database_url)
         stack.callback(engine.dispose)
         migrate(engine)
-        hsm = stack.enter_context(Hsm(*hsm_address, timeout_s=hsm_timeout_s))
+        hsm = stack.enter_context(Hsm.at(hsm_addresses, timeout_s=hsm_timeout_s, tls=hsm_tls))
         yield City(home, engine, hsm, home.hsm / "transport.key")
 
 

@@ -12,23 +12,24 @@ from card.hotlist import HotlistEntry, hotlist_card, hotlisted
 from clearing.columns import numbers, rows_where, texts, truths
 from clearing.context import Night, StepRefused, StepResult
 from clearing.intake import TAPS
-from clearing.postings import OVERCHARGE, SHORTFALL, batch_entries
+from clearing.postings import OVERCHARGE, SHORTFALL, batch_columns
 from clearing.pricing import PRICED
 from clearing.records import keep_positions, keep_taps, renew_taps
 from clearing.tables import batch_file, cleared_night
 from clearing.verdict import Money, Verdict
 from clearing.workfiles import read_table
 from ledger.accounts import open_accounts
-from ledger.balances import balances
+from ledger.balances import balances_of
 from ledger.chart import account
+from ledger.columns import in_pieces, post_columns, prepare_columns
+from ledger.directory import Directory
 from ledger.entry import Refused
-from ledger.post import post as post_entries
 
 HOTLIST_DEADLINE = timedelta(days=1)
 """How long devices have to take up a list."""
 
 
-def post(_engine: Engine, night: Night) -> StepResult:
+def post(engine: Engine, night: Night) -> StepResult:
     """Book one entry an operator batch, keep every tap with its verdict, and hotlist cloned cards.
 
     Writing refuses with StepRefused where the ledger does; then nothing is written.
@@ -52,7 +53,7 @@ def post(_engine: Engine, night: Night) -> StepResult:
         done = select(cleared_night.c.taps).where(cleared_night.c.business_date == night.business_date)
         if conn.execute(done).one_or_none() is not None:
             return
-        _book(conn, night, paid)
+        _book(conn, Directory(engine), night, paid)
         retried = truths(judged, "retried")
         keep_taps(conn, rows_where(judged, ~retried), night.business_date)
         renew_taps(conn, rows_where(judged, retried), night.business_date)
@@ -86,16 +87,16 @@ def _is(table: pa.Table, name: str, text: str) -> npt.NDArray[np.bool_]:
     return np.array([value == text for value in texts(table, name)], np.bool_)
 
 
-def _book(conn: Connection, night: Night, paid: pa.Table) -> None:
+def _book(conn: Connection, directory: Directory, night: Night, paid: pa.Table) -> None:
     operators = sorted(set(texts(paid, "operator")))
     codes = [OVERCHARGE, SHORTFALL, *(f"clearing:{operator}" for operator in operators)]
     open_accounts(conn, [account(code) for code in codes], at=night.at)
-    entries = batch_entries(paid, _purses_fen(conn), _made_at(conn), night.business_date)
-    refused = [
-        answer
-        for answer in post_entries(conn, entries, at=night.at, closing=True)
-        if isinstance(answer, Refused)
-    ]
+    headings, lines = batch_columns(paid, _purses_fen(conn, paid), _made_at(conn), night.business_date)
+    refused = []
+    for some, own in in_pieces(headings, lines):
+        prepared = prepare_columns(some, own, directory, business_date=night.business_date)
+        answers = post_columns(conn, prepared, directory, at=night.at, closing=True)
+        refused += [answer for answer in answers if isinstance(answer, Refused)]
     if refused:
         raise StepRefused(
             "post",
@@ -104,8 +105,10 @@ def _book(conn: Connection, night: Night, paid: pa.Table) -> None:
         )
 
 
-def _purses_fen(conn: Connection) -> dict[str, int]:
-    return {balance.code.removeprefix("purse:"): balance.balance_fen for balance in balances(conn, "purse:")}
+def _purses_fen(conn: Connection, paid: pa.Table) -> dict[str, int]:
+    """What tonight's cards have in their purses; a card without one is left out."""
+    codes = [f"purse:{card_no}" for card_no in set(texts(paid, "card_no"))]
+    return {found.code.removeprefix("purse:"): found.balance_fen for found in balances_of(conn, codes)}
 
 
 def _made_at(conn: Connection) -> Mapping[tuple[str, int], datetime]:

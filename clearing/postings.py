@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from itertools import groupby
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from clearing.columns import numbers, texts, truths
-from ledger.entry import Entry, Line
+from ledger.columns import Heading, Lines
 
 OVERCHARGE = "suspense:overcharge"
 SHORTFALL = "suspense:purse_shortfall"
@@ -53,12 +54,12 @@ def shares(
     return Shares(purse_paid, paid - purse_paid, purse_over, amounts - paid - purse_over)
 
 
-def batch_entries(
+def batch_columns(
     taps: pa.Table,
     purses_fen: Mapping[str, int],
     made_at: Mapping[tuple[str, int], datetime],
     business_date: date,
-) -> list[Entry]:
+) -> tuple[list[Heading], Lines]:
     """An entry for each operator batch with paid taps, a line for each part of a tap that goes its own way.
 
     `taps` holds the paid taps with an amount, by batch and position. Taps retried on a later night make
@@ -66,47 +67,41 @@ def batch_entries(
     """
     cards, counters = texts(taps, "card_no"), numbers(taps, "counter")
     parts = shares(cards, counters, numbers(taps, "amount_fen"), numbers(taps, "paid_fen"), purses_fen)
-    columns = zip(
-        texts(taps, "operator"),
-        numbers(taps, "sequence").tolist(),
-        truths(taps, "retried").tolist(),
-        cards,
-        counters.tolist(),
-        parts.purse_paid.tolist(),
-        parts.short_paid.tolist(),
-        parts.purse_over.tolist(),
-        parts.short_over.tolist(),
-        strict=True,
+    of_batch, headings = _batches(taps, made_at, business_date)
+    # A row a tap, its parts side by side; those that are not empty are lines, in that order.
+    amounts = np.stack([parts.purse_paid, parts.short_paid, parts.purse_over, parts.short_over], axis=1)
+    tap, part = np.nonzero(amounts)
+    rows = pa.array(tap)
+    card_no: Any = taps["card_no"].combine_chunks()
+    operator: Any = taps["operator"].combine_chunks()
+    counter: Any = pa.array(counters).cast(pa.string())
+    purses: Any = pc.binary_join_element_wise("purse", card_no.take(rows), ":")
+    owed: Any = pc.binary_join_element_wise("clearing", operator.take(rows), ":")
+    items: Any = pc.binary_join_element_wise(card_no, counter, ":")
+    lines = Lines(
+        of_batch[tap],
+        pc.if_else(pa.array(part % 2 == 0), purses, SHORTFALL),
+        pc.if_else(pa.array(part < 2), owed, OVERCHARGE),
+        amounts[tap, part],
+        items.take(rows),
     )
-    entries = []
-    for (operator, sequence, retried), rows in groupby(columns, key=lambda row: row[:3]):
-        lines: list[Line] = []
-        for _, _, _, card_no, counter, *parted in rows:
-            lines += _lines(operator, card_no, counter, *parted)
-        reference = f"batch:{operator}:{sequence}" + (f":{business_date}" if retried else "")
-        narrative = f"{operator} batch {sequence}" + (", out of suspense" if retried else "")
-        event_at = made_at[operator, sequence]
-        entries.append(Entry(reference, "clearing", business_date, event_at, tuple(lines), narrative))
-    return entries
+    return headings, lines
 
 
-def _lines(
-    operator: str,
-    card_no: str,
-    counter: int,
-    purse_paid_fen: int,
-    short_paid_fen: int,
-    purse_over_fen: int,
-    short_over_fen: int,
-) -> list[Line]:
-    purse, owed, item = f"purse:{card_no}", f"clearing:{operator}", f"{card_no}:{counter}"
-    return [
-        Line(debit, credit, amount_fen, item)
-        for debit, credit, amount_fen in (
-            (purse, owed, purse_paid_fen),
-            (SHORTFALL, owed, short_paid_fen),
-            (purse, OVERCHARGE, purse_over_fen),
-            (SHORTFALL, OVERCHARGE, short_over_fen),
-        )
-        if amount_fen
-    ]
+def _batches(
+    taps: pa.Table, made_at: Mapping[tuple[str, int], datetime], business_date: date
+) -> tuple[Fens, list[Heading]]:
+    """The place of each tap's batch among the headings, and the headings."""
+    operators: Any = taps["operator"].combine_chunks().dictionary_encode()
+    sequences, retried = numbers(taps, "sequence"), truths(taps, "retried")
+    keys = np.stack([operators.indices.to_numpy().astype(np.int64), sequences, retried], axis=1)
+    begins = np.ones(len(keys), np.bool_)
+    begins[1:] = (keys[1:] != keys[:-1]).any(axis=1)
+    names = operators.dictionary.to_pylist()
+    headings = []
+    for place, sequence, again in keys[begins].tolist():
+        operator = str(names[place])
+        reference = f"batch:{operator}:{sequence}" + (f":{business_date}" if again else "")
+        narrative = f"{operator} batch {sequence}" + (", out of suspense" if again else "")
+        headings.append(Heading(reference, "clearing", made_at[operator, sequence], narrative))
+    return np.cumsum(begins) - 1, headings

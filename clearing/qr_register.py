@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import BigInteger, Connection, and_, bindparam, insert, literal, or_, select, tuple_, update
 
 from clearing.online.qr_tables import qr_ride
 from clearing.qr_rides import JudgedRide, Place
@@ -92,9 +92,19 @@ class RideEntry:
     paid_fen: int
     short_fen: int
 
+    @property
+    def place(self) -> Place:
+        """Where it was presented."""
+        return self.operator, self.sequence, self.position
 
-def rides_of_holder(conn: Connection, holder: str, *, limit: int = 50) -> list[RideEntry]:
-    """A holder's newest rides first. Rides whose signatures do not hold are nobody's and not shown."""
+
+def rides_of_holder(
+    conn: Connection, holder: str, *, limit: int = 50, before: tuple[datetime, Place] | None = None
+) -> list[RideEntry]:
+    """A holder's newest rides first. Rides whose signatures do not hold are nobody's and not shown.
+
+    `before` is the instant of the last one seen, and where it was presented.
+    """
     columns = qr_ride.c
     names = (
         columns.operator, columns.sequence, columns.position, columns.event_at, columns.verdict, columns.money,
@@ -106,4 +116,9 @@ def rides_of_holder(conn: Connection, holder: str, *, limit: int = 50) -> list[R
         .order_by(columns.event_at.desc(), columns.operator, columns.sequence, columns.position)
         .limit(limit)
     )
+    if before is not None:
+        at, (operator, sequence, position) = before
+        known = tuple_(literal(operator), literal(sequence, BigInteger), literal(position, BigInteger))
+        later = tuple_(columns.operator, columns.sequence, columns.position) > known
+        query = query.where(or_(columns.event_at < at, and_(columns.event_at == at, later)))
     return [RideEntry(*row[:4], QrVerdict(row[4]), Money(row[5]), *row[6:]) for row in conn.execute(query)]

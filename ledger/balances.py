@@ -1,6 +1,6 @@
 """What accounts hold: now, at the end of any business date, and at any instant."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -10,6 +10,7 @@ from sqlalchemy import CTE, ColumnElement, Connection, Row, Select, case, func, 
 from ledger import tables
 from ledger.accounts import Kind
 from ledger.archive import Archive, LinesArchived, lines_begin
+from ledger.bulk import one_of
 from ledger.chart import STANDING
 from ledger.day import DayState
 from ledger.snapshots import lines_since, total_fen
@@ -54,6 +55,11 @@ def balances(conn: Connection, prefix: str = "") -> list[Balance]:
     if prefix:
         query = query.where(under(prefix))
     return _read(conn.execute(query))
+
+
+def balances_of(conn: Connection, codes: Sequence[str]) -> list[Balance]:
+    """The balances of the accounts of these codes, in no order; a code without an account is left out."""
+    return _read(conn.execute(_totals_query().where(one_of(conn, tables.account.c.code, codes))))
 
 
 def balance(conn: Connection, code: str) -> Balance:

@@ -5,10 +5,10 @@ in one statement. It is hopeful: where an account turns out to be closed or past
 again, entry by entry, by `ledger.decision`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -39,6 +39,9 @@ from ledger.store import controls_of, entry_row
 from ledger.totals import add_to_totals
 
 Numbers = NDArray[np.int64]
+
+LINES_AT_ONCE: Final = 200_000
+"""Lines of one call where there are more: an account is renewed once a call; a line takes some hundred bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,28 @@ class Prepared:
     business_date: date
     numbered: Numbered
     offers: Sequence[Offer]
+
+
+def in_pieces(
+    headings: Sequence[Heading], lines: Lines, most: int = LINES_AT_ONCE
+) -> Iterator[tuple[Sequence[Heading], Lines]]:
+    """The same entries in pieces of at most `most` lines, or of one entry that has more."""
+    ends = np.searchsorted(lines.entry, np.arange(len(headings)), "right")
+    start = 0
+    while start < len(headings):
+        first = int(ends[start - 1]) if start else 0
+        stop = max(start + 1, int(np.searchsorted(ends, first + most, "right")))
+        last = int(ends[stop - 1])
+        rows = slice(first, last)
+        own = Lines(
+            lines.entry[rows] - start,
+            lines.debit[rows],
+            lines.credit[rows],
+            lines.amount_fen[rows],
+            lines.item[rows],
+        )
+        yield headings[start:stop], own
+        start = stop
 
 
 def prepare_columns(

@@ -1,17 +1,20 @@
 """The night's reports as files: statements, trial balance, positions, exceptions, the summary."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, func, or_, select
+from sqlalchemy import Connection, Engine, Row, Select, Table, and_, func, or_, select
 
 from clearing.context import Night, StepResult
+from clearing.online.qr_tables import qr_ride
+from clearing.qr_verdict import QrVerdict
 from clearing.tables import batch_file, rejected_file, tap
 from clearing.verdict import Money, Verdict
 from clearing.wire.batch import batch_name
+from clearing.wire.qr_batch import qr_batch_name
 from clearing.workfiles import write_bytes
 from ledger.db import reading
 from settlement.account_statements import write_account_statements
@@ -63,7 +66,11 @@ def report(engine: Engine, night: Night) -> StepResult:
 
 def exception_rows(conn: Connection, business_date: date) -> Iterator[Sequence[object]]:
     """Rows of EXCEPTION_COLUMNS: what is suspended, what this night did not simply accept, files, gaps."""
-    yield from _tap_exceptions(conn, business_date)
+    yield from _ride_exceptions(conn, tap, business_date, batch_name, lambda row: (row.card_no, row.counter))
+    # As in statements, a code says which it was, and not whose.
+    yield from _ride_exceptions(
+        conn, qr_ride, business_date, qr_batch_name, lambda row: (f"{row.serial}:{row.nonce}", "")
+    )
     query = select(rejected_file).where(rejected_file.c.collected_on == business_date)
     for row in conn.execute(query.order_by(rejected_file.c.name, rejected_file.c.digest)):
         what = row.message.removesuffix(f"; {row.remedy}")
@@ -173,27 +180,21 @@ def _position_row(row: Position) -> Sequence[object]:
     return (row.role, row.party, *amounts, row.standing)
 
 
-def _tap_exceptions(conn: Connection, business_date: date) -> Iterator[Sequence[object]]:
-    table = tap.c
-    # Everything still suspended is listed until it is decided; the rest on the night that decided it.
-    query = (
-        select(tap)
-        .where(
-            or_(
-                table.money == Money.SUSPENDED,
-                (table.decided_on == business_date) & (table.verdict != Verdict.ACCEPTED),
-            )
-        )
-        .order_by(table.business_date, table.operator, table.sequence, table.position)
-    )
-    for row in conn.execute(query):
+def _ride_exceptions(
+    conn: Connection,
+    table: Table,
+    business_date: date,
+    file_name: Callable[[str, int], str],
+    about: Callable[[Row[Any]], tuple[object, object]],
+) -> Iterator[Sequence[object]]:
+    """Rides of `tap` or `qr_ride`; `about` says in two columns on what they were taken."""
+    for row in conn.execute(_not_simply_accepted(table, business_date)):
         yield (
             row.verdict,
             row.operator,
-            batch_name(row.operator, row.sequence),
+            file_name(row.operator, row.sequence),
             row.position,
-            row.card_no,
-            row.counter,
+            *about(row),
             city_time(row.event_at),
             decimal_yuan(row.amount_fen),
             row.money,
@@ -202,6 +203,17 @@ def _tap_exceptions(conn: Connection, business_date: date) -> Iterator[Sequence[
             row.flaw or _WHAT.get(row.verdict, ""),
             "",
         )
+
+
+def _not_simply_accepted(table: Table, business_date: date) -> Select[Any]:
+    """Rides in `tap` or `qr_ride` still suspended, until decided; the rest on the night that decided it."""
+    columns = table.c
+    decided = and_(columns.decided_on == business_date, columns.verdict != ACCEPTED)
+    return (
+        select(table)
+        .where(or_(columns.money == Money.SUSPENDED, decided))
+        .order_by(columns.business_date, columns.operator, columns.sequence, columns.position)
+    )
 
 
 def _missing_files(conn: Connection, business_date: date) -> Iterator[Sequence[object]]:
@@ -224,7 +236,10 @@ def _blank(count: int) -> tuple[Any, ...]:
     return ("",) * count
 
 
-_WHAT: Final = {
+ACCEPTED: Final = Verdict.ACCEPTED.value
+"""Of taps and of rides on codes."""
+
+_WHAT: Final[Mapping[str, str]] = {
     Verdict.DUPLICATE: "presented before with the same content",
     Verdict.DEVICE_UNKNOWN: "the terminal is not registered to this operator",
     Verdict.DEVICE_WITHDRAWN: "the terminal was withdrawn at the time of the tap",
@@ -237,4 +252,10 @@ _WHAT: Final = {
     Verdict.AMOUNT_OUT_OF_BOUNDS: "the amount is not one this ride can cost",
     Verdict.BALANCE_GAP: "a tap before this one was never presented",
     Verdict.PRICE_DIFFERS: "the operator's price is not the tariff's; paid at the lower",
+    QrVerdict.SIGNATURE_WRONG: "a signature of the code does not hold",
+    QrVerdict.EXPIRED: "the code or its certificate had expired",
+    QrVerdict.HOLDER_UNKNOWN: "the code's holder has no wallet here",
+    QrVerdict.HOLDER_LOCKED: "the holder had reported a loss",
+    QrVerdict.REPLAYED: "another ride was taken on the same code",
 }
+"""What a verdict means, of taps and of rides on codes: where they share a word, it means the same."""

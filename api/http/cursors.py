@@ -10,10 +10,15 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import Query
 
-from api.http.problems import problem
+from api.http.problems import Problem, problem
+from clearing.holder.happening import Place, Sort
+from clearing.holder.history import read_place, written
 
 Cursor = Annotated[
     str | None, Query(max_length=64, description="`next_cursor` of the page before; none: the first page")
+]
+LongCursor = Annotated[
+    str | None, Query(max_length=400, description="`next_cursor` of the page before; none: the first page")
 ]
 Limit = Annotated[int, Query(ge=1, le=100, description="how many at most")]
 Row = TypeVar("Row")
@@ -42,8 +47,33 @@ def place_of(list_name: str, cursor: str | None) -> int | None:
         or len(digits) > 18
         or cursor_of(name, int(digits)) != cursor
     ):
-        raise problem("cursor_invalid", "the cursor is not one of this list; begin again without it")
+        raise _not_of_this_list()
     return int(digits)
+
+
+def page_by_instant(
+    rows: Sequence[Row], limit: int, place: Callable[[Row], Place]
+) -> tuple[list[Row], str | None]:
+    """The same of a list in the order of instants."""
+    shown = list(rows[:limit])
+    return shown, written(place(shown[-1])) if len(rows) > limit else None
+
+
+def instant_of(sort: Sort, cursor: str | None) -> Place | None:
+    """The place that a cursor of a list in the order of instants stands after; none for the first page.
+
+    Problem: cursor_invalid.
+    """
+    if cursor is None:
+        return None
+    place = read_place(cursor)
+    if place is None or place.sort is not sort:
+        raise _not_of_this_list()
+    return place
+
+
+def _not_of_this_list() -> Problem:
+    return problem("cursor_invalid", "the cursor is not one of this list; begin again without it")
 
 
 def page_of(

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from api.http import payments, topups
 from api.http.access import Session, holder_session
-from api.http.cursors import Cursor, Limit, page_of, place_of
+from api.http.cursors import Cursor, Limit, LongCursor, instant_of, page_by_instant, page_of, place_of
 from api.http.fields import CardNo, Currency, Page, Paid, ParticipantId
 from api.http.holders import CardView, HolderView, LossView, card_view, holder_view, lose_face
 from api.http.idempotency import Answer, Once, once
@@ -30,6 +30,7 @@ from api.http.state import Deps, deps
 from card.holders import cards_of
 from card.links import LinkKind, LinkRefusal, grants_of, reads_of, revoke
 from card.loss import LossRefusal
+from clearing.holder.happening import Place, Sort
 from clearing.holder.holdings import holdings_of
 from clearing.online.parties import open_codes
 from clearing.online.payment_record import PaymentRecord, payment_of, payments_of_holder
@@ -210,11 +211,17 @@ def order_my_topup(body: TopUpWish, me: Me, doors: Doors, key: Annotated[Once, D
     return key.in_transaction(me.subject, work)
 
 
-@router.get("/topups", response_model=list[topups.TopUpView])
-def my_topups(me: Me, doors: Doors, limit: Limit = 50) -> list[topups.TopUpView]:
-    """The holder's newest top-ups first."""
+@router.get("/topups", response_model=Page[topups.TopUpView])
+def my_topups(me: Me, doors: Doors, cursor: LongCursor = None, limit: Limit = 50) -> Page[topups.TopUpView]:
+    """The holder's top-ups, the newest ordered first."""
+    place = instant_of(Sort.TOPUP, cursor)
+    before = None if place is None else (place.at, str(place.key[0]))
     with reading(doors.engine) as conn:
-        return [topups.view(one) for one in topups_of_holder(conn, me.holder, limit=limit)]
+        rows = topups_of_holder(conn, me.holder, limit=limit + 1, before=before)
+    shown, next_cursor = page_by_instant(
+        rows, limit, lambda row: Place(row.ordered_at, Sort.TOPUP, (row.reference,))
+    )
+    return Page(items=[topups.view(one) for one in shown], next_cursor=next_cursor)
 
 
 @router.get("/links", response_model=list[ConsentView])

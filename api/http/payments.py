@@ -25,9 +25,9 @@ from clearing.online.payment import (
     Leg,
     PaymentOrder,
     PaymentRecord,
+    newest_of_merchant,
     pay,
     payment_of,
-    payments_of_merchant,
 )
 from clearing.online.refund import Refund, RefundRefusal, RefundRefused, refund
 from clearing.online.reversal import Reversal, ReversalRefusal, ReversalRefused, reverse
@@ -132,9 +132,8 @@ def of_a_day(
     """The caller's payments of a business date, newest first."""
     before = place_of("payments", cursor)
     with reading(doors.engine) as conn:
-        booked = payments_of_merchant(conn, caller.participant, business_date)[::-1]
-    rest = [one for one in booked if before is None or one.entry_id < before]
-    shown, next_cursor = page_of("payments", rest[: limit + 1], limit, lambda one: one.entry_id)
+        found = newest_of_merchant(conn, caller.participant, business_date, limit=limit + 1, before=before)
+    shown, next_cursor = page_of("payments", found, limit, lambda one: one.entry_id)
     return Page(items=[view(one) for one in shown], next_cursor=next_cursor)
 
 

@@ -5,21 +5,23 @@ A certificate is no payment: a validator takes rides on it with no line to us, a
 
 from base64 import b64encode
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, cast
 
 import segno
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Path
 from fastapi.responses import Response
 from pydantic import BaseModel, Field, StringConstraints
 from sqlalchemy import Connection
 
 from api.http.access import Caller, Session, holder_session, institution
-from api.http.fields import Body, Currency, Paid, ParticipantId, Reference, Text
+from api.http.cursors import Limit, LongCursor, instant_of, page_by_instant
+from api.http.fields import Body, Currency, Page, Paid, ParticipantId, Reference, Text
 from api.http.idempotency import Answer, Once, once
 from api.http.payments import declined
 from api.http.problems import documented, problem, refused
 from api.http.state import Deps, deps
 from card.loss import lock_list
+from clearing.holder.happening import Place, Sort
 from clearing.online.merchant_codes import (
     MerchantCodeOrder,
     MerchantCodeRefusal,
@@ -44,6 +46,7 @@ from clearing.online.payment import Approved, Decline, Declined, payment_of
 from clearing.online.qr import CertificateRefusal, CertificateRefused, issue_certificate
 from clearing.online.reversal import Reversal, ReversalRefusal, ReversalRefused, reverse
 from clearing.qr_register import rides_of_holder
+from clearing.qr_rides import Place as RidePlace
 from clearing.wire.emvco import MAX_AMOUNT_FEN, MAX_TEXT, MerchantCode, write_merchant_code
 from ledger.day import current_day
 from ledger.db import reading
@@ -100,12 +103,6 @@ class RideView(BaseModel):
     paid_fen: int
     short_fen: int
     currency: Currency = "CNY"
-
-
-class Rides(BaseModel):
-    """The newest rides first."""
-
-    items: list[RideView]
 
 
 class ChargeOrder(Paid):
@@ -228,20 +225,24 @@ def pay_code(session: Me, doors: Doors) -> PayCodeView:
     return PayCodeView(code=made.code, expires_at=made.expires_at, svg=svg_of(made.code))
 
 
-@router.get("/me/qr/rides", response_model=Rides)
-def rides(session: Me, doors: Doors, limit: Annotated[int, Query(ge=1, le=100)] = 50) -> Rides:
-    """The holder's rides on codes that the nights have judged."""
+@router.get("/me/qr/rides", response_model=Page[RideView])
+def rides(session: Me, doors: Doors, cursor: LongCursor = None, limit: Limit = 50) -> Page[RideView]:
+    """The holder's rides on codes that the nights have judged, the newest first."""
+    place = instant_of(Sort.RIDE, cursor)
     with reading(doors.engine) as conn:
-        found = rides_of_holder(conn, session.holder, limit=limit)
-    return Rides(
+        before = None if place is None else (place.at, cast("RidePlace", place.key))
+        found = rides_of_holder(conn, session.holder, limit=limit + 1, before=before)
+    shown, next_cursor = page_by_instant(found, limit, lambda one: Place(one.event_at, Sort.RIDE, one.place))
+    return Page(
         items=[
             RideView(
                 event_at=one.event_at, operator=one.operator, line=one.line, station=one.station,
                 verdict=one.verdict.value, amount_fen=one.amount_fen, paid_fen=one.paid_fen,
                 short_fen=one.short_fen,
             )
-            for one in found
-        ]
+            for one in shown
+        ],
+        next_cursor=next_cursor,
     )  # fmt: skip
 
 

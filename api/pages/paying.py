@@ -111,7 +111,7 @@ def _topups(
     return render(
         request, "topup.html", status_code, channels=channels, names=known, channel=channel,
         amount=amount, ordered=ordered, problem=problem, key=form_key(doors),
-        topups=me.my_topups(session, doors, LISTED),
+        topups=me.my_topups(session, doors, limit=LISTED).items,
     )  # fmt: skip
 
 

@@ -2,19 +2,14 @@
 
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
 from card.hsm.asking import sized
+from card.hsm.bulk import BulkTacs
 from card.hsm.codec import DONE, MOMENT_BYTES, CardKeyRef, fixed, name_field, number, order
-from card.hsm.columns import TacColumns, unpack_verdicts
 from card.hsm.envelopes import Envelopes
 from card.hsm.errors import HsmError
-from card.hsm.terminals import TerminalKeys, bounded
+from card.hsm.signing import Signing
+from card.hsm.terminals import TerminalKeys, WrappedKey
 
-BULK_ROWS = 50_000
-"""Rows of one bulk request: some 2 MB, a fraction of a second's work, so that no peer waits long for it."""
-SLOWEST_BULK_ROWS_PER_S = 5_000
 MAX_RANDOM = 256
 CHECK_VALUE_BYTES = 3
 WRAPPED_BYTES = 56
@@ -38,10 +33,11 @@ class WrappedCardKeys:
     check_values: tuple[bytes, bytes, bytes]
 
 
-class Hsm(TerminalKeys, Envelopes):
-    """A client of one HSM. Amounts in fen, moments 7 bytes BCD in city time, terminals and MACs raw bytes.
+class Hsm(TerminalKeys, Envelopes, Signing, BulkTacs):
+    """A client of one HSM, or of several with the same keys.
 
-    Every method raises HsmError: the HSM's own code, or `unreachable`, or `garbled`; and ValueError for an
+    Amounts in fen, moments 7 bytes BCD in city time, terminals and MACs raw bytes.
+    Every method raises HsmError: the HSM's own code, or `unreachable`, `lost` or `garbled`; and ValueError for an
     argument that does not fit its field. Time-outs are per wait for the HSM. Threads may share a client.
     """
 
@@ -180,30 +176,21 @@ class Hsm(TerminalKeys, Envelopes):
         )
         return self._verify("E8", fields)
 
-    def verify_tacs(self, columns: TacColumns, *, chunk_rows: int = BULK_ROWS) -> NDArray[np.bool_]:
-        """F0: which purchases their cards made, row by row; an unknown key or algorithm counts as wrong."""
-        if not len(columns):
-            return np.zeros(0, np.bool_)
-        answers = self._pool.exchange(
-            "F0",
-            lambda: (chunk.pack() for chunk in columns.chunks(chunk_rows)),
-            extra_s=2 * chunk_rows / SLOWEST_BULK_ROWS_PER_S,
-        )
-        verdicts = []
-        for at, answer in enumerate(answers):
-            part = unpack_verdicts(answer.fields, min(chunk_rows, len(columns) - at * chunk_rows))
-            if answer.error != DONE or part is None:
-                raise HsmError("F0", "garbled", "the verdicts are not as many as the rows")
-            verdicts.append(part)
-        return np.concatenate(verdicts)
-
-    def card_keys(
-        self, issuer: bytes, card: bytes, key_version: int = 1, transport_version: int = 1
-    ) -> WrappedCardKeys:
-        """F2: a card's own keys for its personalisation, by its two diversification factors of 8 bytes."""
-        fields = bytes((key_version, transport_version)) + fixed("issuer", issuer, 8) + fixed("card", card, 8)
+    def card_keys(self, keys: CardKeyRef, transport_version: int = 1) -> WrappedCardKeys:
+        """F2: a card's own keys for its personalisation, in the suite of its algorithm."""
+        fields = keys.pack() + number("transport_version", transport_version, 1)
         raw = self._ask("F2", fields, WRAPPED_BYTES + 3 * CHECK_VALUE_BYTES)
         return WrappedCardKeys(raw[:56], (raw[56:59], raw[59:62], raw[62:65]))
+
+    def card_authentication_key(self, keys: CardKeyRef, transport_version: int = 1) -> WrappedKey:
+        """F4: the key by which a card knows who may maintain it, for its personalisation."""
+        fields = keys.pack() + number("transport_version", transport_version, 1)
+        raw = self._ask("F4", fields, 24 + CHECK_VALUE_BYTES)
+        return WrappedKey(raw[:24], raw[24:], keys.key_version)
+
+    def authentication_cryptogram(self, keys: CardKeyRef, challenge: bytes) -> bytes:
+        """EA: the 8 bytes that EXTERNAL AUTHENTICATE sends to answer a card's challenge of 8."""
+        return self._ask("EA", keys.pack() + fixed("challenge", challenge, 8), 8)
 
     def batch_mac(self, operator: str, digest: bytes, key_version: int = 0) -> bytes:
         """G0: the MAC of an operator's batch file over its SHA-256; version 0 means the newest key."""
@@ -212,26 +199,6 @@ class Hsm(TerminalKeys, Envelopes):
     def verify_batch_mac(self, operator: str, digest: bytes, mac: bytes, key_version: int) -> bool:
         """G2: whether the operator named made this batch file."""
         return self._verify("G2", _batch(operator, digest, key_version) + fixed("mac", mac, 16))
-
-    def sign(self, digest: bytes, key_version: int = 0) -> tuple[int, bytes]:
-        """G4: the key's version, and an Ed25519 signature over a digest of 32 bytes."""
-        raw = self._ask("G4", number("key_version", key_version, 1) + fixed("digest", digest, 32), 65)
-        return raw[0], raw[1:]
-
-    def public_key(self, version: int = 0) -> tuple[int, bytes]:
-        """G6: version and public key of the signature key, Ed25519."""
-        raw = self._ask("G6", number("version", version, 1), 33)
-        return raw[0], raw[1:]
-
-    def sign_message(self, message: bytes, key_version: int = 0) -> tuple[int, bytes]:
-        """G8: the key's version, and the QR issuer's Ed25519 signature over a message of 1 to 4096 bytes."""
-        raw = self._ask("G8", number("key_version", key_version, 1) + bounded(message), 65)
-        return raw[0], raw[1:]
-
-    def qr_public_key(self, version: int = 0) -> tuple[int, bytes]:
-        """GA: version and public key of the QR issuer's signature key, Ed25519."""
-        raw = self._ask("GA", number("version", version, 1), 33)
-        return raw[0], raw[1:]
 
 
 def _batch(operator: str, digest: bytes, key_version: int) -> bytes:

@@ -1,6 +1,6 @@
 """The HSM's wire format (docs/formats/hsm.md) without I/O: requests to bytes, bytes to answers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from card.hsm.errors import HsmError
@@ -10,6 +10,8 @@ LONG_FRAME = 0xFFFF
 MAX_FRAME = 16 * 1024 * 1024
 DONE, NOT_VERIFIED = "00", "01"
 MOMENT_BYTES = 7
+Fields = bytes | Sequence[bytes | memoryview]
+"""The fields of one request, whole or in parts that lie apart."""
 _ISSUER_REST = bytes.fromhex("FFFFFFFF")
 
 
@@ -50,12 +52,19 @@ class Answer:
 
 def request(header: int, command: str, fields: bytes = b"") -> bytes:
     """One framed request. Raises ValueError beyond the frame's bound of 16 MiB."""
-    body = header.to_bytes(HEADER_BYTES, "big") + command.encode("ascii") + fields
-    if len(body) < LONG_FRAME:
-        return len(body).to_bytes(2, "big") + body
-    if len(body) > MAX_FRAME:
-        raise ValueError(f"a request of {len(body)} bytes: send at most {MAX_FRAME}, in several requests")
-    return LONG_FRAME.to_bytes(2, "big") + len(body).to_bytes(4, "big") + body
+    return b"".join(framed(header, command, fields))
+
+
+def framed(header: int, command: str, fields: Fields) -> Sequence[bytes | memoryview]:
+    """One framed request, in parts that are sent one after another. Raises ValueError beyond 16 MiB."""
+    parts = (fields,) if isinstance(fields, bytes) else fields
+    opening = header.to_bytes(HEADER_BYTES, "big") + command.encode("ascii")
+    length = len(opening) + sum(map(len, parts))
+    if length < LONG_FRAME:
+        return (b"".join((length.to_bytes(2, "big"), opening, *parts)),)
+    if length > MAX_FRAME:
+        raise ValueError(f"a request of {length} bytes: send at most {MAX_FRAME}, in several requests")
+    return (LONG_FRAME.to_bytes(2, "big") + length.to_bytes(4, "big") + opening, *parts)
 
 
 def answer_command(command: str) -> str:

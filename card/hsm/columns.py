@@ -59,10 +59,10 @@ class TacColumns:
         for start in range(0, len(self), rows):
             yield TacColumns(*(getattr(self, column.name)[start : start + rows] for column in fields(self)))
 
-    def pack(self) -> bytes:
-        """The fields of F0: the number of rows, then column after column."""
-        columns = (np.ascontiguousarray(getattr(self, name)).tobytes() for name in WIDTHS)
-        return len(self).to_bytes(4, "big") + b"".join(columns)
+    def parts(self) -> list[bytes | memoryview]:
+        """The fields of F0 in parts: the number of rows, then column after column; only views where they can be."""
+        columns = (np.ascontiguousarray(getattr(self, name)).reshape(-1) for name in WIDTHS)
+        return [len(self).to_bytes(4, "big"), *(column.data for column in columns)]
 
 
 def unpack_verdicts(raw: bytes, rows: int) -> NDArray[np.bool_] | None:

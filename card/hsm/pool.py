@@ -1,51 +1,92 @@
-"""A small pool of connections to the HSM, safe to use from many threads."""
+"""A small pool of connections to one HSM, safe to use from many threads."""
 
+import select
 import socket
+import ssl
 from collections import deque
-from collections.abc import Callable, Iterable
-from itertools import count
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import count, islice
 from threading import BoundedSemaphore, Lock
 
-from card.hsm.codec import DONE, HEADER_BYTES, NOT_VERIFIED, Answer, AnswerReader, answer_command, request
+from card.hsm.addresses import Address
+from card.hsm.codec import (
+    DONE,
+    HEADER_BYTES,
+    NOT_VERIFIED,
+    Answer,
+    AnswerReader,
+    Fields,
+    answer_command,
+    framed,
+)
 from card.hsm.errors import HsmError
 
 RECEIVE_BYTES = 65_536
 IN_FLIGHT = 2
 """Requests on their way on one connection: the HSM works on one while the next travels."""
+HANGS_UP = (ConnectionError, ssl.SSLError)
 
-Requests = Callable[[], Iterable[bytes]]
+Requests = Callable[[], Iterable[Fields]]
 """Makes the fields of one request after another; called anew when they have to be sent again."""
 
 
-class Connection:
-    """One TCP connection that speaks the wire format. Every method may raise OSError."""
+class Broken(Exception):
+    """An HSM did not answer; `asked` where it may have got what is still unanswered, and may have done it."""
 
-    def __init__(self, host: str, port: int, timeout_s: float) -> None:
-        self._socket = socket.create_connection((host, port), timeout=timeout_s)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def __init__(self, detail: str, *, asked: bool, code: str = "unreachable") -> None:
+        super().__init__(detail)
+        self.asked, self.code = asked, code
+
+
+class Connection:
+    """One connection that speaks the wire format, over TLS where a context is given. Any method may raise OSError."""
+
+    def __init__(self, address: Address, timeout_s: float, tls: ssl.SSLContext | None = None) -> None:
+        self._socket = socket.create_connection(address, timeout=timeout_s)
+        try:
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if tls is not None:
+                self._socket = tls.wrap_socket(self._socket, server_hostname=address.host)
+        except OSError:
+            self._socket.close()
+            raise
         self._reader = AnswerReader()
         self._arrived: deque[Answer] = deque()
         self._awaited: deque[bytes] = deque()
         self._headers = count(1)
+        self._news = select.poll()
+        self._news.register(self._socket, select.POLLIN)
 
     @property
     def clean(self) -> bool:
         """Whether no answer is still to come, so that others may use the connection."""
         return not self._awaited and not self._arrived
 
-    def exchange(self, command: str, requests: Requests, timeout_s: float) -> list[Answer]:
-        """Answers to requests of one command, in order. Raises HsmError for the first one refused."""
+    @property
+    def stale(self) -> bool:
+        """Whether an idle connection has ended, or says what nobody has asked: it is not to be used again."""
+        return bool(self._news.poll(0))
+
+    @property
+    def asked(self) -> bool:
+        """Whether the HSM may have a request that it has not answered."""
+        return bool(self._awaited)
+
+    def exchange(
+        self, command: str, requests: Iterable[Fields], answers: list[Answer], timeout_s: float
+    ) -> None:
+        """Ask requests of one command, and add each answer to `answers`. Raises HsmError for the first one refused."""
         self._socket.settimeout(timeout_s)
-        answers = []
-        for fields in requests():
+        for fields in requests:
             if len(self._awaited) == IN_FLIGHT:
                 answers.append(self._next_answer(command))
             header = next(self._headers) & 0xFFFFFFFF
             self._awaited.append(header.to_bytes(HEADER_BYTES, "big"))
-            self._socket.sendall(request(header, command, fields))
+            for part in framed(header, command, fields):
+                self._socket.sendall(part)
         while self._awaited:
             answers.append(self._next_answer(command))
-        return answers
 
     def close(self) -> None:
         """Hang up."""
@@ -69,36 +110,50 @@ class Connection:
 class Pool:
     """At most `connections` at once; idle ones are kept and used again. Opens the first when first needed."""
 
-    def __init__(self, host: str, port: int, timeout_s: float, connections: int) -> None:
-        self._host, self._port, self._timeout_s = host, port, timeout_s
+    def __init__(
+        self, address: Address, timeout_s: float, connections: int, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self._address, self._timeout_s, self._tls = address, timeout_s, tls
+        self._connections = connections
         self._slots = BoundedSemaphore(connections)
         self._lock = Lock()
         self._idle: list[Connection] = []
         self._closed = False
 
-    def exchange(self, command: str, requests: Requests, extra_s: float = 0.0) -> list[Answer]:
-        """Answers in order. `extra_s` is what the work itself may take beyond the time-out.
+    @contextmanager
+    def slot(self, timeout_s: float) -> Iterator[None]:
+        """The right to use one connection, for as long as the block. Raises Broken where there is none in time."""
+        if not self._slots.acquire(timeout=timeout_s):
+            raise Broken(f"all {self._connections} connections were in use for {timeout_s:g} s", asked=False)
+        try:
+            yield
+        finally:
+            self._slots.release()
 
-        Raises HsmError with the HSM's code for the first request refused; `unreachable` where no
-        connection is to be had, the HSM is silent for the time-out, or it hangs up; `garbled` where
-        what answers is no HSM.
+    def exchange(
+        self, command: str, requests: Requests, answers: list[Answer], *, timeout_s: float, again: bool
+    ) -> None:
+        """Ask what `answers` does not answer yet, within a slot, and add the answers in order.
+
+        A connection that breaks though it was good before is replaced once, where nothing was asked on it
+        or what was asked may be asked `again`. Raises HsmError with the HSM's code for the first request refused;
+        Broken where no connection is to be had, the HSM is silent for the time-out, it hangs up, or is no HSM.
         """
-        timeout_s = self._timeout_s + extra_s
-        with self._slots:
-            try:
-                pooled = self._take_idle(command)
-                if pooled is not None:
-                    try:
-                        return self._through(pooled, command, requests, timeout_s)
-                    except ConnectionError:
-                        # An idle connection dies unnoticed when the HSM is restarted, and then all of them
-                        # do. Every command of the format may be repeated, so ask once more on a fresh one.
-                        self._hang_up()
-                fresh = Connection(self._host, self._port, self._timeout_s)
-                return self._through(fresh, command, requests, timeout_s)
-            except OSError as broken:
-                detail = f"{self._host}:{self._port}, {broken}"
-                raise HsmError(command, "unreachable", detail) from broken
+        pooled = self._take_idle()
+        try:
+            if pooled is not None:
+                try:
+                    self._through(pooled, command, requests, answers, timeout_s)
+                    return
+                except Broken as broken:
+                    if not isinstance(broken.__cause__, HANGS_UP) or (broken.asked and not again):
+                        raise
+                    # When an HSM is restarted all its connections die.
+                    self._hang_up()
+            fresh = Connection(self._address, min(self._timeout_s, timeout_s), self._tls)
+        except OSError as error:
+            raise Broken(_said(error, timeout_s), asked=False) from error
+        self._through(fresh, command, requests, answers, timeout_s)
 
     def close(self) -> None:
         """Hang up all connections: idle ones now, those in use when they are done."""
@@ -106,17 +161,35 @@ class Pool:
             self._closed = True
         self._hang_up()
 
-    def _take_idle(self, command: str) -> Connection | None:
+    def _take_idle(self) -> Connection | None:
+        stale: list[Connection] = []
         with self._lock:
-            if self._closed:
-                raise HsmError(command, "unreachable", "this client has been closed")
-            return self._idle.pop() if self._idle else None
+            while self._idle:
+                if not (found := self._idle.pop()).stale:
+                    break
+                stale.append(found)
+            else:
+                found = None
+        for connection in stale:
+            connection.close()
+        return found
 
     def _through(
-        self, connection: Connection, command: str, requests: Requests, timeout_s: float
-    ) -> list[Answer]:
+        self,
+        connection: Connection,
+        command: str,
+        requests: Requests,
+        answers: list[Answer],
+        timeout_s: float,
+    ) -> None:
         try:
-            return connection.exchange(command, requests, timeout_s)
+            connection.exchange(command, islice(requests(), len(answers), None), answers, timeout_s)
+        except OSError as error:
+            raise Broken(_said(error, timeout_s), asked=connection.asked) from error
+        except HsmError as error:
+            if error.code != "garbled":
+                raise
+            raise Broken(error.detail, asked=True, code="garbled") from error
         finally:
             self._put_back(connection)
 
@@ -132,3 +205,7 @@ class Pool:
             idle, self._idle = self._idle, []
         for connection in idle:
             connection.close()
+
+
+def _said(error: OSError, timeout_s: float) -> str:
+    return f"no answer within {timeout_s:g} s" if isinstance(error, TimeoutError) else str(error)

@@ -5,6 +5,7 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
+from city.benchmarks.memory import peak_kib
 from city.benchmarks.workload import DAY
 from city.home import CITY_ZONE, Home
 from city.world import night_of, open_city
@@ -17,12 +18,6 @@ def main() -> None:
         at = datetime(DAY.year, DAY.month, DAY.day, 23, 30, tzinfo=CITY_ZONE)
         run_night(city.engine, night_of(city, DAY, at=at, progress=lambda *_: None))
     print(json.dumps({"peak_mib": round(peak_kib() / 1024, 1)}))
-
-
-def peak_kib() -> int:
-    """This program's own peak; `getrusage` would count what the parent held before the exec."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0])
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import time
 from sqlalchemy import select
 
 from city.benchmarks.ledger_books import Cast, batches, post_all
-from city.benchmarks.one_night import peak_kib
+from city.benchmarks.memory import peak_kib
 from ledger import tables
 from ledger.db import make_engine, reading
 from ledger.directory import Directory

@@ -80,7 +80,7 @@ def card_keys(city: City, numbers: list[str]) -> dict[str, CardKeys]:
     transport_key = bytes.fromhex(city.transport_key_file.read_text())
     references = {number: CardKeyRef.of(ISSUER, number) for number in numbers}
     return {
-        number: unwrap_card_keys(city.hsm.card_keys(keys.issuer, keys.card).wrapped, transport_key)
+        number: unwrap_card_keys(city.hsm.card_keys(keys).wrapped, transport_key)
         for number, keys in references.items()
     }
 

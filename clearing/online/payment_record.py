@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, and_, select
 
 from clearing.online.tables import payment, payment_leg
 from ledger.bulk import one_of
@@ -79,16 +79,30 @@ def payments_of_holder(
     conn: Connection, holder: str, *, limit: int = 50, before: int | None = None
 ) -> list[PaymentRecord]:
     """A holder's newest payments first; `before` is the `entry_id` of the last one seen already."""
-    newest = select(payment.c.reference).where(payment.c.holder == holder)
-    if before is not None:
-        newest = newest.where(payment.c.entry_id < before)
-    newest = newest.order_by(payment.c.entry_id.desc()).limit(limit)
-    return _records(conn, payment.c.reference.in_(list(conn.scalars(newest))))[::-1]
+    return _newest(conn, payment.c.holder == holder, limit=limit, before=before)
+
+
+def newest_of_merchant(
+    conn: Connection, merchant: str, business_date: date, *, limit: int = 50, before: int | None = None
+) -> list[PaymentRecord]:
+    """A merchant's newest payments of a business date first; `before` as in `payments_of_holder`."""
+    of_day = and_(payment.c.merchant == merchant, payment.c.business_date == business_date)
+    return _newest(conn, of_day, limit=limit, before=before)
 
 
 def payments_of_merchant(conn: Connection, merchant: str, business_date: date) -> list[PaymentRecord]:
     """A merchant's payments booked on a business date, in the order of booking."""
     return _records(conn, payment.c.merchant == merchant, payment.c.business_date == business_date)
+
+
+def _newest(
+    conn: Connection, where: ColumnElement[bool], *, limit: int, before: int | None
+) -> list[PaymentRecord]:
+    newest = select(payment.c.reference).where(where)
+    if before is not None:
+        newest = newest.where(payment.c.entry_id < before)
+    newest = newest.order_by(payment.c.entry_id.desc()).limit(limit)
+    return _records(conn, payment.c.reference.in_(list(conn.scalars(newest))))[::-1]
 
 
 def _records(conn: Connection, *where: ColumnElement[bool]) -> list[PaymentRecord]:

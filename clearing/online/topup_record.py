@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Select, insert, select
+from sqlalchemy import Connection, Select, and_, insert, or_, select
 
 from clearing.online.tables import stray_confirmation, topup
 
@@ -73,10 +73,17 @@ def pending_topups(conn: Connection, *, expired_at: datetime | None = None) -> l
     return _records(conn, query.order_by(topup.c.ordered_at, topup.c.reference))
 
 
-def topups_of_holder(conn: Connection, holder: str, *, limit: int = 50) -> list[TopUpRecord]:
-    """A holder's newest top-ups first."""
-    newest = (topup.c.ordered_at.desc(), topup.c.reference.desc())
-    return _records(conn, select(topup).where(topup.c.holder == holder).order_by(*newest).limit(limit))
+def topups_of_holder(
+    conn: Connection, holder: str, *, limit: int = 50, before: tuple[datetime, str] | None = None
+) -> list[TopUpRecord]:
+    """A holder's newest top-ups first; `before` is when the last one seen was ordered, and its reference."""
+    columns = topup.c
+    query = select(topup).where(columns.holder == holder)
+    if before is not None:
+        at, reference = before
+        alike = and_(columns.ordered_at == at, columns.reference < reference)
+        query = query.where(or_(columns.ordered_at < at, alike))
+    return _records(conn, query.order_by(columns.ordered_at.desc(), columns.reference.desc()).limit(limit))
 
 
 def stray_confirmations(conn: Connection) -> list[Stray]:

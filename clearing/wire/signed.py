@@ -7,9 +7,7 @@ from datetime import datetime
 from enum import IntEnum
 from hashlib import sha256
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
+from card.signatures import Algorithm, verify
 from clearing.wire.bcd import MOMENT_BYTES, moment_of
 
 MAGIC = b"OCD1"
@@ -96,12 +94,8 @@ def check_signature(signed: bytes, signature: bytes, keys: Mapping[int, bytes]) 
     key = keys.get(signature[0])
     if key is None:
         raise ForgedError("key version", signature[0], f"this terminal trusts {sorted(keys)}; renew its keys")
-    try:
-        Ed25519PublicKey.from_public_bytes(key).verify(signature[1:], sha256(signed).digest())
-    except InvalidSignature:
-        raise ForgedError(
-            "signature", signature[1:9].hex(), "it does not hold; ask for the file again"
-        ) from None
+    if not verify(Algorithm.ED25519, key, sha256(signed).digest(), signature[1:]):
+        raise ForgedError("signature", signature[1:9].hex(), "it does not hold; ask for the file again")
 
 
 def check_version(version: int) -> None:

@@ -154,6 +154,20 @@ def open_doors(
         yield Doors(doors, client, clock, phones)
 
 
+def list_of(doors: Doors, address: str, headers: dict[str, str], asked: dict[str, Any]) -> list[Any]:
+    """All rows of a list, page by page."""
+    rows: list[Any] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        more = {"cursor": cursor} if cursor else {}
+        answer = doors.client.get(address, params=asked | more, headers=headers)
+        assert answer.status_code == 200, answer.text
+        assert len(answer.json()["items"]) <= asked["limit"]
+        rows += answer.json()["items"]
+        cursor = answer.json()["next_cursor"]
+    return rows
+
+
 @cache
 def one_api() -> FastAPI:
     """One application for the tests of a process that come one after the other; only its doors change."""

@@ -8,7 +8,7 @@ import pytest
 from clearing.online.topup import stray_confirmations
 from ledger.balances import balance
 from ledger.db import reading
-from tests.api.http_doors import Doors
+from tests.api.http_doors import Doors, list_of
 
 START_FEN = 10_000
 
@@ -176,8 +176,33 @@ def test_a_holder_orders_a_top_up_and_the_channel_confirms_it_by_its_number(shop
     path = f"/v1/topups/{ordered['reference']}/confirmation"
     assert ask(shop, path, paid, who="OTHERAPP").status_code == 404
     assert ask(shop, path, paid, who="BANKAPP").status_code == 200
-    assert shop.client.get("/v1/me/topups", headers=me).json()[0]["state"] == "confirmed"
+    assert shop.client.get("/v1/me/topups", headers=me).json()["items"][0]["state"] == "confirmed"
     nowhere = shop.client.post(
         "/v1/me/topups", json=wish | {"channel": "NOAPP"}, headers=me | {"Idempotency-Key": "2"}
     )
     assert nowhere.json()["code"] == "channel_unknown"
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5])
+def test_a_merchants_day_and_a_holders_top_ups_come_in_pages_that_show_each_once(
+    shop: Doors, limit: int
+) -> None:
+    numbers = [f"bill-{number}" for number in range(5)]
+    for number in numbers:
+        assert ask(shop, "/v1/payments", bill(shop, reference=number, amount_fen=10)).status_code == 201
+    assert ask(shop, "/v1/payments", bill(shop, reference="other"), who="SHOP-2").status_code == 201
+    of_day = {"business_date": "2018-09-01", "limit": limit}
+    listed = list_of(shop, "/v1/payments", shop.institution("SHOP-1"), of_day)
+    assert [one["reference"] for one in listed] == numbers[::-1]
+    me = shop.session(shop.enrol(1))
+    for key in range(5):  # all at one instant
+        wish = {"channel": "BANKAPP", "amount_fen": 1_000 + key}
+        shop.institution("BANKAPP", "topups:write")
+        ordered = shop.client.post("/v1/me/topups", json=wish, headers=me | {"Idempotency-Key": f"{key}"})
+        assert ordered.status_code == 201
+    topups = list_of(shop, "/v1/me/topups", me, {"limit": limit})
+    assert len({one["reference"] for one in topups}) == len(topups) == 5
+    first = shop.client.get("/v1/me/topups", params={"limit": 1}, headers=me).json()["next_cursor"]
+    for address in ("/v1/me/qr/rides", "/v1/me/payments"):
+        refused = shop.client.get(address, params={"cursor": first}, headers=me)
+        assert refused.json()["code"] in ("cursor_invalid", "request_invalid")

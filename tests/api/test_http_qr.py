@@ -46,7 +46,10 @@ def test_a_phone_fetches_a_certificate_that_the_published_key_confirms(
     code = read_code(raw_of(phone.show(at=doors.clock())))
     assert code.certificate.holder == holder
     assert check_code(code, {key["key_version"]: bytes.fromhex(key["public_key"])}, at=doors.clock()) is None
-    assert doors.client.get("/v1/me/qr/rides", headers=session).json() == {"items": []}
+    assert doors.client.get("/v1/me/qr/rides", headers=session).json() == {
+        "items": [],
+        "next_cursor": None,
+    }
 
 
 def test_a_counter_charges_a_shown_code_once_and_takes_it_back(

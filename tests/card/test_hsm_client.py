@@ -13,6 +13,7 @@ from time import sleep
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.keywrap import aes_key_unwrap
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,13 +22,14 @@ from card.chip import keys as crypto
 from card.chip.applet import VirtualCard
 from card.chip.commands import LoadOffer, Proof, PurchaseOffer
 from card.chip.files import PublicData
-from card.chip.keys import INTERNATIONAL, CardKeys, Order, unwrap_card_keys
+from card.chip.keys import INTERNATIONAL, NATIONAL, CardKeys, Order, Suite, unwrap_card_keys
 from card.chip.records import Kind
 from card.chip.state import new_state
 from card.hsm.client import Hsm
 from card.hsm.codec import CardKeyRef
 from card.hsm.columns import TacColumns
 from card.hsm.errors import HsmError
+from card.signatures import Algorithm, verify
 from city.processes import RunningHsm, running_hsm
 
 H = bytes.fromhex
@@ -193,12 +195,16 @@ def buy_at_a_gate(hsm: Hsm, ref: CardKeyRef, card: VirtualCard, amount_fen: int,
     return [mac2_ok, tac_ok]
 
 
-def test_a_card_personalised_by_the_hsm_buys_and_loads_with_it(hsm: Hsm, transport_key: bytes) -> None:
+@pytest.mark.parametrize("suite", [INTERNATIONAL, NATIONAL])
+def test_a_card_personalised_by_the_hsm_buys_and_loads_with_it(
+    hsm: Hsm, transport_key: bytes, suite: Suite
+) -> None:
     """Nothing but the wire between the two: keys come wrapped, MACs go both ways, TACs verify."""
     public = PublicData("01011000", "03104870000000005678", 2, date(2026, 1, 1), date(2036, 12, 31))
-    ref = CardKeyRef.of(public.issuer, public.card_no)
-    keys = unwrap_card_keys(hsm.card_keys(ref.issuer, ref.card).wrapped, transport_key)
-    card = VirtualCard(new_state(public, balance_fen=500), keys, lambda count: RND[:count])
+    ref = CardKeyRef.of(public.issuer, public.card_no, algorithm=suite.algorithm)
+    keys = unwrap_card_keys(hsm.card_keys(ref).wrapped, transport_key)
+    state = new_state(public, balance_fen=500, algorithm=suite.algorithm)
+    card = VirtualCard(state, keys, lambda count: RND[:count])
     card.transmit(cmd.select())
     assert load_at_the_office(hsm, ref, card, 5_000)
     assert buy_at_a_gate(hsm, ref, card, 190, sequence=0x10057) == [True, True]
@@ -207,10 +213,22 @@ def test_a_card_personalised_by_the_hsm_buys_and_loads_with_it(hsm: Hsm, transpo
 
 
 def test_the_worked_cards_keys_come_wrapped_with_check_values(hsm: Hsm, transport_key: bytes) -> None:
-    wrapped = hsm.card_keys(KEYS.issuer, KEYS.card)
+    wrapped = hsm.card_keys(KEYS)
     assert unwrap_card_keys(wrapped.wrapped, transport_key) == CARD_KEYS
     own = (CARD_KEYS.purchase, CARD_KEYS.load, CARD_KEYS.tac)
     assert wrapped.check_values == tuple(INTERNATIONAL.session_key(key, bytes(8))[:3] for key in own)
+
+
+@pytest.mark.parametrize("suite", [INTERNATIONAL, NATIONAL])
+def test_a_card_that_holds_its_authentication_key_expects_the_cryptogram(
+    hsm: Hsm, transport_key: bytes, suite: Suite
+) -> None:
+    ref, challenge = replace(KEYS, algorithm=suite.algorithm), bytes(range(8))
+    key = aes_key_unwrap(transport_key, hsm.card_authentication_key(ref).wrapped)
+    assert hsm.authentication_cryptogram(ref, challenge) == suite.session_key(key, challenge)[:8]
+    assert hsm.authentication_cryptogram(replace(ref, card=bytes(8)), challenge) != suite.session_key(
+        key, challenge
+    )
 
 
 def tac_columns(rows: int, wrong: set[int]) -> TacColumns:
@@ -255,7 +273,7 @@ def test_bulk_verdicts_come_row_by_row_whatever_the_chunks(hsm: Hsm, rows: int, 
 def test_an_unknown_version_or_algorithm_in_bulk_is_a_wrong_row_and_no_error(hsm: Hsm) -> None:
     columns = tac_columns(4, set())
     version, algorithm = columns.version.copy(), columns.algorithm.copy()
-    version[1], algorithm[2] = 99, 1
+    version[1], algorithm[2] = 99, 2
     assert hsm.verify_tacs(replace(columns, version=version, algorithm=algorithm)).tolist() == [
         True,
         False,
@@ -279,6 +297,15 @@ def test_a_signature_verifies_under_the_public_key(hsm: Hsm) -> None:
     assert known_version == version == hsm.public_key()[0]
     Ed25519PublicKey.from_public_bytes(public_key).verify(signature, DIGEST)
     assert len(signature) == 64
+
+
+@pytest.mark.parametrize("algorithm", Algorithm)
+def test_a_signature_by_any_algorithm_verifies_over_its_message_only(hsm: Hsm, algorithm: Algorithm) -> None:
+    version, signature = hsm.sign_by(algorithm, b"tariff 8")
+    known_version, public_key = hsm.public_key_by(algorithm, version)
+    assert known_version == version == 1
+    assert verify(algorithm, public_key, b"tariff 8", signature)
+    assert not verify(algorithm, public_key, b"tariff 9", signature)
 
 
 @pytest.mark.parametrize("size", [0, 1, 1_000, 0xFFFF])
@@ -306,7 +333,7 @@ def test_the_hsms_own_refusals_carry_their_code_and_leave_the_client_usable(hsm:
     with pytest.raises(HsmError) as unknown_key:
         mac1(hsm, replace(KEYS, key_version=99))
     with pytest.raises(HsmError) as unsupported:
-        mac1(hsm, replace(KEYS, algorithm=1))
+        mac1(hsm, replace(KEYS, algorithm=2))
     assert (unknown_key.value.code, unsupported.value.code) == ("12", "26")
     assert "E0" in str(unknown_key.value)
     assert mac1(hsm) == H("ECE05309")

@@ -24,7 +24,7 @@ def made_columns(rows: int) -> TacColumns:
 @given(st.integers(0, 40))
 def test_rows_are_packed_column_after_column(rows: int) -> None:
     columns = made_columns(rows)
-    packed = columns.pack()
+    packed = b"".join(columns.parts())
     assert len(packed) == 4 + 44 * rows
     assert int.from_bytes(packed[:4], "big") == rows
     at = 4
@@ -54,7 +54,7 @@ def test_a_column_cut_out_of_records_need_not_lie_in_one_piece() -> None:
         *(records[:, at : at + width] for at, width in zip(starts, WIDTHS.values(), strict=False))
     )
     whole = TacColumns(*(np.ascontiguousarray(getattr(cut, name)) for name in WIDTHS))
-    assert cut.pack() == whole.pack()
+    assert b"".join(cut.parts()) == b"".join(whole.parts())
 
 
 @given(st.lists(st.booleans(), max_size=40))

@@ -109,7 +109,7 @@ class Orchestra:
             url = f"http://127.0.0.1:{self._line(HttpLine, name, 'api')}"
             plan = {"url": url, "token": tokens[name], "deeds": deeds}
             self._worker(name, "caller", {"plan.json": plan}, "--timeout-s", str(CALLER_TIMEOUT_S))
-        hsm = str(self._line(FramedLine, "depot", "hsm"))
+        hsm = f"127.0.0.1:{self._line(FramedLine, 'depot', 'hsm')}"
         words = (
             "--city", str(self.folder / "city"), "--hsm", hsm, "--operator", OPERATOR,
             "--transport-key", str(self._hsm_home / "transport.key"), "--timeout-s", str(2 * PEER_TIMEOUT_S),

@@ -228,7 +228,9 @@ def test_a_night_pays_the_operators_from_the_wallets(city: QrCity) -> None:
     assert not any(path.is_file() for path in qr_inbox(city.inbox).iterdir())
     with reading(city.engine) as conn:
         assert check_books(conn) == []
-        newest, *_ = rides_of_holder(conn, holder_no(1))
+        newest, *older = rides_of_holder(conn, holder_no(1))
+        # A page goes on after the last ride seen.
+        assert rides_of_holder(conn, holder_no(1), before=(newest.event_at, newest.place)) == older
         assert (newest.operator, newest.event_at, newest.paid_fen) == ("BUS-2", at(11), 160)
 
 

@@ -184,3 +184,11 @@ def test_a_lost_phone_stops_at_once_online_and_at_night_for_what_it_did_offline(
         verdicts = conn.scalars(select(qr_ride.c.verdict).order_by(qr_ride.c.event_at)).all()
         assert verdicts == ["accepted", "holder_locked"]
         assert balance(conn, f"wallet:{rider}").balance_fen == 2_840
+    rows = csv_table(day.city.home.night(DEMO_DATE) / "out" / "reports" / "exceptions.csv")
+    (row,) = [row for row in rows if row["exception"] == "holder_locked"]
+    assert (row["operator"], row["money"], row["what"]) == (
+        day.operator,
+        "suspended",
+        "the holder had reported a loss",
+    )
+    assert row["file"].startswith(f"{day.operator}-") and rider not in str(row)

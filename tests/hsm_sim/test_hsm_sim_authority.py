@@ -18,7 +18,7 @@ from tests.hsm_sim.machine_room import authorise, forms, program, serving
 from tests.hsm_sim.raw_peer import RawPeer
 
 PHRASES = {"alice": "first passphrase", "bob": "second passphrase"}
-PERSONALISE = b"\1\1" + bytes(16)
+PERSONALISE = b"\1\0" + bytes(16) + b"\1"
 
 
 def random(count: int) -> bytes:

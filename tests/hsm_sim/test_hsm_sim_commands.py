@@ -10,9 +10,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.cmac import CMAC
 from cryptography.hazmat.primitives.keywrap import aes_key_unwrap
+from hsm_sim import epurse
 from hsm_sim.box import Answer, Box
-from hsm_sim.bulk_work import BulkWork
-from hsm_sim.commands import BULK_ROWS_BOUND, COMMANDS, answer
+from hsm_sim.bulk_work import ROWS_BOUND, BulkWork
+from hsm_sim.commands import COMMANDS, answer
 from hsm_sim.keys import DEMO_KEYS, KeyStore, Usage, demo_keys
 from hsm_sim.wire import ErrorCode, Request
 from hypothesis import given
@@ -96,12 +97,18 @@ REFUSALS = [
     ("15", "G0", "01" + "20" * 8 + "00" * 32),
     ("15", "G0", "01" + "204D4554524F2D31" + "00" * 32),
     ("15", "G2", "63" + "4D4554524FC32D31" + "00" * 48),
-    ("26", "E0", PURCHASE.replace("01 00", "01 01", 1)),
-    ("26", "E2", MAC2.replace("01 00", "63 01", 1)),
+    ("26", "E0", PURCHASE.replace("01 00", "01 02", 1)),
+    ("26", "E2", MAC2.replace("01 00", "63 FF", 1)),
     ("12", "E4", LOAD.replace("01 00", "02 00", 1)),
     ("12", "E6", TAC.replace("01 00", "FF 00", 1)),
-    ("12", "F2", "01 02" + "00" * 16),
-    ("12", "F2", "02 01" + "00" * 16),
+    ("26", "F2", "63 02" + "00" * 16 + "63"),
+    ("12", "F2", "01 00" + "00" * 16 + "02"),
+    ("12", "F2", "02 01" + "00" * 16 + "01"),
+    ("12", "E6", TAC.replace("01 00", "FF 01", 1)),
+    ("80", "EA", KEYS + "00" * 9),
+    ("26", "EA", KEYS.replace("01 00", "01 07") + "00" * 8),
+    ("12", "EA", KEYS.replace("01 00", "02 00") + "00" * 8),
+    ("12", "F4", KEYS + "02"),
     ("12", "G0", "02" + "4D4554524F2D3120" + "00" * 32),
     ("12", "G4", "02" + "00" * 32),
     ("12", "G6", "09"),
@@ -134,7 +141,7 @@ def test_a_refusal_has_its_code(error: str, command: str, fields: str) -> None:
 
 
 def test_bulk_over_the_bound_is_refused_and_at_the_bound_is_not() -> None:
-    rows = BULK_ROWS_BOUND
+    rows = ROWS_BOUND
     assert isinstance(ask("F0", rows.to_bytes(4) + bytes(44 * rows)), BulkWork)
     assert ask("F0", (rows + 1).to_bytes(4) + bytes(44 * (rows + 1))) is ErrorCode.VALUE_IMPOSSIBLE
 
@@ -142,7 +149,8 @@ def test_bulk_over_the_bound_is_refused_and_at_the_bound_is_not() -> None:
 def test_a_key_serves_its_own_usage_only() -> None:
     only_tac = Box(KeyStore({(Usage.TAC_ROOT, 1): DEMO_KEYS[Usage.TAC_ROOT]}), counting, "", "")
     assert ask("E6", TAC, only_tac) == b""
-    for command, fields in (("E0", PURCHASE), ("E2", MAC2), ("E4", LOAD)):
+    others = (("E0", PURCHASE), ("E2", MAC2), ("E4", LOAD), ("EA", KEYS + "00" * 8), ("F4", KEYS + "01"))
+    for command, fields in others:
         assert ask(command, fields, only_tac) is ErrorCode.KEY_UNKNOWN
     without_tac = Box(
         KeyStore({k: v for k, v in demo_keys().slots.items() if k[0] != "TK"}), counting, "", ""
@@ -156,14 +164,25 @@ def test_version_zero_is_the_newest_and_old_versions_still_verify() -> None:
     assert ask("E6", TAC.replace("01 00", "00 00", 1), rotated) is ErrorCode.VERIFICATION_FAILED
     work = ask("F0", "00000000", rotated)
     assert isinstance(work, BulkWork)
-    assert work.roots == {0: counting(16), 1: DEMO_KEYS[Usage.TAC_ROOT], 2: counting(16)}
+    assert work.roots == {
+        (0, 0): counting(16),
+        (1, 0): DEMO_KEYS[Usage.TAC_ROOT],
+        (2, 0): counting(16),
+        (0, 1): DEMO_KEYS[Usage.SM4_TAC_ROOT],
+        (1, 1): DEMO_KEYS[Usage.SM4_TAC_ROOT],
+    }
 
 
 GENERATING = [
     ("E0", PURCHASE, Usage.PURCHASE_ROOT),
     ("E4", LOAD, Usage.LOAD_ROOT),
-    ("F2", "01 01" + "00" * 16, Usage.TAC_ROOT),
-    ("F2", "01 01" + "00" * 16, Usage.TRANSPORT),
+    ("EA", KEYS + "00" * 8, Usage.AUTHENTICATION_ROOT),
+    ("F2", KEYS + "01", Usage.TAC_ROOT),
+    ("F2", KEYS + "01", Usage.TRANSPORT),
+    ("F2", KEYS.replace("01 00", "01 01", 1) + "01", Usage.SM4_TAC_ROOT),
+    ("F4", KEYS + "01", Usage.AUTHENTICATION_ROOT),
+    ("GC", "00 01 00", Usage.SIGNATURE),
+    ("GC", "01 01 00", Usage.P256_SIGNATURE),
     ("G0", "01" + "4D4554524F2D3120" + "00" * 32, Usage.BATCH_ROOT),
     ("G4", "01" + "00" * 32, Usage.SIGNATURE),
     ("G8", "01 00", Usage.QR_SIGNATURE),
@@ -203,7 +222,7 @@ def test_every_use_of_a_key_is_counted_and_failures_beside() -> None:
     ask("E6", TAC, box)
     ask("E6", TAC.replace("CFF2892D", "00000000").replace("01 00", "00 00", 1), box)
     ask("E6", TAC.replace("01 00", "09 00", 1), box)
-    ask("F2", "01 01" + "00" * 16, box)
+    ask("F2", KEYS + "01", box)
     ask("I2", bytes(24) + b"x", box)
     rows = bytes([1, 1, 0, 9, 1]) + bytes([0, 0, 0, 0, 1]) + bytes(5 * 42)
     ask("F0", (5).to_bytes(4) + rows, box)
@@ -235,7 +254,7 @@ def test_echo_and_random_give_as_many_bytes_as_asked_for() -> None:
 
 
 def test_personalisation_keys_unwrap_to_the_cards_keys() -> None:
-    found = ask("F2", "01 01 01011000FFFFFFFF 4870000000001234")
+    found = ask("F2", KEYS + "01")
     assert isinstance(found, bytes) and len(found) == 56 + 9
     expected = "".join(
         example.CARD_KEYS[root] for root in (example.PURCHASE_ROOT, example.LOAD_ROOT, example.TAC_ROOT)
@@ -243,6 +262,16 @@ def test_personalisation_keys_unwrap_to_the_cards_keys() -> None:
     assert aes_key_unwrap(DEMO_KEYS[Usage.TRANSPORT], found[:56]).hex().upper() == expected
     # Check values by OpenSSL's command line: des-ede of eight zero bytes under each of the three keys.
     assert found[56:].hex().upper() == "0709763104B8741397"
+
+
+def test_a_cards_challenge_is_answered_under_its_authentication_key() -> None:
+    issuer, card = bytes.fromhex(example.ISSUER_FACTOR), bytes.fromhex(example.CARD_FACTOR)
+    key = epurse.card_key(DEMO_KEYS[Usage.AUTHENTICATION_ROOT], issuer, card)
+    wrapped = ask("F4", KEYS + "01")
+    assert isinstance(wrapped, bytes)
+    assert aes_key_unwrap(DEMO_KEYS[Usage.TRANSPORT], wrapped[:24]) == key
+    assert wrapped[24:] == epurse.check_value(key)
+    assert ask("EA", KEYS + "0011223344556677") == epurse.triple_des(key, bytes.fromhex("0011223344556677"))
 
 
 def test_a_batch_mac_is_the_cmac_under_the_operators_key() -> None:

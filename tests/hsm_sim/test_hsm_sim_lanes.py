@@ -1,20 +1,15 @@
-"""Bit-sliced DES against the tables of the standard and against OpenSSL; TACs in bulk against TACs singly."""
-
-from collections.abc import Mapping
+"""DES and SM4 over lanes against the tables of the standard and against OpenSSL."""
 
 import numpy as np
 import pytest
 from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives.ciphers import Cipher, modes
-from hsm_sim import bulk, epurse
-from hsm_sim.bulk import COLUMN_WIDTHS, TacColumns, verify_tacs
-from hsm_sim.bulk_work import ROW_BYTES
+from cryptography.hazmat.primitives.ciphers.algorithms import SM4
+from hsm_sim import sm4_lanes
 from hsm_sim.des_lanes import Bytes, Lanes, Plane
 from hsm_sim.sbox_circuits import CIRCUITS, Circuit
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from tests.hsm_sim import worked_example as example
 
 # FIPS 46-3, S1 to S8: four rows each, a hex digit an entry.
 S_BOXES = (
@@ -27,7 +22,6 @@ S_BOXES = (
     "4B2EF08D3C975A61 D0B7491AE35C2F86 14BDC37EAF680592 6BD814A7950FE23C",
     "D2846FB1A93E50C7 1FD8A374C56B0E92 7B419CE206ADF358 21E74A8DFC90356B",
 )
-ROOTS = {0: b"root number two!", 1: b"root number one.", 2: b"root number two!"}
 
 
 def run(circuit: Circuit, value: int) -> int:
@@ -55,14 +49,14 @@ def column(values: list[bytes]) -> Bytes:
     return np.frombuffer(b"".join(values), np.uint8).reshape(len(values), -1)
 
 
+def keys_and_blocks(block_bytes: int) -> st.SearchStrategy[list[tuple[bytes, bytes]]]:
+    """Up to some more lanes than a word has bits, each a key of 16 bytes and a block."""
+    key, block = (st.binary(min_size=width, max_size=width) for width in (16, block_bytes))
+    return st.lists(st.tuples(key, block), min_size=1, max_size=130)
+
+
 @settings(max_examples=15)
-@given(
-    st.lists(
-        st.tuples(st.binary(min_size=16, max_size=16), st.binary(min_size=8, max_size=8)),
-        min_size=1,
-        max_size=130,
-    )
-)
+@given(keys_and_blocks(8))
 def test_every_lane_encrypts_as_openssl_does(pairs: list[tuple[bytes, bytes]]) -> None:
     lanes = Lanes(len(pairs))
     keys, blocks = (
@@ -77,57 +71,16 @@ def test_every_lane_encrypts_as_openssl_does(pairs: list[tuple[bytes, bytes]]) -
     assert rows_of(lanes.encrypt_triple(keys, blocks), len(pairs)) == triple
 
 
-def pack_columns(rows: list[tuple[bytes, ...]]) -> bytes:
-    return b"".join(b"".join(values) for values in zip(*rows, strict=True))
+def test_sm4_gives_the_ciphertext_that_the_standard_publishes() -> None:
+    published = column([bytes.fromhex("0123456789ABCDEFFEDCBA9876543210")])
+    found = sm4_lanes.encrypt(sm4_lanes.words(published), sm4_lanes.words(published))
+    assert b"".join(int(word[0]).to_bytes(4) for word in found).hex() == "681edf34d206965e86b3e94f536e4246"
 
 
-def right_tac(row: tuple[bytes, ...], roots: Mapping[int, bytes]) -> bytes:
-    version, _, issuer, card, *message, _ = row
-    key = epurse.card_key(roots[version[0]], issuer, card)
-    return epurse.mac(epurse.tac_key(key), b"".join(message))
-
-
-@st.composite
-def rows(draw: st.DrawFn) -> tuple[bytes, ...]:
-    """A row whose version, algorithm and TAC are sometimes wrong; issuers and cards come more than once."""
-    row = (
-        draw(st.sampled_from([b"\0", b"\1", b"\1", b"\2", b"\3", b"\xff"])),
-        draw(st.sampled_from([b"\0", b"\0", b"\0", b"\1"])),
-        draw(
-            st.sampled_from([b"\1\1\x10\0\xff\xff\xff\xff", b"\2\1\x10\0\xff\xff\xff\xff"])
-            | st.binary(min_size=8, max_size=8)
-        ),
-        draw(st.sampled_from([b"Card 001", b"Card 002"]) | st.binary(min_size=8, max_size=8)),
-        *(draw(st.binary(min_size=width, max_size=width)) for width in COLUMN_WIDTHS[4:]),
-    )
-    if row[0][0] in ROOTS and draw(st.booleans()):
-        tac = bytearray(right_tac(row, ROOTS))
-        tac[draw(st.integers(0, 3))] ^= draw(st.sampled_from([0, 0, 0, 1, 128]))
-        row = (*row[:-1], bytes(tac))
-    return row
-
-
-@settings(max_examples=20, deadline=None)
-@given(st.lists(rows(), max_size=70))
-def test_tacs_in_bulk_are_right_where_they_are_right_singly(drawn: list[tuple[bytes, ...]]) -> None:
-    singly = [row[0][0] in ROOTS and row[1] == b"\0" and row[-1] == right_tac(row, ROOTS) for row in drawn]
-    verdicts = verify_tacs(TacColumns.unpack(len(drawn), pack_columns(drawn)), ROOTS)
-    assert verdicts.tolist() == singly
-
-
-def test_rows_past_a_chunk_are_judged_like_those_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bulk, "CHUNK_ROWS", 100)
-    row = (b"\1", b"\0", *map(bytes.fromhex, (
-        example.ISSUER_FACTOR, example.CARD_FACTOR, example.AMOUNT, "06", example.TERMINAL,
-        example.TERMINAL_SEQUENCE, example.MOMENT[:8], example.MOMENT[8:],
-    )))  # fmt: skip
-    right, wrong = (*row, bytes.fromhex("CFF2892D")), (*row, bytes.fromhex("CFF2892C"))
-    drawn = [wrong if number in (0, 99, 100, 249) else right for number in range(250)]
-    verdicts = verify_tacs(TacColumns.unpack(250, pack_columns(drawn)), {1: bytes.fromhex(example.TAC_ROOT)})
-    assert np.flatnonzero(~verdicts).tolist() == [0, 99, 100, 249]
-
-
-def test_columns_have_the_width_that_the_wire_counts() -> None:
-    assert sum(COLUMN_WIDTHS) == ROW_BYTES
-    with pytest.raises(ValueError, match="87 bytes are not 2 rows of 44 bytes"):
-        TacColumns.unpack(2, bytes(87))
+@settings(max_examples=15)
+@given(keys_and_blocks(16))
+def test_every_lane_of_sm4_encrypts_as_openssl_does(pairs: list[tuple[bytes, bytes]]) -> None:
+    keys, blocks = (sm4_lanes.words(column([pair[part] for pair in pairs])) for part in range(2))
+    found = np.stack(sm4_lanes.encrypt(keys, blocks), axis=1).astype(">u4")
+    single = [Cipher(SM4(key), modes.ECB()).encryptor().update(block) for key, block in pairs]
+    assert [row.tobytes() for row in found] == single

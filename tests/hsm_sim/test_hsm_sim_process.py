@@ -124,7 +124,7 @@ def test_bad_requests_leave_the_connection_alive(hsm_process: RunningHsm) -> Non
         assert peer.ask(b"E0", b"short") == ("80", b"")
         assert peer.ask(b"N0", b"999") == ("15", b"")
         assert peer.ask(b"G6", b"\x63") == ("12", b"")
-        assert peer.ask(b"E0", b"\1\1" + bytes(44)) == ("26", b"")
+        assert peer.ask(b"E0", b"\1\2" + bytes(44)) == ("26", b"")
         assert peer.ask(b"E6", b"\1\0" + bytes(42)) == ("01", b"")
         assert peer.ask(b"B2", b"0001!") == ("00", b"!")
 
@@ -252,7 +252,7 @@ def use_everything(port: int) -> list[bytes]:
         peer.ask(b"NC")
         peer.ask(b"E0", EXAMPLE_REQUEST[8:])
         peer.ask(b"F0", bulk_fields([RIGHT_TAC]))
-        assert peer.ask(b"F2", b"\1\1" + bytes(16))[0] == "00"
+        assert peer.ask(b"F2", b"\1\0" + bytes(16) + b"\1")[0] == "00"
         made = peer.ask(b"A0", b"0M6ACE256")[1]
         assert peer.ask(b"M6", made[:-6] + b"00001x")[0] == "00"
         peer.ask(b"G0", b"\1METRO-1 " + bytes(32))

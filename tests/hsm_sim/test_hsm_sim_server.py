@@ -1,6 +1,7 @@
 """Conversations over real sockets, on an event loop of the test: bounds, stalls, turns."""
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -27,7 +28,7 @@ Dial = Callable[[], Coroutine[Any, Any, Peer]]
 async def hall(bounds: Bounds, worker: list[str] = WORKER) -> AsyncIterator[tuple[Hall, Dial]]:
     """A hall that serves on a free port, and how to enter it."""
     box = Box(demo_keys(), bytes, "0" * 16, "test")
-    served = Hall(box, BulkDesk(worker, {}, workers=1), bounds)
+    served = Hall(box, BulkDesk(worker, os.environ, workers=1), bounds)
     server = await asyncio.get_running_loop().create_server(lambda: Conversation(served), "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     watch = asyncio.create_task(served.watch())

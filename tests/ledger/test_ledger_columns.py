@@ -14,7 +14,7 @@ from ledger.accounts import close_account, open_accounts
 from ledger.chart import account
 from ledger.checks import check_books
 from ledger.column_texts import line_contents
-from ledger.columns import Heading, Lines, post_columns, prepare_columns
+from ledger.columns import Heading, Lines, in_pieces, post_columns, prepare_columns
 from ledger.db import reading, writing
 from ledger.directory import Directory
 from ledger.entry import Entry, Line, Posted, Refused, canonical_bytes, canonical_head
@@ -168,3 +168,19 @@ def test_what_was_prepared_before_its_account_was_opened_is_booked_after(books: 
         open_accounts(conn, [account("purse:newer")], at=AT)
         assert answers(post_columns(conn, prepared, directory, at=AT)) == ["posted"]
     assert books.nets()["purse:newer"] == -7
+
+
+@given(
+    batches=st.lists(st.lists(LINES, min_size=1, max_size=4), min_size=1, max_size=6), most=st.integers(1, 9)
+)
+def test_pieces_hold_whole_entries_and_together_all_of_them(batches: list[list[Line]], most: int) -> None:
+    entries = [Entry(f"r:{number}", "k", DAY, AT, tuple(lines)) for number, lines in enumerate(batches)]
+    headings, lines = as_columns(entries)
+    found: list[tuple[str, list[str | None]]] = []
+    for some, own in in_pieces(headings, lines, most):
+        assert len(own) <= most or len(some) == 1
+        items = own.item.to_pylist()
+        for place, heading in enumerate(some):
+            mine = [item for item, at in zip(items, own.entry.tolist(), strict=True) if at == place]
+            found.append((heading.reference, mine))
+    assert found == [(entry.reference, [line.item for line in entry.lines]) for entry in entries]

@@ -151,7 +151,7 @@ def test_closing_answers_all_that_was_taken_and_what_comes_after_is_busy(
             closing = threading.Thread(target=shared.close)
             closing.start()
         closing.join()
-        assert [type(future.result(timeout=0)) for future in futures] == [Posted] * 4
+        assert [type(future.result()) for future in futures] == [Posted] * 4
     with pytest.raises(Busy, match="ending"):
         shared.write(posting("after"))
     # What follows on a peer's answer is kept even then.

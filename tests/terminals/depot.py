@@ -95,9 +95,9 @@ class Depot:
         """The same HSM and cards, another depot's memory."""
         return Depot(self.hsm, self._transport_key, outbox)
 
-    def keys_of(self, card_no: str = CARD_NO, *, issuer: str = ISSUER) -> CardKeys:
-        ref = CardKeyRef.of(issuer, card_no)
-        return unwrap_card_keys(self.hsm.card_keys(ref.issuer, ref.card).wrapped, self._transport_key)
+    def keys_of(self, card_no: str = CARD_NO, algorithm: int = 0, *, issuer: str = ISSUER) -> CardKeys:
+        ref = CardKeyRef.of(issuer, card_no, algorithm=algorithm)
+        return unwrap_card_keys(self.hsm.card_keys(ref).wrapped, self._transport_key)
 
     def card(
         self,
@@ -108,10 +108,11 @@ class Depot:
         **state: Any,
     ) -> VirtualCard:
         """A card with 100 yuan, its purchase counter at 36h and its load counter at 5, or as `state` says."""
-        facts = {"balance_fen": 10000, "purchase_sequence": 0x36, "load_sequence": 5} | state
+        facts = {"balance_fen": 10000, "purchase_sequence": 0x36, "load_sequence": 5, "algorithm": 0} | state
         numbers = iter(range(1, 1 << 20))
         random = (lambda count: rnd[:count]) if rnd else lambda count: next(numbers).to_bytes(count, "big")
-        return VirtualCard(new_state(public, **facts), keys or self.keys_of(public.card_no), random)
+        own = keys or self.keys_of(public.card_no, facts["algorithm"])
+        return VirtualCard(new_state(public, **facts), own, random)
 
     def validator(
         self, terminal: str = GATE, *, sam: Sam | None = None, hotlist: Hotlist | None = None

@@ -118,6 +118,17 @@ def test_the_first_refusal_that_applies_is_the_outcome_and_no_money_moves(
     assert (card.state.purse.balance_fen, journal.begun(CARD_NO), office.taken) == (10000, None, {})
 
 
+@pytest.mark.parametrize("algorithm", [0, 1])
+def test_a_card_of_either_suite_is_loaded_at_one_counter(
+    depot: Depot, counter: LoadCounter, office: Office, algorithm: int
+) -> None:
+    card = depot.card(algorithm=algorithm)
+    outcome = counter.load(card, 5_000, at=AT)
+    assert (outcome.refusal, card.state.purse.balance_fen) == (None, 15_000)
+    (receipt,) = office.arrived.values()
+    assert (receipt.request.algorithm, receipt.new_balance_fen) == (algorithm, 15_000)
+
+
 def test_a_card_with_a_false_mac1_is_not_authorised(depot: Depot, counter: LoadCounter) -> None:
     lying = TearingCard(depot.card(), at=1, spoil=lambda reply: reply[:12] + bytes(4) + reply[16:])
     assert counter.load(lying, 200, at=AT).refusal is LoadRefusal.NOT_AUTHORISED

@@ -69,7 +69,7 @@ def test_it_tells_its_terminal_number_and_key_index(sam: HsmSam) -> None:
         ("80700000041122334408", "6700"),
         ("8072000004512929DF", "6901"),
         (init_with(18, "09").hex(), "6a88"),
-        (init_with(19, "01").hex(), "6a81"),
+        (init_with(19, "02").hex(), "6a81"),
     ],
 )
 def test_what_it_cannot_do_is_refused_by_a_status_word(sam: HsmSam, command: str, word: str) -> None:

@@ -8,7 +8,7 @@ from hsm_sim.wire import Request
 LONGEST_S = 24 * 3600
 
 _UNIT_S = {"s": 1, "m": 60, "h": 3600}
-_ALWAYS = frozenset((b"A6", b"A8", b"F2", b"I6"))
+_ALWAYS = frozenset((b"A6", b"A8", b"F2", b"F4", b"I6"))
 _EXPORTS = b"1"
 
 
@@ -25,7 +25,7 @@ class Authority:
 
 
 def needs_authority(request: Request) -> bool:
-    """Whether a request imports, exports or personalises: A6, A8, F2, I6, and A0 where it exports at once."""
+    """Whether a request imports, exports or personalises: A6, A8, F2, F4, I6, and A0 where it exports at once."""
     return request.command in _ALWAYS or (request.command == b"A0" and request.fields[:1] == _EXPORTS)
 
 

@@ -1,20 +1,19 @@
 """Purchase TACs verified by the hundred thousand: columns in, one bit a row out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from hsm_sim.des_lanes import Lanes, Plane
-from hsm_sim.epurse import COMPLEMENT, triple_des
+from hsm_sim.bulk_work import COLUMN_WIDTHS
 
 Bytes = npt.NDArray[np.uint8]
+RowNumbers = npt.NDArray[np.int64]
+Verdicts = npt.NDArray[np.bool_]
 
-CHUNK_ROWS = 1 << 17
-"""Rows taken at a time: enough to make NumPy's cost a call small, few enough for the processor's cache."""
-
-_BLOCK = 8
+DES, SM4 = 0, 1
+"""The algorithm byte of a row: the international suite or the national one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +33,11 @@ class TacColumns:
     tac: Bytes
 
     @classmethod
-    def unpack(cls, rows: int, data: bytes | memoryview) -> "TacColumns":
+    def unpack(cls, rows: int, cells: Bytes) -> "TacColumns":
         """Cut the columns out of the bytes of `F0` that follow the number of rows; nothing is copied.
 
-        Raises ValueError where `data` is not as long as that number of rows.
+        Raises ValueError where `cells` are not as many as that number of rows has.
         """
-        cells = np.frombuffer(data, np.uint8)
         if len(cells) != rows * sum(COLUMN_WIDTHS):
             raise ValueError(f"{len(cells)} bytes are not {rows} rows of {sum(COLUMN_WIDTHS)} bytes")
         ends = np.cumsum([0, *COLUMN_WIDTHS]) * rows
@@ -50,89 +48,41 @@ class TacColumns:
             )
         )
 
-    def rows(self, chosen: slice) -> "TacColumns":
-        """The same columns, of some rows only."""
+    def rows(self, chosen: RowNumbers) -> "TacColumns":
+        """The same columns, of some rows only, copied."""
         return TacColumns(*(getattr(self, name)[chosen] for name in self.__slots__))
+
+    def message(self) -> Bytes:
+        """What the TACs cover (n × 22): amount, type, terminal, terminal sequence, date, time."""
+        return np.concatenate(
+            (self.amount, self.kind, self.terminal, self.terminal_sequence, self.date, self.time), axis=1
+        )
 
     def __len__(self) -> int:
         return len(self.version)
 
 
-COLUMN_WIDTHS = (1, 1, 8, 8, 4, 1, 6, 4, 4, 3, 4)
-"""Bytes of one value in each column, in the order of `TacColumns`."""
+Verifier = Callable[[int, Bytes, RowNumbers, Mapping[int, bytes]], Verdicts]
+"""Verifies some rows, all of one algorithm: takes the number of all rows, their cells, which rows to look at, and
+the root of each key version that these rows name; gives a verdict for each of them."""
 
 
-def verify_tacs(columns: TacColumns, roots: Mapping[int, bytes]) -> npt.NDArray[np.bool_]:
+def verify_tacs(
+    rows: int, cells: Bytes, roots: Mapping[tuple[int, int], bytes], verifiers: Mapping[int, Verifier]
+) -> Verdicts:
     """Say of each row whether its TAC is right.
 
-    `roots` maps a key version, as rows name it, to the root of the TAC keys. A row of another version, or
-    of an algorithm other than 3DES, is not right.
+    `cells` are the columns of `F0`. `roots` maps a key version and an algorithm, as rows name them, to the root
+    of the TAC keys; `verifiers` maps an algorithm to what verifies it. A row of another version or
+    algorithm is not right. Raises ValueError where `cells` are not as many as that number of rows has.
     """
-    verdicts = [_verify_chunk(chunk, roots) for chunk in _chunks(columns)]
-    return np.concatenate(verdicts) if verdicts else np.zeros(0, np.bool_)
-
-
-def _chunks(columns: TacColumns) -> Iterator[TacColumns]:
-    for start in range(0, len(columns), CHUNK_ROWS):
-        yield columns.rows(slice(start, start + CHUNK_ROWS))
-
-
-def _verify_chunk(chunk: TacColumns, roots: Mapping[int, bytes]) -> npt.NDArray[np.bool_]:
-    issuer_keys, known = _issuer_keys(chunk, roots)
-    lanes = Lanes(len(chunk))
-    tac_key = _tac_key(lanes, lanes.planes(issuer_keys), lanes.planes(chunk.card))
-    message = np.concatenate(
-        (chunk.amount, chunk.kind, chunk.terminal, chunk.terminal_sequence, chunk.date, chunk.time), axis=1
-    )
-    mac = _mac(lanes, tac_key, message)
-    wrong = np.zeros(lanes.words, np.uint64)
-    for made, given in zip(mac[:32], lanes.planes(chunk.tac), strict=True):
-        wrong |= made ^ given
-    verdict: npt.NDArray[np.bool_] = known & (chunk.algorithm[:, 0] == 0)
-    verdict &= np.unpackbits(wrong.view(np.uint8), count=len(chunk), bitorder="little") == 0
-    return verdict
-
-
-def _issuer_keys(chunk: TacColumns, roots: Mapping[int, bytes]) -> tuple[Bytes, npt.NDArray[np.bool_]]:
-    """Each row's key of its issuer (n × 16), and whether the HSM knows the row's key version.
-
-    A file has few issuers, so each is derived once; whatever their number, one call a version does it.
-    """
-    keys = np.zeros((len(chunk), 16), np.uint8)
-    known = np.zeros(len(chunk), np.bool_)
-    factors = np.ascontiguousarray(chunk.issuer).view(np.uint64)[:, 0]
-    for version in np.unique(chunk.version):
-        root = roots.get(int(version))
-        if root is None:
-            continue
-        rows = chunk.version[:, 0] == version
-        issuers, which = np.unique(factors[rows], return_inverse=True)
-        halves = np.stack((issuers, ~issuers), axis=1)
-        derived = np.frombuffer(triple_des(root, halves.tobytes()), np.uint8).reshape(-1, 16)
-        keys[rows] = derived[which]
-        known |= rows
-    return keys, known
-
-
-def _tac_key(lanes: Lanes, issuer_key: list[Plane], card: list[Plane]) -> list[Plane]:
-    """The exclusive or of the two halves of each card's DTK, derived from its issuer's key."""
-    complement = lanes.constant(COMPLEMENT)
-    left = lanes.encrypt_triple(issuer_key, card)
-    right = lanes.encrypt_triple(
-        issuer_key, [plane ^ ones for plane, ones in zip(card, complement, strict=True)]
-    )
-    return [a ^ b for a, b in zip(left, right, strict=True)]
-
-
-def _mac(lanes: Lanes, key: list[Plane], message: Bytes) -> list[Plane]:
-    """Single-DES CBC-MAC of each row of `message` as 64 planes: zero IV, padding `80 00…`."""
-    length = message.shape[1]
-    padded = np.zeros((len(message), (length // _BLOCK + 1) * _BLOCK), np.uint8)
-    padded[:, :length] = message
-    padded[:, length] = 0x80
-    planes = lanes.planes(padded)
-    chained = lanes.encrypt(key, planes[:64])
-    for start in range(64, len(planes), 64):
-        block = [a ^ b for a, b in zip(chained, planes[start : start + 64], strict=True)]
-        chained = lanes.encrypt(key, block)
-    return chained
+    columns = TacColumns.unpack(rows, cells)
+    verdicts = np.zeros(rows, np.bool_)
+    for algorithm, verify in verifiers.items():
+        own = {version: root for (version, owner), root in roots.items() if owner == algorithm}
+        known = np.zeros(256, np.bool_)
+        known[list(own)] = True
+        chosen = np.flatnonzero((columns.algorithm[:, 0] == algorithm) & known[columns.version[:, 0]])
+        if len(chosen):
+            verdicts[chosen] = verify(rows, cells, chosen, own)
+    return verdicts

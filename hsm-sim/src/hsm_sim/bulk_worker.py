@@ -1,37 +1,83 @@
 """The process that verifies TACs in bulk, so that a tap at a gate need not wait for the night's.
 
-It reads work from its standard input and writes the verdicts to its standard output, until the input ends.
-Keys reach it through that pipe and live only in its memory.
+The columns lie in memory shared with the process that started this one. Their number and the keys come through
+standard input, the verdicts go to standard output, until the input ends. Keys live only in this memory.
 """
 
+import mmap
 import os
 import signal
 import sys
+from collections.abc import Callable, Mapping
+from threading import Thread
 from typing import BinaryIO
 
 import numpy as np
 
-from hsm_sim.bulk import TacColumns, verify_tacs
-from hsm_sim.bulk_work import BulkWork
+from hsm_sim.bulk import Bytes, Verifier, verify_tacs
+from hsm_sim.bulk_lanes import NUMPY_VERIFIERS
+from hsm_sim.bulk_work import ROW_BYTES, read_head
+from hsm_sim.kernel_cache import cache_folder
 
 NICENESS = 5
 """Online requests go before the night's work where processors are scarce."""
 
 
-def serve(work_in: BinaryIO, verdicts_out: BinaryIO) -> None:
-    """Answer each piece of work with a bit a row, most significant first, until there is no more."""
-    while work := BulkWork.read(work_in):
-        verdicts = verify_tacs(TacColumns.unpack(work.rows, work.columns), work.roots)
+SMALL_ROWS = 8_192
+"""Up to so many rows NumPy verifies in less time than a kernel takes to compile."""
+
+
+class Verifiers:
+    """Who verifies: compiled kernels, or NumPy where there are none, or where little is asked while they compile."""
+
+    def __init__(self) -> None:
+        self._ready: Mapping[int, Verifier] = NUMPY_VERIFIERS
+        self._compiling = Thread(target=self._compile, name="compile", daemon=True)
+        self._compiling.start()
+
+    def of(self, rows: int) -> Mapping[int, Verifier]:
+        """What verifies so many rows. For many it waits, as NumPy and the compiler would only hinder each other."""
+        if rows > SMALL_ROWS:
+            self._compiling.join()
+        return self._ready
+
+    def _compile(self) -> None:
+        try:
+            from hsm_sim.kernels import KernelsUnfit, compiled_verifiers
+        except ImportError:
+            return
+        try:
+            self._ready = compiled_verifiers(cache_folder(os.environ))
+        except KernelsUnfit as flaw:
+            print(f"hsm-sim: the compiled kernels are not used: {flaw}", file=sys.stderr, flush=True)
+
+
+def serve(
+    work_in: BinaryIO,
+    verdicts_out: BinaryIO,
+    shared: Bytes,
+    verifiers: Callable[[int], Mapping[int, Verifier]],
+) -> None:
+    """Answer each piece of work with a bit a row, most significant first, until there is no more.
+
+    `shared` begins with the columns of the work that has come; `verifiers` says what verifies so many rows.
+    """
+    while work := read_head(work_in):
+        rows, roots = work
+        verdicts = verify_tacs(rows, shared[: rows * ROW_BYTES], roots, verifiers(rows))
         verdicts_out.write(np.packbits(verdicts).tobytes())
         verdicts_out.flush()
 
 
 def main() -> None:
-    """Serve the process that started this one."""
+    """Serve the process that started this one; the last word of the command line is the shared memory's number."""
     # An interrupt at the terminal reaches the whole group; the server ends us by closing our input.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(NICENESS)
-    serve(sys.stdin.buffer, sys.stdout.buffer)
+    shared = np.frombuffer(mmap.mmap(int(sys.argv[-1]), 0, prot=mmap.PROT_READ), np.uint8)
+    serve(sys.stdin.buffer, sys.stdout.buffer, shared, Verifiers().of)
+    # Whatever is still being compiled is not waited for.
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -7,21 +7,26 @@ whether they make sense is for the asker to judge.
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from hmac import compare_digest
 from types import MappingProxyType
 
-from cryptography.hazmat.primitives.keywrap import aes_key_wrap
-
-from hsm_sim import data_keys, epurse, host_keys, host_macs, host_pins, seals, terminal_keys
-from hsm_sim.box import Answer, Box, Refused, compared
-from hsm_sim.bulk_work import ROW_BYTES, BulkWork
+from hsm_sim import data_keys, host_keys, host_macs, host_pins, seals, signatures, terminal_keys
+from hsm_sim.box import Answer, Box, Refused
+from hsm_sim.bulk_work import ROW_BYTES, ROWS_BOUND, BulkWork
 from hsm_sim.keys import NEWEST, KeyStore, Slot, Usage
+from hsm_sim.purses import (
+    authentication_cryptogram,
+    authentication_key,
+    authorise_load,
+    personalisation_keys,
+    purchase_mac1,
+    verify_load_tac,
+    verify_purchase_mac2,
+    verify_purchase_tac,
+)
 from hsm_sim.wire import ErrorCode, Request
 
-BULK_ROWS_BOUND = 300_000
 RANDOM_BOUND_BYTES = 256
 
-_INTERNATIONAL = b"\x00"
 _NATIONAL = b"\x01"
 _DIAGNOSTICS = b"NC"
 _HEX_DIGITS = frozenset(b"0123456789ABCDEFabcdef")
@@ -121,83 +126,25 @@ def random_bytes(box: Box, *, count: bytes) -> Answer:
     return box.random(int(count))
 
 
-def purchase_mac1(
-    box: Box, *, rnd: bytes, counter: bytes, amount: bytes, kind: bytes, terminal: bytes, date: bytes,
-    time: bytes, terminal_sequence: bytes, **keys: bytes,
-) -> Answer:  # fmt: skip
-    """E0: the SAM's MAC1, by which a card knows a terminal of this city."""
-    key = _card_key(box, Usage.PURCHASE_ROOT, **keys)
-    if isinstance(key, ErrorCode):
-        return key
-    session = epurse.purchase_session_key(key, rnd, counter, terminal_sequence)
-    return epurse.mac(session, amount + kind + terminal + date + time)
-
-
-def verify_purchase_mac2(
-    box: Box,
-    *,
-    rnd: bytes,
-    counter: bytes,
-    terminal_sequence: bytes,
-    amount: bytes,
-    mac2: bytes,
-    **keys: bytes,
-) -> Answer:
-    """E2: whether the card that answered DEBIT holds the city's key."""
-    key = _card_key(box, Usage.PURCHASE_ROOT, **keys)
-    if isinstance(key, ErrorCode):
-        return key
-    session = epurse.purchase_session_key(key, rnd, counter, terminal_sequence)
-    return compared(epurse.mac(session, amount), mac2)
-
-
-def authorise_load(
-    box: Box, *, rnd: bytes, counter: bytes, balance: bytes, amount: bytes, kind: bytes, terminal: bytes,
-    date: bytes, time: bytes, mac1: bytes, **keys: bytes,
-) -> Answer:  # fmt: skip
-    """E4: verify the card's MAC1, and only then make the MAC2 that loads it."""
-    key = _card_key(box, Usage.LOAD_ROOT, **keys)
-    if isinstance(key, ErrorCode):
-        return key
-    session = epurse.load_session_key(key, rnd, counter)
-    if not compare_digest(epurse.mac(session, balance + amount + kind + terminal), mac1):
-        return ErrorCode.VERIFICATION_FAILED
-    return epurse.mac(session, amount + kind + terminal + date + time)
-
-
-def verify_purchase_tac(
-    box: Box, *, amount: bytes, kind: bytes, terminal: bytes, terminal_sequence: bytes, date: bytes,
-    time: bytes, tac: bytes, **keys: bytes,
-) -> Answer:  # fmt: skip
-    """E6: whether the card made this purchase."""
-    return _taccompared(box, amount + kind + terminal + terminal_sequence + date + time, tac, keys)
-
-
-def verify_load_tac(
-    box: Box, *, new_balance: bytes, counter: bytes, amount: bytes, kind: bytes, terminal: bytes, date: bytes,
-    time: bytes, tac: bytes, **keys: bytes,
-) -> Answer:  # fmt: skip
-    """E8: whether the card took this load."""
-    return _taccompared(box, new_balance + counter + amount + kind + terminal + date + time, tac, keys)
-
-
-def verify_purchase_tacs(box: Box, *, rows: bytes, columns: bytes) -> Answer:
+def verify_purchase_tacs(box: Box, *, table: bytes) -> Answer:
     """F0: as E6 for many; the work itself is left to whoever has the time for it."""
-    count = int.from_bytes(rows)
-    if len(columns) != count * ROW_BYTES:
+    # Megabytes, so the columns are looked at where they lie.
+    count, columns = int.from_bytes(table[:4]), memoryview(table)[4:]
+    if len(table) != 4 + count * ROW_BYTES:
         return ErrorCode.LENGTH_WRONG
-    if count > BULK_ROWS_BOUND:
+    if count > ROWS_BOUND:
         return ErrorCode.VALUE_IMPOSSIBLE
     roots = {
-        version: root
-        for version in (NEWEST, *box.keys.versions(Usage.TAC_ROOT))
-        if (root := box.keys.find(Usage.TAC_ROOT, version)) is not None
+        (version, algorithm): root
+        for algorithm, usage in enumerate((Usage.TAC_ROOT, Usage.SM4_TAC_ROOT))
+        for version in (NEWEST, *box.keys.versions(usage))
+        if (root := box.keys.find(usage, version)) is not None
     }
     _count_rows(box, count, columns)
     return BulkWork(count, columns, roots)
 
 
-def _count_rows(box: Box, rows: int, columns: bytes) -> None:
+def _count_rows(box: Box, rows: int, columns: memoryview) -> None:
     """A bulk request uses a key once a row, the key that the first two columns, version and algorithm, name."""
     named: Iterable[tuple[tuple[int, int], int]]
     versions, algorithms = bytes(columns[:rows]), bytes(columns[rows : 2 * rows])
@@ -209,36 +156,6 @@ def _count_rows(box: Box, rows: int, columns: bytes) -> None:
         usage = Usage.SM4_TAC_ROOT if algorithm == _NATIONAL[0] else Usage.TAC_ROOT
         if box.keys.find(usage, version) is not None:
             box.uses.count(f"{usage} {version or box.keys.newest(usage)}", times)
-
-
-def personalisation_keys(
-    box: Box, *, version: bytes, transport_version: bytes, issuer: bytes, card: bytes
-) -> Answer:
-    """F2: a card's three keys, wrapped for its personalisation (RFC 3394), and their check values."""
-    transport = box.keys.find(Usage.TRANSPORT, transport_version[0])
-    if transport is None:
-        return ErrorCode.KEY_UNKNOWN
-    derived = []
-    for usage in (Usage.PURCHASE_ROOT, Usage.LOAD_ROOT, Usage.TAC_ROOT):
-        root = box.keys.find(usage, version[0])
-        if root is None:
-            return ErrorCode.KEY_UNKNOWN
-        derived.append(epurse.card_key(root, issuer, card))
-    return aes_key_wrap(transport, b"".join(derived)) + b"".join(map(epurse.check_value, derived))
-
-
-def _card_key(
-    box: Box, usage: Usage, *, version: bytes, algorithm: bytes, issuer: bytes, card: bytes
-) -> bytes | ErrorCode:
-    if algorithm != _INTERNATIONAL:
-        return ErrorCode.ALGORITHM_UNSUPPORTED
-    root = box.keys.find(usage, version[0])
-    return ErrorCode.KEY_UNKNOWN if root is None else epurse.card_key(root, issuer, card)
-
-
-def _taccompared(box: Box, message: bytes, tac: bytes, keys: Mapping[str, bytes]) -> bytes | ErrorCode:
-    key = _card_key(box, Usage.TAC_ROOT, **keys)
-    return key if isinstance(key, ErrorCode) else compared(epurse.mac(epurse.tac_key(key), message), tac)
 
 
 _KEYS: Fields = (("version", 1), ("algorithm", 1), ("issuer", 8), ("card", 8))
@@ -258,6 +175,10 @@ _CHECKS_TAC = Use(Usage.TAC_ROOT, by_algorithm={_NATIONAL: Usage.SM4_TAC_ROOT})
 _TRANSPORTS = Use(Usage.TRANSPORT, generates=True, version_field="transport_version")
 _OPENS_BLOCK = Use(Usage.WORKING, version_field=None)
 _MAKES_TAC_KEY = Use(Usage.TAC_ROOT, generates=True, by_algorithm={_NATIONAL: Usage.SM4_TAC_ROOT})
+_AUTHENTICATES = Use(
+    Usage.AUTHENTICATION_ROOT, generates=True, by_algorithm={_NATIONAL: Usage.SM4_AUTHENTICATION_ROOT}
+)
+_SIGNATURES = {scheme: one.usage for scheme, one in signatures.SCHEMES.items()}
 _PERSONALISES = (_MAKES_PURCHASE, _MAKES_LOAD, _MAKES_TAC_KEY, _TRANSPORTS)
 
 COMMANDS: Mapping[bytes, Command] = MappingProxyType(
@@ -290,10 +211,10 @@ COMMANDS: Mapping[bytes, Command] = MappingProxyType(
             verify_load_tac,
             (_CHECKS_TAC,),
         ),
-        b"F0": Command((("rows", 4), ("columns", None)), verify_purchase_tacs),
-        b"F2": Command(
-            (*_VERSION, ("transport_version", 1), *_KEYS[2:]), personalisation_keys, _PERSONALISES
-        ),
+        b"EA": Command((*_KEYS, ("challenge", 8)), authentication_cryptogram, (_AUTHENTICATES,)),
+        b"F0": Command((("table", None),), verify_purchase_tacs),
+        b"F2": Command((*_KEYS, ("transport_version", 1)), personalisation_keys, _PERSONALISES),
+        b"F4": Command((*_KEYS, ("transport_version", 1)), authentication_key, (_AUTHENTICATES, _TRANSPORTS)),
         b"G0": Command(_BATCH, seals.make_batch_mac, (Use(Usage.BATCH_ROOT, generates=True),)),
         b"G2": Command((*_BATCH, ("mac", 16)), seals.verify_batch_mac, (Use(Usage.BATCH_ROOT),)),
         b"G4": Command(
@@ -304,6 +225,16 @@ COMMANDS: Mapping[bytes, Command] = MappingProxyType(
             (*_VERSION, ("message", None)), seals.sign_message, (Use(Usage.QR_SIGNATURE, generates=True),)
         ),
         b"GA": Command(_VERSION, seals.qr_public_key, (Use(Usage.QR_SIGNATURE),)),
+        b"GC": Command(
+            (("algorithm", 1), *_VERSION, ("message", None)),
+            signatures.sign,
+            (Use(Usage.SIGNATURE, generates=True, by_algorithm=_SIGNATURES),),
+        ),
+        b"GE": Command(
+            (("algorithm", 1), *_VERSION),
+            signatures.public_key,
+            (Use(Usage.SIGNATURE, by_algorithm=_SIGNATURES),),
+        ),
         b"H0": Command(_VERSION, data_keys.new_data_key, (Use(Usage.DATA, generates=True),)),
         b"H2": Command((*_VERSION, ("wrapped", 40)), data_keys.open_data_key, (Use(Usage.DATA),)),
         b"I0": Command(

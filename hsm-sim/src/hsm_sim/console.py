@@ -16,6 +16,7 @@ from hsm_sim.authority import LONGEST_S, Authority
 from hsm_sim.home import HomeError, read_people, zeroise
 from hsm_sim.people import PeopleError
 from hsm_sim.server import Hall
+from hsm_sim.suites import forget_derived_keys
 
 REQUEST_BOUND_BYTES = 8_192
 TIMEOUT_S = 20.0
@@ -104,6 +105,7 @@ class Console:
         # Keys first: whatever fails after this, they are gone.
         self._lmk = None
         await self._hall.zeroise()
+        forget_derived_keys()
         gone = zeroise(self._home, random=self._random)
         self._hall.note("tampered", zeroised=", ".join(gone))
         return {"done": "every key is zeroised"}

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hsm_sim.des_tables import INITIAL, ROUND_KEYS, S_OUTPUT_PLACE
 from hsm_sim.sbox_circuits import CIRCUITS, Circuit
 
 Plane = npt.NDArray[np.uint64]
@@ -18,36 +19,6 @@ Bytes = npt.NDArray[np.uint8]
 Step = tuple[Callable[..., Any], int, int, int]
 
 LANES_PER_WORD = 64
-
-# FIPS 46-3; its tables count bits from 1, all else here from 0. E needs no table: S-box s reads the bits
-# 4s-1 to 4s+4 of the right half.
-_INITIAL = [bit - 8 * row for bit in (57, 59, 61, 63, 56, 58, 60, 62) for row in range(8)]
-_PERMUTED = (16, 7, 20, 21, 29, 12, 28, 17, 1, 15, 23, 26, 5, 18, 31, 10,
-             2, 8, 24, 14, 32, 27, 3, 9, 19, 13, 30, 6, 22, 11, 4, 25)  # fmt: skip
-_CHOICE_1 = (57, 49, 41, 33, 25, 17, 9, 1, 58, 50, 42, 34, 26, 18,
-             10, 2, 59, 51, 43, 35, 27, 19, 11, 3, 60, 52, 44, 36,
-             63, 55, 47, 39, 31, 23, 15, 7, 62, 54, 46, 38, 30, 22,
-             14, 6, 61, 53, 45, 37, 29, 21, 13, 5, 28, 20, 12, 4)  # fmt: skip
-_CHOICE_2 = (14, 17, 11, 24, 1, 5, 3, 28, 15, 6, 21, 10,
-             23, 19, 12, 4, 26, 8, 16, 7, 27, 20, 13, 2,
-             41, 52, 31, 37, 47, 55, 30, 40, 51, 45, 33, 48,
-             44, 49, 39, 56, 34, 53, 46, 42, 50, 36, 29, 32)  # fmt: skip
-_SHIFTS = (1, 1, 2, 2, 2, 2, 2, 2, 1, 2, 2, 2, 2, 2, 2, 1)
-
-
-def _round_key_bits() -> list[list[int]]:
-    """For each round, which bit of the key stands at each of the round key's 48 places."""
-    left, right = [bit - 1 for bit in _CHOICE_1[:28]], [bit - 1 for bit in _CHOICE_1[28:]]
-    rounds = []
-    for shift in _SHIFTS:
-        left, right = left[shift:] + left[:shift], right[shift:] + right[:shift]
-        both = left + right
-        rounds.append([both[place - 1] for place in _CHOICE_2])
-    return rounds
-
-
-_ROUND_KEYS = _round_key_bits()
-_S_OUTPUT_PLACE = [_PERMUTED.index(bit + 1) for bit in range(32)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +89,11 @@ class Lanes:
 
     def encrypt(self, key: Sequence[Plane], block: Sequence[Plane]) -> list[Plane]:
         """Single DES: 64 planes of key and 64 of block to 64 fresh planes."""
-        return self._crypt(_ROUND_KEYS, key, block)
+        return self._crypt(ROUND_KEYS, key, block)
 
     def decrypt(self, key: Sequence[Plane], block: Sequence[Plane]) -> list[Plane]:
         """The inverse of `encrypt`."""
-        return self._crypt(_ROUND_KEYS[::-1], key, block)
+        return self._crypt(ROUND_KEYS[::-1], key, block)
 
     def encrypt_triple(self, key: Sequence[Plane], block: Sequence[Plane]) -> list[Plane]:
         """3DES with the two keys of a double-length key: 128 planes of key, 64 of block."""
@@ -132,13 +103,13 @@ class Lanes:
     def _crypt(
         self, round_keys: list[list[int]], key: Sequence[Plane], block: Sequence[Plane]
     ) -> list[Plane]:
-        state = [block[bit].copy() for bit in _INITIAL]
+        state = [block[bit].copy() for bit in INITIAL]
         left, right = state[:32], state[32:]
         for key_bits in round_keys:
             self._round(left, right, [key[bit] for bit in key_bits])
             left, right = right, left
         result: list[Plane] = [left[0]] * 64
-        for place, plane in zip(_INITIAL, right + left, strict=True):
+        for place, plane in zip(INITIAL, right + left, strict=True):
             result[place] = plane
         return result
 
@@ -151,5 +122,5 @@ class Lanes:
             for operation, a, b, target in schedule.steps:
                 operation(scratch[a], scratch[b], scratch[target])
             for place, slot in enumerate(schedule.outputs):
-                plane = left[_S_OUTPUT_PLACE[4 * box + place]]
+                plane = left[S_OUTPUT_PLACE[4 * box + place]]
                 xor(plane, scratch[slot], plane)

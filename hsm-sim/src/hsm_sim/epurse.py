@@ -3,9 +3,13 @@
 Pure functions over bytes; keys of cards and of their roots are 16 bytes, factors and session keys 8.
 """
 
+from functools import lru_cache
+
 from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives.ciphers import Cipher, modes
 
+DERIVED_KEYS_KEPT = 4096
+"""Derived keys kept ready in memory: those of all issuers, and of the cards in the middle of something."""
 COMPLEMENT = bytes.fromhex("FFFFFFFFFFFFFFFF")
 
 _BLOCK = 8
@@ -18,6 +22,7 @@ def triple_des(key: bytes, blocks: bytes) -> bytes:
     return Cipher(TripleDES(key + key[:_BLOCK]), modes.ECB()).encryptor().update(blocks)
 
 
+@lru_cache(DERIVED_KEYS_KEPT)
 def diversify(key: bytes, factor: bytes) -> bytes:
     """Derive the 16-byte key of one issuer or card: `3DES(key, factor) ‖ 3DES(key, ~factor)`."""
     return triple_des(key, factor + exclusive_or(factor, COMPLEMENT))

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, modes
 from cryptography.hazmat.primitives.ciphers.algorithms import AES, SM4
 from cryptography.hazmat.primitives.cmac import CMAC
 
+from hsm_sim import p256, sm2
 from hsm_sim.epurse import check_value
 
 NEWEST = 0
@@ -37,6 +38,10 @@ class Usage(StrEnum):
     SM4_PURCHASE_ROOT = "PS"
     SM4_LOAD_ROOT = "LS"
     SM4_TAC_ROOT = "TS"
+    AUTHENTICATION_ROOT = "AK"
+    SM4_AUTHENTICATION_ROOT = "AS"
+    P256_SIGNATURE = "SP"
+    SM2_SIGNATURE = "S2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +66,29 @@ ATTRIBUTES: Mapping[Usage, Attributes] = MappingProxyType(
         Usage.SM4_PURCHASE_ROOT: Attributes("83", "4", "X", "V"),
         Usage.SM4_LOAD_ROOT: Attributes("84", "4", "X", "V"),
         Usage.SM4_TAC_ROOT: Attributes("85", "4", "X", "V"),
+        Usage.AUTHENTICATION_ROOT: Attributes("88", "T", "X", "V"),
+        Usage.SM4_AUTHENTICATION_ROOT: Attributes("89", "4", "X", "V"),
         Usage.BATCH_ROOT: Attributes("86", "A", "X", "V"),
         Usage.TERMINAL_MASTER: Attributes("87", "A", "X", "V"),
         Usage.SIGNATURE: Attributes("S0", "E", "S", "V"),
         Usage.QR_SIGNATURE: Attributes("S0", "E", "S", "V"),
+        Usage.P256_SIGNATURE: Attributes("S0", "E", "S", "V"),
+        Usage.SM2_SIGNATURE: Attributes("S0", "2", "S", "V"),
         Usage.TRANSPORT: Attributes("K0", "A", "E", "D"),
         Usage.DATA: Attributes("K0", "A", "B", "D"),
         Usage.WORKING: Attributes("K0", "A", "B", "D"),
     }
 )
 
+_LONG_KEYS = (
+    Usage.SIGNATURE,
+    Usage.DATA,
+    Usage.QR_SIGNATURE,
+    Usage.P256_SIGNATURE,
+    Usage.SM2_SIGNATURE,
+)
 KEY_BYTES: Mapping[Usage, int] = MappingProxyType(
-    {usage: 32 if usage in (Usage.SIGNATURE, Usage.DATA, Usage.QR_SIGNATURE) else 16 for usage in Usage}
+    {usage: 32 if usage in _LONG_KEYS else 16 for usage in Usage}
 )
 
 # The e-purse roots are the published worked example's; the others say in ASCII what they are.
@@ -91,6 +107,10 @@ DEMO_KEYS: Mapping[Usage, bytes] = MappingProxyType(
         Usage.SM4_PURCHASE_ROOT: bytes.fromhex("0123456789ABCDEFFEDCBA9876543211"),
         Usage.SM4_LOAD_ROOT: bytes.fromhex("11223344556677888877665544332212"),
         Usage.SM4_TAC_ROOT: bytes.fromhex("00112233445566778899AABBCCDDEEF0"),
+        Usage.AUTHENTICATION_ROOT: bytes.fromhex("1032547698BADCFEEFCDAB8967452301"),
+        Usage.SM4_AUTHENTICATION_ROOT: bytes.fromhex("1032547698BADCFEEFCDAB8967452302"),
+        Usage.P256_SIGNATURE: b"DEMO P-256 SIGNATURE KEY NUMBER1",
+        Usage.SM2_SIGNATURE: b"DEMO SM2 SIGNATURE KEY NUMBER 01",
     }
 )
 
@@ -183,15 +203,21 @@ def random_keys(random: Callable[[int], bytes]) -> KeyStore:
 def key_check(usage: Usage, key: bytes) -> bytes:
     """Three bytes that tell keys apart: by 3DES, AES-CMAC, SM4, or SHA-256 of the public key."""
     match usage:
-        case Usage.PURCHASE_ROOT | Usage.LOAD_ROOT | Usage.TAC_ROOT:
+        case Usage.PURCHASE_ROOT | Usage.LOAD_ROOT | Usage.TAC_ROOT | Usage.AUTHENTICATION_ROOT:
             return check_value(key)
         case Usage.BATCH_ROOT | Usage.TRANSPORT | Usage.DATA | Usage.TERMINAL_MASTER | Usage.WORKING:
             return aes_check_value(key)
-        case Usage.SM4_PURCHASE_ROOT | Usage.SM4_LOAD_ROOT | Usage.SM4_TAC_ROOT:
+        case (
+            Usage.SM4_PURCHASE_ROOT | Usage.SM4_LOAD_ROOT | Usage.SM4_TAC_ROOT | Usage.SM4_AUTHENTICATION_ROOT
+        ):
             return sm4_check_value(key)
         case Usage.SIGNATURE | Usage.QR_SIGNATURE:
             public = Ed25519PrivateKey.from_private_bytes(key).public_key().public_bytes_raw()
             return hashlib.sha256(public).digest()[:3]
+        case Usage.P256_SIGNATURE:
+            return hashlib.sha256(p256.public_key(key)).digest()[:3]
+        case Usage.SM2_SIGNATURE:
+            return hashlib.sha256(sm2.public_key(key)).digest()[:3]
 
 
 def aes_check_value(key: bytes) -> bytes:
