@@ -4,7 +4,6 @@ Terminals fetch the signed files that are published, and tell how they are; the 
 """
 
 import re
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,12 +11,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import uvicorn
 from fastapi import FastAPI, HTTPException
 from fastapi.responses import FileResponse
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from city.processes import running_program, write_port
+from city.processes import running_program
+from city.serving import serve_app
 
 NAMES = re.compile(r"(?P<kind>hotlist|tariff|settings)-(?P<version>\d{5})(?P<change>-change)?\.(ohl|ocd)")
 Count = Annotated[int, Field(ge=0)]
@@ -98,10 +97,7 @@ def serve(
 ) -> None:
     """Serve the yard until stopped."""
     app = make_yard(home, published)
-    with socket.create_server(("127.0.0.1", port)) as listener:
-        write_port(port_file, listener.getsockname()[1])
-        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
-        uvicorn.Server(config).run(sockets=[listener])
+    serve_app(app, port, port_file)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ never goes back.
 """
 
 import mmap
+import os
 from collections.abc import Mapping
 from datetime import date, datetime
 from enum import StrEnum
@@ -12,12 +13,13 @@ from pathlib import Path
 
 from clearing.wire.bcd import moment_of
 from clearing.wire.hotlist import MAGIC as HOTLIST_MAGIC
-from clearing.wire.hotlist import CardNumbers, HotlistFile, applied, parse_hotlist, read_hotlist
+from clearing.wire.hotlist import CardNumbers, HotlistFile, Statement, applied, read_hotlist
 from clearing.wire.signed import Document, ForgedError, Kind, SignedError, read_document
-from clearing.wire.tariff import Tariff, TariffError, parse_tariff, tariff_on
+from clearing.wire.strict import FieldError
+from clearing.wire.tariff import Tariff, parse_tariff, tariff_on
 from terminals.files import write_whole
 from terminals.hotlist import Hotlist
-from terminals.settings import Settings, SettingsError, parse_settings
+from terminals.settings import Settings, parse_settings
 
 HOTLIST = "hotlist.ohl"
 KEPT_TARIFFS = 8
@@ -44,7 +46,7 @@ class Receipt(StrEnum):
 class Holdings:
     """A terminal's folder of signed files, and the public keys by version that it trusts.
 
-    Raises SignedError, TariffError or SettingsError where the folder holds what was never taken.
+    A file that no longer holds is as good as none, and comes again; `damaged` names those found at the start.
     """
 
     def __init__(self, folder: Path, keys: Mapping[int, bytes], terminal: str) -> None:
@@ -56,10 +58,12 @@ class Holdings:
         self._tariffs: dict[int, Tariff] = {}
         self._settings: Settings | None = None
         self._hotlist: HotlistFile | None = None
-        for path in sorted(folder.glob("*.ocd")):
-            self._adopt(read_document(path.read_bytes(), keys))
-        if (folder / HOTLIST).exists():
-            self._map_hotlist()
+        self.damaged: list[str] = []
+        for path in [*sorted(folder.glob("*.ocd")), *folder.glob(HOTLIST)]:
+            try:
+                self._reload(path)
+            except (SignedError, FieldError):
+                self.damaged.append(path.name)
 
     @property
     def hotlist(self) -> Hotlist:
@@ -100,7 +104,7 @@ class Holdings:
             return self._take_document(data)
         except ForgedError:
             return Receipt.FORGED
-        except (SignedError, TariffError, SettingsError):
+        except (SignedError, FieldError):
             return Receipt.UNREADABLE
 
     def _take_document(self, data: bytes) -> Receipt:
@@ -128,12 +132,19 @@ class Holdings:
         self._map_hotlist()
         return Receipt.TAKEN
 
+    def _reload(self, path: Path) -> None:
+        if path.name == HOTLIST:
+            self._map_hotlist()
+        else:
+            self._adopt(read_document(path.read_bytes(), self._keys))
+
     def _map_hotlist(self) -> None:
         """The list lies in the file: a million cards cost the terminal no memory of its own."""
         with (self._folder / HOTLIST).open("rb") as file:
+            if not file.seek(0, os.SEEK_END):
+                raise SignedError("file", "empty", "ask for it again")
             mapped = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-        read_hotlist(mapped, self._keys)
-        self._hotlist = parse_hotlist(mapped)
+        self._hotlist = read_hotlist(mapped, self._keys)
 
     def _adopt(self, document: Document) -> None:
         content = _content(document)
@@ -141,7 +152,9 @@ class Holdings:
         if isinstance(content, Tariff):
             self._tariffs[content.version] = content
             while len(self._tariffs) > KEPT_TARIFFS:
-                self._drop(Kind.TARIFF, min(self._tariffs))
+                oldest = min(self._tariffs)
+                del self._tariffs[oldest]
+                self._drop(Kind.TARIFF, oldest)
         else:
             if self._settings is not None:
                 self._drop(Kind.SETTINGS, min(self._settings.version, content.version))
@@ -150,20 +163,16 @@ class Holdings:
 
     def _drop(self, kind: Kind, version: int) -> None:
         self._path(self._documents.pop((kind, version))).unlink(missing_ok=True)
-        self._tariffs.pop(version, None) if kind is Kind.TARIFF else None
 
     def _path(self, document: Document) -> Path:
         return self._folder / f"{document.kind.name.lower()}-{document.version:05d}.ocd"
 
 
-def _again(given: object, held: object) -> Receipt:
+def _again(given: Document | Statement, held: Document | Statement | None) -> Receipt:
     """A version that is not newer: the same once more, another under its number, or one long replaced."""
-    if held is None:
+    if held is None or held.version > given.version:
         return Receipt.OLDER
-    if given == held:
-        return Receipt.HELD
-    newer = getattr(held, "version", 0) > getattr(given, "version", 0)
-    return Receipt.OLDER if newer else Receipt.CHANGED
+    return Receipt.HELD if given == held else Receipt.CHANGED
 
 
 def _content(document: Document) -> Tariff | Settings:

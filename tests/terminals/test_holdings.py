@@ -1,6 +1,7 @@
 """What a terminal obeys: taken when it is signed and newer, kept through a restart, never rolled back."""
 
 import json
+from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,27 @@ def test_yesterdays_taps_are_priced_by_yesterdays_tariff_and_old_ones_are_droppe
         assert [None if tariff is None else tariff.version for tariff in chosen] == [12, 11, 5, None]
         assert held.versions["tariff"] == 12
     assert len(list((tmp_path / "held").iterdir())) == 8
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda data: b"", lambda data: data[:-1], lambda data: data[:20] + b"?" + data[21:]]
+)
+def test_a_file_damaged_on_the_terminals_disk_is_as_good_as_none_and_comes_again(
+    holdings: Holdings, tmp_path: Path, spoil: Callable[[bytes], bytes]
+) -> None:
+    files = [
+        whole_list(3, [A]), document(Kind.TARIFF, tariff_text(version=5)),
+        document(Kind.SETTINGS, settings_text(version=2)),
+    ]  # fmt: skip
+    assert [holdings.take(data) for data in files] == [Receipt.TAKEN] * 3
+    names = sorted(path.name for path in (tmp_path / "held").iterdir())
+    for path in (tmp_path / "held").iterdir():
+        path.write_bytes(spoil(path.read_bytes()))
+    again = reopened(tmp_path)
+    assert sorted(again.damaged) == names
+    assert again.versions == {"hotlist": 0, "tariff": 0, "settings": 0}
+    assert [again.take(data) for data in files] == [Receipt.TAKEN] * 3
+    assert reopened(tmp_path).damaged == []
 
 
 def equipped(depot: Depot, outbox: Outbox, holdings: Holdings) -> Validator:
