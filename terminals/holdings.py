@@ -144,7 +144,11 @@ class Holdings:
             if not file.seek(0, os.SEEK_END):
                 raise SignedError("file", "empty", "ask for it again")
             mapped = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-        self._hotlist = read_hotlist(mapped, self._keys)
+        held = read_hotlist(mapped, self._keys)
+        # Only a whole list is held against its digest when it is read.
+        if held.follows is not None:
+            raise SignedError("form", f"a change of {held.follows}", "ask for the whole list")
+        self._hotlist = held
 
     def _adopt(self, document: Document) -> None:
         content = _content(document)

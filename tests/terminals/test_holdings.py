@@ -156,6 +156,18 @@ def test_a_file_damaged_on_the_terminals_disk_is_as_good_as_none_and_comes_again
     assert reopened(tmp_path).damaged == []
 
 
+def test_a_list_on_the_disk_that_was_made_to_look_like_a_change_is_not_believed(
+    holdings: Holdings, tmp_path: Path
+) -> None:
+    assert holdings.take(whole_list(3, [A, B])) is Receipt.TAKEN
+    path = tmp_path / "held" / "hotlist.ohl"
+    shortened = bytearray(path.read_bytes())
+    shortened[114:124] = bytes.fromhex("0001 00000001 00000001")
+    path.write_bytes(shortened)
+    again = reopened(tmp_path)
+    assert (again.damaged, again.hotlist.version) == (["hotlist.ohl"], 0)
+
+
 def equipped(depot: Depot, outbox: Outbox, holdings: Holdings) -> Validator:
     sam = HsmSam(GATE, depot.hsm, outbox)
     return Validator(Identity(GATE), sam, outbox, TARIFF, Hotlist(7), holdings=holdings)
