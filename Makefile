@@ -9,6 +9,7 @@ ONECARD_HOME ?= ./var
 PYTEST_WORKERS ?= 2
 SEEDS ?= 200
 LEDGER_BATCHES ?= 5000
+VALIDATOR_RIDES ?= 240000
 FIRST ?= 1
 FUZZ_S ?= 300
 export ONECARD_HOME
@@ -28,8 +29,9 @@ test: .venv/ready .venv/system ## style, types, contracts and every test
 	@$(MAKE) --no-print-directory lint types contracts
 	@$(BIN)/pytest -n $(PYTEST_WORKERS) --dist worksteal
 
-soak: .venv/ready .venv/system .venv/soak ## ten minutes of writers onto one ledger, FUZZ_S=300 of bytes at the HSM, SEEDS=200 stories of chaos from FIRST=1
+soak: .venv/ready .venv/system .venv/soak ## ten minutes of writers onto one ledger, a validator's day, FUZZ_S=300 of bytes at the HSM, SEEDS=200 stories of chaos from FIRST=1
 	@LEDGER_BATCHES=$(LEDGER_BATCHES) $(BIN)/pytest tests/ledger/test_ledger_concurrency.py -k processes -n 0
+	@VALIDATOR_RIDES=$(VALIDATOR_RIDES) $(BIN)/pytest tests/terminals/test_validator_day.py -n 0
 	@mkdir -p "$(ONECARD_HOME)/fuzz"
 	@$(BIN)/python -m tests.fuzz.fuzz_hsm_wire "$(ONECARD_HOME)/fuzz" tests/fuzz/corpus/hsm_wire \
 		-max_total_time=$(FUZZ_S) -max_len=4096 -artifact_prefix="$(ONECARD_HOME)/"

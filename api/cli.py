@@ -25,6 +25,7 @@ from api.ledger_commands import ledger
 from api.peers import connected_peers
 from api.pos_commands import pos
 from api.tariff_commands import tariff
+from api.terminal_commands import terminals
 from api.web import doors_of, make_service, serve_service
 from card.hsm.errors import HsmError
 from city.demo import clear_day, demo_plan, live_day
@@ -46,6 +47,7 @@ app = typer.Typer(
 )
 app.add_typer(ledger, name="ledger")
 app.add_typer(pos, name="pos")
+app.add_typer(terminals, name="terminals")
 app.add_typer(clients, name="clients")
 app.add_typer(tariff, name="tariff")
 app.command("bench")(bench)

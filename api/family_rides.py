@@ -11,7 +11,7 @@ from clearing.wire.record import Ride
 from ledger.db import reading
 from ledger.history import Movement, history
 
-WAYS = {Ride.BUS: "a bus", Ride.METRO_ENTRY: "the metro", Ride.METRO_EXIT: "the metro"}
+WAYS = {Ride.BUS: "a bus", Ride.METRO_ENTRY: "the metro", Ride.METRO_EXIT: "the metro", Ride.FERRY: "a ferry"}
 
 
 def cleared_rides(engine: Engine, cards: tuple[str, ...]) -> list[Event]:

@@ -45,6 +45,11 @@ class Home:
         return self.root / "tariffs"
 
     @property
+    def published(self) -> Path:
+        """The signed files that terminals are to obey."""
+        return self.root / "published"
+
+    @property
     def hsm(self) -> Path:
         """State of the simulated HSM."""
         return self.root / "hsm"

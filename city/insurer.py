@@ -4,7 +4,6 @@ It answers over HTTP as docs/healthcare.md says, keeps its own journal, and misb
 """
 
 import asyncio
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,13 +14,13 @@ from typing import Annotated, Any
 
 import httpx
 import typer
-import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from pydantic import BaseModel, Field
 
 from city.insurer_journal import InsurerJournal, OtherClaim, Told
-from city.processes import running_program, write_port
+from city.processes import running_program
+from city.serving import serve_app
 
 LATE_S = 30.0
 """How long a late answer is kept back: far longer than any client of ours waits."""
@@ -217,10 +216,7 @@ def serve(
     """Serve the simulated insurer until stopped."""
     home.mkdir(parents=True, exist_ok=True)
     app = make_insurer(InsurerJournal(home / "insurer.db"), mode=mode, late_s=late_s)
-    with socket.create_server(("127.0.0.1", port)) as listener:
-        write_port(port_file, listener.getsockname()[1])
-        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
-        uvicorn.Server(config).run(sockets=[listener])
+    serve_app(app, port, port_file)
 
 
 if __name__ == "__main__":

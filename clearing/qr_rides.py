@@ -13,7 +13,7 @@ from clearing.wire.bcd import CITY_ZONE, moment_of
 from clearing.wire.qr import FORGERIES, QrCode, QrError, check_code, read_code
 from clearing.wire.qr_record import QrRide
 from clearing.wire.record import RecordError
-from clearing.wire.tariff import Tariff, fare_fen
+from clearing.wire.tariff import Tariff, fare_fen, tariff_on
 
 CodeKey = tuple[bytes, bytes]
 """Serial of the certificate and nonce."""
@@ -213,9 +213,8 @@ def _judged(
 def _price_fen(found: _Readable, tariffs: Sequence[Tariff]) -> int | None:
     """The price by the tariff in force on the day of the ride, the later of two; None where none prices it."""
     day, holder_class = found.at.astimezone(CITY_ZONE).date(), found.code.certificate.holder_class
-    in_force = [tariff for tariff in tariffs if tariff.in_force(day)]
-    tariff = max(in_force, key=lambda one: (one.valid_from, one.version), default=None)
-    if tariff is None or holder_class not in tariff.class_pay_bp:
+    tariff = tariff_on(tariffs, day)
+    if tariff is None or holder_class not in tariff.class_pay_bp or found.ride.ride not in tariff.bands:
         return None
     ride = found.ride
     if ride.amount_fen > tariff.max_fare_fen[ride.ride]:

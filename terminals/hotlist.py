@@ -1,5 +1,6 @@
 """The list of cards that must not ride, as a terminal holds it."""
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 
@@ -8,4 +9,4 @@ class Hotlist:
     """One version of the whole list; the version travels in every record."""
 
     version: int
-    cards: frozenset[str] = frozenset()
+    cards: Container[str] = frozenset()

@@ -5,11 +5,13 @@ unless the caller groups changes with `together`.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
 from clearing.wire.batch import TapRecord
-from terminals.shelf import CAPACITY, MAX_TERMINAL_SEQUENCE, BatchShelf
+from clearing.wire.bcd import moment_of
+from terminals.shelf import CAPACITY, MAX_TERMINAL_SEQUENCE, BatchShelf, BatchState
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS sam (terminal TEXT PRIMARY KEY, sequence INTEGER NOT NULL) WITHOUT ROWID;
@@ -24,6 +26,8 @@ CREATE TABLE IF NOT EXISTS record (
     body BLOB NOT NULL CHECK (length(body) = 64), batch INTEGER REFERENCES batch (sequence),
     UNIQUE (terminal, terminal_sequence)
 );
+CREATE TABLE IF NOT EXISTS owed (card_no TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS record_of_card ON record (terminal, substr(body, 7, 12));
 CREATE INDEX IF NOT EXISTS record_waiting ON record (id) WHERE batch IS NULL;
 """
 
@@ -81,15 +85,28 @@ class Outbox(BatchShelf):
         rows = self._db.execute("SELECT record, rnd FROM pending ORDER BY card_no")
         return [Pending(TapRecord.unpack(record), rnd) for record, rnd in rows]
 
-    def take(self, record: TapRecord) -> None:
-        """Keep a paid ride and close its pending debit, in one step."""
+    def take(self, record: TapRecord, *, passage: bool = False) -> None:
+        """Keep a paid ride and close its pending debit, in one step; with `passage` the gate is owed for it."""
+        body = record.pack()
         with self._atomically():
             self._db.execute(
                 "INSERT INTO record (terminal, terminal_sequence, body) VALUES (?, ?, ?)",
-                (record.terminal, record.terminal_sequence, record.pack()),
+                (record.terminal, record.terminal_sequence, body),
             )
             self._db.execute("DELETE FROM pending WHERE card_no = ?", (record.card_no,))
+            if passage:
+                self._db.execute("INSERT OR REPLACE INTO owed VALUES (?, ?)", (record.card_no, body))
         self._took_one()
+
+    def owed_to(self, card_no: str) -> TapRecord | None:
+        """The paid ride of this card whose gate is not known to have opened, if there is one."""
+        row = self._db.execute("SELECT record FROM owed WHERE card_no = ?", (card_no,)).fetchone()
+        return None if row is None else TapRecord.unpack(row[0])
+
+    def settle(self, card_no: str) -> None:
+        """Owe this card no passage any more."""
+        with self._atomically():
+            self._db.execute("DELETE FROM owed WHERE card_no = ?", (card_no,))
 
     def forget(self, pending: Pending) -> None:
         """Close a pending debit that certainly did not happen."""
@@ -109,6 +126,32 @@ class Outbox(BatchShelf):
         """Debits that can no longer be proven, with the counter the card had moved to, for a person."""
         rows = self._db.execute("SELECT record, counter_found FROM unresolved ORDER BY id")
         return [(TapRecord.unpack(record), counter) for record, counter in rows]
+
+    def last_counter(self, terminal: str, card_no: str) -> int | None:
+        """The counter of the card's newest ride on this terminal: no card that goes on has it or a lower one."""
+        card = bytes.fromhex(card_no)
+        (last,) = self._db.execute(
+            "SELECT max(substr(body, 7, 12)) FROM record WHERE terminal = ? AND substr(body, 7, 12) BETWEEN ? AND ?",
+            (terminal, card + b"\0\0", card + b"\xff\xff"),
+        ).fetchone()
+        return None if last is None else int.from_bytes(last[10:], "big")
+
+    def newest_moment(self) -> datetime | None:
+        """When the last ride was taken; None before the first."""
+        row = self._db.execute("SELECT body FROM record ORDER BY id DESC LIMIT 1").fetchone()
+        return None if row is None else moment_of(TapRecord.unpack(row[0]).moment)
+
+    def depth(self) -> dict[str, int]:
+        """How much is kept, and for what: rides in no batch, not acknowledged, and what is not settled with cards."""
+        counts = self._db.execute(
+            "SELECT (SELECT count(*) FROM record WHERE batch IS NULL) AS waiting,"
+            " (SELECT count(*) FROM pending) AS pending, (SELECT count(*) FROM owed) AS owed,"
+            " (SELECT count(*) FROM unresolved) AS unresolved,"
+            " (SELECT count(*) FROM batch WHERE state = ?) AS batches_held",
+            (BatchState.HELD,),
+        )
+        names = [column[0] for column in counts.description]
+        return {"unacknowledged": self.unacknowledged, **dict(zip(names, counts.fetchone(), strict=True))}
 
     def records(self) -> list[TapRecord]:
         """Every ride taken, in the order they were."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from clearing.wire.batch import TapRecord
+from clearing.wire.journey import Finding
 
 
 class Refusal(StrEnum):
@@ -15,15 +16,19 @@ class Refusal(StrEnum):
 
     UNREADABLE = "unreadable"
     OUTBOX_FULL = "outbox_full"
+    CLOCK_WRONG = "clock_wrong"
     TARIFF_NOT_IN_FORCE = "tariff_not_in_force"
     HOTLISTED = "hotlisted"
     NOT_VALID = "not_valid"
+    ISSUER_UNKNOWN = "issuer_unknown"
     CLASS_UNKNOWN = "class_unknown"
+    ALREADY_INSIDE = "already_inside"
     FARE_OUT_OF_BOUNDS = "fare_out_of_bounds"
     INSUFFICIENT = "insufficient"
     SAM_UNAVAILABLE = "sam_unavailable"
     KEY_UNKNOWN = "key_unknown"
     CARD_REFUSED = "card_refused"
+    COUNTER_REUSED = "counter_reused"
     TORN = "torn"
     MAC_WRONG = "mac_wrong"
     UNPROVEN = "unproven"
@@ -34,13 +39,14 @@ class Outcome:
     """The gate's decision. Where it opens, `record` is the ride it opens for, and that record is durable.
 
     `recovered` is an earlier ride, torn then, that this tap has brought home; it may be the same one.
-    `balance_fen` is what the card holds now, where it is known.
+    `balance_fen` is what the card holds now, where it is known; `finding` what it said of its journey.
     """
 
     refusal: Refusal | None
     record: TapRecord | None = None
     recovered: TapRecord | None = None
     balance_fen: int | None = None
+    finding: Finding = Finding.COMPLETE
 
     @property
     def opened(self) -> bool:

@@ -13,9 +13,10 @@ from clearing.wire.bcd import CITY_ZONE, pack_moment
 from clearing.wire.qr import Certificate, CodeRefusal, QrCode, QrError, check_code, raw_of, read_code
 from clearing.wire.qr_record import CODE_BYTES, QrRide
 from clearing.wire.tariff import Tariff, fare_fen
+from terminals.holdings import Holdings
 from terminals.qr_outbox import QrOutbox
+from terminals.standing import RideFacts, clock_of
 from terminals.trip import Identity
-from terminals.validator import RideFacts
 
 
 class QrRefusal(StrEnum):
@@ -23,6 +24,7 @@ class QrRefusal(StrEnum):
 
     UNREADABLE = "unreadable"
     OUTBOX_FULL = "outbox_full"
+    CLOCK_WRONG = "clock_wrong"
     TARIFF_NOT_IN_FORCE = "tariff_not_in_force"
     ISSUER_KEY_UNKNOWN = "issuer_key_unknown"
     CERTIFICATE_FORGED = "certificate_forged"
@@ -55,7 +57,10 @@ class QrOutcome:
 
 
 class QrValidator:
-    """A terminal that takes codes: its depot's outbox, the issuer's public keys by version, tariff, lock list."""
+    """A terminal that takes codes: its depot's outbox, the issuer's public keys by version, tariff, lock list.
+
+    With `holdings` it prices by the signed tariff of the day in them, and holds its clock against their settings.
+    """
 
     def __init__(
         self,
@@ -64,12 +69,15 @@ class QrValidator:
         keys: Mapping[int, bytes],
         tariff: Tariff,
         locked: frozenset[str] = frozenset(),
+        *,
+        holdings: Holdings | None = None,
     ) -> None:
         self.identity = identity
         self.tariff = tariff
         self.locked = locked
         self._keys = keys
         self._outbox = outbox
+        self._holdings = holdings
 
     def scan(self, text: str, ride: RideFacts, *, at: datetime) -> QrOutcome:
         """Take a ride for the text of a code, at an aware instant; the gate opens where the Outcome says so.
@@ -83,6 +91,7 @@ class QrValidator:
             return QrOutcome(QrRefusal.UNREADABLE)
         if len(raw) > CODE_BYTES:
             return QrOutcome(QrRefusal.UNREADABLE)
+        self._obey(at)
         certificate = code.certificate
         refusal = self._objection(code, at) or self._ride_objection(certificate, ride)
         if refusal is not None:
@@ -100,10 +109,23 @@ class QrValidator:
         self._outbox.take(record, serial=serial, nonce=nonce)
         return QrOutcome(None, record)
 
+    def _obey(self, at: datetime) -> None:
+        """Put the tariff of the day in force."""
+        if self._holdings is not None:
+            self.tariff = self._holdings.tariff(at.astimezone(CITY_ZONE).date()) or self.tariff
+
+    def _clock_is_wrong(self, at: datetime) -> bool:
+        held = self._holdings
+        if held is None:
+            return False
+        return clock_of(held.settings, newest_file=held.newest_made_at, newest_ride=None).is_wrong(at)
+
     def _objection(self, code: QrCode, at: datetime) -> QrRefusal | None:
         """What speaks against the code, in the order of `QrRefusal`."""
         if self._outbox.is_full():
             return QrRefusal.OUTBOX_FULL
+        if self._clock_is_wrong(at):
+            return QrRefusal.CLOCK_WRONG
         day: date = at.astimezone(CITY_ZONE).date()
         if not self.tariff.in_force(day):
             return QrRefusal.TARIFF_NOT_IN_FORCE
@@ -116,7 +138,7 @@ class QrValidator:
     def _ride_objection(self, certificate: Certificate, ride: RideFacts) -> QrRefusal | None:
         if certificate.holder_class not in self.tariff.class_pay_bp:
             return QrRefusal.CLASS_UNKNOWN
-        if not 0 <= ride.list_fare_fen <= self.tariff.max_fare_fen[ride.ride]:
+        if not 0 <= ride.list_fare_fen <= self.tariff.max_fare_fen.get(ride.ride, -1):
             return QrRefusal.FARE_OUT_OF_BOUNDS
         return None
 

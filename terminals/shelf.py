@@ -28,6 +28,10 @@ class OutboxError(Exception):
     """The outbox does not hold what the caller takes for granted; the message says what to do."""
 
 
+class NoRoom(Exception):
+    """The disk or the file has no room: nothing of this step was kept. Have the depot upload, or free space."""
+
+
 class BatchState(StrEnum):
     """Where a batch stands: it is sent again until it is acknowledged, or held for a person."""
 
@@ -99,9 +103,21 @@ class BatchShelf:
             self._grouped = False
             self._db.execute("COMMIT")
 
-    def is_full(self) -> bool:
-        """Whether as many rides wait for their acknowledgement as the depot is to hold."""
-        return self._unacknowledged >= self._capacity
+    @property
+    def unacknowledged(self) -> int:
+        """How many rides the clearing house is not known to have."""
+        return self._unacknowledged
+
+    def file_bytes(self) -> int:
+        """How large the file is, its write-ahead log taken in."""
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (pages,) = self._db.execute("PRAGMA page_count").fetchone()
+        (page_bytes,) = self._db.execute("PRAGMA page_size").fetchone()
+        return int(pages) * int(page_bytes)
+
+    def is_full(self, capacity: int | None = None) -> bool:
+        """Whether as many rides wait for their acknowledgement as the depot, or this terminal, is to hold."""
+        return self._unacknowledged >= (self._capacity if capacity is None else capacity)
 
     def _took_one(self) -> None:
         """Count a ride that has just been written down."""
@@ -197,16 +213,23 @@ class BatchShelf:
 
     @contextmanager
     def _atomically(self) -> Iterator[None]:
-        """One step: all of it or nothing, committed now or, within `together`, at its end."""
+        """One step: all of it or nothing, committed now or, within `together`, at its end.
+
+        Raises NoRoom where the disk or the file is full.
+        """
         self._db.execute("SAVEPOINT step" if self._grouped else "BEGIN IMMEDIATE")
         whole = False
         try:
             yield
+            self._db.execute("RELEASE step" if self._grouped else "COMMIT")
             whole = True
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
+                raise NoRoom(str(error)) from error
+            raise
         finally:
-            if not whole:
+            # A full disk may have rolled back by itself.
+            if not whole and self._db.in_transaction:
                 self._db.execute("ROLLBACK TO step" if self._grouped else "ROLLBACK")
-            if self._grouped:
-                self._db.execute("RELEASE step")
-            elif whole:
-                self._db.execute("COMMIT")
+                if self._grouped:
+                    self._db.execute("RELEASE step")

@@ -2,14 +2,17 @@
 
 from dataclasses import dataclass
 
-from card.chip.records import TRIP_SFI, TripKind, TripRecord
+from card.chip.records import PAID_AREA_SFI, TRIP_SFI, PaidArea, TripKind, TripRecord
+from card.chip.state import PAID_AREA_ID, TRIP_ID
 from clearing.wire.batch import Ride, TapRecord
+from clearing.wire.journey import INDUSTRIES
 
-TRIP_ID = 0
-_KINDS = {Ride.BUS: TripKind.SINGLE, Ride.METRO_ENTRY: TripKind.ENTRY, Ride.METRO_EXIT: TripKind.EXIT}
-_INDUSTRIES = {Ride.BUS: 2, Ride.METRO_ENTRY: 1, Ride.METRO_EXIT: 1}
-
-__all__ = ["TRIP_ID", "TRIP_SFI", "Identity", "trip_of"]
+_KINDS = {
+    Ride.BUS: TripKind.SINGLE,
+    Ride.FERRY: TripKind.SINGLE,
+    Ride.METRO_ENTRY: TripKind.ENTRY,
+    Ride.METRO_EXIT: TripKind.EXIT,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,7 @@ def trip_of(identity: Identity, tap: TapRecord) -> bytes:
     return TripRecord(
         kind=_KINDS[tap.ride],
         terminal=bytes(2) + bytes.fromhex(tap.terminal),
-        industry=_INDUSTRIES[tap.ride],
+        industry=INDUSTRIES[tap.ride],
         line=tap.line.to_bytes(2, "big"),
         station=tap.station.to_bytes(2, "big"),
         operator=bytes.fromhex(identity.operator_code),
@@ -37,3 +40,17 @@ def trip_of(identity: Identity, tap: TapRecord) -> bytes:
         city=bytes.fromhex(identity.city),
         acquirer=bytes.fromhex(identity.acquirer),
     ).pack()
+
+
+def trip_records(identity: Identity, tap: TapRecord) -> list[tuple[int, int, bytes]]:
+    """All that is written on the card together with the debit: record id, file, bytes."""
+    written = [(TRIP_ID, TRIP_SFI, trip_of(identity, tap))]
+    if tap.ride in (Ride.METRO_ENTRY, Ride.METRO_EXIT):
+        written.append((PAID_AREA_ID, PAID_AREA_SFI, _paid_area(tap).pack()))
+    return written
+
+
+def _paid_area(tap: TapRecord) -> PaidArea:
+    if tap.ride is Ride.METRO_EXIT:
+        return PaidArea(inside=False)
+    return PaidArea(True, tap.moment, tap.line, tap.station, bytes.fromhex(tap.terminal), tap.list_fare_fen)

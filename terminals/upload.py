@@ -1,7 +1,6 @@
 """From a depot's outbox to the clearing house: batches made once, sent again until they are acknowledged."""
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -11,6 +10,7 @@ from pathlib import Path
 from card.hsm.client import Hsm
 from clearing.wire.batch import batch_name, write_batch
 from clearing.wire.bcd import pack_moment
+from terminals.files import write_whole
 from terminals.shelf import BatchShelf, BatchState, StoredBatch
 
 MAC_KEY_VERSION = 1
@@ -87,7 +87,7 @@ class Uploader:
             path = self._drop / self._form.name(batch.operator, batch.sequence)
             # An older answer would be taken for the answer to what is sent now.
             self._answer_path(batch).unlink(missing_ok=True)
-            _write_whole(path, batch.body)
+            write_whole(path, batch.body)
             sent.append(path)
         return sent
 
@@ -119,16 +119,6 @@ class Uploader:
 
     def _answer_path(self, batch: StoredBatch) -> Path:
         return self._drop / "acks" / f"{self._form.name(batch.operator, batch.sequence)}.ack"
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    """A reader of the folder sees the whole file or none."""
-    part = path.with_name(f".{path.name}.part")
-    with part.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
 
 
 def _read_answer(path: Path) -> dict[str, object] | None:

@@ -1,249 +1,144 @@
-"""What decides at a gate or in a bus: one dialogue with card and SAM, in which no paid ride is lost.
+"""The validator at a gate or in a bus: the hands of `dialogue` on card, SAM, outbox and gate."""
 
-The order is what makes it safe. A debit is remembered before the card is asked for it; the ride is on the
-disk before the gate opens; and what a card does after that debit was remembered, it does to the end: it
-proves the old ride, or its counter shows that there was none, before it pays for another.
-"""
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime
 
-from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
-
-from card.chip import commands, sam
-from card.chip.commands import AnswerError, PurchaseOffer
-from card.chip.files import FileError, PublicData
-from card.chip.purse import MAX_SEQUENCE
-from card.chip.records import Kind
-from card.chip.sam import SamPurchase
-from card.chip.status import StatusWord
-from card.hsm.codec import CardKeyRef
-from clearing.wire.batch import Ride, TapRecord
-from clearing.wire.bcd import CITY_ZONE, moment_of, pack_moment
-from clearing.wire.tariff import Tariff, fare_fen
+from clearing.wire.batch import TapRecord
+from clearing.wire.bcd import CITY_ZONE
+from clearing.wire.tariff import Tariff
+from terminals.actions import (
+    Action,
+    Answered,
+    AskCard,
+    AskSam,
+    CardLeft,
+    Done,
+    Event,
+    Forget,
+    GiveUp,
+    MemoryFull,
+    OpenGate,
+    Recall,
+    Recalled,
+    Remember,
+    Resumed,
+    ResumeSam,
+    SamSilent,
+    Settle,
+    Take,
+)
+from terminals.asking import Steps, run
+from terminals.dialogue import RETURN_WINDOW, dialogue
+from terminals.holdings import Holdings
 from terminals.hotlist import Hotlist
-from terminals.outbox import Outbox, Pending
-from terminals.outcome import Outcome, Refusal
+from terminals.outbox import Outbox
+from terminals.outcome import Outcome
 from terminals.reader import CardGone, Sam, SamGone, Transmits
-from terminals.trip import TRIP_ID, TRIP_SFI, Identity, trip_of
+from terminals.shelf import NoRoom
+from terminals.standing import RideFacts, Standing, clock_of
+from terminals.trip import Identity
 
-KIND = int(Kind.CAPP_PURCHASE)
-"""Every ride is a CAPP purchase: the trip is written in the same step as the debit."""
-RETURN_WINDOW = timedelta(minutes=10)
-"""How long a torn ride that comes back is still this ride, and opens the gate without another fare."""
-NO_TAC = bytes(4)
-_OFFER_REFUSED: dict[int, Refusal] = {
-    StatusWord.FUNDS: Refusal.INSUFFICIENT,
-    StatusWord.KEY_INDEX: Refusal.KEY_UNKNOWN,
-}
-_KEY_WORDS = (StatusWord.KEY_NOT_FOUND, StatusWord.FUNCTION_NOT_SUPPORTED)
+__all__ = ["RETURN_WINDOW", "Gate", "RideFacts", "Validator", "no_barrier"]
+
+OPENED = "opened"
+Gate = Callable[[TapRecord], None]
+"""What lets the rider pass, called once the ride is durable."""
 
 
-@dataclass(frozen=True, slots=True)
-class RideFacts:
-    """What the terminal knows of the ride before it sees the card; the list fare is 0 for a metro entry."""
-
-    ride: Ride
-    list_fare_fen: int
-    linked: bool = False
-    full_fare: bool = False
-    line: int = 0
-    station: int = 0
-
-
-class _Refused(Exception):
-    """Ends the dialogue inside this module; it leaves as a value, in the Outcome."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.value)
-        self.refusal = refusal
-
-
-@dataclass(slots=True)
-class _Tap:
-    """One card in the field: who it is, and what has come to light so far."""
-
-    card: Transmits
-    public: PublicData
-    at: datetime
-    moment: bytes
-    balance_fen: int | None = None
-    unproven: Pending | None = None
-    recovered: TapRecord | None = None
+def no_barrier(record: TapRecord) -> None:
+    """A bus without a barrier: the light and the tone of the Outcome are all there is."""
 
 
 class Validator:
-    """A terminal with its SAM, the depot's outbox, and the tariff and hotlist in force on it."""
+    """A terminal with its SAM, the depot's outbox, its gate, and the tariff and hotlist in force on it.
+
+    With `holdings` it obeys the signed files in them, at each tap those of that moment; `tariff` and `hotlist`
+    are what it was installed with, and hold until the first file comes. `outcomes` counts what came of taps.
+    """
 
     def __init__(
-        self, identity: Identity, sam: Sam, outbox: Outbox, tariff: Tariff, hotlist: Hotlist
-    ) -> None:
+        self, identity: Identity, sam: Sam, outbox: Outbox, tariff: Tariff, hotlist: Hotlist, *,
+        gate: Gate = no_barrier, holdings: Holdings | None = None,
+    ) -> None:  # fmt: skip
         self.identity = identity
         self.tariff = tariff
         self.hotlist = hotlist
-        self._terminal = bytes.fromhex(identity.terminal)
+        self.outcomes: Counter[str] = Counter()
         self._sam = sam
         self._outbox = outbox
+        self._gate = gate
+        self._holdings = holdings
 
     def tap(self, card: Transmits, ride: RideFacts, *, at: datetime) -> Outcome:
-        """Take a ride from the card, at an aware instant; the gate opens where the Outcome says so.
+        """Take a ride from the card, at an aware instant; the gate has opened where the Outcome says so.
 
-        No card makes this raise; a full disk does (sqlite3.Error), and then the gate stays shut.
+        No card, and no full memory, makes this raise; a broken disk does (sqlite3.Error), and then the gate
+        stays shut.
         """
+        outcome = run(self.begin(ride, at=at), lambda action: self.perform(action, card))
+        self.outcomes[OPENED if outcome.refusal is None else outcome.refusal.value] += 1
+        return outcome
+
+    def begin(self, ride: RideFacts, *, at: datetime) -> Steps[Outcome]:
+        """The dialogue of one tap by what is in force now; whoever runs it performs what it asks."""
+        return dialogue(self.standing(at), ride, at)
+
+    def standing(self, at: datetime) -> Standing:
+        """What is in force on this terminal at an instant."""
+        held = self._holdings
+        if held is None:
+            return Standing(self.identity, self.tariff, self.hotlist, self._outbox.is_full())
+        settings = held.settings
+        return Standing(
+            self.identity,
+            held.tariff(at.astimezone(CITY_ZONE).date()) or self.tariff,
+            held.hotlist if held.hotlist.version else self.hotlist,
+            self._outbox.is_full(None if settings is None else settings.capacity),
+            clock_of(settings, newest_file=held.newest_made_at, newest_ride=self._outbox.newest_moment()),
+            None if settings is None else settings.holder_classes,
+            None if settings is None else settings.issuers,
+        )
+
+    def perform(self, action: Action, card: Transmits) -> Event:
+        """Do one thing in the world, and say what came of it."""
         try:
-            tap = self._read(card, at)
+            return self._perform(action, card)
         except CardGone:
-            return Outcome(Refusal.TORN)
-        except (AnswerError, FileError, _Refused):
-            return Outcome(Refusal.UNREADABLE)
-        try:
-            record = self._recover(tap, ride) or self._purchase(tap, ride)
-        except _Refused as refused:
-            return Outcome(refused.refusal, recovered=tap.recovered, balance_fen=tap.balance_fen)
-        except (CardGone, AnswerError):
-            return Outcome(Refusal.TORN, recovered=tap.recovered)
+            return CardLeft()
         except SamGone:
-            return Outcome(Refusal.SAM_UNAVAILABLE, recovered=tap.recovered, balance_fen=tap.balance_fen)
-        return Outcome(None, record, tap.recovered, record.balance_before_fen - record.amount_fen)
+            return SamSilent()
+        except NoRoom:
+            return MemoryFull()
 
-    def _read(self, card: Transmits, at: datetime) -> _Tap:
-        fci = commands.parse_select(card.transmit(commands.select()))
-        if isinstance(fci, commands.Refusal):
-            raise _Refused(Refusal.UNREADABLE)
-        return _Tap(card, PublicData.unpack(fci.public), at, pack_moment(at))
+    def _perform(self, action: Action, card: Transmits) -> Event:
+        match action:
+            case AskCard(apdu):
+                return Answered(card.transmit(apdu))
+            case AskSam(apdu):
+                return Answered(self._sam.transmit(apdu))
+            case ResumeSam(purchase, terminal_sequence):
+                return Resumed(self._sam.resume(purchase, terminal_sequence))
+            case Recall(card_no):
+                return Recalled(
+                    self._outbox.pending_of(card_no), self._outbox.owed_to(card_no),
+                    self._outbox.last_counter(self.identity.terminal, card_no),
+                )  # fmt: skip
+            case OpenGate(record):
+                self._gate(record)
+            case Remember() | Take() | Forget() | GiveUp() | Settle():
+                self._write(action)
+        return Done()
 
-    def _recover(self, tap: _Tap, ride: RideFacts) -> TapRecord | None:
-        """Bring a torn ride home by GET TRANSACTION PROVE; returned where it is the ride of this tap."""
-        pending = self._outbox.pending_of(tap.public.card_no)
-        if pending is None:
-            return None
-        torn = pending.record
-        asked = commands.transaction_prove(torn.kind, torn.counter + 1)
-        proof = commands.parse_prove(tap.card.transmit(asked))
-        if isinstance(proof, commands.Refusal):
-            tap.unproven = pending
-            return None
-        checked = self._sam.resume(_sam_purchase(torn, pending.rnd), torn.terminal_sequence)
-        if checked and not self._right(proof.mac2):
-            raise _Refused(Refusal.MAC_WRONG)
-        tap.recovered = replace(torn, tac=proof.tac)
-        self._outbox.take(tap.recovered)
-        if not self._is_this_ride(torn, ride, tap.at):
-            return None
-        if not checked:
-            raise _Refused(Refusal.UNPROVEN)
-        return tap.recovered
-
-    def _is_this_ride(self, torn: TapRecord, ride: RideFacts, at: datetime) -> bool:
-        if abs(at - moment_of(torn.moment)) > RETURN_WINDOW or torn.ride is not ride.ride:
-            return False
-        # In a station the next gate will do; another bus of the same line is another ride.
-        same_place = (torn.line, torn.station) == (ride.line, ride.station)
-        return torn.terminal == self.identity.terminal or (ride.ride is not Ride.BUS and same_place)
-
-    def _purchase(self, tap: _Tap, ride: RideFacts) -> TapRecord:
-        """Decide, offer, debit, prove, record: the ride, durable, or _Refused."""
-        amount_fen = self._decide(tap, ride)
-        offer = self._offer(tap, amount_fen)
-        unsigned = self._unsigned(tap, ride, amount_fen, offer)
-        purchase = _sam_purchase(unsigned, offer.rnd)
-        answer = sam.parse_init_purchase(self._sam.transmit(sam.init_purchase(purchase)))
-        if isinstance(answer, commands.Refusal):
-            raise _Refused(Refusal.KEY_UNKNOWN if answer.word in _KEY_WORDS else Refusal.SAM_UNAVAILABLE)
-        sequence, mac1 = answer
-        pending = Pending(replace(unsigned, terminal_sequence=sequence), offer.rnd)
-        cache = commands.update_capp_cache(TRIP_ID, TRIP_SFI, trip_of(self.identity, pending.record))
-        if commands.parse_done("UPDATE CAPP DATA CACHE", tap.card.transmit(cache)) is not None:
-            raise _Refused(Refusal.CARD_REFUSED)
-        self._outbox.remember(pending)
-        return self._debit(tap, pending, mac1)
-
-    def _decide(self, tap: _Tap, ride: RideFacts) -> int:
-        """The fare in fen, by what the terminal itself knows and the card shows freely."""
-        public = tap.public
-        if (objection := self._objection(public, tap.at.astimezone(CITY_ZONE).date(), ride)) is not None:
-            raise _Refused(objection)
-        amount_fen = fare_fen(
-            self.tariff, ride=ride.ride, list_fare_fen=ride.list_fare_fen, holder_class=public.holder_class,
-            linked=ride.linked, full_fare=ride.full_fare,
-        )  # fmt: skip
-        balance = commands.parse_balance(tap.card.transmit(commands.get_balance()))
-        if isinstance(balance, commands.Refusal):
-            raise _Refused(Refusal.UNREADABLE)
-        tap.balance_fen = balance
-        if balance < amount_fen:
-            raise _Refused(Refusal.INSUFFICIENT)
-        return amount_fen
-
-    def _objection(self, public: PublicData, day: date, ride: RideFacts) -> Refusal | None:
-        """What speaks against the ride before a fare is asked, in the order of `Refusal`."""
-        if self._outbox.is_full():
-            return Refusal.OUTBOX_FULL
-        if not self.tariff.in_force(day):
-            return Refusal.TARIFF_NOT_IN_FORCE
-        if public.card_no in self.hotlist.cards:
-            return Refusal.HOTLISTED
-        if not public.starts <= day <= public.expires:
-            return Refusal.NOT_VALID
-        if public.holder_class not in self.tariff.class_pay_bp:
-            return Refusal.CLASS_UNKNOWN
-        if not 0 <= ride.list_fare_fen <= self.tariff.max_fare_fen[ride.ride]:
-            return Refusal.FARE_OUT_OF_BOUNDS
-        return None
-
-    def _offer(self, tap: _Tap, amount_fen: int) -> PurchaseOffer:
-        """INITIALIZE FOR CAPP PURCHASE; the offer also settles a torn debit that the card did not prove."""
-        asked = commands.init_capp_purchase(amount_fen, self._terminal)
-        offer = commands.parse_init_purchase(tap.card.transmit(asked))
-        if isinstance(offer, commands.Refusal):
-            raise _Refused(_OFFER_REFUSED.get(offer.word, Refusal.CARD_REFUSED))
-        if offer.balance_fen < amount_fen or offer.sequence >= MAX_SEQUENCE:
-            raise _Refused(Refusal.CARD_REFUSED)
-        # Version 0 means "the newest" to the HSM; a record must name the key that it was made with.
-        if offer.key_version == 0:
-            raise _Refused(Refusal.KEY_UNKNOWN)
-        if tap.unproven is not None and offer.sequence == tap.unproven.record.counter:
-            self._outbox.forget(tap.unproven)
-        elif tap.unproven is not None:
-            self._outbox.give_up(tap.unproven, counter_found=offer.sequence)
-        return offer
-
-    def _unsigned(self, tap: _Tap, ride: RideFacts, amount_fen: int, offer: PurchaseOffer) -> TapRecord:
-        return TapRecord(
-            ride=ride.ride, issuer=tap.public.issuer, card_no=tap.public.card_no, counter=offer.sequence,
-            balance_before_fen=offer.balance_fen, amount_fen=amount_fen, kind=KIND,
-            terminal=self.identity.terminal, terminal_sequence=0, moment=tap.moment,
-            key_version=offer.key_version, algorithm=offer.algorithm, tac=NO_TAC,
-            list_fare_fen=ride.list_fare_fen, holder_class=tap.public.holder_class, linked=ride.linked,
-            full_fare=ride.full_fare, line=ride.line, station=ride.station,
-            tariff_version=self.tariff.version, hotlist_version=self.hotlist.version,
-        )  # fmt: skip
-
-    def _debit(self, tap: _Tap, pending: Pending, mac1: bytes) -> TapRecord:
-        """From here on the card may be debited: only a clear refusal of the card closes the pending ride."""
-        asked = commands.debit(pending.record.terminal_sequence, tap.moment, mac1)
-        proof = commands.parse_debit(tap.card.transmit(asked))
-        if isinstance(proof, commands.Refusal):
-            if proof.word == StatusWord.MEMORY_FAILURE:
-                raise CardGone(str(proof))
-            self._outbox.forget(pending)
-            raise _Refused(Refusal.CARD_REFUSED)
-        try:
-            right = self._right(proof.mac2)
-        except SamGone:
-            # The SAM made MAC1 a moment ago: it was there for this ride. The TAC proves it at clearing.
-            right = True
-        if not right:
-            raise _Refused(Refusal.MAC_WRONG)
-        record = replace(pending.record, tac=proof.tac)
-        self._outbox.take(record)
-        return record
-
-    def _right(self, mac2: bytes) -> bool:
-        return self._sam.transmit(sam.credit_purchase(mac2)) == StatusWord.DONE.to_bytes(2, "big")
-
-
-def _sam_purchase(record: TapRecord, rnd: bytes) -> SamPurchase:
-    keys = CardKeyRef.of(record.issuer, record.card_no, record.key_version, record.algorithm)
-    return SamPurchase(
-        rnd, record.counter, record.amount_fen, record.kind, record.moment, record.key_version,
-        record.algorithm, keys.card, keys.issuer,
-    )  # fmt: skip
+    def _write(self, action: Remember | Take | Forget | GiveUp | Settle) -> None:
+        match action:
+            case Remember(pending):
+                self._outbox.remember(pending)
+            case Take(record, passage):
+                self._outbox.take(record, passage=passage)
+            case Forget(pending):
+                self._outbox.forget(pending)
+            case GiveUp(pending, counter_found):
+                self._outbox.give_up(pending, counter_found=counter_found)
+            case Settle(card_no):
+                self._outbox.settle(card_no)

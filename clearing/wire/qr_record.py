@@ -4,7 +4,7 @@ import struct
 from dataclasses import dataclass
 
 from clearing.wire.bcd import moment_of
-from clearing.wire.record import FULL_FARE_FLAG, LINKED_FLAG, RecordError, Ride
+from clearing.wire.record import FULL_FARE_FLAG, LINKED_FLAG, RecordError, Ride, check_ride
 
 QR_RECORD_BYTES = 384
 QR_RECORD_VERSION = 1
@@ -71,8 +71,7 @@ class QrRide:
 def _check(version: int, ride: int, moment: bytes, flags: int, length: int) -> None:
     if version != QR_RECORD_VERSION:
         raise RecordError("version", version, f"this reader knows version {QR_RECORD_VERSION}")
-    if ride not in (1, 2, 3):
-        raise RecordError("ride", ride, "it must be 1 bus, 2 metro entry or 3 metro exit")
+    check_ride(ride)
     try:
         moment_of(moment)
     except ValueError as error:

@@ -53,6 +53,10 @@ class Ride(IntEnum):
     BUS = 1
     METRO_ENTRY = 2
     METRO_EXIT = 3
+    FERRY = 4
+
+
+RIDES = frozenset(int(ride) for ride in Ride)
 
 
 class RecordError(Exception):
@@ -156,8 +160,7 @@ def _check(version: int, ride: int, kind: int, moment: bytes, holder_class: int,
     """Refuse values that the format does not know; `_LAYOUT` has seen to widths."""
     if version != RECORD_VERSION:
         raise RecordError("version", version, f"this reader knows version {RECORD_VERSION}")
-    if ride not in (1, 2, 3):
-        raise RecordError("ride", ride, "it must be 1 bus, 2 metro entry or 3 metro exit")
+    check_ride(ride)
     if kind not in KINDS:
         raise RecordError("kind", f"{kind:02X}", "it must be 06 purchase or 09 CAPP purchase")
     if not _is_moment(moment):
@@ -166,6 +169,12 @@ def _check(version: int, ride: int, kind: int, moment: bytes, holder_class: int,
         raise RecordError("holder_class", holder_class, "it must be 1 standard, 2 half or 3 free")
     if flags > (LINKED_FLAG | FULL_FARE_FLAG):
         raise RecordError("flags", f"{flags:02X}", "only 01 linked trip and 02 full fare are known")
+
+
+def check_ride(ride: int) -> None:
+    """Raises RecordError for a ride that the formats do not know."""
+    if ride not in RIDES:
+        raise RecordError("ride", ride, "it must be 1 bus, 2 metro entry, 3 metro exit or 4 ferry")
 
 
 @lru_cache(maxsize=4096)

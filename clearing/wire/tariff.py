@@ -1,27 +1,32 @@
 """The tariff file: what a ride costs, as data that an authority can review (docs/formats/tariff.md)."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
-from typing import Any
+from datetime import date, timedelta
 
 from clearing.wire.record import Ride
+from clearing.wire.strict import FieldError, Strict
 
 WHOLE_BP = 10_000
+DAY_MINUTES = 24 * 60
 MOST_FEN = 1_000_000
 """No single ride costs more: a bound against slips of the pen."""
 
-RIDE_NAMES = {"bus": Ride.BUS, "metro_entry": Ride.METRO_ENTRY, "metro_exit": Ride.METRO_EXIT}
+RIDE_NAMES = {
+    "bus": Ride.BUS,
+    "metro_entry": Ride.METRO_ENTRY,
+    "metro_exit": Ride.METRO_EXIT,
+    "ferry": Ride.FERRY,
+}
+EVERYWHERE = ("bus", "metro_entry", "metro_exit")
+"""Rides that every tariff prices; not every city has a ferry."""
 CLASS_NAMES = {"standard": 1, "half": 2, "free": 3}
 
 
-class TariffError(Exception):
+class TariffError(FieldError):
     """A tariff that cannot be used: `field` (its path in the file) holds `value`; `remedy` what to do."""
 
-    def __init__(self, field: str, value: object, remedy: str) -> None:
-        super().__init__(f"tariff field {field} is {value!r}: {remedy}")
-        self.field, self.value, self.remedy = field, value, remedy
+    noun = "tariff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,20 @@ class Band:
 
     up_to_fen: int | None
     pay_bp: int
+
+
+@dataclass(frozen=True, slots=True)
+class Journeys:
+    """How taps make journeys; `incomplete_fen` is the list fare of a journey of which one end is missing.
+
+    A ride within `transfer_window` of the one before is linked; a journey in the metro may take `stay`; an
+    entry where the holder has just entered, within `passback`, is another person's.
+    """
+
+    transfer_window: timedelta
+    stay: timedelta
+    passback: timedelta
+    incomplete_fen: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +65,18 @@ class Tariff:
     """What a holder class pays of the list fare; None: the bands apply."""
     max_fare_fen: Mapping[Ride, int]
     """The highest list fare there is, for each kind of ride."""
+    journeys: Journeys | None = None
+    """None: terminals are told by others which trips are linked, and complete."""
 
     def in_force(self, day: date) -> bool:
         """Whether a tap of this city day is priced by this tariff."""
         return self.valid_from <= day and (self.valid_to is None or day <= self.valid_to)
+
+
+def tariff_on(tariffs: Iterable[Tariff], day: date) -> Tariff | None:
+    """The tariff that prices a tap of this city day: of several in force the later one holds."""
+    in_force = [tariff for tariff in tariffs if tariff.in_force(day)]
+    return max(in_force, key=lambda tariff: (tariff.valid_from, tariff.version), default=None)
 
 
 def fare_fen(
@@ -66,6 +93,8 @@ def fare_fen(
         raise TariffError("list_fare_fen", list_fare_fen, "a fare is never negative")
     if holder_class not in tariff.class_pay_bp:
         raise TariffError("holder_class", holder_class, f"it must be one of {sorted(tariff.class_pay_bp)}")
+    if ride not in tariff.bands:
+        raise TariffError("ride", ride.name.lower(), "this tariff prices no such ride: add it to rides")
     if full_fare:
         return list_fare_fen
     pay_bp = tariff.class_pay_bp[holder_class]
@@ -81,55 +110,44 @@ def fare_fen(
 
 def parse_tariff(text: str) -> Tariff:
     """Read a tariff file; raises TariffError naming the field, its value and the remedy."""
-    try:
-        whole = json.loads(text, object_pairs_hook=_no_twins)
-    except json.JSONDecodeError as error:
-        raise TariffError(f"line {error.lineno}", error.msg, "write the file as JSON") from error
-    except ValueError as error:  # a number of thousands of digits
-        raise TariffError("the file", str(error), "write numbers that a person can read") from error
-    except RecursionError as error:
-        raise TariffError(
-            "the file", "nested without end", "write it as docs/formats/tariff.md shows"
-        ) from error
-    fields = _members(
-        "",
-        whole,
-        "name",
-        "version",
-        "valid_from",
-        "valid_to",
-        "linked_discount_fen",
-        "rides",
-        "holder_classes",
-    )
+    fields = _TEXT.members(
+        "", _TEXT.load(text), "name", "version", "valid_from", "valid_to", "linked_discount_fen", "rides",
+        "holder_classes", optional=("journeys",),
+    )  # fmt: skip
     name = fields["name"]
     if not isinstance(name, str) or not name.strip():
         raise TariffError("name", name, "give the tariff a name")
-    valid_from = _day("valid_from", fields["valid_from"])
-    valid_to = None if fields["valid_to"] is None else _day("valid_to", fields["valid_to"])
+    valid_from = _TEXT.day("valid_from", fields["valid_from"])
+    valid_to = None if fields["valid_to"] is None else _TEXT.day("valid_to", fields["valid_to"])
     if valid_to is not None and valid_to < valid_from:
         raise TariffError("valid_to", fields["valid_to"], f"it must not be before valid_from, {valid_from}")
+    optional = tuple(name for name in RIDE_NAMES if name not in EVERYWHERE)
     rides = {
-        RIDE_NAMES[key]: _members(f"rides.{key}", value, "max_fare_fen", "bands")
-        for key, value in _members("rides", fields["rides"], *RIDE_NAMES).items()
+        RIDE_NAMES[key]: _TEXT.members(f"rides.{key}", value, "max_fare_fen", "bands")
+        for key, value in _TEXT.members("rides", fields["rides"], *EVERYWHERE, optional=optional).items()
     }
-    classes = _members("holder_classes", fields["holder_classes"], *CLASS_NAMES)
+    max_fare_fen = {
+        ride: _TEXT.integer(f"rides.{ride.name.lower()}.max_fare_fen", of_ride["max_fare_fen"], 0, MOST_FEN)
+        for ride, of_ride in rides.items()
+    }
+    classes = _TEXT.members("holder_classes", fields["holder_classes"], *CLASS_NAMES)
     return Tariff(
         name,
-        _integer("version", fields["version"], 1, 0xFFFF),
+        _TEXT.integer("version", fields["version"], 1, 0xFFFF),
         valid_from,
         valid_to,
-        _integer("linked_discount_fen", fields["linked_discount_fen"], 0, MOST_FEN),
+        _TEXT.integer("linked_discount_fen", fields["linked_discount_fen"], 0, MOST_FEN),
         {
-            ride: _bands(f"rides.{ride.name.lower()}.bands", members["bands"])
-            for ride, members in rides.items()
+            ride: _bands(f"rides.{ride.name.lower()}.bands", of_ride["bands"])
+            for ride, of_ride in rides.items()
         },
         {CLASS_NAMES[key]: _share(f"holder_classes.{key}", value) for key, value in classes.items()},
-        {
-            ride: _integer(f"rides.{ride.name.lower()}.max_fare_fen", members["max_fare_fen"], 0, MOST_FEN)
-            for ride, members in rides.items()
-        },
+        max_fare_fen,
+        _journeys(fields["journeys"], max_fare_fen) if "journeys" in fields else None,
     )
+
+
+_TEXT = Strict(TariffError, "docs/formats/tariff.md")
 
 
 def _bands(path: str, value: object) -> tuple[Band, ...]:
@@ -138,58 +156,34 @@ def _bands(path: str, value: object) -> tuple[Band, ...]:
     bands, floor_fen = [], 0
     for place, item in enumerate(value):
         here = f"{path}[{place}]"
-        fields = _members(here, item, "up_to_fen", "pay_bp")
+        fields = _TEXT.members(here, item, "up_to_fen", "pay_bp")
         up_to_fen: int | None = None
         if place < len(value) - 1:
-            up_to_fen = floor_fen = _integer(
+            up_to_fen = floor_fen = _TEXT.integer(
                 f"{here}.up_to_fen", fields["up_to_fen"], floor_fen + 1, MOST_FEN
             )
         elif fields["up_to_fen"] is not None:
             raise TariffError(f"{here}.up_to_fen", fields["up_to_fen"], "the last band is open: write null")
-        bands.append(Band(up_to_fen, _integer(f"{here}.pay_bp", fields["pay_bp"], 0, WHOLE_BP)))
+        bands.append(Band(up_to_fen, _TEXT.integer(f"{here}.pay_bp", fields["pay_bp"], 0, WHOLE_BP)))
     return tuple(bands)
 
 
 def _share(path: str, value: object) -> int | None:
     if value == {"pay": "bands"}:
         return None
-    return _integer(f"{path}.pay_bp", _members(path, value, "pay_bp")["pay_bp"], 0, WHOLE_BP)
+    return _TEXT.integer(f"{path}.pay_bp", _TEXT.members(path, value, "pay_bp")["pay_bp"], 0, WHOLE_BP)
 
 
-def _members(path: str, value: object, *names: str) -> dict[str, Any]:
-    """Exactly these members: a misspelt one must not pass for an absent one."""
-    if not isinstance(value, dict):
-        raise TariffError(path or "the file", value, f"it must be an object with {', '.join(names)}")
-    for name in (*names, *value):
-        at = f"{path}.{name}" if path else name
-        if name not in value:
-            raise TariffError(at, None, "it is missing: write it")
-        if name not in names:
-            raise TariffError(at, value[name], f"it is not known here; known are {', '.join(names)}")
-    return value
-
-
-def _integer(path: str, value: object, least: int, most: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise TariffError(path, value, f"it must be a whole number from {least} to {most}")
-    return value
-
-
-def _day(path: str, value: object) -> date:
-    try:
-        if isinstance(value, str) and len(value) == 10:
-            return date.fromisoformat(value)
-    except ValueError as error:
-        raise TariffError(path, value, "there is no such day") from error
-    raise TariffError(path, value, "it must be a day written YYYY-MM-DD")
-
-
-def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = [name for name, _ in pairs]
-    for name in names:
-        if names.count(name) > 1:
-            raise TariffError(name, "twice", "write it once")
-    return dict(pairs)
+def _journeys(value: object, max_fare_fen: Mapping[Ride, int]) -> Journeys:
+    minutes = ("transfer_window_minutes", "stay_minutes", "passback_minutes")
+    fields = _TEXT.members("journeys", value, *minutes, "incomplete_fen")
+    # Above its ride's limit clearing would hold the tap, and the rider's money with it.
+    most_fen = min(max_fare_fen[Ride.METRO_ENTRY], max_fare_fen[Ride.METRO_EXIT])
+    window, stay, passback = (
+        timedelta(minutes=_TEXT.integer(f"journeys.{name}", fields[name], 0, DAY_MINUTES)) for name in minutes
+    )
+    incomplete_fen = _TEXT.integer("journeys.incomplete_fen", fields["incomplete_fen"], 0, most_fen)
+    return Journeys(window, stay, passback, incomplete_fen)
 
 
 def _rounded(due: int) -> int:

@@ -120,6 +120,7 @@ tariffs = st.builds(
     st.just(shenzhen()),
     linked_discount_fen=st.integers(0, 300),
     bands=st.fixed_dictionaries(dict.fromkeys(Ride, bands)),
+    max_fare_fen=st.just(dict.fromkeys(Ride, 3_000)),
     class_pay_bp=st.fixed_dictionaries(
         {1: st.none() | st.integers(0, 10_000), 2: st.just(5_000), 3: st.just(0)}
     ),

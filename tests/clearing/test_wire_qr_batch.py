@@ -73,7 +73,7 @@ def test_whatever_the_record_only_the_modules_own_error_comes_out(data: bytes) -
         ({"code": b""}, "code length"),
         ({"code": bytes(CODE_BYTES + 1)}, "code length"),
         ({"amount_fen": -1}, "a number"),
-        ({"ride": 4}, "ride"),
+        ({"ride": 5}, "ride"),
     ],
 )
 def test_a_record_that_cannot_be_is_not_written(wrong: dict[str, object], field: str) -> None:

@@ -83,7 +83,7 @@ def test_what_is_packed_is_unpacked_unchanged(tap: TapRecord) -> None:
     [
         ("version", 0, "02"),
         ("ride", 1, "00"),
-        ("ride", 1, "04"),
+        ("ride", 1, "05"),
         ("card_no", 6, "A3"),
         ("kind", 26, "02"),
         ("moment", 37, "20260230"),

@@ -95,8 +95,8 @@ class Depot:
         """The same HSM and cards, another depot's memory."""
         return Depot(self.hsm, self._transport_key, outbox)
 
-    def keys_of(self, card_no: str = CARD_NO, algorithm: int = 0) -> CardKeys:
-        ref = CardKeyRef.of(ISSUER, card_no, algorithm=algorithm)
+    def keys_of(self, card_no: str = CARD_NO, algorithm: int = 0, *, issuer: str = ISSUER) -> CardKeys:
+        ref = CardKeyRef.of(issuer, card_no, algorithm=algorithm)
         return unwrap_card_keys(self.hsm.card_keys(ref).wrapped, self._transport_key)
 
     def card(

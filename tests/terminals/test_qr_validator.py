@@ -12,12 +12,17 @@ from hypothesis import strategies as st
 from city.phone import Phone
 from clearing.wire.batch import Ride
 from clearing.wire.qr import Certificate, certificate_to_sign, raw_of, write_certificate
+from clearing.wire.signed import Kind
+from terminals.display import CODE_REFUSED, Tone, shown_for_code
+from terminals.holdings import Holdings
 from terminals.qr_outbox import QrOutbox
 from terminals.qr_validator import QrRefusal, QrValidator
 from terminals.shelf import OutboxError
 from terminals.trip import Identity
 from terminals.validator import RideFacts
 from tests.terminals.depot import AT, GATE, NEXT_GATE, TARIFF
+from tests.terminals.signed_files import KEYS as FILE_KEYS
+from tests.terminals.signed_files import MADE, document, settings_text, tariff_text
 
 ISSUER = Ed25519PrivateKey.from_private_bytes(b"\x21" * 32)
 KEYS = {1: ISSUER.public_key().public_bytes_raw()}
@@ -144,3 +149,30 @@ def test_a_ride_is_in_one_batch_only_and_a_depot_has_one_name(qr_outbox: QrOutbo
 def test_no_text_makes_a_validator_raise(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     with QrOutbox(tmp_path_factory.getbasetemp() / "fuzz.db", "off") as outbox:
         assert validator(outbox).scan(text, BUS, at=AT).refusal is QrRefusal.UNREADABLE
+
+
+def test_a_door_obeys_the_signed_tariff_of_the_day_and_its_clock(qr_outbox: QrOutbox, tmp_path: Path) -> None:
+    holdings = Holdings(tmp_path / "held", FILE_KEYS, GATE)
+    door = QrValidator(Identity(GATE), qr_outbox, KEYS, TARIFF, holdings=holdings)
+    holdings.take(document(Kind.TARIFF, tariff_text(version=4, linked_discount_fen=0)))
+    holdings.take(document(Kind.SETTINGS, settings_text()))
+    outcome = door.scan(phone().show(at=AT), BUS, at=AT)
+    assert outcome.record is not None
+    assert outcome.record.tariff_version == 4
+    early = MADE - timedelta(seconds=301)
+    assert door.scan(phone(since=early).show(at=early), BUS, at=early).refusal is QrRefusal.CLOCK_WRONG
+
+
+def test_every_outcome_of_a_code_is_shown_in_both_languages_and_sounds(qr_outbox: QrOutbox) -> None:
+    assert set(CODE_REFUSED) == set(QrRefusal)
+    for display in CODE_REFUSED.values():
+        assert display.chinese
+        assert display.english.isascii()
+        assert display.tone in (Tone.NO, Tone.AGAIN)
+    door, one = validator(qr_outbox), phone()
+    text = one.show(at=AT)
+    paid = shown_for_code(door.scan(text, BUS, at=AT))
+    assert (paid.chinese, paid.english, paid.tone) == ("扣款1.60元", "Paid ¥1.60", Tone.ONE)
+    assert shown_for_code(door.scan(text, BUS, at=AT)).english == "Code already used: refresh it"
+    entry = RideFacts(Ride.METRO_ENTRY, 0)
+    assert shown_for_code(door.scan(one.show(at=AT), entry, at=AT), 2).tone is Tone.TWO

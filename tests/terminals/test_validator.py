@@ -29,6 +29,7 @@ from tests.terminals.depot import (
     CARD_NO,
     EXIT,
     GATE,
+    NEXT_GATE,
     PUBLIC,
     TARIFF,
     Depot,
@@ -279,6 +280,17 @@ def test_a_card_that_claims_an_exhausted_counter_or_too_little_money_is_not_aske
         assert depot.outbox.pendings() == []
 
 
+def test_a_card_whose_counter_goes_back_is_not_debited(depot: Depot) -> None:
+    validator = depot.validator()
+    assert validator.tap(depot.card(), BUS, at=AT).opened
+    for counter in (0x36, 0x35):
+        copy = depot.card(purchase_sequence=counter)
+        assert validator.tap(copy, BUS, at=AT).refusal is Refusal.COUNTER_REUSED
+        assert copy.state.purse.balance_fen == 10000
+    assert depot.validator(NEXT_GATE).tap(depot.card(), BUS, at=AT).opened  # that gate cannot know
+    assert validator.tap(depot.card(purchase_sequence=0x37), BUS, at=AT).opened
+
+
 def test_a_sam_that_goes_away_after_the_debit_does_not_lose_the_ride(depot: Depot) -> None:
     sam = ListeningSam(HsmSam(GATE, depot.hsm, depot.outbox), gone_at=0x72)
     outcome = depot.validator(sam=sam).tap(depot.card(), BUS, at=AT)
@@ -298,7 +310,8 @@ def test_every_refusal_has_a_text_in_both_languages_and_a_tone() -> None:
 def test_the_rider_reads_what_was_paid_and_what_is_left(depot: Depot) -> None:
     display = shown(depot.validator().tap(depot.card(), BUS, at=AT))
     assert (display.chinese, display.english) == ("扣款1.60元 余额98.40元", "Paid ¥1.60. Balance ¥98.40")
-    entry = shown(depot.validator().tap(depot.card(), RideFacts(Ride.METRO_ENTRY, 0), at=AT))
+    later = depot.card(purchase_sequence=0x37)
+    entry = shown(depot.validator().tap(later, RideFacts(Ride.METRO_ENTRY, 0), at=AT))
     assert entry.english == "Welcome. Balance ¥100.00"
 
 

@@ -1,0 +1,79 @@
+"""`onecard terminals`: what terminals are to obey, signed by the HSM and published for their depots."""
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from api.doors import Refused, city, console, fail, now
+from card.hotlist import hotlisted
+from card.hsm.errors import HsmError
+from clearing.publication import publish_document, publish_hotlist
+from clearing.wire.hotlist import numbers_of
+from clearing.wire.signed import Kind, SignedError
+from clearing.wire.strict import FieldError
+from clearing.wire.tariff import parse_tariff
+from ledger.db import reading
+from terminals.settings import parse_settings
+
+terminals = typer.Typer(help="Signed hotlists, tariffs and settings for terminals.", no_args_is_help=True)
+
+
+class DocumentKind(StrEnum):
+    """Texts that can be published."""
+
+    TARIFF = "tariff"
+    SETTINGS = "settings"
+
+
+@terminals.command("hotlist")
+def hotlist_command() -> None:
+    """Publish the hotlist of the books, whole and as the change from the last; nothing where it is the same."""
+    try:
+        with city() as opened:
+            with reading(opened.engine) as conn:
+                numbers = numbers_of(entry.card_no for entry in hotlisted(conn))
+            written = publish_hotlist(opened.home.published, numbers, opened.hsm.sign, at=now())
+    except (Refused, SignedError, HsmError) as error:
+        raise fail(error) from error
+    console.print(f"{len(numbers)} cards are listed")
+    _tell(written)
+
+
+@terminals.command("publish")
+def publish_command(
+    kind: Annotated[DocumentKind, typer.Argument(help="what the file is")],
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="the JSON file")],
+) -> None:
+    """Publish a tariff or settings, read as strictly as the terminals will read them."""
+    try:
+        text = file.read_text(encoding="utf-8")
+        version = (parse_tariff if kind is DocumentKind.TARIFF else parse_settings)(text).version
+        with city() as opened:
+            written = publish_document(
+                opened.home.published, Kind[kind.name], version, text, opened.hsm.sign, at=now()
+            )
+    except (Refused, FieldError, SignedError, HsmError, UnicodeDecodeError) as error:
+        raise fail(error) from error
+    _tell([written])
+
+
+@terminals.command("keys")
+def keys_command() -> None:
+    """Print the public keys that terminals have to trust, by version, as JSON."""
+    try:
+        with city() as opened:
+            newest, _ = opened.hsm.public_key()
+            keys = dict(opened.hsm.public_key(version) for version in range(1, newest + 1))
+    except (Refused, HsmError) as error:
+        raise fail(error) from error
+    console.print_json(json.dumps({version: key.hex() for version, key in keys.items()}))
+
+
+def _tell(written: list[Path]) -> None:
+    for path in written:
+        console.print(f"published {path}", soft_wrap=True, highlight=False)
+    if not written:
+        console.print("nothing has changed since the last publication")

@@ -1,0 +1,66 @@
+"""What terminals are to obey, published: signed files in a folder that depots copy to their terminals.
+
+The hotlist is published whole and, beside it, as the change from the version before. The newest whole file is
+the record of what is published: nothing else is needed to make the next.
+"""
+
+from datetime import datetime
+from pathlib import Path
+
+from clearing.wire.bcd import pack_moment
+from clearing.wire.hotlist import Numbers, parse_hotlist, write_change, write_hotlist
+from clearing.wire.signed import Document, Kind, Sign, SignedError, write_document
+
+WHOLE, CHANGE, DOCUMENT = "hotlist-{:05d}.ohl", "hotlist-{:05d}-change.ohl", "{}-{:05d}.ocd"
+
+
+def publish_hotlist(folder: Path, numbers: Numbers, sign: Sign, *, at: datetime) -> list[Path]:
+    """Publish the list of these cards as the next version; nothing where it is the last one's already.
+
+    Returns the files written: the whole list and, from the second on, the change. Raises SignedError where
+    the versions are used up, and whatever `sign` raises; then nothing is published.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    before = newest_hotlist(folder)
+    if before is None:
+        return [_put(folder / WHOLE.format(1), write_hotlist(1, pack_moment(at), numbers, sign))]
+    held = parse_hotlist(before.read_bytes())
+    if held.added.tobytes() == numbers.tobytes():
+        return []
+    version, made_at = held.statement.version + 1, pack_moment(at)
+    change = write_change(before.read_bytes(), version, made_at, numbers, sign)
+    whole = write_hotlist(version, made_at, numbers, sign)
+    # The whole list comes last: it is what the next publication goes on from.
+    return [
+        _put(folder / CHANGE.format(version), change),
+        _put(folder / WHOLE.format(version), whole),
+    ]
+
+
+def publish_document(folder: Path, kind: Kind, version: int, text: str, sign: Sign, *, at: datetime) -> Path:
+    """Publish a tariff or settings; the terminals read them before they obey.
+
+    Raises SignedError where that version is published with another text: a change is a new version.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / DOCUMENT.format(kind.name.lower(), version)
+    payload = text.encode("utf-8")
+    if path.exists():
+        if payload not in path.read_bytes():
+            raise SignedError(
+                "version", version, f"{path.name} says something else: give it the next version"
+            )
+        return path
+    return _put(path, write_document(Document(kind, version, pack_moment(at), payload), sign))
+
+
+def newest_hotlist(folder: Path) -> Path | None:
+    """The whole list published last."""
+    return max(folder.glob("hotlist-?????.ohl"), default=None)
+
+
+def _put(path: Path, data: bytes) -> Path:
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(data)
+    part.replace(path)
+    return path
