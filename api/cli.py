@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 from api.bars import bars
 from api.bench_commands import bench
 from api.card_statement import card_statement
+from api.counter_commands import counter, loads
 from api.demo_story import code_rides_table, operators_table, reconciled, tell
 from api.doors import Refused, books, city, console, fail, now, settings, write_text
 from api.errands import errands
@@ -44,8 +45,10 @@ app = typer.Typer(
 )
 app.add_typer(ledger, name="ledger")
 app.add_typer(pos, name="pos")
+app.add_typer(counter, name="counter")
 app.command("bench")(bench)
 app.command("errands")(errands)
+app.command("loads")(loads)
 
 Day = Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="business date, such as 2026-03-02")]
 DEMO_MARK = "demo.city"

@@ -1,0 +1,185 @@
+"""`onecard counter …`: a load counter with a card on its reader; `onecard loads`: what waits to be written."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from api.doors import Refused, books, city, console, now, settings
+from card.hotlist import hotlisted
+from city.drawer import Drawer, KeptChip
+from city.factory import Factory
+from city.home import CITY_ZONE
+from city.issuing import COUNTER_TERMINAL
+from city.office import Office
+from city.world import AGENT, City
+from clearing.online.load_attempts import waiting_loads
+from ledger.db import reading
+from ledger.money import yuan
+from terminals.card_line import CardLine
+from terminals.counter import CardOnReader, LoadCounter, LoadOutcome
+from terminals.counter_texts import CounterText, shown, waiting_line
+from terminals.hotlist import Hotlist
+from terminals.loads import LoadJournal
+from terminals.reader import CardGone, Transmits
+
+counter = typer.Typer(help="A load counter: look at a card, load it, complete or return a load that waits.")
+
+Reference = Annotated[str, typer.Argument(help="the load's reference; left out, the oldest that waits")]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which counter it is, whose money it takes, and where the card is."""
+
+    terminal: str
+    agent: str
+    card: str
+    reader: str
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """An open counter with a card on its reader."""
+
+    city: City
+    counter: LoadCounter
+    card: Transmits
+
+
+@counter.callback()
+def place(
+    ctx: typer.Context,
+    terminal: Annotated[str, typer.Option(help="the counter's number, 12 hex characters")] = COUNTER_TERMINAL,
+    agent: Annotated[str, typer.Option(help="who runs the counter and has the cash")] = AGENT,
+    card: Annotated[str, typer.Option(help="a card of the simulated city, by its 20 digits")] = "",
+    reader: Annotated[str, typer.Option(help="host:port of a card on a reader across the network")] = "",
+) -> None:
+    """Say where the counter is and how it reaches the card."""
+    if len(terminal) != 12 or not all(digit in "0123456789ABCDEFabcdef" for digit in terminal):
+        raise Refused(f"--terminal is {terminal!r}; give 12 hex characters, such as {COUNTER_TERMINAL}")
+    ctx.obj = Place(terminal.upper(), agent, card, reader)
+
+
+@counter.command()
+def look(ctx: typer.Context) -> None:
+    """Show the card, what it holds, and the loads that wait for it."""
+    with desk(ctx.obj) as open_desk:
+        found = _looked(open_desk)
+    assert found.public is not None
+    console.print(
+        f"卡 {found.public.card_no} 余额{yuan(found.balance_fen)}元　Balance ¥{yuan(found.balance_fen)}"
+    )
+    if not found.waiting:
+        console.print("没有待补登的充值　No load waits for this card")
+    for one in found.waiting:
+        text = waiting_line(one)
+        console.print(f"{text.chinese}　{text.english}　{one.reference}", soft_wrap=True)
+
+
+@counter.command()
+def load(ctx: typer.Context, amount_fen: Annotated[int, typer.Argument(help="amount in fen", min=1)]) -> None:
+    """Load the card for cash; a load torn before is proven first and not made again."""
+    with desk(ctx.obj) as open_desk:
+        _tell(open_desk.counter.load(open_desk.card, amount_fen, at=now()))
+
+
+@counter.command()
+def complete(ctx: typer.Context, reference: Reference = "") -> None:
+    """Write a load that waits onto the card, wherever it was paid or begun (补登)."""
+    with desk(ctx.obj) as open_desk:
+        chosen = _chosen(open_desk, reference)
+        _tell(open_desk.counter.complete(open_desk.card, chosen, at=now()))
+
+
+@counter.command("return")
+def give_back(ctx: typer.Context, reference: Reference = "") -> None:
+    """Give a load that waits back to who paid it; the card shows that it has not taken it."""
+    with desk(ctx.obj) as open_desk:
+        chosen = _chosen(open_desk, reference)
+        _tell(open_desk.counter.give_back(open_desk.card, chosen, at=now()))
+
+
+def loads(card_no: Annotated[str, typer.Argument(help="the card's 20 digits; left out, all")] = "") -> None:
+    """List the loads that are paid and not known to be on a card: each is completed or returned at any counter."""
+    with books() as engine, reading(engine) as conn:
+        waiting = waiting_loads(conn, card_no or None)
+    if not waiting:
+        console.print("No load waits" + (f" for card {card_no}" if card_no else ""))
+        return
+    table = Table("reference", "card", "yuan", "paid from", "since", "tried", "last at")
+    for one in waiting:
+        since = one.ordered_at.astimezone(CITY_ZONE).strftime("%Y-%m-%d %H:%M:%S")
+        last = one.attempts[-1].terminal if one.attempts else "–"
+        tried = str(len(one.attempts))
+        table.add_row(one.reference, one.card_no, yuan(one.amount_fen), one.paid_from, since, tried, last)
+    console.print(table)
+    total = yuan(sum(one.amount_fen for one in waiting))
+    console.print(
+        f"{len(waiting)} wait, {total} yuan together; with the card: `onecard counter complete` or `return`"
+    )
+
+
+@contextmanager
+def desk(at: Place) -> Iterator[Desk]:
+    """The counter at work, with its own durable journal and the card that is named on its reader."""
+    with city() as opened, ExitStack() as stack:
+        with reading(opened.engine) as conn:
+            listed = frozenset(entry.card_no for entry in hotlisted(conn))
+        folder = settings().city_home().world / "counters"
+        folder.mkdir(parents=True, exist_ok=True)
+        journal = stack.enter_context(LoadJournal(folder / f"{at.terminal}.db"))
+        office = Office(opened.engine, opened.hsm, at.agent)
+        made = LoadCounter(at.terminal, journal, office, Hotlist(0, listed))
+        yield Desk(opened, made, _card(opened, at, stack))
+
+
+def _card(opened: City, at: Place, stack: ExitStack) -> Transmits:
+    if bool(at.card) == bool(at.reader):
+        raise Refused(
+            "say which card is on the reader: --card with its 20 digits, or --reader with host:port"
+        )
+    if at.reader:
+        host, _, port = at.reader.rpartition(":")
+        if not host or not port.isdecimal():
+            raise Refused(f"--reader is {at.reader!r}; give host:port, such as 127.0.0.1:35963")
+        try:
+            return stack.enter_context(CardLine(host, int(port)))
+        except CardGone as error:
+            raise Refused(str(error)) from error
+    drawer = Drawer(opened.home.world / "cards.db")
+    stack.callback(drawer.close)
+    chip = drawer.chip(at.card)
+    if chip is None:
+        raise Refused(
+            f"the simulated city has no card {at.card!r}; `onecard cards list` names those of the office"
+        )
+    factory = Factory(opened.hsm, opened.transport_key_file)
+    return KeptChip(drawer, chip, factory.awaken(chip))
+
+
+def _looked(open_desk: Desk) -> CardOnReader:
+    found = open_desk.counter.look(open_desk.card, at=now())
+    if found.refusal is not None:
+        _tell(LoadOutcome(found.refusal, detail=found.detail))
+    return found
+
+
+def _chosen(open_desk: Desk, reference: str) -> str:
+    """The reference given, or that of the oldest load that waits for the card."""
+    if reference:
+        return reference
+    waiting = _looked(open_desk).waiting
+    if not waiting:
+        raise Refused("no load waits for this card; `onecard loads` lists those that wait")
+    return waiting[0].reference
+
+
+def _tell(outcome: LoadOutcome) -> None:
+    text: CounterText = shown(outcome)
+    console.print(f"{text.chinese}　{text.english}", soft_wrap=True)
+    if not text.good:
+        raise typer.Exit(1)
