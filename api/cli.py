@@ -14,6 +14,8 @@ from sqlalchemy.exc import OperationalError
 
 from api.bars import bars
 from api.bench_commands import bench
+from api.card_commands import cards
+from api.card_ends_commands import ends
 from api.card_statement import card_statement
 from api.counter_commands import counter, loads
 from api.demo_story import code_rides_table, operators_table, reconciled, tell
@@ -45,6 +47,8 @@ app = typer.Typer(
 )
 app.add_typer(ledger, name="ledger")
 app.add_typer(pos, name="pos")
+cards.add_typer(ends)
+app.add_typer(cards, name="cards")
 app.add_typer(counter, name="counter")
 app.command("bench")(bench)
 app.command("errands")(errands)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from api.doors import Refused, books, city, console, now, settings
 from card.hotlist import hotlisted
@@ -28,6 +27,7 @@ from terminals.reader import CardGone, Transmits
 
 counter = typer.Typer(help="A load counter: look at a card, load it, complete or return a load that waits.")
 
+Amount = Annotated[int, typer.Argument(help="amount in fen", min=1)]
 Reference = Annotated[str, typer.Argument(help="the load's reference; left out, the oldest that waits")]
 
 
@@ -71,17 +71,18 @@ def look(ctx: typer.Context) -> None:
         found = _looked(open_desk)
     assert found.public is not None
     console.print(
-        f"卡 {found.public.card_no} 余额{yuan(found.balance_fen)}元　Balance ¥{yuan(found.balance_fen)}"
+        f"卡 {found.public.card_no} 余额{yuan(found.balance_fen)}元　Balance ¥{yuan(found.balance_fen)}",
+        soft_wrap=True,
     )
     if not found.waiting:
-        console.print("没有待补登的充值　No load waits for this card")
+        console.print("没有待补登的充值　No load waits for this card", soft_wrap=True)
     for one in found.waiting:
         text = waiting_line(one)
         console.print(f"{text.chinese}　{text.english}　{one.reference}", soft_wrap=True)
 
 
 @counter.command()
-def load(ctx: typer.Context, amount_fen: Annotated[int, typer.Argument(help="amount in fen", min=1)]) -> None:
+def load(ctx: typer.Context, amount_fen: Amount) -> None:
     """Load the card for cash; a load torn before is proven first and not made again."""
     with desk(ctx.obj) as open_desk:
         _tell(open_desk.counter.load(open_desk.card, amount_fen, at=now()))
@@ -110,16 +111,21 @@ def loads(card_no: Annotated[str, typer.Argument(help="the card's 20 digits; lef
     if not waiting:
         console.print("No load waits" + (f" for card {card_no}" if card_no else ""))
         return
-    table = Table("reference", "card", "yuan", "paid from", "since", "tried", "last at")
     for one in waiting:
         since = one.ordered_at.astimezone(CITY_ZONE).strftime("%Y-%m-%d %H:%M:%S")
-        last = one.attempts[-1].terminal if one.attempts else "–"
-        tried = str(len(one.attempts))
-        table.add_row(one.reference, one.card_no, yuan(one.amount_fen), one.paid_from, since, tried, last)
-    console.print(table)
+        last = (
+            f", {len(one.attempts)}×, last at {one.attempts[-1].terminal}"
+            if one.attempts
+            else ", never tried"
+        )
+        console.print(f"{one.reference}  card {one.card_no}", soft_wrap=True)
+        console.print(
+            f"    {yuan(one.amount_fen)} yuan from {one.paid_from} since {since}{last}", soft_wrap=True
+        )
     total = yuan(sum(one.amount_fen for one in waiting))
     console.print(
-        f"{len(waiting)} wait, {total} yuan together; with the card: `onecard counter complete` or `return`"
+        f"{len(waiting)} wait, {total} yuan together; with the card: `onecard counter complete` or `return`",
+        soft_wrap=True,
     )
 
 

@@ -16,6 +16,8 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, or_, select
 
+from card.loss import ACTIVE
+from card.registry import find
 from clearing.online.load import LoadOrder, LoadProof, LoadRefused, authorise_loads, confirm_loads, paying
 from clearing.online.wallet_load import LoadReturn, return_loads
 from clearing.tables import chip_load, load_attempt
@@ -25,6 +27,7 @@ from clearing.wire.bcd import moment_of
 class AttemptRefusal(StrEnum):
     """Why an offer is not authorised, or a load not taken back, in order of precedence."""
 
+    CARD_NOT_ACTIVE = "card_not_active"
     LOAD_UNKNOWN = "load_unknown"
     RETURNED = "returned"
     PROVED = "proved"
@@ -111,6 +114,10 @@ def authorise_offer(
     Loads that an earlier counter of the card had been authorised for are proved by this one, first.
     """
     prove_by_counter(conn, offer, booking.business_date, at=at)
+    record = find(conn, offer.card_no)
+    if record is not None and record.status != ACTIVE:
+        message = f"card {offer.card_no} is {record.status}, so nothing is loaded; activate, find or replace it first"
+        return AttemptRefused(AttemptRefusal.CARD_NOT_ACTIVE, message)
     rows = _loads_of(conn, offer)
     attempts = _attempts(conn, rows)
     decision = decide(offer, rows, attempts)

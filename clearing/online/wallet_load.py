@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, select, update
 
 from clearing.online.load import (
+    MIGRATION,
     REFERENCE_LENGTH,
     LoadAnswer,
     LoadBooked,
@@ -51,7 +52,8 @@ class LoadReturn:
     """The load `reference` goes back to who paid it, as the card is known not to have taken it.
 
     How that is known is for the caller to say in `why`: the card's load counter, read later, has not moved.
-    Where an agent took the money, another one may give it back: `paid_by`.
+    Where an agent took the money, another one may give it back: `paid_by`. MIGRATION takes any over, for the
+    card that has replaced this one.
     """
 
     reference: str
@@ -98,8 +100,8 @@ def decide(asked: LoadReturn, load: Any) -> Entry | LoadAnswer:
         )
         return LoadRefused(asked.reference, LoadRefusal.PROVED_BEFORE, message)
     taken_from = paying(load.agent, load.holder)
-    gives_back = taken_from.startswith("agent:") and asked.paid_by
-    payer = f"agent:{asked.paid_by}" if gives_back else taken_from
+    takes_over = asked.paid_by == MIGRATION or (taken_from.startswith("agent:") and asked.paid_by)
+    payer = paying(asked.paid_by, None) if takes_over else taken_from
     return Entry(
         reference=f"load-returned:{asked.reference}",
         kind="load_returned",

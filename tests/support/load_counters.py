@@ -16,10 +16,14 @@ from city.factory import Factory
 from city.office import Office
 from clearing.online.load_attempts import WaitingLoad, waiting_loads
 from clearing.tables import chip_load
+from ledger.accounts import open_accounts
 from ledger.balances import balance
+from ledger.chart import account
 from ledger.checks import check_books
 from ledger.day import open_day
 from ledger.db import reading, writing
+from ledger.entry import Entry, Line, Posted
+from ledger.post import post
 from settlement.books import pending_loads_are_all_known
 from terminals.counter import LoadCounter
 from terminals.hotlist import Hotlist
@@ -88,9 +92,13 @@ class Town:
         """An empty card that is registered and in use."""
         self.cards += 1
         card_no = f"0310487{self.cards:013d}"
-        factory = Factory(self.hsm, self.transport_key_file)
         with writing(self.engine) as conn:
             register(conn, [CardRecord(card_no, ISSUER, 1, 1, 0, MORNING)], at=MORNING)
+        return self.factory_card(card_no)
+
+    def factory_card(self, card_no: str) -> VirtualCard:
+        """An empty chip of a number."""
+        factory = Factory(self.hsm, self.transport_key_file)
         return factory.awaken(factory.personalise(card_no, issuer=ISSUER, holder_class=1))
 
     @contextmanager
@@ -106,6 +114,14 @@ class Town:
             stopping: Any = Stopping("journal", journal, stop, None)
             asked: Any = Stopping("office", office, stop, OfficeGone)
             yield LoadCounter(terminal, stopping, asked, Hotlist(0))
+
+    def spend(self, card_no: str, amount_fen: int) -> None:
+        """A tap of the card is cleared."""
+        with writing(self.engine) as conn:
+            open_accounts(conn, [account("clearing:BUS-1")], at=MORNING)
+            line = Line(f"purse:{card_no}", "clearing:BUS-1", amount_fen, card_no)
+            (answer,) = post(conn, [Entry(f"tap:{card_no}", "clearing", DAY, MORNING, (line,))], at=MORNING)
+            assert isinstance(answer, Posted)
 
     def later(self) -> datetime:
         """The next second."""
