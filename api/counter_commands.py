@@ -1,13 +1,16 @@
 """`onecard counter …`: a load counter with a card on its reader; `onecard loads`: what waits to be written."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
+from api.counter_desk import CounterDesk
 from api.doors import Refused, books, city, console, now, settings
+from api.keyboard import keys
+from api.pos_commands import AT_HOME, pos_at
 from card.hotlist import hotlisted
 from city.drawer import Drawer, KeptChip
 from city.factory import Factory
@@ -20,12 +23,17 @@ from ledger.db import reading
 from ledger.money import yuan
 from terminals.card_line import CardLine
 from terminals.counter import CardOnReader, LoadCounter, LoadOutcome
+from terminals.counter_lines import lines_of
+from terminals.counter_screen import Screen, press, told
 from terminals.counter_texts import CounterText, shown, waiting_line
 from terminals.hotlist import Hotlist
 from terminals.loads import LoadJournal
 from terminals.reader import CardGone, Transmits
 
-counter = typer.Typer(help="A load counter: look at a card, load it, complete or return a load that waits.")
+counter = typer.Typer(
+    help="A counter: its screen for a clerk, or one thing at a time with a card on its reader.",
+    invoke_without_command=True,
+)
 
 Amount = Annotated[int, typer.Argument(help="amount in fen", min=1)]
 Reference = Annotated[str, typer.Argument(help="the load's reference; left out, the oldest that waits")]
@@ -33,12 +41,15 @@ Reference = Annotated[str, typer.Argument(help="the load's reference; left out, 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Which counter it is, whose money it takes, and where the card is."""
+    """Which counter it is, who sits there, whose money it takes, and where the card is."""
 
     terminal: str
     agent: str
     card: str
     reader: str
+    clerk: str = "clerk"
+    pos: str = ""
+    gateway: str = AT_HOME
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +68,18 @@ def place(
     agent: Annotated[str, typer.Option(help="who runs the counter and has the cash")] = AGENT,
     card: Annotated[str, typer.Option(help="a card of the simulated city, by its 20 digits")] = "",
     reader: Annotated[str, typer.Option(help="host:port of a card on a reader across the network")] = "",
+    clerk: Annotated[str, typer.Option(help="who sits at the counter")] = "clerk",
+    pos: Annotated[
+        str, typer.Option(help="the purchase terminal beside it, as `onecard pos enrol` made it")
+    ] = "",
+    gateway: Annotated[str, typer.Option(help="host:port of the gateway for purchases")] = AT_HOME,
 ) -> None:
-    """Say where the counter is and how it reaches the card."""
+    """Open the counter's screen for a clerk at a keyboard; with a command, do one thing and end."""
     if len(terminal) != 12 or not all(digit in "0123456789ABCDEFabcdef" for digit in terminal):
         raise Refused(f"--terminal is {terminal!r}; give 12 hex characters, such as {COUNTER_TERMINAL}")
-    ctx.obj = Place(terminal.upper(), agent, card, reader)
+    ctx.obj = Place(terminal.upper(), agent, card, reader, clerk, pos, gateway)
+    if ctx.invoked_subcommand is None:
+        _run_screen(ctx.obj)
 
 
 @counter.command()
@@ -130,20 +148,28 @@ def loads(card_no: Annotated[str, typer.Argument(help="the card's 20 digits; lef
 
 
 @contextmanager
-def desk(at: Place) -> Iterator[Desk]:
-    """The counter at work, with its own durable journal and the card that is named on its reader."""
-    with city() as opened, ExitStack() as stack:
+def opened_counter(at: Place) -> Iterator[tuple[City, LoadCounter]]:
+    """The counter at work, with its own durable journal."""
+    with city() as opened:
         with reading(opened.engine) as conn:
             listed = frozenset(entry.card_no for entry in hotlisted(conn))
         folder = settings().city_home().world / "counters"
         folder.mkdir(parents=True, exist_ok=True)
-        journal = stack.enter_context(LoadJournal(folder / f"{at.terminal}.db"))
         office = Office(opened.engine, opened.hsm, at.agent)
-        made = LoadCounter(at.terminal, journal, office, Hotlist(0, listed))
-        yield Desk(opened, made, _card(opened, at, stack))
+        with LoadJournal(folder / f"{at.terminal}.db") as journal:
+            yield opened, LoadCounter(at.terminal, journal, office, Hotlist(0, listed))
 
 
-def _card(opened: City, at: Place, stack: ExitStack) -> Transmits:
+@contextmanager
+def desk(at: Place) -> Iterator[Desk]:
+    """The counter at work, with the card that is named on its reader."""
+    with opened_counter(at) as (opened, made), card_on_reader(opened, at) as card:
+        yield Desk(opened, made, card)
+
+
+@contextmanager
+def card_on_reader(opened: City, at: Place) -> Iterator[Transmits]:
+    """The card that is on the counter's reader now. Raises Refused where there is none."""
     if bool(at.card) == bool(at.reader):
         raise Refused(
             "say which card is on the reader: --card with its 20 digits, or --reader with host:port"
@@ -153,18 +179,53 @@ def _card(opened: City, at: Place, stack: ExitStack) -> Transmits:
         if not host or not port.isdecimal():
             raise Refused(f"--reader is {at.reader!r}; give host:port, such as 127.0.0.1:35963")
         try:
-            return stack.enter_context(CardLine(host, int(port)))
+            line = CardLine(host, int(port))
         except CardGone as error:
             raise Refused(str(error)) from error
+        with line:
+            yield line
+        return
     drawer = Drawer(opened.home.world / "cards.db")
-    stack.callback(drawer.close)
-    chip = drawer.chip(at.card)
-    if chip is None:
-        raise Refused(
-            f"the simulated city has no card {at.card!r}; `onecard cards list` names those of the office"
+    try:
+        chip = drawer.chip(at.card)
+        if chip is None:
+            raise Refused(
+                f"the simulated city has no card {at.card!r}; `onecard cards personalise` makes cards of the stock"
+            )
+        yield KeptChip(drawer, chip, Factory(opened.hsm, opened.transport_key_file).awaken(chip))
+    finally:
+        drawer.close()
+
+
+def _run_screen(at: Place) -> None:
+    """Keys in, screens out, until the clerk quits."""
+    with opened_counter(at) as (opened, made):
+        served = CounterDesk(
+            opened,
+            made,
+            lambda: card_on_reader(opened, at),
+            terminal=at.terminal,
+            agent=at.agent,
+            clerk=at.clerk,
+            receipts=settings().city_home().world / "counters" / "receipts",
+            now=now,
+            purchasing=(lambda: pos_at(at.pos, at.gateway)) if at.pos else None,
         )
-    factory = Factory(opened.hsm, opened.transport_key_file)
-    return KeptChip(drawer, chip, factory.awaken(chip))
+        screen = Screen()
+        _show(screen)
+        for key in keys():
+            screen, order = press(screen, key)
+            if order is not None:
+                said = served.do(order, screen.card)
+                screen = told(screen, said.text, said.card, has_receipt=said.has_receipt)
+            if screen.over:
+                return
+            _show(screen)
+
+
+def _show(screen: Screen) -> None:
+    console.clear()
+    console.print("\n".join(lines_of(screen)), markup=False, highlight=False, soft_wrap=True)
 
 
 def _looked(open_desk: Desk) -> CardOnReader:
