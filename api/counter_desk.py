@@ -22,10 +22,11 @@ from ledger.db import reading, writing
 from terminals.counter import LoadCounter, LoadOutcome, LoadRefusal
 from terminals.counter_forms import FORMS, NAMES, Action, typed_fen
 from terminals.counter_screen import Order, SeenCard
-from terminals.counter_texts import CounterText, shown, yuan
+from terminals.counter_texts import CounterText, shown
 from terminals.pos import Pos
 from terminals.pos_journal import PosJournal
 from terminals.pos_texts import shown as shown_pos
+from terminals.pos_texts import yuan
 from terminals.reader import CardGone, Transmits
 from terminals.receipts import CARD_NUMBER, Receipt, masked_card
 
@@ -121,13 +122,11 @@ class CounterDesk:
         with self._purchasing() as (pos, journal):
             if order.action is Action.PURCHASE:
                 fen = typed_fen(order.values[0]) or 0
-                said = shown_pos(pos.purchase(_card_of(card), fen, at=self._now()))
-            else:
-                original = journal.ticket(int(order.values[0]))
-                if original is None or original.card_no != _card_of(card):
-                    raise Refused(f"this counter sold nothing under ticket {order.values[0]} to this card")
-                said = shown_pos(pos.refund(original, typed_fen(order.values[1]) or 0, at=self._now()))
-        return CounterText(said.chinese, said.english, said.good)
+                return shown_pos(pos.purchase(_card_of(card), fen, at=self._now()))
+            original = journal.ticket(int(order.values[0]))
+            if original is None or original.card_no != _card_of(card):
+                raise Refused(f"this counter sold nothing under ticket {order.values[0]} to this card")
+            return shown_pos(pos.refund(original, typed_fen(order.values[1]) or 0, at=self._now()))
 
     def _write_receipt(self, order: Order, text: CounterText, card: SeenCard | None) -> None:
         at = self._now()
@@ -136,7 +135,7 @@ class CounterDesk:
             amount = typed_fen(value) if asked.is_amount else None
             lines.append((asked.label, value if amount is None else f"{yuan(amount)} 元"))
         lines.append((CounterText("结果", "Result"), text.chinese))
-        number = f"{self._terminal}-{at:%Y%m%d%H%M%S%f}"
+        number = f"{self._terminal}-{at:%y%m%d%H%M%S}{at.microsecond // 1000:03d}"
         self._receipt = Receipt(number, NAMES[order.action], at, self._terminal, self._clerk, lines)
         keep_text(self._receipt, self._receipts)
 

@@ -4,13 +4,14 @@
 """
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
 from sqlalchemy import Connection, select
 
 from card.holders import HolderRefused, tie_card
 from card.hotlist import HotlistEntry, hotlist_card, unlist_card
 from card.life import Act, LifeRefusal, LifeRefused, Move, Moved, move_card
+from card.loss import HOTLIST_DEADLINE
 from card.registry import CardRecord, register
 from card.stock import find_blank
 from card.tables import hotlist
@@ -19,8 +20,6 @@ from ledger.chart import account
 from ledger.entry import Entry, Line, Refused
 from ledger.post import post
 
-DISTRIBUTION = timedelta(hours=24)
-"""By when every device must hold a list that names a card; until then the issuer bears its taps."""
 INCOME = "income:card"
 
 
@@ -110,7 +109,7 @@ def unblock_card(conn: Connection, card_no: str, act: Act) -> Moved | LifeRefuse
 def list_card(conn: Connection, card_no: str, act: Act, reason: str) -> None:
     """Put a card on the hotlist, unless it stands there: its first listing stands."""
     if conn.execute(select(hotlist.c.card_no).where(hotlist.c.card_no == card_no)).first() is None:
-        hotlist_card(conn, HotlistEntry(card_no, act.at, act.at + DISTRIBUTION, reason))
+        hotlist_card(conn, HotlistEntry(card_no, act.at, act.at + HOTLIST_DEADLINE, reason))
 
 
 class NotBooked(Exception):

@@ -2,7 +2,8 @@
 
 from terminals.counter_forms import FORMS, NAMES, Action
 from terminals.counter_screen import MENU, Language, Screen, View
-from terminals.counter_texts import CounterText, waiting_line, yuan
+from terminals.counter_texts import CounterText, waiting_line
+from terminals.pos_texts import yuan
 
 TITLE = CounterText("城市一卡通 柜台终端", "City one card: counter")
 READY = CounterText("请放卡，按回车读卡", "Put a card on the reader and press Enter")

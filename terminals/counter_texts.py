@@ -1,20 +1,14 @@
 """What the clerk and the card's owner read at a load counter, in Chinese and English."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from clearing.wire.bcd import moment_of
 from terminals.counter import LoadOutcome, LoadRefusal
 from terminals.loads import Waiting
+from terminals.pos_texts import PosText, yuan
 
-
-@dataclass(frozen=True, slots=True)
-class CounterText:
-    """A line in both languages; `good` where what was asked for is done."""
-
-    chinese: str
-    english: str
-    good: bool = False
+CounterText = PosText
+"""A line in both languages, as at the terminal for purchases; `good` where what was asked for is done."""
 
 
 REFUSED: Mapping[LoadRefusal, CounterText] = {
@@ -71,9 +65,3 @@ def waiting_line(one: Waiting) -> CounterText:
     return CounterText(
         f"{yuan(one.amount_fen)}元 {when} {tried_zh}", f"¥{yuan(one.amount_fen)} of {when}, {tried}"
     )
-
-
-def yuan(amount_fen: int) -> str:
-    """Fen as yuan with two decimals."""
-    sign = "-" if amount_fen < 0 else ""
-    return f"{sign}{abs(amount_fen) // 100}.{abs(amount_fen) % 100:02d}"

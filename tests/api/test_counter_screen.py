@@ -6,11 +6,15 @@ import pytest
 from typer.testing import CliRunner
 
 from api.cli import app
+from api.doors import now
+from city.drawer import Drawer
+from city.factory import Factory
 from city.home import Home
+from city.world import open_city
 from tests.api.test_card_commands import FIRST, SECOND, home, in_hand, run
-from tests.support.load_counters import Interruption
+from tests.support.counter_city import card_no, found_city
 
-__all__ = ["Interruption", "home"]
+__all__ = ["home"]
 ENTER, ESC = "\r", "\x1b"
 
 
@@ -83,3 +87,34 @@ def test_the_screen_ends_when_the_keyboard_is_gone(home: Home, tmp_path: Path) -
 def test_help_and_language_are_a_key_away(home: Home, key: str) -> None:
     expected = {"?": "A load counts when the card proves it", "l": "City one card: counter  城市一卡通"}[key]
     assert expected in at_keyboard(f"{key}{ESC}q")
+
+
+def test_a_clerk_sells_and_takes_back_through_the_terminal_beside_the_counter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ONECARD_HOME", str(tmp_path))
+    with open_city(Home(tmp_path)) as opened:
+        town = found_city(opened.engine, opened.hsm, opened.transport_key_file)
+        town.now = now()
+        drawer = Drawer(opened.home.world / "cards.db")
+        drawer.put(
+            [
+                Factory(opened.hsm, opened.transport_key_file).personalise(
+                    card_no(0), issuer="01011000", holder_class=1
+                )
+            ]
+        )
+        drawer.close()
+        run("pos", "enrol", "POS00001", "SHOP-1")
+        with town.serving() as port:
+            there = f"127.0.0.1:{port}"
+            run("pos", "sign-on", "POS00001", "--gateway", there)
+            shown = at_keyboard(
+                f"{ENTER}312.50{ENTER}{ENTER}{ESC}41{ENTER}2.50{ENTER}{ENTER}{ESC}49{ENTER}1{ENTER}{ENTER}{ESC}{ESC}q",
+                *("--card", card_no(0), "--pos", "POS00001", "--gateway", there),
+            )
+        assert "Paid ¥12.50, ticket 1" in shown
+        assert "Refunded ¥2.50" in shown
+        assert "sold nothing under ticket 9" in shown
+        assert (town.shop_fen, town.wallet_fen(0)) == (1_000, 9_000)
+    assert len(list((Home(tmp_path).world / "counters" / "receipts").glob("*.txt"))) == 2

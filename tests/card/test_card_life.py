@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from card.holders import Enrolled, cards_of, enrol, tie_card
 from card.hotlist import hotlisted
-from card.issue import DISTRIBUTION, NotTied, Terms, activate_card, block_card, issue_card, unblock_card
+from card.issue import NotTied, Terms, activate_card, block_card, issue_card, unblock_card
 from card.life import (
     MOVES,
     Act,
@@ -27,7 +27,7 @@ from card.life import (
     move_card,
     state_of,
 )  # fmt: skip
-from card.loss import LossReported, lift_loss, report_loss
+from card.loss import HOTLIST_DEADLINE, LossReported, lift_loss, report_loss
 from card.office_tables import card_move
 from card.registry import CardRecord, find, register
 from card.stock import Batch, Level, find_blank, move_blanks, next_blanks, receive_batch, stock_levels
@@ -164,7 +164,7 @@ def test_a_blocked_card_is_listed_with_the_instant_and_the_deadline(office: Engi
         assert (entry.card_no, entry.listed_at, entry.effective_at) == (
             FIRST,
             later.at,
-            later.at + DISTRIBUTION,
+            later.at + HOTLIST_DEADLINE,
         )
         assert isinstance(unblock_card(conn, FIRST, later), Moved)
         assert hotlisted(conn) == []
