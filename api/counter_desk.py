@@ -7,11 +7,13 @@ from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 
 from api.card_commands import done, sorting
 from api.doors import Refused
 from api.receipt_files import keep_pdf, keep_text
 from card.closing import hand_in, refund, replace_card
+from card.hsm.errors import HsmError
 from card.issue import Terms, activate_card, block_card, issue_card, unblock_card
 from card.life import Act, state_of
 from card.loss import LossRefused, lift_loss, report_loss
@@ -66,20 +68,23 @@ class CounterDesk:
 
     def do(self, order: Order, card: SeenCard | None) -> Done:
         """Do one thing; what cannot be done is said with its remedy, and changes nothing."""
+        try:
+            return self._do(order, card)
+        except (Refused, CardGone) as refused:
+            text = CounterText("未办理", str(refused))
+        except (HsmError, OperationalError) as gone:
+            text = CounterText("后台无应答，未办理", f"Not done, the office does not answer: {gone}")
+        return Done(text, card, has_receipt=self._receipt is not None)
+
+    def _do(self, order: Order, card: SeenCard | None) -> Done:
         if order.action is Action.READ:
             return self._read(CounterText("已读卡", "Card read", good=True))
         if order.action is Action.PRINT:
             return Done(self._print(), card, has_receipt=True)
-        try:
-            text = self._with_card(order) if order.action in _ON_CARD else self._serve(order, card)
-        except (Refused, CardGone) as refused:
-            return self._again(CounterText("未办理", str(refused)), card)
+        text = self._with_card(order) if order.action in _ON_CARD else self._serve(order, card)
         if text.good:
             self._write_receipt(order, text, card)
-        return self._again(text, card)
-
-    def _again(self, text: CounterText, card: SeenCard | None) -> Done:
-        """The card read anew where there was one; what was done stays said whatever the reader says then."""
+        # The card is read anew where there was one; what was done stays said whatever the reader says then.
         seen = self._read(text).card if card is not None else None
         return Done(text, seen, has_receipt=self._receipt is not None)
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from api.doors import Refused
 from terminals.receipts import Receipt, as_html, as_text
 
 
@@ -15,10 +16,17 @@ def keep_text(receipt: Receipt, folder: Path) -> Path:
 
 
 def keep_pdf(receipt: Receipt, folder: Path) -> Path:
-    """Write the receipt as a PDF page 80 mm wide, its fonts in it; printed again, it is the same file."""
-    # Loading it takes a second and the text libraries of the system: only who prints needs that.
-    from weasyprint import HTML
+    """Write the receipt as a PDF page 80 mm wide, its fonts in it; printed again, it is the same file.
 
+    Raises Refused where the system has no library to set text with.
+    """
+    try:
+        # Loading it takes a second and the text libraries of the system: only who prints needs that.
+        from weasyprint import HTML
+    except OSError as missing:
+        raise Refused(
+            f"a PDF needs Pango: install libpangoft2-1.0-0; the text is kept ({missing})"
+        ) from missing
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{receipt.number}.pdf"
     HTML(string=as_html(receipt)).write_pdf(path)
