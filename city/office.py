@@ -129,8 +129,8 @@ class Office:
         if self._mac2(request) is None:
             return MAC_WRONG
         with _answering(), writing(self._engine) as conn:
-            prove_by_counter(conn, _offer(request), self._day(conn), at=moment_of(request.moment))
-        return None
+            proved = prove_by_counter(conn, _offer(request), self._day(conn), at=moment_of(request.moment))
+        return _declined(proved) if isinstance(proved, AttemptRefused) else None
 
     def give_back(self, request: LoadRequest, attempts: int) -> Declined | None:
         """Give a load back that the card, by its offer, has not taken. Raises OfficeGone."""

@@ -22,6 +22,7 @@ from clearing.online.load import LoadOrder, LoadProof, LoadRefused, authorise_lo
 from clearing.online.wallet_load import LoadReturn, return_loads
 from clearing.tables import chip_load, load_attempt
 from clearing.wire.bcd import moment_of
+from ledger.bulk import one_of
 
 
 class AttemptRefusal(StrEnum):
@@ -73,6 +74,9 @@ class AttemptRefused:
     message: str
 
 
+Proved = list[LoadProof] | AttemptRefused
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """An authorisation of a load that left the office."""
@@ -113,7 +117,9 @@ def authorise_offer(
 
     Loads that an earlier counter of the card had been authorised for are proved by this one, first.
     """
-    prove_by_counter(conn, offer, booking.business_date, at=at)
+    earlier = prove_by_counter(conn, offer, booking.business_date, at=at)
+    if isinstance(earlier, AttemptRefused):
+        return earlier
     record = find(conn, offer.card_no)
     if record is not None and record.status != ACTIVE:
         message = f"card {offer.card_no} is {record.status}, so nothing is loaded; activate, find or replace it first"
@@ -172,8 +178,13 @@ def decide(
     return reference, named is not None
 
 
-def prove_by_counter(conn: Connection, offer: Offer, business_date: date, *, at: datetime) -> list[LoadProof]:
-    """Book the waiting loads that an earlier counter of this card was authorised for: it has taken them."""
+def prove_by_counter(
+    conn: Connection, offer: Offer, business_date: date, *, at: datetime
+) -> list[LoadProof] | AttemptRefused:
+    """Book the waiting loads that an earlier counter of this card was authorised for: it has taken them.
+
+    Refused where the books refuse one; the others are booked.
+    """
     proofs = []
     for load in waiting_loads(conn, offer.card_no):
         if load.attempts and (last := load.attempts[-1]).counter < offer.counter:
@@ -183,8 +194,9 @@ def prove_by_counter(conn: Connection, offer: Offer, business_date: date, *, at:
                     moment_of(last.moment), later_counter=offer.counter,
                 )
             )  # fmt: skip
-    if proofs:
-        confirm_loads(conn, proofs, at=at)
+    for answer in confirm_loads(conn, proofs, at=at) if proofs else []:
+        if isinstance(answer, LoadRefused):
+            return AttemptRefused(AttemptRefusal.BOOKS_REFUSE, f"load {answer.reference}: {answer.message}")
     return proofs
 
 
@@ -196,7 +208,9 @@ def return_by_counter(
     `seen` is how many attempts there were before the card was asked for this offer: a later one may be on its
     way to the card. To whom it goes back: a wallet that paid; else the agent `paid_by`, who pays it out.
     """
-    prove_by_counter(conn, offer, business_date, at=at)
+    earlier = prove_by_counter(conn, offer, business_date, at=at)
+    if isinstance(earlier, AttemptRefused):
+        return earlier
     rows = _loads_of(conn, offer)
     named = _named(offer, rows)
     if isinstance(named, AttemptRefused) or named is None:
@@ -288,7 +302,7 @@ def _waiting(row: Any, attempts: tuple[Attempt, ...]) -> WaitingLoad:
 
 def _attempts(conn: Connection, rows: Sequence[Any]) -> dict[str, tuple[Attempt, ...]]:
     columns = load_attempt.c
-    query = select(load_attempt).where(columns.reference.in_([row.reference for row in rows]))
+    query = select(load_attempt).where(one_of(conn, columns.reference, [row.reference for row in rows]))
     found: dict[str, tuple[Attempt, ...]] = {}
     for row in conn.execute(query.order_by(columns.reference, columns.number)):
         attempt = Attempt(row.load_counter, row.balance_fen, row.terminal, bytes(row.moment))

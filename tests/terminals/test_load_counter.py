@@ -226,6 +226,20 @@ def test_a_proof_the_office_missed_is_told_later(
     assert list(office.arrived) == [f"{CARD_NO}:5"]
 
 
+def test_a_proof_that_the_office_does_not_believe_is_said_and_kept(
+    depot: Depot, journal: LoadJournal, office: Office
+) -> None:
+    class Doubting(Office):
+        def confirm(self, receipt: LoadReceipt) -> Declined | None:
+            return Declined(Decline.MAC_WRONG, "TAC is wrong")
+
+    doubting = LoadCounter(GATE, journal, Doubting(office.hsm), Hotlist(7))
+    outcome = doubting.load(depot.card(), 200, at=AT)
+    assert (outcome.refusal, outcome.receipt) == (LoadRefusal.UNPROVED, None)
+    assert [request.reference for request in journal.lost()] == [f"{CARD_NO}:5"]
+    assert journal.unconfirmed() == []
+
+
 def test_a_torn_load_after_which_the_card_went_on_is_left_for_a_person(
     depot: Depot, counter: LoadCounter, journal: LoadJournal
 ) -> None:
