@@ -14,8 +14,11 @@ from sqlalchemy.exc import OperationalError
 
 from api.bars import bars
 from api.bench_commands import bench
+from api.card_commands import cards
+from api.card_ends_commands import ends
 from api.card_statement import card_statement
 from api.client_commands import clients
+from api.counter_commands import counter, loads
 from api.demo_story import code_rides_table, operators_table, reconciled, tell
 from api.doors import DEMO_MARK, Refused, books, city, console, fail, now, settings, write_text
 from api.errands import errands
@@ -50,8 +53,12 @@ app.add_typer(pos, name="pos")
 app.add_typer(terminals, name="terminals")
 app.add_typer(clients, name="clients")
 app.add_typer(tariff, name="tariff")
+cards.add_typer(ends)
+app.add_typer(cards, name="cards")
+app.add_typer(counter, name="counter")
 app.command("bench")(bench)
 app.command("errands")(errands)
+app.command("loads")(loads)
 
 Day = Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="business date, such as 2026-03-02")]
 LOOPBACK = ("127.0.0.1", "::1", "localhost")

@@ -162,7 +162,14 @@ def journal(terminal: Terminal) -> None:
 
 @contextmanager
 def _at(terminal: str, address: str) -> Iterator[Pos]:
-    """The terminal at work. What its keys or a value do not let it do is said as a refusal."""
+    """The terminal at work."""
+    with pos_at(terminal, address) as (opened, _):
+        yield opened
+
+
+@contextmanager
+def pos_at(terminal: str, address: str) -> Iterator[tuple[Pos, PosJournal]]:
+    """A terminal at work, and its journal. What its keys or a value do not let it do is said as a refusal."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
         raise Refused(f"--gateway is {address!r}; give host:port, such as {AT_HOME}")
@@ -173,7 +180,7 @@ def _at(terminal: str, address: str) -> Iterator[Pos]:
         pinpad = PinPad(bytes.fromhex(kept["master_key"]), transport_key)
         identity = PosIdentity(kept["terminal"], kept["merchant"], kept["specification"])
         with PosJournal(_journal_file(terminal)) as opened:
-            yield Pos(identity, opened, pinpad, line)
+            yield Pos(identity, opened, pinpad, line), opened
     except (KeyRefused, ValueError) as error:
         raise Refused(str(error)) from error
     finally:

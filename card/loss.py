@@ -12,6 +12,7 @@ from enum import StrEnum
 from sqlalchemy import Connection, insert, select, update
 
 from card.hotlist import HotlistEntry, hotlist_card, hotlisted, unlist_card
+from card.life import Act, Move, Moved, State, judge, keep_moves, states_of
 from card.tables import card, held_card, holder, loss, lost_card
 
 HOTLIST_DEADLINE = timedelta(hours=24)
@@ -68,10 +69,13 @@ def lock_list(conn: Connection) -> list[str]:
     return sorted(conn.scalars(query))
 
 
-def report_loss(conn: Connection, face: str, *, at: datetime) -> LossReported | LossRefused:
+def report_loss(
+    conn: Connection, face: str, *, at: datetime, by: str = "holder"
+) -> LossReported | LossRefused:
     """Lock everything of a holder, named by the holder's id or by one of the cards (20 digits).
 
-    Reported again, nothing changes and the first report is answered. Cards go on the hotlist as of `at`.
+    Reported again, nothing changes and the first report is answered. Cards go on the hotlist as of `at`; their
+    lives say who reported it.
     """
     found = _face(conn, face)
     if isinstance(found, LossRefused):
@@ -91,12 +95,12 @@ def report_loss(conn: Connection, face: str, *, at: datetime) -> LossReported | 
         if card_no not in listed:
             hotlist_card(conn, HotlistEntry(card_no, at, at + HOTLIST_DEADLINE, LOST))
         conn.execute(insert(lost_card).values(loss=number, card_no=card_no, hotlisted=card_no not in listed))
-    _set_status(conn, active, LOST)
+    _move(conn, active, Move.LOSE, Act(by, at, "loss reported"))
     return LossReported(owner, tuple(active), at, first_time=True)
 
 
 def lift_loss(
-    conn: Connection, face: str, *, at: datetime, still_lost: Collection[str] = ()
+    conn: Connection, face: str, *, at: datetime, still_lost: Collection[str] = (), by: str = "holder"
 ) -> LossLifted | LossRefused:
     """Unlock what the report locked, all but the cards `still_lost`, which stay lost and listed for good.
 
@@ -116,12 +120,14 @@ def lift_loss(
         message = f"card {strangers[0]} was not locked by this loss; name cards that were"
         return LossRefused(LossRefusal.CARD_NOT_OF_LOSS, message)
     restored = [card_no for card_no in cards if card_no not in still_lost]
+    states = states_of(conn, restored)
     for card_no in restored:
-        if cards[card_no]:
+        # A card that was replaced while it was lost stays listed for good.
+        if cards[card_no] and states[card_no] is State.LOST:
             unlist_card(conn, card_no)
     of_loss = lost_card.c.loss == number
     conn.execute(update(lost_card).where(of_loss, lost_card.c.card_no.in_(restored)).values(restored_at=at))
-    _set_status(conn, restored, ACTIVE)
+    _move(conn, restored, Move.FIND, Act(by, at, "loss lifted"))
     conn.execute(update(loss).where(loss.c.id == number).values(lifted_at=at))
     return LossLifted(owner, tuple(restored))
 
@@ -168,5 +174,8 @@ def _active(conn: Connection, cards: list[str]) -> list[str]:
     return list(conn.scalars(query.order_by(card.c.card_no)))
 
 
-def _set_status(conn: Connection, cards: list[str], status: str) -> None:
-    conn.execute(update(card).where(card.c.card_no.in_(cards)).values(status=status))
+def _move(conn: Connection, cards: list[str], move: Move, act: Act) -> None:
+    """Move the cards that can; one that was replaced while it was lost stays so."""
+    states = states_of(conn, cards)
+    answers = [judge(states.get(card_no), card_no, move, act) for card_no in cards]
+    keep_moves(conn, [answer for answer in answers if isinstance(answer, Moved)])

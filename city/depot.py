@@ -18,12 +18,11 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import Engine
 
-from card.chip.applet import VirtualCard
 from card.hsm.addresses import parse_addresses
 from card.hsm.client import Hsm
 from card.hsm.errors import HsmError
 from city.diary import Diary, pause
-from city.drawer import Chip, Drawer
+from city.drawer import Drawer, KeptChip
 from city.factory import Factory
 from city.home import Home
 from city.office import Office
@@ -51,23 +50,6 @@ MOST_ROUNDS = 200
 
 class Unfinished(Exception):
     """A load or a ride that was cut off could not be brought to an end; the message says which."""
-
-
-class KeptChip:
-    """A chip whose state outlives the program: it is in the drawer before its answer leaves."""
-
-    def __init__(self, drawer: Drawer, chip: Chip, card: VirtualCard) -> None:
-        self._drawer = drawer
-        self._chip = chip
-        self._card = card
-
-    def transmit(self, apdu: bytes) -> bytes:
-        """Answer one command."""
-        before = self._card.state
-        answer = self._card.transmit(apdu)
-        if self._card.state != before:
-            self._drawer.put([Chip(self._chip.card_no, self._card.state, self._chip.wrapped_keys)])
-        return answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from card.chip.applet import VirtualCard
 from card.chip.state import CardState, state_from_json, state_to_json
 
 
@@ -50,6 +51,12 @@ class Drawer:
                 ],
             )
 
+    def chip(self, card_no: str) -> Chip | None:
+        """The chip of a number, or None."""
+        query = "SELECT state, wrapped_keys FROM chip WHERE card_no = ?"
+        row = self._store.execute(query, (card_no,)).fetchone()
+        return None if row is None else Chip(card_no, state_from_json(json.loads(row[0])), row[1])
+
     def chips(self) -> Iterator[Chip]:
         """Every chip, by card number."""
         for card_no, state, wrapped in self._store.execute(
@@ -61,3 +68,20 @@ class Drawer:
         """What all chips hold together."""
         (total,) = self._store.execute("SELECT COALESCE(SUM(balance_fen), 0) FROM chip").fetchone()
         return int(total)
+
+
+class KeptChip:
+    """A chip whose state outlives the program: it is in the drawer before its answer leaves."""
+
+    def __init__(self, drawer: Drawer, chip: Chip, card: VirtualCard) -> None:
+        self._drawer = drawer
+        self._chip = chip
+        self._card = card
+
+    def transmit(self, apdu: bytes) -> bytes:
+        """Answer one command."""
+        before = self._card.state
+        answer = self._card.transmit(apdu)
+        if self._card.state != before:
+            self._drawer.put([Chip(self._chip.card_no, self._card.state, self._chip.wrapped_keys)])
+        return answer

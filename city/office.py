@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, datetime
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from card.hsm.client import Hsm
 from card.hsm.codec import CardKeyRef
@@ -17,27 +18,52 @@ from clearing.online.load import (
     authorise_loads,
     confirm_loads,
 )
-from clearing.wire.bcd import moment_of
-from ledger.db import writing
-from terminals.loads import LoadReceipt, LoadRequest, OfficeGone
+from clearing.online.load_attempts import (
+    Attempt,
+    AttemptRefusal,
+    AttemptRefused,
+    Booking,
+    Offer,
+    WaitingLoad,
+    authorise_offer,
+    booked_load,
+    prove_by_counter,
+    return_by_counter,
+    waiting_loads,
+)
+from clearing.wire.bcd import moment_of, pack_moment
+from ledger.day import DayOrderError, current_day
+from ledger.db import reading, writing
+from terminals.loads import Decline, Declined, LoadReceipt, LoadRequest, OfficeGone, Tried, Waiting
 
 
 class LoadTurnedAway(Exception):
-    """The books or the HSM did not go along with a load that a card has already answered for."""
+    """The books or the HSM did not go along with a load of those that are booked together."""
+
+
+MAC_WRONG = Declined(
+    Decline.MAC_WRONG, "the card's MAC1 is wrong: it is not one of ours, or it was disturbed; put it on again"
+)
+_DECLINES = {
+    AttemptRefusal.RETURNED: Decline.RETURNED,
+    AttemptRefusal.PROVED: Decline.PROVED,
+    AttemptRefusal.UNFINISHED: Decline.UNFINISHED,
+}
 
 
 class Office:
-    """One agent's office on one business date. It books every load at once, or those of `together` at its end.
+    """One agent's office. It books every load at once, or those of `together` at its end.
 
-    Where a `holder` is given, the money comes out of that holder's wallet instead of the agent's hands.
+    It books on `business_date`, or where that is None, on the day that is open. Where a `holder` is given, the
+    money comes out of that holder's wallet instead of the agent's hands.
     """
 
     def __init__(
-        self, engine: Engine, hsm: Hsm, agent: str, business_date: date, *, holder: str = ""
+        self, engine: Engine, hsm: Hsm, agent: str, business_date: date | None = None, *, holder: str = ""
     ) -> None:
         self._engine = engine
         self._hsm = hsm
-        self._agent = "" if holder else agent
+        self._agent = agent
         self._holder = holder
         self._business_date = business_date
         self._grouped = False
@@ -54,66 +80,116 @@ class Office:
         self._grouped = True
         yield
         self._grouped = False
-        self._book()
+        self._book_together()
 
-    def authorise(self, request: LoadRequest) -> bytes | None:
+    def waiting(self, card_no: str) -> Sequence[Waiting]:
+        """The loads that wait for a card, oldest first. Raises OfficeGone."""
+        with _answering(), reading(self._engine) as conn:
+            return [_waiting(one) for one in waiting_loads(conn, card_no)]
+
+    def authorise(self, request: LoadRequest) -> bytes | Declined:
         """MAC2 for the card once its MAC1 is right and the money is taken. Raises OfficeGone."""
-        try:
-            mac2 = self._hsm.authorise_load(
+        mac2 = self._mac2(request)
+        if mac2 is None:
+            return MAC_WRONG
+        if self._grouped:
+            self._orders.append(self._order(request))
+            return mac2
+        with _answering(), writing(self._engine) as conn:
+            booking = Booking("" if self._holder else self._agent, self._holder, self._day(conn))
+            answer = authorise_offer(conn, _offer(request), booking, at=moment_of(request.moment))
+        return mac2 if isinstance(answer, str) else _declined(answer)
+
+    def confirm(self, receipt: LoadReceipt) -> Declined | None:
+        """Book a load that the card has proved, once the HSM has found its TAC right. Raises OfficeGone."""
+        if self._grouped:
+            self._proofs.append(self._own_proof(receipt))
+            return None
+        request = receipt.request
+        with _answering(), reading(self._engine) as conn:
+            load = booked_load(conn, _offer(request))
+            day = self._day(conn)
+        if load is None:
+            return Declined(Decline.BOOKS_REFUSE, f"no load {request.reference} was authorised")
+        own = Attempt(request.counter, request.balance_fen, request.terminal, request.moment)
+        made = next((one for one in (own, *reversed(load.attempts)) if self._is_tac_of(one, receipt)), None)
+        if made is None:
+            message = f"load {load.reference}: its TAC is wrong; the money waits in load:{load.card_no}"
+            return Declined(Decline.MAC_WRONG, message)
+        proof = LoadProof(
+            load.reference, made.balance_fen + load.amount_fen, made.counter, receipt.tac, day,
+            moment_of(made.moment),
+        )  # fmt: skip
+        with _answering(), writing(self._engine) as conn:
+            (answer,) = confirm_loads(conn, [proof], at=moment_of(request.moment))
+        return Declined(Decline.BOOKS_REFUSE, answer.message) if isinstance(answer, LoadRefused) else None
+
+    def settle(self, request: LoadRequest) -> Declined | None:
+        """Book what an earlier counter was authorised for, by the card's offer. Raises OfficeGone."""
+        if self._mac2(request) is None:
+            return MAC_WRONG
+        with _answering(), writing(self._engine) as conn:
+            proved = prove_by_counter(conn, _offer(request), self._day(conn), at=moment_of(request.moment))
+        return _declined(proved) if isinstance(proved, AttemptRefused) else None
+
+    def give_back(self, request: LoadRequest, attempts: int) -> Declined | None:
+        """Give a load back that the card, by its offer, has not taken. Raises OfficeGone."""
+        if self._mac2(request) is None:
+            return MAC_WRONG
+        with _answering(), writing(self._engine) as conn:
+            refused = return_by_counter(
+                conn, _offer(request), attempts, paid_by=self._agent, business_date=self._day(conn),
+                at=moment_of(request.moment),
+            )  # fmt: skip
+        return None if refused is None else _declined(refused)
+
+    def _mac2(self, request: LoadRequest) -> bytes | None:
+        """None where the card's MAC1 is wrong."""
+        with _answering():
+            return self._hsm.authorise_load(
                 _keys(request), rnd=request.rnd, counter=request.counter, balance_fen=request.balance_fen,
                 amount_fen=request.amount_fen, kind=request.kind, terminal=bytes.fromhex(request.terminal),
                 moment=request.moment, mac1=request.mac1,
             )  # fmt: skip
-        except HsmError as error:
-            raise OfficeGone(str(error)) from error
-        if mac2 is None:
-            return None
-        at = moment_of(request.ordered_at)
-        self._orders.append(
-            LoadOrder(
-                request.card_no,
-                request.amount_fen,
-                self._agent,
-                request.reference,
-                self._business_date,
-                at,
-                holder=self._holder,
-            )
-        )
-        if self._grouped:
-            return mac2
-        return mac2 if not self._book() else None
 
-    def confirm(self, receipt: LoadReceipt) -> None:
-        """Book a load that the card has proved, once the HSM has found its TAC right. Raises OfficeGone."""
+    def _is_tac_of(self, made: Attempt, receipt: LoadReceipt) -> bool:
         request = receipt.request
-        try:
-            right = self._hsm.verify_load_tac(
-                _keys(request), new_balance_fen=receipt.new_balance_fen, counter=request.counter,
-                amount_fen=request.amount_fen, kind=request.kind, terminal=bytes.fromhex(request.terminal),
-                moment=request.moment, tac=receipt.tac,
+        with _answering():
+            return self._hsm.verify_load_tac(
+                _keys(request), new_balance_fen=made.balance_fen + request.amount_fen, counter=made.counter,
+                amount_fen=request.amount_fen, kind=request.kind, terminal=bytes.fromhex(made.terminal),
+                moment=made.moment, tac=receipt.tac,
             )  # fmt: skip
-        except HsmError as error:
-            raise OfficeGone(str(error)) from error
-        if not right:
+
+    def _day(self, conn: Connection) -> date:
+        return current_day(conn) if self._business_date is None else self._business_date
+
+    def _order(self, request: LoadRequest) -> LoadOrder:
+        if self._business_date is None:
+            raise ValueError("loads are booked together on a business date; give one")
+        return LoadOrder(
+            request.card_no, request.amount_fen, "" if self._holder else self._agent, request.reference,
+            self._business_date, moment_of(request.ordered_at), holder=self._holder,
+        )  # fmt: skip
+
+    def _own_proof(self, receipt: LoadReceipt) -> LoadProof:
+        request, date_of = receipt.request, self._order(receipt.request).business_date
+        made = Attempt(request.counter, request.balance_fen, request.terminal, request.moment)
+        if not self._is_tac_of(made, receipt):
             raise LoadTurnedAway(
                 f"load {request.reference}: its TAC is wrong; the money waits in load:{request.card_no}"
             )
-        self._proofs.append(
-            LoadProof(
-                request.reference, receipt.new_balance_fen, request.counter, receipt.tac, self._business_date,
-                moment_of(request.moment),
-            )
-        )  # fmt: skip
-        if not self._grouped and (refused := self._book()):
-            raise LoadTurnedAway(f"load {refused[0].reference}: {refused[0].message}")
+        moment: datetime = moment_of(request.moment)
+        return LoadProof(
+            request.reference, receipt.new_balance_fen, request.counter, receipt.tac, date_of, moment
+        )
 
-    def _book(self) -> list[LoadRefused]:
-        """Write orders, then proofs; those refused. Booked before is as good as booked now."""
+    def _book_together(self) -> None:
+        """Write orders, then proofs. Booked before is as good as booked now."""
         orders, proofs = self._orders, self._proofs
         self._orders, self._proofs = [], []
         if not orders and not proofs:
-            return []
+            return
         at = max([order.event_at for order in orders] + [proof.event_at for proof in proofs])
         with writing(self._engine) as conn:
             answers: Sequence[LoadAnswer] = [
@@ -121,9 +197,39 @@ class Office:
                 *(confirm_loads(conn, proofs, at=at) if proofs else []),
             ]
         refused = [answer for answer in answers if isinstance(answer, LoadRefused)]
-        if refused and self._grouped:
+        if refused:
             raise LoadTurnedAway(f"load {refused[0].reference}: {refused[0].message} ({len(refused)} in all)")
-        return refused
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """Whatever keeps the office from answering, HSM, database or calendar, is OfficeGone to the counter."""
+    try:
+        yield
+    except (HsmError, DayOrderError) as error:
+        raise OfficeGone(str(error)) from error
+    except (OperationalError, InterfaceError) as error:
+        raise OfficeGone(f"the books cannot be reached: {error.orig}") from error
+
+
+def _offer(request: LoadRequest) -> Offer:
+    return Offer(
+        request.card_no, request.counter, request.balance_fen, request.amount_fen, request.terminal,
+        request.moment, request.mac1, request.ordered_at, request.order,
+    )  # fmt: skip
+
+
+def _waiting(load: WaitingLoad) -> Waiting:
+    last = load.attempts[-1] if load.attempts else None
+    tried = None if last is None else Tried(last.counter, last.balance_fen, last.terminal, last.moment)
+    return Waiting(
+        load.reference, load.card_no, load.amount_fen, load.paid_from, pack_moment(load.ordered_at),
+        len(load.attempts), tried,
+    )  # fmt: skip
+
+
+def _declined(refused: AttemptRefused) -> Declined:
+    return Declined(_DECLINES.get(refused.reason, Decline.BOOKS_REFUSE), refused.message)
 
 
 def _keys(request: LoadRequest) -> CardKeyRef:

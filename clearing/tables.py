@@ -9,6 +9,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Date,
+    ForeignKey,
     ForeignKeyConstraint,
     Index,
     Integer,
@@ -137,6 +138,8 @@ chip_load = Table(
     Column("tac", LargeBinary(4)),
     Column("holder", String(11)),  # whose wallet paid; null: the agent took the money, else agent is empty
     Column("returned_at", Instant),  # null: not returned; with a proof as well: the card took it after all
+    # Null: `tac` is the load's TAC; else it is the MAC1 by which the card showed this load counter, a later one.
+    Column("later_counter", Integer),
     CheckConstraint("amount_fen > 0", name="amount_is_positive"),
     CheckConstraint(
         "(confirmed_at is null) = (tac is null) and (confirmed_at is null) = (load_counter is null)"
@@ -144,4 +147,21 @@ chip_load = Table(
         name="proof_is_whole",
     ),
     UniqueConstraint("card_no", "load_counter"),
+)
+
+load_attempt = Table(
+    "load_attempt",
+    metadata,
+    # An offer of the card for which a MAC2 was let go; append-only, like the card's counter.
+    Column("reference", String(64), ForeignKey("chip_load.reference"), primary_key=True),
+    Column("number", Integer, primary_key=True),  # from 1
+    Column("card_no", String(20), nullable=False),
+    Column("load_counter", Integer, nullable=False),
+    Column("balance_fen", Fen, nullable=False),  # on the chip before it
+    Column("terminal", String(12), nullable=False),
+    Column("moment", LargeBinary(7), nullable=False),
+    Column("authorised_at", Instant, nullable=False),
+    CheckConstraint("number > 0", name="number_is_positive"),
+    CheckConstraint("balance_fen >= 0", name="balance_is_not_negative"),
+    Index("ix_load_attempt_card_no", "card_no", "load_counter"),
 )

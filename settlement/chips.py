@@ -8,6 +8,8 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, and_, case, func, literal, select
 
+from card.life import State
+from card.tables import card
 from clearing.facts import DISBELIEVED
 from clearing.tables import card_position, tap
 from clearing.verdict import Money, Verdict
@@ -103,6 +105,8 @@ def chip_differences(
         select(card_position, (at.c.credits_fen - at.c.debits_fen).label("purse_fen"))
         .join(at, at.c.code == literal("purse:") + seen.card_no)
         .where(seen.balance_fen != at.c.credits_fen - at.c.debits_fen)
+        # The money of a closed card has gone to another card or been paid out: its chip is scrap.
+        .where(seen.card_no.not_in(select(card.c.card_no).where(card.c.status == State.CLOSED.value)))
         .order_by(seen.card_no)
     )
     rows = conn.execute(query).all()

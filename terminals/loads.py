@@ -2,7 +2,9 @@
 
 import json
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Literal, Protocol, Self
 
@@ -27,6 +29,7 @@ class LoadRequest:
 
     Terminal in 12 hex characters, moments 7 bytes BCD in city time; `counter` is the one the card answered
     to INITIALIZE FOR LOAD; `ordered_at` is the moment of the first attempt, where a torn load is made again.
+    `order` is the reference of a load that waits at the office, where this is an attempt at that.
     """
 
     card_no: str
@@ -42,11 +45,12 @@ class LoadRequest:
     moment: bytes
     mac1: bytes
     ordered_at: bytes
+    order: str = ""
 
     @property
     def reference(self) -> str:
         """The load's natural key: a card's counter moves with every load that it makes, and only then."""
-        return f"{self.card_no}:{self.counter}"
+        return self.order or f"{self.card_no}:{self.counter}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +66,76 @@ class LoadReceipt:
         return self.request.balance_fen + self.request.amount_fen
 
 
-class LoadOffice(Protocol):
-    """Where the money is: it takes the load from the agent's account, and learns that it has arrived.
+class Decline(StrEnum):
+    """Why the office does not do it: what a clerk can do about it depends on it."""
 
-    Both calls are repeated when their answer is lost, so that both must be idempotent by `reference`. A load
+    MAC_WRONG = "mac_wrong"
+    UNFINISHED = "unfinished"
+    RETURNED = "returned"
+    PROVED = "proved"
+    BOOKS_REFUSE = "books_refuse"
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """The office did not do it; the message names what stands in the way and the remedy."""
+
+    reason: Decline
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """The last offer of a card that a load was authorised for, at whatever terminal."""
+
+    counter: int
+    balance_fen: int
+    terminal: str
+    moment: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A load that is paid and not known to be on the card: `attempts` is how often it was authorised."""
+
+    reference: str
+    card_no: str
+    amount_fen: int
+    paid_from: str
+    ordered_at: bytes
+    attempts: int = 0
+    last: Tried | None = None
+
+
+class LoadOffice(Protocol):
+    """Where the money is: it takes the load from who pays, learns that it has arrived, or gives it back.
+
+    All calls are repeated when their answer is lost, so that all must be idempotent by `reference`. A load
     that was torn comes with the same reference, amount and `ordered_at`, but a new random number, moment
-    and MAC1.
+    and MAC1. All raise OfficeGone.
     """
 
-    def authorise(self, request: LoadRequest) -> bytes | None:
-        """MAC2 for the card, or None: no. The same reference again takes no more money. Raises OfficeGone."""
+    def waiting(self, card_no: str) -> Sequence[Waiting]:
+        """The loads that wait for a card, oldest first."""
         ...
 
-    def confirm(self, receipt: LoadReceipt) -> None:
-        """The card has been loaded. Raises OfficeGone."""
+    def authorise(self, request: LoadRequest) -> bytes | Declined:
+        """MAC2 for the card. The same reference again takes no more money."""
+        ...
+
+    def confirm(self, receipt: LoadReceipt) -> Declined | None:
+        """The card has been loaded, by its TAC."""
+        ...
+
+    def settle(self, request: LoadRequest) -> Declined | None:
+        """The card's offer shows its load counter: what was authorised at an earlier one is on it."""
+        ...
+
+    def give_back(self, request: LoadRequest, attempts: int) -> Declined | None:
+        """The card's offer shows that it has not taken `request.order`; None: it is back with who paid it.
+
+        `attempts` is how many the office told before the card made the offer: if there are more now, no.
+        """
         ...
 
 
@@ -101,7 +161,8 @@ class LoadJournal:
         """
         row = self._db.execute(
             "INSERT INTO load VALUES (?, ?, ?, NULL, 'begun') ON CONFLICT (reference)"
-            " DO UPDATE SET request = excluded.request WHERE state = 'begun' RETURNING reference",
+            " DO UPDATE SET request = excluded.request, tac = NULL, state = 'begun'"
+            " WHERE state IN ('begun', 'lost') RETURNING reference",
             (request.reference, request.card_no, _written(request)),
         ).fetchone()
         return row is not None
@@ -121,11 +182,11 @@ class LoadJournal:
         )
 
     def drop(self, request: LoadRequest) -> None:
-        """Forget a load that the office refused: no money was taken and the card was not asked."""
+        """Forget a load that the office refused or gave back, or that it has on its own list."""
         self._db.execute("DELETE FROM load WHERE reference = ? AND state = 'begun'", (request.reference,))
 
     def lose(self, request: LoadRequest) -> None:
-        """The card has moved on and proves it no longer; it stays listed for a person."""
+        """Its end is not for this terminal to tell any more: the office finds it out from the card's counter."""
         self._db.execute("UPDATE load SET state = 'lost' WHERE reference = ?", (request.reference,))
 
     def confirm(self, receipt: LoadReceipt) -> None:
@@ -140,7 +201,7 @@ class LoadJournal:
         return [LoadReceipt(_read(request), tac) for request, tac in rows]
 
     def lost(self) -> list[LoadRequest]:
-        """Loads that can no longer be proven, by reference."""
+        """Loads that this terminal can no longer prove, by reference."""
         rows = self._db.execute("SELECT request FROM load WHERE state = 'lost' ORDER BY reference")
         return [_read(request) for (request,) in rows]
 

@@ -47,14 +47,15 @@ def shown(outcome: PosOutcome) -> PosText:
     if outcome.result is not Result.APPROVED:
         return OTHERS[outcome.result]
     if outcome.ticket is None:
-        balance = _yuan(outcome.balance_fen or 0)
+        balance = yuan(outcome.balance_fen or 0)
         return PosText(f"余额{balance}元", f"Balance ¥{balance}", good=True)
-    amount, number = _yuan(outcome.ticket.amount_fen), outcome.ticket.number
+    amount, number = yuan(outcome.ticket.amount_fen), outcome.ticket.number
     if outcome.ticket.kind is Kind.REFUND:
         return PosText(f"退款{amount}元 凭证{number}", f"Refunded ¥{amount}, ticket {number}", good=True)
     return PosText(f"已付{amount}元 凭证{number}", f"Paid ¥{amount}, ticket {number}", good=True)
 
 
-def _yuan(amount_fen: int) -> str:
+def yuan(amount_fen: int) -> str:
+    """Fen as yuan with two decimals."""
     sign = "-" if amount_fen < 0 else ""
     return f"{sign}{abs(amount_fen) // 100}.{abs(amount_fen) % 100:02d}"

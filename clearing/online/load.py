@@ -26,6 +26,8 @@ from ledger.post import post
 REFERENCE_LENGTH = 64
 RETURNED = "suspense:load_returned"
 """What cards proved after it had been returned: booked on the chip, to be got back."""
+MIGRATION = "migration"
+"""Who pays a load of what a replaced card held, out of `suspense:migration`; no agent is called so."""
 
 
 class LoadRefusal(StrEnum):
@@ -69,7 +71,8 @@ class LoadOrder:
 class LoadProof:
     """The card's answer to a load: its balance and load counter, with the TAC that the HSM has verified.
 
-    `event_at` is when the card took the load, by the moment in its TAC.
+    `event_at` is when the card took the load, by the moment in its TAC. Where `later_counter` is given, `tac`
+    is no TAC but the MAC1 by which the card showed that load counter later: it moves with loads alone.
     """
 
     reference: str
@@ -78,6 +81,7 @@ class LoadProof:
     tac: bytes
     business_date: date
     event_at: datetime
+    later_counter: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +158,7 @@ def confirm_loads(conn: Connection, proofs: Sequence[LoadProof], *, at: datetime
             "new_balance_fen": proof.new_balance_fen,
             "load_counter": proof.counter,
             "tac": proof.tac,
+            "later_counter": proof.later_counter,
         }
         for proof in first.values()
         if isinstance(booked[proof.reference], LoadBooked)
@@ -183,7 +188,14 @@ def pending_loads(conn: Connection) -> list[PendingLoad]:
 
 def payer(order: LoadOrder) -> str:
     """The account that a load is paid from."""
-    return wallet(order.holder) if order.holder else f"agent:{order.agent}"
+    return paying(order.agent, order.holder)
+
+
+def paying(agent: str, holder: str | None) -> str:
+    """The account behind an agent's id or a holder's: the books themselves pay what a replaced card held."""
+    if agent == MIGRATION:
+        return f"suspense:{MIGRATION}"
+    return wallet(holder) if holder else f"agent:{agent}"
 
 
 def _authorise_run(conn: Connection, orders: Sequence[LoadOrder], *, at: datetime) -> list[LoadAnswer]:
@@ -254,11 +266,16 @@ def _facts_of_order(order: LoadOrder) -> tuple[Any, ...]:
 
 
 def _proved(row: Any) -> tuple[Any, ...]:
-    return row.new_balance_fen, row.load_counter, row.tac, row.confirmed_at
+    return row.new_balance_fen, row.load_counter, row.tac, row.confirmed_at, row.later_counter
 
 
 def _facts_of_proof(proof: LoadProof) -> tuple[Any, ...]:
-    return proof.new_balance_fen, proof.counter, proof.tac, proof.event_at
+    return proof.new_balance_fen, proof.counter, proof.tac, proof.event_at, proof.later_counter
+
+
+def _agree(ours: tuple[Any, ...], theirs: tuple[Any, ...]) -> bool:
+    """Whether two proofs of a load say the same; by a TAC or by a later counter, they name its own counter."""
+    return ours == theirs or ((ours[-1], theirs[-1]) != (None, None) and ours[1] == theirs[1])
 
 
 def _order_answer(
@@ -322,7 +339,7 @@ def _proof_answer(
             f"no load {proof.reference} was authorised; authorise it before the card loads",
         )
     ours = proved.get(proof.reference)
-    if ours is not None and ours != _facts_of_proof(proof):
+    if ours is not None and not _agree(ours, _facts_of_proof(proof)):
         return refused(
             LoadRefusal.OTHER_PROOF,
             f"load {proof.reference} was proved otherwise; compare the card's answers",

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, select, update
 
 from clearing.online.load import (
+    MIGRATION,
     REFERENCE_LENGTH,
     LoadAnswer,
     LoadBooked,
@@ -19,11 +20,14 @@ from clearing.online.load import (
     LoadRefusal,
     LoadRefused,
     authorise_loads,
+    paying,
 )
 from clearing.online.parties import text_flaw
 from clearing.online.runs import runs
 from clearing.tables import chip_load
+from ledger.accounts import open_accounts
 from ledger.bulk import one_of
+from ledger.chart import account
 from ledger.entry import Entry, Line, Refused
 from ledger.post import post
 
@@ -48,12 +52,15 @@ class LoadReturn:
     """The load `reference` goes back to who paid it, as the card is known not to have taken it.
 
     How that is known is for the caller to say in `why`: the card's load counter, read later, has not moved.
+    Where an agent took the money, another one may give it back: `paid_by`. MIGRATION takes any over, for the
+    card that has replaced this one.
     """
 
     reference: str
     business_date: date
     event_at: datetime
     why: str = ""
+    paid_by: str = ""
 
 
 def order_wallet_loads(conn: Connection, loads: Sequence[WalletLoad], *, at: datetime) -> list[LoadAnswer]:
@@ -92,7 +99,9 @@ def decide(asked: LoadReturn, load: Any) -> Entry | LoadAnswer:
             f"card {load.card_no} proved load {asked.reference}; the money is on the chip, leave it there"
         )
         return LoadRefused(asked.reference, LoadRefusal.PROVED_BEFORE, message)
-    payer = f"wallet:{load.holder}" if load.holder else f"agent:{load.agent}"
+    taken_from = paying(load.agent, load.holder)
+    takes_over = asked.paid_by == MIGRATION or (taken_from.startswith("agent:") and asked.paid_by)
+    payer = paying(asked.paid_by, None) if takes_over else taken_from
     return Entry(
         reference=f"load-returned:{asked.reference}",
         kind="load_returned",
@@ -100,7 +109,8 @@ def decide(asked: LoadReturn, load: Any) -> Entry | LoadAnswer:
         event_at=asked.event_at,
         lines=(Line(f"load:{load.card_no}", payer, load.amount_fen, asked.reference),),
         narrative=asked.why,
-        reverses=f"load:{asked.reference}",
+        # Another agent's hands are another account: then it is no mirror of the order.
+        reverses=f"load:{asked.reference}" if payer == taken_from else None,
     )
 
 
@@ -110,6 +120,10 @@ def _return_run(conn: Connection, returns: Sequence[LoadReturn], *, at: datetime
     held = {row.reference: row for row in conn.execute(query)}
     decisions = [decide(one, held.get(one.reference)) for one in returns]
     entries = [decision for decision in decisions if isinstance(decision, Entry)]
+    agents = sorted(
+        {code for entry in entries for line in entry.lines if (code := line.credit)[:6] == "agent:"}
+    )
+    open_accounts(conn, [account(code) for code in agents], at=at)
     posted = iter(post(conn, entries, at=at) if entries else [])
     answers: list[LoadAnswer] = []
     kept: list[dict[str, Any]] = []

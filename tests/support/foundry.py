@@ -70,6 +70,13 @@ class Foundry:
         with self._changed:
             return self._ended.get(pid)
 
+    def wait(self, pid: int, *, timeout_s: float = 60.0) -> int:
+        """Wait until a program has ended by itself, or by somebody else. Raises TimeoutError where it has not."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: pid in self._ended, timeout=timeout_s):
+                raise TimeoutError(f"process {pid} goes on after {timeout_s:g} s")
+            return self._ended[pid]
+
     def end(self, pid: int, number: signal.Signals, *, timeout_s: float = 10.0) -> int:
         """Send a program a signal and wait until it has ended. Raises TimeoutError where it does not."""
         with self._changed:

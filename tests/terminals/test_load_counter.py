@@ -13,7 +13,7 @@ from card.hsm.client import Hsm
 from card.hsm.codec import CardKeyRef
 from terminals.counter import LoadCounter, LoadRefusal
 from terminals.hotlist import Hotlist
-from terminals.loads import LoadJournal, LoadReceipt, LoadRequest, OfficeGone
+from terminals.loads import Decline, Declined, LoadJournal, LoadReceipt, LoadRequest, OfficeGone, Waiting
 from tests.terminals.depot import AT, BUS, CARD_NO, GATE, PUBLIC, Depot, PowerLoss, TearingCard, returned
 
 APDUS = 3
@@ -32,11 +32,20 @@ class Office:
     taken: dict[str, tuple[str, int, bytes]] = field(default_factory=dict)
     arrived: dict[str, LoadReceipt] = field(default_factory=dict)
 
-    def authorise(self, request: LoadRequest) -> bytes | None:
+    def waiting(self, card_no: str) -> list[Waiting]:
+        raise OfficeGone("this office takes and confirms loads, and keeps no list")
+
+    def settle(self, request: LoadRequest) -> Declined | None:
+        raise OfficeGone("this office takes and confirms loads, and keeps no list")
+
+    def give_back(self, request: LoadRequest, attempts: int) -> Declined | None:
+        raise OfficeGone("this office takes and confirms loads, and keeps no list")
+
+    def authorise(self, request: LoadRequest) -> bytes | Declined:
         if self.gone == "before":
             raise OfficeGone("no answer")
         if self.says_no:
-            return None
+            return Declined(Decline.BOOKS_REFUSE, "no")
         order = request.card_no, request.amount_fen, request.ordered_at
         assert self.taken.setdefault(request.reference, order) == order
         mac2 = self.hsm.authorise_load(
@@ -46,9 +55,9 @@ class Office:
         )  # fmt: skip
         if self.gone == "after":
             raise OfficeGone("no answer")
-        return mac2
+        return mac2 or Declined(Decline.MAC_WRONG, "MAC1 is wrong")
 
-    def confirm(self, receipt: LoadReceipt) -> None:
+    def confirm(self, receipt: LoadReceipt) -> Declined | None:
         if self.gone:
             raise OfficeGone("no answer")
         request = receipt.request
@@ -58,6 +67,7 @@ class Office:
             moment=request.moment, tac=receipt.tac,
         )  # fmt: skip
         assert self.arrived.setdefault(request.reference, receipt) == receipt
+        return None
 
 
 def keys_of(request: LoadRequest) -> CardKeyRef:
@@ -216,7 +226,7 @@ def test_a_proof_the_office_missed_is_told_later(
     depot: Depot, counter: LoadCounter, office: Office, journal: LoadJournal
 ) -> None:
     class AwayForConfirming(Office):
-        def confirm(self, receipt: LoadReceipt) -> None:
+        def confirm(self, receipt: LoadReceipt) -> Declined | None:
             raise OfficeGone("no answer")
 
     away = LoadCounter(GATE, journal, AwayForConfirming(office.hsm), Hotlist(7))
@@ -225,6 +235,20 @@ def test_a_proof_the_office_missed_is_told_later(
     assert counter.confirm_outstanding() == 1
     assert counter.confirm_outstanding() == 0
     assert list(office.arrived) == [f"{CARD_NO}:5"]
+
+
+def test_a_proof_that_the_office_does_not_believe_is_said_and_kept(
+    depot: Depot, journal: LoadJournal, office: Office
+) -> None:
+    class Doubting(Office):
+        def confirm(self, receipt: LoadReceipt) -> Declined | None:
+            return Declined(Decline.MAC_WRONG, "TAC is wrong")
+
+    doubting = LoadCounter(GATE, journal, Doubting(office.hsm), Hotlist(7))
+    outcome = doubting.load(depot.card(), 200, at=AT)
+    assert (outcome.refusal, outcome.receipt) == (LoadRefusal.UNPROVED, None)
+    assert [request.reference for request in journal.lost()] == [f"{CARD_NO}:5"]
+    assert journal.unconfirmed() == []
 
 
 def test_a_torn_load_after_which_the_card_went_on_is_left_for_a_person(

@@ -1,0 +1,120 @@
+"""`onecard counter` at a keyboard: a clerk's keys against a real home, card, HSM and gateway."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from api.cli import app
+from api.doors import now
+from city.drawer import Drawer
+from city.factory import Factory
+from city.home import Home
+from city.world import open_city
+from tests.api.test_card_commands import FIRST, SECOND, home, in_hand, run
+from tests.support.counter_city import card_no, found_city
+
+__all__ = ["home"]
+ENTER, ESC = "\r", "\x1b"
+
+
+def at_keyboard(keys: str, *options: str) -> str:
+    """Open the screen, press keys, and quit; everything that was shown."""
+    ended = CliRunner().invoke(app, ["counter", *options], input=keys)
+    assert ended.exception is None, ended.output
+    return ended.output
+
+
+def test_a_clerk_loads_a_card_and_prints_the_receipt(home: Home) -> None:
+    in_hand()
+    shown = at_keyboard(f"{ENTER}150{ENTER}{ENTER}p{ESC}{ESC}q", "--card", FIRST, "--clerk", "ann")
+    assert "Loaded ¥50.00. Balance ¥50.00" in shown
+    assert "余额 50.00 元" in shown
+    folder = home.world / "counters" / "receipts"
+    (text,), (pdf,) = folder.glob("*.txt"), folder.glob("*.pdf")
+    assert [part in text.read_text() for part in ("充值", "50.00 元", "ann", "031048**********0100")] == [
+        True
+    ] * 4
+    assert pdf.read_bytes().startswith(b"%PDF-")
+    assert pdf.stat().st_size > 2_000
+
+
+def test_a_clerk_issues_loses_finds_and_replaces_cards(home: Home) -> None:
+    in_hand()
+    shown = at_keyboard(
+        f"n{SECOND}{ENTER}0{ENTER}{ENTER}{ESC}"  # issued for a replacement
+        f"g{FIRST}{ENTER}{ENTER}{ESC}"  # lost
+        f"f{FIRST}{ENTER}{ENTER}{ESC}"  # found
+        f"x{FIRST}{ENTER}{SECOND}{ENTER}bent{ENTER}{ENTER}{ESC}q",
+        "--clerk",
+        "ann",
+    )
+    for part in (
+        "Issued, not activated",
+        "Locked: 1 cards",
+        "In use again: 1 cards",
+        "Replaced; the balance",
+    ):
+        assert part in shown
+    assert "replace: active → replaced, by ann at COUNTER-1: bent" in run("cards", "life", FIRST)
+
+
+def test_a_clerk_blocks_and_unlocks_the_card_on_the_reader_and_takes_it_back(home: Home) -> None:
+    in_hand()
+    shown = at_keyboard(
+        f"{ENTER}52bent{ENTER}{ENTER}{ESC}53straight{ENTER}{ENTER}{ESC}540.50{ENTER}gone{ENTER}{ENTER}{ESC}{ESC}q",
+        "--card",
+        FIRST,
+    )
+    for part in ("Blocked and on the hotlist", "Unblocked", "the deposit is paid back", "已退卡"):
+        assert part in shown
+
+
+def test_what_cannot_be_done_is_said_on_the_screen_and_nothing_ends(home: Home) -> None:
+    in_hand()
+    shown = at_keyboard(f"{ENTER}35{ENTER}{ENTER}{ESC}42{ENTER}1{ENTER}{ENTER}{ESC}{ESC}q", "--card", FIRST)
+    assert "no purchase terminal; start it with --pos" in shown
+    assert "put one on the reader" in at_keyboard(f"{ENTER}q", "--reader", "127.0.0.1:1")
+    assert "--card with its 20 digits" in at_keyboard(f"{ENTER}q")
+    assert "possible is" in at_keyboard(f"n{FIRST}{ENTER}20{ENTER}{ENTER}{ESC}q")
+
+
+def test_the_screen_ends_when_the_keyboard_is_gone(home: Home, tmp_path: Path) -> None:
+    assert "Put a card on the reader" in at_keyboard("")
+
+
+@pytest.mark.parametrize("key", ["?", "l"])
+def test_help_and_language_are_a_key_away(home: Home, key: str) -> None:
+    expected = {"?": "A load counts when the card proves it", "l": "City one card: counter  城市一卡通"}[key]
+    assert expected in at_keyboard(f"{key}{ESC}q")
+
+
+def test_a_clerk_sells_and_takes_back_through_the_terminal_beside_the_counter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ONECARD_HOME", str(tmp_path))
+    with open_city(Home(tmp_path)) as opened:
+        town = found_city(opened.engine, opened.hsm, opened.transport_key_file)
+        town.now = now()
+        drawer = Drawer(opened.home.world / "cards.db")
+        drawer.put(
+            [
+                Factory(opened.hsm, opened.transport_key_file).personalise(
+                    card_no(0), issuer="01011000", holder_class=1
+                )
+            ]
+        )
+        drawer.close()
+        run("pos", "enrol", "POS00001", "SHOP-1")
+        with town.serving() as port:
+            there = f"127.0.0.1:{port}"
+            run("pos", "sign-on", "POS00001", "--gateway", there)
+            shown = at_keyboard(
+                f"{ENTER}312.50{ENTER}{ENTER}{ESC}41{ENTER}2.50{ENTER}{ENTER}{ESC}49{ENTER}1{ENTER}{ENTER}{ESC}{ESC}q",
+                *("--card", card_no(0), "--pos", "POS00001", "--gateway", there),
+            )
+        assert "Paid ¥12.50, ticket 1" in shown
+        assert "Refunded ¥2.50" in shown
+        assert "sold nothing under ticket 9" in shown
+        assert (town.shop_fen, town.wallet_fen(0)) == (1_000, 9_000)
+    assert len(list((Home(tmp_path).world / "counters" / "receipts").glob("*.txt"))) == 2
