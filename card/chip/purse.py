@@ -1,10 +1,7 @@
-"""The purse on the card: which command is legal when, what a transaction makes of it, as pure functions."""
+"""The purse on the card: whether a transaction may begin, and what it makes of the purse, as pure functions."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
-from card.chip.apdu import Instruction
 from card.chip.keys import Order
 from card.chip.records import PURSE_BYTES, Kind, PurseRecord
 from card.chip.status import StatusWord
@@ -16,40 +13,6 @@ MAC_TRIES = 15
 """Wrong MACs in a row until the application locks itself for good; 4 bytes would bear guessing for years."""
 LOG_RECORDS = 10
 KEY_INDEX = 1
-
-
-class Phase(StrEnum):
-    """What a card is in the middle of; it forgets all of it when it leaves the field."""
-
-    UNSELECTED = "unselected"
-    SELECTED = "selected"
-    LOADING = "loading"
-    PURCHASING = "purchasing"
-    CAPP_PURCHASING = "capp_purchasing"
-
-
-_ANYWHERE = frozenset({Instruction.SELECT})
-_SELECTED = _ANYWHERE | {
-    Instruction.READ_BINARY,
-    Instruction.READ_RECORD,
-    Instruction.GET_BALANCE,
-    Instruction.INITIALIZE,
-    Instruction.GET_TRANSACTION_PROVE,
-}
-LEGAL: Mapping[Phase, frozenset[Instruction]] = {
-    Phase.UNSELECTED: _ANYWHERE,
-    Phase.SELECTED: _SELECTED,
-    Phase.LOADING: _SELECTED | {Instruction.CREDIT_FOR_LOAD},
-    Phase.PURCHASING: _SELECTED | {Instruction.DEBIT_FOR_PURCHASE},
-    Phase.CAPP_PURCHASING: _SELECTED | {Instruction.DEBIT_FOR_PURCHASE, Instruction.UPDATE_CAPP_DATA_CACHE},
-}
-"""The state table: the rest is refused. Reading leaves a transaction begun; a new one replaces it."""
-
-PHASE_OF_KIND: Mapping[int, Phase] = {
-    Kind.LOAD: Phase.LOADING,
-    Kind.PURCHASE: Phase.PURCHASING,
-    Kind.CAPP_PURCHASE: Phase.CAPP_PURCHASING,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +39,6 @@ class Purse:
     mac_tries_left: int = MAC_TRIES
     done: Done | None = None
     log: bytes = b""
-
-
-def admitted(phase: Phase, instruction: Instruction) -> StatusWord:
-    """DONE where the state table lets the command through, else the word that refuses it."""
-    if instruction in LEGAL[phase]:
-        return StatusWord.DONE
-    if phase is Phase.UNSELECTED:
-        return StatusWord.CONDITIONS_NOT_SATISFIED
-    return StatusWord.NOT_IN_THIS_STATE
 
 
 def judge_order(purse: Purse, order: Order, key_index: int) -> StatusWord:
