@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 from api.bars import bars
 from api.bench_commands import bench
 from api.card_statement import card_statement
+from api.chip_commands import card
 from api.demo_story import code_rides_table, operators_table, reconciled, tell
 from api.doors import Refused, books, city, console, fail, now, settings, write_text
 from api.errands import errands
@@ -44,6 +45,7 @@ app = typer.Typer(
 )
 app.add_typer(ledger, name="ledger")
 app.add_typer(pos, name="pos")
+app.add_typer(card, name="card")
 app.command("bench")(bench)
 app.command("errands")(errands)
 
@@ -134,7 +136,7 @@ def status(business_date: Day) -> None:
         console.print(f"Sealed: root {summary.seal.root.hex()}", soft_wrap=True)
 
 
-@app.command("card")
+@card.command("show")
 def show_card(card_no: Annotated[str, typer.Argument(help="the card's 20 digits")]) -> None:
     """Show one card: what is cleared, what is pending, its newest taps with their verdicts."""
     with books() as engine, reading(engine) as conn:
