@@ -12,9 +12,10 @@ from api.doors import Refused, console, now
 from city.benchmarks.figures import Figure, as_table, write_json, write_page
 from city.benchmarks.ledger import bench_ledger
 from city.benchmarks.night import bench_night
+from city.benchmarks.terminal import bench_terminal
 from city.home import CITY_ZONE
 
-BENCHMARKS = {"ledger": bench_ledger, "night": bench_night}
+BENCHMARKS = {"ledger": bench_ledger, "night": bench_night, "terminal": bench_terminal}
 
 
 def bench(

@@ -149,7 +149,7 @@ class PcscSam:
 
     def __init__(self, card: PcscCard) -> None:
         self._card = card
-        self._awaiting: tuple[SamPurchase, int] | None = None
+        self._awaiting: tuple[bytes, int] | None = None
 
     def transmit(self, apdu: bytes) -> bytes:
         """One command. Raises SamGone."""
@@ -166,12 +166,12 @@ class PcscSam:
 
     def resume(self, purchase: SamPurchase, terminal_sequence: int) -> bool:
         """Whether it is still this purchase whose MAC2 the SAM awaits."""
-        return self._awaiting == (purchase, terminal_sequence)
+        return self._awaiting == (purchase.pack(), terminal_sequence)
 
     def _follow(self, command: Apdu, answer: Answer) -> None:
         if command.code == Instruction.INIT_SAM_FOR_PURCHASE:
             begun = answer.word == StatusWord.DONE and len(command.data) == PURCHASE_BYTES
             sequence = int.from_bytes(answer.data[:4], "big")
-            self._awaiting = (SamPurchase.unpack(command.data), sequence) if begun else None
+            self._awaiting = (command.data, sequence) if begun else None
         elif command.code == Instruction.CREDIT_SAM_FOR_PURCHASE:
             self._awaiting = None

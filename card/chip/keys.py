@@ -150,8 +150,8 @@ def _unwrapped(wrapped: bytes, transport_key: bytes, keys: int) -> bytes:
         ) from None
 
 
-def _triple_des(key: bytes, block: bytes) -> bytes:
-    return Cipher(TripleDES(key + key[:8]), modes.ECB()).encryptor().update(block)
+def _triple_des(key: bytes, blocks: bytes) -> bytes:
+    return Cipher(TripleDES(key + key[:8]), modes.ECB()).encryptor().update(blocks)
 
 
 def _des_mac(key: bytes, data: bytes) -> bytes:
@@ -165,7 +165,7 @@ def _fold(key: bytes) -> bytes:
 
 
 def _triple_des_derived(key: bytes, factor: bytes) -> bytes:
-    return _triple_des(key, factor) + _triple_des(key, _inverted(factor))
+    return _triple_des(key, factor + _inverted(factor))
 
 
 def _triple_des_check(key: bytes) -> bytes:

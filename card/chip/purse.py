@@ -64,20 +64,26 @@ def judge_order(purse: Purse, order: Order, key_index: int) -> StatusWord:
 def debited(purse: Purse, order: Order, *, moment: bytes, mac2: bytes, tac: bytes) -> Purse:
     """The purse after a purchase whose MAC1 was right."""
     sequence = purse.purchase_sequence + 1
-    return replace(
-        _completed(purse, order, sequence, moment=moment, mac2=mac2, tac=tac),
-        balance_fen=purse.balance_fen - order.amount_fen,
-        purchase_sequence=sequence,
+    return Purse(
+        purse.balance_fen - order.amount_fen,
+        purse.overdraft_limit_fen,
+        sequence,
+        purse.load_sequence,
+        done=Done(order.kind, sequence, mac2, tac),
+        log=_logged(purse, order, sequence, moment),
     )
 
 
 def credited(purse: Purse, order: Order, *, moment: bytes, mac2: bytes, tac: bytes) -> Purse:
     """The purse after a load whose MAC2 was right."""
     sequence = purse.load_sequence + 1
-    return replace(
-        _completed(purse, order, sequence, moment=moment, mac2=mac2, tac=tac),
-        balance_fen=purse.balance_fen + order.amount_fen,
-        load_sequence=sequence,
+    return Purse(
+        purse.balance_fen + order.amount_fen,
+        purse.overdraft_limit_fen,
+        purse.purchase_sequence,
+        sequence,
+        done=Done(order.kind, sequence, mac2, tac),
+        log=_logged(purse, order, sequence, moment),
     )
 
 
@@ -86,16 +92,11 @@ def mac_refused(purse: Purse) -> Purse:
     return replace(purse, mac_tries_left=max(purse.mac_tries_left - 1, 0))
 
 
-def _completed(purse: Purse, order: Order, sequence: int, *, moment: bytes, mac2: bytes, tac: bytes) -> Purse:
+def _logged(purse: Purse, order: Order, sequence: int, moment: bytes) -> bytes:
     record = PurseRecord(
         sequence, purse.overdraft_limit_fen, order.amount_fen, order.kind, order.terminal, moment
     )
-    return replace(
-        purse,
-        mac_tries_left=MAC_TRIES,
-        done=Done(order.kind, sequence, mac2, tac),
-        log=pushed(purse.log, record.pack(), LOG_RECORDS, PURSE_BYTES),
-    )
+    return pushed(purse.log, record.pack(), LOG_RECORDS, PURSE_BYTES)
 
 
 def pushed(records: bytes, record: bytes, keep: int, width: int) -> bytes:

@@ -69,6 +69,14 @@ class VirtualSam:
         self._state = state
         self._keep = keep
         self._awaiting: bytes | None = None
+        self._issuer: tuple[SamKey, bytes, bytes] | None = None
+        self._handlers: Mapping[int, Callable[[Apdu], Answer]] = {
+            Instruction.READ_BINARY: self._read,
+            Instruction.INIT_SAM_FOR_PURCHASE: self._init_purchase,
+            Instruction.CREDIT_SAM_FOR_PURCHASE: self._credit_purchase,
+            Instruction.LOAD_COMPONENT: self._load_component,
+            Instruction.ACTIVATE_SAM: self._activate,
+        }
 
     @property
     def state(self) -> SamState:
@@ -84,7 +92,7 @@ class VirtualSam:
 
     def reset(self) -> None:
         """Power off and on again: a purchase begun is forgotten, its number stays used."""
-        self._awaiting = None
+        self._awaiting = self._issuer = None
 
     def transmit(self, apdu: bytes) -> bytes:
         """Do one command, or refuse it by a status word. Raises only what `keep` raises."""
@@ -92,22 +100,13 @@ class VirtualSam:
             command = Apdu.unpack(apdu)
         except ApduError:
             return Answer(b"", StatusWord.WRONG_LENGTH).pack()
-        handler = self._handlers().get(command.code)
+        handler = self._handlers.get(command.code)
         if handler is None:
             known = command.cla in _CLASSES
             word = StatusWord.INSTRUCTION_UNKNOWN if known else StatusWord.CLASS_UNKNOWN
             return Answer(b"", word).pack()
         word = admitted(self.phase, Instruction(command.code))
         return (handler(command) if word == StatusWord.DONE else Answer(b"", word)).pack()
-
-    def _handlers(self) -> Mapping[int, Callable[[Apdu], Answer]]:
-        return {
-            Instruction.READ_BINARY: self._read,
-            Instruction.INIT_SAM_FOR_PURCHASE: self._init_purchase,
-            Instruction.CREDIT_SAM_FOR_PURCHASE: self._credit_purchase,
-            Instruction.LOAD_COMPONENT: self._load_component,
-            Instruction.ACTIVATE_SAM: self._activate,
-        }
 
     def _read(self, command: Apdu) -> Answer:
         return read_sam(command, self._state.terminal)
@@ -129,7 +128,7 @@ class VirtualSam:
         if self._state.sequence >= MAX_TERMINAL_SEQUENCE:
             return Answer(b"", StatusWord.COUNTER_EXHAUSTED)
         self._put(replace(self._state, sequence=self._state.sequence + 1))
-        card_key = suite.derived(suite.derived(root.key, purchase.issuer_factor), purchase.card_factor)
+        card_key = suite.derived(self._issuer_key(root, purchase.issuer_factor), purchase.card_factor)
         session = crypto.purchase_session(
             suite, card_key, rnd=purchase.rnd, sequence=purchase.sequence,
             terminal_sequence=self._state.sequence,
@@ -138,6 +137,12 @@ class VirtualSam:
         self._awaiting = crypto.purchase_mac2(suite, session, purchase.amount_fen)
         mac1 = crypto.purchase_mac1(suite, session, order, purchase.moment)
         return Answer(self._state.sequence.to_bytes(4, "big") + mac1, StatusWord.DONE)
+
+    def _issuer_key(self, root: SamKey, factor: bytes) -> bytes:
+        """The root's child for an issuer; most cards are of the issuer that the last one was of."""
+        if self._issuer is None or self._issuer[:2] != (root, factor):
+            self._issuer = root, factor, SUITES[root.algorithm].derived(root.key, factor)
+        return self._issuer[2]
 
     def _credit_purchase(self, command: Apdu) -> Answer:
         """CREDIT_SAM_FOR_PURCHASE: is MAC2 that of the purchase begun? Whatever the answer, that is over."""

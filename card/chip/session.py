@@ -1,7 +1,7 @@
 """What a card is in the middle of while it lies in the field; all but its state is gone without power."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from card.chip.apdu import Answer, Apdu
 from card.chip.keys import CardKeys, Order
@@ -47,11 +47,11 @@ class Session:
 
     def settled(self, state: CardState) -> "Session":
         """The session after its transaction has ended, one way or the other."""
-        return replace(self, state=state, pending=None)
+        return Session(state, self.selected, None, self.challenge, self.authenticated, self.verified)
 
     def begun(self, pending: Pending | None) -> "Session":
         """The session with another transaction begun, or with none."""
-        return replace(self, pending=pending)
+        return Session(self.state, self.selected, pending, self.challenge, self.authenticated, self.verified)
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,7 +135,7 @@ def test_a_command_shows_what_it_is_for(demo: tuple[Path, str], words: tuple[str
         (("night", "2026-03-09"), {}, "was never opened; give a business date that is open"),
         (("ledger", "account", "purse:nobody"), {}, "purse:nobody"),
         (("replay", "nowhere.csv", "--business-date", "2018-09-01"), {}, "give the path of the trace"),
-        (("bench", "nonsense"), {}, "give one of ledger, night"),
+        (("bench", "nonsense"), {}, "give one of ledger, night, terminal"),
         (
             ("ledger", "check"),
             {"ONECARD_DATABASE": "postgresql+psycopg://x@/y?host=/nowhere"},

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -16,48 +16,17 @@ from card.chip.apdu import Answer
 from card.chip.applet import VirtualCard
 from card.chip.files import PublicData
 from card.chip.keys import INTERNATIONAL, CardKeys, Order
-from card.chip.memory import MAX_DOCUMENT, MEMORY_BYTES, MemoryFull, Write, document_in, writes
+from card.chip.memory import MAX_DOCUMENT, MEMORY_BYTES, MemoryFull, document_in, writes
 from card.chip.records import TRIP_SFI, Kind
-from card.chip.state import TRIP_ID, CardState, new_state, state_from_json, state_to_json
+from card.chip.state import TRIP_ID, new_state, state_to_json
 from card.chip.status import StatusWord
 from city.chip_file import ChipFile, ChipUnreadable
+from tests.support.eeprom import Eeprom, PowerCut
 
 KEYS = CardKeys(bytes(range(16)), bytes(range(16, 32)), bytes(range(32, 48)))
 PUBLIC = PublicData("01011000", "03104870000000001234", 1, date(2026, 1, 1), date(2036, 12, 31))
 TERMINAL, MOMENT, TRIP = bytes.fromhex("518000000001"), bytes.fromhex("20260131164329"), b"\x06" * 48
 AMOUNT_FEN = 200
-
-
-class PowerCut(BaseException):
-    """The field is gone: nothing on the card catches it."""
-
-
-@dataclass(slots=True)
-class Eeprom:
-    """Bytes that keep their value without power, which fails after `power` more bytes are written."""
-
-    cells: bytearray = field(default_factory=lambda: bytearray(MEMORY_BYTES))
-    power: int | None = None
-
-    def write(self, step: Write) -> None:
-        for offset, byte in enumerate(step.data, step.offset):
-            if self.power == 0:
-                raise PowerCut
-            self.cells[offset] = byte
-            if self.power is not None:
-                self.power -= 1
-
-    def put(self, document: bytes) -> None:
-        for step in writes(bytes(self.cells), document):
-            self.write(step)
-
-    def keep(self, state: CardState) -> None:
-        self.put(json.dumps(state_to_json(state)).encode())
-
-    def state(self) -> CardState:
-        document = document_in(bytes(self.cells))
-        assert document is not None
-        return state_from_json(json.loads(document))
 
 
 def cuts(before: bytes, document: bytes) -> Iterator[Eeprom]:

@@ -121,7 +121,7 @@ def test_power_off_forgets_the_purchase_begun() -> None:
 
 
 NEAR = st.builds(
-    lambda head, data, le: Apdu(*head, data, le).pack(),
+    lambda head, data, le: Apdu(head[0], head[1], head[2], head[3], data, le).pack(),
     st.sampled_from([(0x80, 0x70, 0, 0), (0x80, 0x72, 0, 0), (0x80, 0xF4, 1, 0), (0x80, 0xF6, 0, 0),
                      (0x00, 0xB0, 0x96, 0), (0x80, 0xF4, 0, 3)]),
     st.sampled_from([0, 4, 6, 16, 36]).flatmap(lambda width: st.binary(min_size=width, max_size=width)),
