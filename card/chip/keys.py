@@ -7,6 +7,7 @@ is this project's own profile.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hmac import compare_digest
 
 from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
@@ -150,18 +151,29 @@ def _unwrapped(wrapped: bytes, transport_key: bytes, keys: int) -> bytes:
         ) from None
 
 
+# A chip uses the same few keys again and again within one tap, and setting a cipher up costs as much as using it.
+@lru_cache(maxsize=64)
+def _triple_des_of(key: bytes) -> Cipher[modes.ECB]:
+    return Cipher(TripleDES(key + key[:8]), modes.ECB())
+
+
+@lru_cache(maxsize=64)
+def _des_mac_of(key: bytes) -> Cipher[modes.CBC]:
+    # Three equal keys make triple DES single DES, which the library has no other name for.
+    return Cipher(TripleDES(3 * key), modes.CBC(bytes(8)))
+
+
 def _triple_des(key: bytes, blocks: bytes) -> bytes:
-    return Cipher(TripleDES(key + key[:8]), modes.ECB()).encryptor().update(blocks)
+    return _triple_des_of(key).encryptor().update(blocks)
 
 
 def _des_mac(key: bytes, data: bytes) -> bytes:
-    # Three equal keys make triple DES single DES, which the library has no other name for.
     padded = data + b"\x80" + bytes(-(len(data) + 1) % 8)
-    return Cipher(TripleDES(3 * key), modes.CBC(bytes(8))).encryptor().update(padded)[-8:][:MAC_BYTES]
+    return _des_mac_of(key).encryptor().update(padded)[-8:-4]
 
 
 def _fold(key: bytes) -> bytes:
-    return bytes(left ^ right for left, right in zip(key[:8], key[8:], strict=True))
+    return (int.from_bytes(key[:8], "big") ^ int.from_bytes(key[8:], "big")).to_bytes(8, "big")
 
 
 def _triple_des_derived(key: bytes, factor: bytes) -> bytes:

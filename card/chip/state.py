@@ -104,14 +104,15 @@ def judge_update(update: Update) -> StatusWord:
     return StatusWord.DONE
 
 
-def with_updates(state: CardState, updates: tuple[Update, ...]) -> CardState:
-    """The card after the records that waited in its cache are written."""
+def with_updates(state: CardState, purse: Purse, updates: tuple[Update, ...]) -> CardState:
+    """The card after a purchase: its purse, and the records that waited in its cache, are written."""
+    trips, paid_area = state.trips, state.paid_area
     for update in updates:
         if update.sfi == TRIP_SFI:
-            state = replace(state, trips=pushed(state.trips, update.record, TRIP_RECORDS, TRIP_BYTES))
+            trips = pushed(trips, update.record, TRIP_RECORDS, TRIP_BYTES)
         else:
-            state = replace(state, paid_area=update.record)
-    return state
+            paid_area = update.record
+    return replace(state, purse=purse, trips=trips, paid_area=paid_area)
 
 
 def state_to_json(state: CardState) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def update_cache(session: Session, chip: Chip, command: Apdu) -> Outcome:
     if word != StatusWord.DONE:
         return refused(session, word)
     others = tuple(kept for kept in pending.updates if kept.sfi != update.sfi)
-    return answered(session.begun(replace(pending, updates=(*others, update))))
+    return answered(session.begun(Pending(pending.order, pending.rnd, (*others, update))))
 
 
 def debit(session: Session, chip: Chip, command: Apdu) -> Outcome:
@@ -70,7 +70,7 @@ def debit(session: Session, chip: Chip, command: Apdu) -> Outcome:
     mac2 = crypto.purchase_mac2(suite, key, order.amount_fen)
     tac = crypto.purchase_tac(suite, chip.keys, order, terminal_sequence=terminal_sequence, moment=moment)
     purse = debited(state.purse, order, moment=moment, mac2=mac2, tac=tac)
-    after = with_updates(replace(state, purse=purse), pending.updates)
+    after = with_updates(state, purse, pending.updates)
     return answered(session.settled(after), tac + mac2)
 
 
