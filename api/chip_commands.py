@@ -49,6 +49,7 @@ card = typer.Typer(
 )
 
 Reader = Annotated[str | None, typer.Option(help="the reader's slot by name; default: any with a card")]
+Amount = Annotated[int, typer.Option("--overdraft", help="limit in fen", min=0, max=0xFFFFFF)]
 Wait = Annotated[float, typer.Option("--wait", help="seconds to wait for a card", min=0)]
 
 
@@ -83,7 +84,7 @@ def init(
     issuer: Annotated[str, typer.Option(help="the issuer's 8 hex digits")] = "01011000",
     holder_class: Annotated[int, typer.Option("--class", help="1 standard, 2 half fare, 3 free")] = 1,
     algorithm: Annotated[int, typer.Option(help="0 international, 1 national", min=0, max=1)] = 0,
-    overdraft_fen: Annotated[int, typer.Option("--overdraft", help="fen", min=0, max=0xFFFFFF)] = 0,
+    overdraft_fen: Amount = 0,
     valid_to: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])] = None,
     reader: Reader = None,
     wait: Wait = 10.0,

@@ -11,7 +11,7 @@ from card.chip.blank import BlankChip, Issue
 from card.chip.memory import MEMORY_BYTES, document_in, writes
 from card.chip.sam_chip import SamState, VirtualSam, sam_from_json, sam_to_json
 from card.chip.state import CardState, state_from_json, state_to_json
-from city.vpcd import Inserted
+from card.chip.t0 import Inserted
 
 
 class ChipUnreadable(Exception):

@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from city.processes import end_program
 from city.vpcd import Slot
 
 DAEMON = "/usr/sbin/pcscd"
@@ -88,12 +89,7 @@ def _daemon(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
     try:
         yield process
     finally:
-        process.terminate()
-        try:
-            process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end_program(process)
 
 
 @contextmanager

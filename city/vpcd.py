@@ -8,7 +8,9 @@ import socket
 import threading
 from contextlib import suppress
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
+
+from card.chip.t0 import Inserted
 
 GIVE_ATR = 4
 DIAL_AGAIN_S = 0.01
@@ -20,19 +22,7 @@ CONTACT_ATR = bytes.fromhex("3B6800000073C84013009000")
 
 
 class Pulled(Exception):
-    """The card has left the slot in the middle of a command: no answer comes."""
-
-
-class Inserted(Protocol):
-    """What can lie in a slot."""
-
-    def transmit(self, apdu: bytes) -> bytes:
-        """One command. Raises Pulled where the card leaves before it answers."""
-        ...
-
-    def reset(self) -> None:
-        """Power goes off, or the reader resets the card."""
-        ...
+    """Raised by what lies in a slot: it has left in the middle of a command, and no answer comes."""
 
 
 class Slot:

@@ -17,22 +17,22 @@ LONGEST_CHAIN = 16
 """Answers that a terminal goes on fetching; no card of ours has any of more than two parts."""
 
 
-class Transmits(Protocol):
-    """Takes a command APDU and gives the answer whole."""
+class Inserted(Protocol):
+    """What can lie in a reader's slot, as the reader sees it."""
 
     def transmit(self, apdu: bytes) -> bytes:
-        """Data and status word."""
+        """One command: data and status word, the answer whole."""
         ...
 
     def reset(self) -> None:
-        """Power off and on again."""
+        """Power goes off, or the reader resets the card."""
         ...
 
 
 class T0Card:
     """A card as T=0 shows it: the answer to a command that carried data waits to be fetched."""
 
-    def __init__(self, card: Transmits) -> None:
+    def __init__(self, card: Inserted) -> None:
         self._card = card
         self._waiting = b""
 

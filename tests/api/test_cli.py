@@ -187,12 +187,13 @@ def test_a_replay_in_a_home_of_another_day_gets_a_city_of_its_own(
     assert "was replayed before, on 2018-09-01; nothing changed" in again.stdout
 
 
-def test_a_benchmark_writes_rows_of_figures(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "size", "count"), [("night", "300", 4), ("terminal", "100", 3)])
+def test_a_benchmark_writes_rows_of_figures(tmp_path: Path, name: str, size: str, count: int) -> None:
     rows = tmp_path / "rows.json"
-    ended = onecard(tmp_path / "home", "bench", "night", "--size", "300", "--json", rows)
+    ended = onecard(tmp_path / "home", "bench", name, "--size", size, "--json", rows)
     assert ended.returncode == 0, ended.stderr
     figures = json.loads(rows.read_text())
-    assert len(figures) == 4
+    assert len(figures) == count
     for figure in figures:
         assert set(figure) == {"figure", "value", "unit", "against", "ratio", "goal", "held"}
         assert figure["value"] > 0

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from card.chip import sam
 from card.chip.keys import SUITES
 from card.chip.sam_chip import SamState, VirtualSam
+from card.chip.t0 import Inserted
 from city.pcsc import PcscReader
-from city.vpcd import CONTACT_ATR, CONTACTLESS_ATR, Inserted, Pulled
+from city.vpcd import CONTACT_ATR, CONTACTLESS_ATR, Pulled
 from terminals.pcsc import Pcsc, PcscCard
 
 SEEN_S = 5.0
