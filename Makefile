@@ -74,6 +74,15 @@ endef
 	@python3 -c 'import ensurepip' 2>/dev/null \
 		|| $(call as_root,bash -c 'apt-get update -qq && apt-get install -qq -y python3-venv >/dev/null') \
 		|| { echo "Python's venv module is missing: apt-get install python3-venv"; exit 1; }
+	@missing=""; \
+	[ -e /usr/include/PCSC/winscard.h ] || missing="$$missing libpcsclite-dev"; \
+	command -v gcc >/dev/null || missing="$$missing gcc"; \
+	[ -e "$$(python3 -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" ] || missing="$$missing python3-dev"; \
+	if [ -n "$$missing" ]; then \
+		echo "Installing$$missing, with which the card reader's library pyscard is built"; \
+		$(call as_root,bash -c "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends libc6-dev $$missing >/dev/null") \
+			|| { echo "The card reader's library pyscard is built here and needs Debian packages that this account cannot install: apt-get install$$missing"; exit 1; }; \
+	fi
 	@echo "Setting up .venv from requirements.lock (about a minute, once)"
 	@python3 -m venv .venv
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
@@ -91,6 +100,11 @@ endef
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
 	ldconfig -p | grep -q libpangoft2 || missing="$$missing libpangoft2-1.0-0"; \
 	fc-list :lang=zh 2>/dev/null | grep -q . || missing="$$missing fontconfig fonts-noto-cjk"; \
+	[ -x /usr/sbin/pcscd ] || missing="$$missing pcscd"; \
+	[ -e /usr/lib/pcsc/drivers/serial/libifdvpcd.so ] || missing="$$missing vsmartcard-vpcd"; \
+	command -v pcsc_scan >/dev/null || missing="$$missing pcsc-tools"; \
+	perl -MChipcard::PCSC -e1 2>/dev/null || missing="$$missing libpcsc-perl"; \
+	command -v opensc-tool >/dev/null || missing="$$missing opensc"; \
 	if [ -n "$$missing" ]; then \
 		echo "Installing$$missing"; \
 		$(call as_root,bash -c "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing >/dev/null") \

@@ -17,6 +17,7 @@ from api.bench_commands import bench
 from api.card_commands import cards
 from api.card_ends_commands import ends
 from api.card_statement import card_statement
+from api.chip_commands import card
 from api.client_commands import clients
 from api.counter_commands import counter, loads
 from api.demo_story import code_rides_table, operators_table, reconciled, tell
@@ -56,6 +57,7 @@ app.add_typer(tariff, name="tariff")
 cards.add_typer(ends)
 app.add_typer(cards, name="cards")
 app.add_typer(counter, name="counter")
+app.add_typer(card, name="card")
 app.command("bench")(bench)
 app.command("errands")(errands)
 app.command("loads")(loads)
@@ -146,7 +148,7 @@ def status(business_date: Day) -> None:
         console.print(f"Sealed: root {summary.seal.root.hex()}", soft_wrap=True)
 
 
-@app.command("card")
+@card.command("show")
 def show_card(card_no: Annotated[str, typer.Argument(help="the card's 20 digits")]) -> None:
     """Show one card: what is cleared, what is pending, its newest taps with their verdicts."""
     with books() as engine, reading(engine) as conn:

@@ -6,7 +6,7 @@ from random import Random
 
 from card.chip.applet import VirtualCard
 from card.chip.files import PublicData
-from card.chip.keys import unwrap_card_keys
+from card.chip.keys import CardKeys, unwrap_card_keys
 from card.chip.state import new_state
 from card.hsm.client import Hsm
 from card.hsm.codec import CardKeyRef
@@ -33,6 +33,11 @@ class Factory:
         wrapped = self._hsm.card_keys(keys).wrapped
         public = PublicData(issuer, card_no, holder_class, STARTS, EXPIRES)
         return Chip(card_no, new_state(public, balance_fen=balance_fen, algorithm=algorithm), wrapped)
+
+    def keys_of(self, card: CardKeyRef) -> CardKeys:
+        """All keys of a card, the one of those who maintain it included."""
+        wrapped, maintenance = self._hsm.card_keys(card).wrapped, self._hsm.card_authentication_key(card)
+        return unwrap_card_keys(wrapped, self._transport_key, maintenance.wrapped)
 
     def awaken(self, chip: Chip) -> VirtualCard:
         """The chip in a terminal's field. Its random numbers follow from its number and counters alone."""

@@ -89,12 +89,17 @@ def running_program(
     try:
         yield wait_for_port(process, port_file, log_file), process
     finally:
-        process.terminate()
-        try:
-            process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end_program(process)
+
+
+def end_program(process: subprocess.Popen[bytes]) -> None:
+    """Ask a program to end, make it where it does not, and wait until it has."""
+    process.terminate()
+    try:
+        process.wait(timeout=5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,9 @@
 """The terminal's SAM, played by the network HSM: it speaks a SAM's APDUs, the keys stay in the HSM."""
 
 from card.chip.apdu import Answer, Apdu, ApduError, Instruction
+from card.chip.keys import MAC_BYTES
 from card.chip.sam import PURCHASE_BYTES, SamPurchase
+from card.chip.sam_chip import read_sam
 from card.chip.status import StatusWord
 from card.hsm.client import Hsm
 from card.hsm.codec import CardKeyRef
@@ -9,9 +11,6 @@ from card.hsm.errors import HsmError
 from terminals.outbox import Outbox
 from terminals.reader import SamGone
 
-KEY_INDEX = 1
-MAC_BYTES = 4
-_TERMINAL_ID, _KEY_INDEX = 0x96, 0x97
 _HSM_WORDS = {
     "12": StatusWord.KEY_NOT_FOUND,
     "15": StatusWord.WRONG_DATA,
@@ -42,7 +41,7 @@ class HsmSam:
         except ApduError:
             return _word(StatusWord.WRONG_LENGTH)
         if command.code == Instruction.READ_BINARY:
-            return self._read(command)
+            return read_sam(command, self._terminal).pack()
         if command.cla != 0x80:
             return _word(StatusWord.CLASS_UNKNOWN)
         if command.code not in (Instruction.INIT_SAM_FOR_PURCHASE, Instruction.CREDIT_SAM_FOR_PURCHASE):
@@ -62,16 +61,6 @@ class HsmSam:
         """Await the MAC2 of an earlier purchase: the HSM can check any, where a chip only knows its last."""
         self._awaiting = purchase, terminal_sequence
         return True
-
-    def _read(self, command: Apdu) -> bytes:
-        data = {_TERMINAL_ID: self._terminal, _KEY_INDEX: bytes((KEY_INDEX,))}.get(command.p1)
-        if data is None:
-            return _word(StatusWord.FILE_NOT_FOUND)
-        if command.p2 or command.data:
-            return _word(StatusWord.OFFSET_OUTSIDE if command.p2 else StatusWord.WRONG_LENGTH)
-        if command.le not in (len(data), 256):
-            return _word(0x6C00 | len(data))
-        return Answer(data, StatusWord.DONE).pack()
 
     def _init_purchase(self, data: bytes) -> bytes:
         """INIT_SAM_FOR_PURCHASE: the next transaction number and MAC1."""

@@ -13,6 +13,7 @@ from sqlalchemy import URL, Engine, make_url, text
 
 from card.hsm.client import Hsm
 from city.home import Home
+from city.pcsc import PcscReader, private_pcscd
 from city.processes import RunningHsm, private_postgres, running_hsm
 from city.world import City
 from ledger.db import make_engine, migrate
@@ -147,3 +148,12 @@ def city(make_city: Callable[[Path, Engine], City], tmp_path: Path, engine: Engi
 def hsm_address(hsm_process: RunningHsm) -> str:
     """Where the running HSM listens, as a setting has it."""
     return f"{hsm_process.host}:{hsm_process.port}"
+
+
+@pytest.fixture(scope="session")
+def pcsc_reader() -> Iterator[PcscReader]:
+    """A real `pcscd` with an empty virtual reader of two slots, which this process's PC/SC library finds."""
+    with private_pcscd() as reader, pytest.MonkeyPatch.context() as environment:
+        for name, value in reader.environment.items():
+            environment.setenv(name, value)
+        yield reader

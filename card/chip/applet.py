@@ -8,10 +8,10 @@ done a command or not, never half of it.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from card.chip import reading, transaction
+from card.chip import maintenance, reading, transaction
 from card.chip.apdu import Answer, Apdu, ApduError, Instruction
 from card.chip.keys import CardKeys
-from card.chip.purse import Phase, admitted
+from card.chip.phases import Phase, admitted
 from card.chip.session import Chip, Handler, Session
 from card.chip.state import CardState
 from card.chip.status import StatusWord
@@ -36,6 +36,13 @@ class Form:
 _SHARES = frozenset((share, 2) for share in range(4))
 FORMS: Mapping[int, Form] = {
     Instruction.SELECT: Form(reading.select, frozenset({(4, 0), (0, 0)})),
+    Instruction.VERIFY: Form(maintenance.verify, frozenset({(0, 0)})),
+    Instruction.GET_CHALLENGE: Form(maintenance.get_challenge, frozenset({(0, 0)}), 0, {0: 8}),
+    Instruction.EXTERNAL_AUTHENTICATE: Form(
+        maintenance.external_authenticate, frozenset((0, key) for key in range(256)), 8
+    ),
+    Instruction.APPLICATION_BLOCK: Form(maintenance.block, frozenset({(0, 0), (0, 1)}), 0),
+    Instruction.APPLICATION_UNBLOCK: Form(maintenance.unblock, frozenset({(0, 0)}), 0),
     Instruction.READ_BINARY: Form(reading.read_binary, None, 0),
     Instruction.READ_RECORD: Form(reading.read_record, None, 0),
     Instruction.GET_BALANCE: Form(reading.get_balance, _SHARES, 0, dict.fromkeys(range(4), 4)),
@@ -53,10 +60,20 @@ FORMS: Mapping[int, Form] = {
 
 
 class VirtualCard:
-    """A card in a terminal's field. `random` gives n random bytes; it and the keys are all the card needs."""
+    """A card in a terminal's field. `random` gives n random bytes; it and the keys are all the card needs.
 
-    def __init__(self, state: CardState, keys: CardKeys, random: Callable[[int], bytes]) -> None:
+    Where it has a memory that outlives it, `keep` puts each new state there, before anything is answered.
+    """
+
+    def __init__(
+        self,
+        state: CardState,
+        keys: CardKeys,
+        random: Callable[[int], bytes],
+        keep: Callable[[CardState], None] | None = None,
+    ) -> None:
         self._session = Session(state)
+        self._keep = keep
         self._chip = Chip(keys, random)
 
     @property
@@ -74,7 +91,7 @@ class VirtualCard:
         self._session = Session(self._session.state)
 
     def transmit(self, apdu: bytes) -> bytes:
-        """Do one command whole, or refuse it: data and status word. Whatever the bytes, it raises nothing."""
+        """Do one command whole, or refuse it: data and status word. It raises nothing but what `keep` raises."""
         try:
             command = Apdu.unpack(apdu)
         except ApduError:
@@ -82,7 +99,10 @@ class VirtualCard:
         word = _judge(command, self._session.phase)
         if word != StatusWord.DONE:
             return Answer(b"", word).pack()
-        self._session, answer = FORMS[command.code].handler(self._session, self._chip, command)
+        session, answer = FORMS[command.code].handler(self._session, self._chip, command)
+        if self._keep is not None and session.state != self._session.state:
+            self._keep(session.state)
+        self._session = session
         return answer.pack()
 
 

@@ -138,6 +138,36 @@ def transaction_prove(kind: int, sequence: int) -> bytes:
     return Apdu(0x80, 0x5A, 0x00, kind, sequence.to_bytes(2, "big"), 0x08).pack()
 
 
+def get_challenge() -> bytes:
+    """GET CHALLENGE, 8 random bytes."""
+    return Apdu(0x00, 0x84, 0x00, 0x00, le=8).pack()
+
+
+def external_authenticate(cryptogram: bytes, key: int = 0x02) -> bytes:
+    """EXTERNAL AUTHENTICATE with the answer to the challenge, 8 bytes."""
+    return Apdu(0x00, 0x82, 0x00, key, cryptogram).pack()
+
+
+def application_block(*, for_good: bool = False) -> bytes:
+    """APPLICATION BLOCK, until it is unblocked or for good."""
+    return Apdu(0x80, 0x1E, 0x00, int(for_good)).pack()
+
+
+def application_unblock() -> bytes:
+    """APPLICATION UNBLOCK."""
+    return Apdu(0x80, 0x18, 0x00, 0x00).pack()
+
+
+def verify_pin(pin: str) -> bytes:
+    """VERIFY the holder's PIN, digits."""
+    return Apdu(0x00, 0x20, 0x00, 0x00, pin.encode("ascii")).pack()
+
+
+def parse_challenge(answer: bytes) -> bytes | Refusal:
+    """The card's random number, 8 bytes."""
+    return _data("GET CHALLENGE", answer, 8)
+
+
 def parse_select(answer: bytes) -> Fci | Refusal:
     """The FCI; its `public` is file 15, for `PublicData.unpack`."""
     data = _data("SELECT", answer)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 
 TRANSIT_AID = bytes.fromhex("A000000632010105")
+CITY_UNION_AID = bytes.fromhex("A00000000386980701")
 PPSE = b"2PAY.SYS.DDF01"
 APPLICATION_VERSION = 2
 PUBLIC_SFI, PUBLIC_BYTES = 0x15, 30

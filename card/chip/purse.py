@@ -1,10 +1,7 @@
-"""The purse on the card: which command is legal when, what a transaction makes of it, as pure functions."""
+"""The purse on the card: whether a transaction may begin, and what it makes of the purse, as pure functions."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
-from card.chip.apdu import Instruction
 from card.chip.keys import Order
 from card.chip.records import PURSE_BYTES, Kind, PurseRecord
 from card.chip.status import StatusWord
@@ -16,40 +13,6 @@ MAC_TRIES = 15
 """Wrong MACs in a row until the application locks itself for good; 4 bytes would bear guessing for years."""
 LOG_RECORDS = 10
 KEY_INDEX = 1
-
-
-class Phase(StrEnum):
-    """What a card is in the middle of; it forgets all of it when it leaves the field."""
-
-    UNSELECTED = "unselected"
-    SELECTED = "selected"
-    LOADING = "loading"
-    PURCHASING = "purchasing"
-    CAPP_PURCHASING = "capp_purchasing"
-
-
-_ANYWHERE = frozenset({Instruction.SELECT})
-_SELECTED = _ANYWHERE | {
-    Instruction.READ_BINARY,
-    Instruction.READ_RECORD,
-    Instruction.GET_BALANCE,
-    Instruction.INITIALIZE,
-    Instruction.GET_TRANSACTION_PROVE,
-}
-LEGAL: Mapping[Phase, frozenset[Instruction]] = {
-    Phase.UNSELECTED: _ANYWHERE,
-    Phase.SELECTED: _SELECTED,
-    Phase.LOADING: _SELECTED | {Instruction.CREDIT_FOR_LOAD},
-    Phase.PURCHASING: _SELECTED | {Instruction.DEBIT_FOR_PURCHASE},
-    Phase.CAPP_PURCHASING: _SELECTED | {Instruction.DEBIT_FOR_PURCHASE, Instruction.UPDATE_CAPP_DATA_CACHE},
-}
-"""The state table: the rest is refused. Reading leaves a transaction begun; a new one replaces it."""
-
-PHASE_OF_KIND: Mapping[int, Phase] = {
-    Kind.LOAD: Phase.LOADING,
-    Kind.PURCHASE: Phase.PURCHASING,
-    Kind.CAPP_PURCHASE: Phase.CAPP_PURCHASING,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +41,6 @@ class Purse:
     log: bytes = b""
 
 
-def admitted(phase: Phase, instruction: Instruction) -> StatusWord:
-    """DONE where the state table lets the command through, else the word that refuses it."""
-    if instruction in LEGAL[phase]:
-        return StatusWord.DONE
-    if phase is Phase.UNSELECTED:
-        return StatusWord.CONDITIONS_NOT_SATISFIED
-    return StatusWord.NOT_IN_THIS_STATE
-
-
 def judge_order(purse: Purse, order: Order, key_index: int) -> StatusWord:
     """Whether the purse can begin what INITIALIZE asks for; the first reason that applies refuses it."""
     loading = order.kind == Kind.LOAD
@@ -110,20 +64,26 @@ def judge_order(purse: Purse, order: Order, key_index: int) -> StatusWord:
 def debited(purse: Purse, order: Order, *, moment: bytes, mac2: bytes, tac: bytes) -> Purse:
     """The purse after a purchase whose MAC1 was right."""
     sequence = purse.purchase_sequence + 1
-    return replace(
-        _completed(purse, order, sequence, moment=moment, mac2=mac2, tac=tac),
-        balance_fen=purse.balance_fen - order.amount_fen,
-        purchase_sequence=sequence,
+    return Purse(
+        purse.balance_fen - order.amount_fen,
+        purse.overdraft_limit_fen,
+        sequence,
+        purse.load_sequence,
+        done=Done(order.kind, sequence, mac2, tac),
+        log=_logged(purse, order, sequence, moment),
     )
 
 
 def credited(purse: Purse, order: Order, *, moment: bytes, mac2: bytes, tac: bytes) -> Purse:
     """The purse after a load whose MAC2 was right."""
     sequence = purse.load_sequence + 1
-    return replace(
-        _completed(purse, order, sequence, moment=moment, mac2=mac2, tac=tac),
-        balance_fen=purse.balance_fen + order.amount_fen,
-        load_sequence=sequence,
+    return Purse(
+        purse.balance_fen + order.amount_fen,
+        purse.overdraft_limit_fen,
+        purse.purchase_sequence,
+        sequence,
+        done=Done(order.kind, sequence, mac2, tac),
+        log=_logged(purse, order, sequence, moment),
     )
 
 
@@ -132,16 +92,11 @@ def mac_refused(purse: Purse) -> Purse:
     return replace(purse, mac_tries_left=max(purse.mac_tries_left - 1, 0))
 
 
-def _completed(purse: Purse, order: Order, sequence: int, *, moment: bytes, mac2: bytes, tac: bytes) -> Purse:
+def _logged(purse: Purse, order: Order, sequence: int, moment: bytes) -> bytes:
     record = PurseRecord(
         sequence, purse.overdraft_limit_fen, order.amount_fen, order.kind, order.terminal, moment
     )
-    return replace(
-        purse,
-        mac_tries_left=MAC_TRIES,
-        done=Done(order.kind, sequence, mac2, tac),
-        log=pushed(purse.log, record.pack(), LOG_RECORDS, PURSE_BYTES),
-    )
+    return pushed(purse.log, record.pack(), LOG_RECORDS, PURSE_BYTES)
 
 
 def pushed(records: bytes, record: bytes, keep: int, width: int) -> bytes:

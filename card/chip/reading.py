@@ -5,7 +5,7 @@ from card.chip.commands import Share
 from card.chip.files import APPLICATION_VERSION, PPSE, PUBLIC_SFI, REGION_SFI, TRANSIT_AID, Fci, directory_fci
 from card.chip.records import PAID_AREA_BYTES, PAID_AREA_SFI, PURSE_BYTES, PURSE_LOG_SFI, TRIP_BYTES, TRIP_SFI
 from card.chip.session import Chip, Outcome, Session, answered, refused
-from card.chip.state import CardState
+from card.chip.state import CardState, Lock
 from card.chip.status import StatusWord, right_length_is
 
 BY_NAME = 0x04
@@ -15,7 +15,7 @@ WITH_SHORT_ID = 0x80
 
 def select(session: Session, chip: Chip, command: Apdu) -> Outcome:
     """SELECT by name or file identifier. What was begun ends; an unknown name leaves nothing selected."""
-    left = Session(session.state)
+    left, lock = Session(session.state), session.state.lock
     if command.p1 != BY_NAME:
         # The master file is the only one with an identifier that we let terminals know.
         return answered(left) if command.data == MASTER_FILE else refused(left, StatusWord.FILE_NOT_FOUND)
@@ -23,8 +23,14 @@ def select(session: Session, chip: Chip, command: Apdu) -> Outcome:
         return answered(left, directory_fci())
     if command.data != TRANSIT_AID:
         return refused(left, StatusWord.FILE_NOT_FOUND)
+    if lock is Lock.FOR_GOOD:
+        return refused(left, StatusWord.LOCKED_FOR_GOOD)
+    selected = Session(session.state, selected=True)
+    if lock is Lock.BLOCKED:
+        # It is selected all the same, or nobody could unblock it.
+        return refused(selected, StatusWord.FUNCTION_NOT_SUPPORTED)
     fci = Fci(TRANSIT_AID, session.state.public, APPLICATION_VERSION)
-    return answered(Session(session.state, selected=True), fci.pack())
+    return answered(selected, fci.pack())
 
 
 def read_binary(session: Session, chip: Chip, command: Apdu) -> Outcome:

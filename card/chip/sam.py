@@ -7,6 +7,7 @@ from card.chip.commands import Refusal, parse_read
 
 PURCHASE_BYTES = 0x24
 """Data of INIT_SAM_FOR_PURCHASE with two levels of diversification."""
+TERMINAL_BYTES = 6
 
 
 class SamCommandError(ValueError):
@@ -79,6 +80,16 @@ def init_purchase(purchase: SamPurchase) -> bytes:
 def credit_purchase(mac2: bytes) -> bytes:
     """CREDIT_SAM_FOR_PURCHASE: verify the card's MAC2."""
     return Apdu(0x80, 0x72, 0x00, 0x00, mac2).pack()
+
+
+def load_component(component: bytes, *, key_version: int, algorithm: int) -> bytes:
+    """LOAD COMPONENT of a purchase root key, 16 bytes, into a SAM not yet in service (this project's own)."""
+    return Apdu(0x80, 0xF4, key_version, algorithm, component, 3).pack()
+
+
+def activate(terminal: bytes) -> bytes:
+    """ACTIVATE SAM for a terminal, 6 bytes, once its keys are whole (this project's own)."""
+    return Apdu(0x80, 0xF6, 0x00, 0x00, terminal, 256).pack()
 
 
 def parse_init_purchase(answer: bytes) -> tuple[int, bytes] | Refusal:

@@ -1,12 +1,12 @@
 """What a card is in the middle of while it lies in the field; all but its state is gone without power."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from card.chip.apdu import Answer, Apdu
 from card.chip.keys import CardKeys, Order
-from card.chip.purse import PHASE_OF_KIND, Phase
-from card.chip.state import CardState, Update
+from card.chip.phases import PHASE_OF_KIND, Phase
+from card.chip.state import CardState, Lock, Update
 from card.chip.status import StatusWord
 
 
@@ -21,26 +21,37 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """The card's state, whether the transit application is selected, and the transaction begun."""
+    """The card's state, whether the transit application is selected, and the transaction begun.
+
+    `challenge` is the random number given last, `authenticated` whether it was answered by who may maintain
+    the card, `verified` whether the holder's PIN was given.
+    """
 
     state: CardState
     selected: bool = False
     pending: Pending | None = None
+    challenge: bytes = b""
+    authenticated: bool = False
+    verified: bool = False
 
     @property
     def phase(self) -> Phase:
         """Where in the state table the card stands."""
+        if self.state.lock is Lock.FOR_GOOD:
+            return Phase.LOCKED
+        if self.selected and self.state.lock is Lock.BLOCKED:
+            return Phase.BLOCKED
         if self.pending is not None:
             return PHASE_OF_KIND[self.pending.order.kind]
         return Phase.SELECTED if self.selected else Phase.UNSELECTED
 
     def settled(self, state: CardState) -> "Session":
         """The session after its transaction has ended, one way or the other."""
-        return Session(state, self.selected)
+        return Session(state, self.selected, None, self.challenge, self.authenticated, self.verified)
 
     def begun(self, pending: Pending | None) -> "Session":
         """The session with another transaction begun, or with none."""
-        return replace(self, pending=pending)
+        return Session(self.state, self.selected, pending, self.challenge, self.authenticated, self.verified)
 
 
 @dataclass(frozen=True, slots=True)

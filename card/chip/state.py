@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from enum import IntEnum
 from typing import Any
 
 from card.chip.files import PUBLIC_BYTES, REGION_BYTES, PublicData, Region
@@ -11,6 +12,9 @@ from card.chip.records import PAID_AREA_BYTES, PAID_AREA_SFI, PURSE_BYTES, TRIP_
 from card.chip.status import StatusWord
 
 TRIP_RECORDS = 30
+AUTHENTICATION_TRIES, PIN_TRIES = 5, 3
+"""Wrong answers in a row until the key or the PIN is locked."""
+MAX_PIN = 12
 TRIP_ID, PAID_AREA_ID = 0, 1
 """Record ids for UPDATE CAPP DATA CACHE: a trip is added to a cyclic file, the paid area is written over."""
 
@@ -32,9 +36,20 @@ class Update:
     record: bytes
 
 
+class Lock(IntEnum):
+    """Whether the application works, until somebody unblocks it, or never again."""
+
+    OPEN = 0
+    BLOCKED = 1
+    FOR_GOOD = 2
+
+
 @dataclass(frozen=True, slots=True)
 class CardState:
-    """The card's memory: files 15 and 17 as they are stored, the purse, trips newest first, the paid area."""
+    """The card's memory: files 15 and 17 as they are stored, the purse, trips newest first, the paid area.
+
+    A card with a `pin` (4 to 12 digits in ASCII) lets itself be loaded only after it; most have none.
+    """
 
     public: bytes
     region: bytes
@@ -43,6 +58,10 @@ class CardState:
     paid_area: bytes
     key_version: int = 1
     algorithm: int = 0
+    lock: Lock = Lock.OPEN
+    authentication_tries_left: int = AUTHENTICATION_TRIES
+    pin: bytes = b""
+    pin_tries_left: int = PIN_TRIES
 
 
 def new_state(
@@ -55,6 +74,7 @@ def new_state(
     overdraft_limit_fen: int = 0,
     key_version: int = 1,
     algorithm: int = 0,
+    pin: bytes = b"",
 ) -> CardState:
     """A card as it leaves the factory: empty, its counters at 0, its holder outside the paid area.
 
@@ -68,6 +88,7 @@ def new_state(
         paid_area=PaidArea(inside=False).pack(),
         key_version=key_version,
         algorithm=algorithm,
+        pin=pin,
     )
 
 
@@ -83,14 +104,15 @@ def judge_update(update: Update) -> StatusWord:
     return StatusWord.DONE
 
 
-def with_updates(state: CardState, updates: tuple[Update, ...]) -> CardState:
-    """The card after the records that waited in its cache are written."""
+def with_updates(state: CardState, purse: Purse, updates: tuple[Update, ...]) -> CardState:
+    """The card after a purchase: its purse, and the records that waited in its cache, are written."""
+    trips, paid_area = state.trips, state.paid_area
     for update in updates:
         if update.sfi == TRIP_SFI:
-            state = replace(state, trips=pushed(state.trips, update.record, TRIP_RECORDS, TRIP_BYTES))
+            trips = pushed(trips, update.record, TRIP_RECORDS, TRIP_BYTES)
         else:
-            state = replace(state, paid_area=update.record)
-    return state
+            paid_area = update.record
+    return replace(state, purse=purse, trips=trips, paid_area=paid_area)
 
 
 def state_to_json(state: CardState) -> dict[str, Any]:
@@ -110,11 +132,22 @@ def state_to_json(state: CardState) -> dict[str, Any]:
         "paid_area": state.paid_area.hex(),
         "key_version": state.key_version,
         "algorithm": state.algorithm,
+        "lock": int(state.lock),
+        "authentication_tries_left": state.authentication_tries_left,
+        "pin": state.pin.hex(),
+        "pin_tries_left": state.pin_tries_left,
     }
+
+
+_BEFORE_LOCKS: dict[str, Any] = {
+    "lock": 0, "authentication_tries_left": AUTHENTICATION_TRIES, "pin": "", "pin_tries_left": PIN_TRIES,
+}  # fmt: skip
+"""What cards were that were put away before there were locks and PINs."""
 
 
 def state_from_json(document: Mapping[str, Any]) -> CardState:
     """Read back what `state_to_json` wrote. Raises StateError where a field is missing or cannot be."""
+    document = _BEFORE_LOCKS | dict(document)
     purse = Purse(
         balance_fen=_number(document, "balance_fen", MAX_BALANCE_FEN),
         overdraft_limit_fen=_number(document, "overdraft_limit_fen", 0xFFFFFF),
@@ -135,6 +168,10 @@ def state_from_json(document: Mapping[str, Any]) -> CardState:
         paid_area=_bytes(document, "paid_area", PAID_AREA_BYTES),
         key_version=_number(document, "key_version", 0xFF),
         algorithm=algorithm,
+        lock=Lock(_number(document, "lock", max(Lock))),
+        authentication_tries_left=_number(document, "authentication_tries_left", AUTHENTICATION_TRIES),
+        pin=_records(document, "pin", 1, MAX_PIN),
+        pin_tries_left=_number(document, "pin_tries_left", PIN_TRIES),
     )
 
 

@@ -61,9 +61,14 @@ def right_length_is(length: int) -> int:
     return 0x6C00 | length & 0xFF
 
 
+def tries_left_are(tries: int) -> int:
+    """The word `63Cx`: it was wrong, and `x` more tries are left."""
+    return 0x63C0 | tries
+
+
 def is_legal(word: int) -> bool:
     """Whether a card of this profile may answer with `word` at all."""
-    return word in MEANINGS or word >> 8 in (0x61, 0x6C)
+    return word in MEANINGS or word >> 8 in (0x61, 0x6C) or word >> 4 == 0x63C
 
 
 def meaning(word: int) -> str:
@@ -72,4 +77,6 @@ def meaning(word: int) -> str:
         return f"{word & 0xFF} more bytes are to be fetched"
     if word >> 8 == 0x6C:
         return f"the right length to ask for is {word & 0xFF}"
+    if word >> 4 == 0x63C:
+        return f"that was wrong; tries left: {word & 0xF}"
     return MEANINGS.get(word, "a status word that this profile does not know")

@@ -22,6 +22,8 @@ def initialize(session: Session, chip: Chip, command: Apdu) -> Outcome:
     state, purse, data = session.state, session.state.purse, command.data
     order = Order(KIND_OF_P1[command.p1], int.from_bytes(data[1:5], "big"), data[5:11])
     word = judge_order(purse, order, key_index=data[0])
+    if order.kind == Kind.LOAD and state.pin and not session.verified:
+        word = StatusWord.SECURITY_NOT_SATISFIED
     if word != StatusWord.DONE:
         return refused(session.settled(state), word)
     pending = Pending(order, chip.random(4))
@@ -48,7 +50,7 @@ def update_cache(session: Session, chip: Chip, command: Apdu) -> Outcome:
     if word != StatusWord.DONE:
         return refused(session, word)
     others = tuple(kept for kept in pending.updates if kept.sfi != update.sfi)
-    return answered(session.begun(replace(pending, updates=(*others, update))))
+    return answered(session.begun(Pending(pending.order, pending.rnd, (*others, update))))
 
 
 def debit(session: Session, chip: Chip, command: Apdu) -> Outcome:
@@ -58,7 +60,7 @@ def debit(session: Session, chip: Chip, command: Apdu) -> Outcome:
     terminal_sequence, moment = int.from_bytes(data[:4], "big"), data[4:11]
     key = crypto.purchase_session(
         suite,
-        chip.keys,
+        chip.keys.purchase,
         rnd=pending.rnd,
         sequence=state.purse.purchase_sequence,
         terminal_sequence=terminal_sequence,
@@ -68,7 +70,7 @@ def debit(session: Session, chip: Chip, command: Apdu) -> Outcome:
     mac2 = crypto.purchase_mac2(suite, key, order.amount_fen)
     tac = crypto.purchase_tac(suite, chip.keys, order, terminal_sequence=terminal_sequence, moment=moment)
     purse = debited(state.purse, order, moment=moment, mac2=mac2, tac=tac)
-    after = with_updates(replace(state, purse=purse), pending.updates)
+    after = with_updates(state, purse, pending.updates)
     return answered(session.settled(after), tac + mac2)
 
 

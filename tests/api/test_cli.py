@@ -135,7 +135,7 @@ def test_a_command_shows_what_it_is_for(demo: tuple[Path, str], words: tuple[str
         (("night", "2026-03-09"), {}, "was never opened; give a business date that is open"),
         (("ledger", "account", "purse:nobody"), {}, "purse:nobody"),
         (("replay", "nowhere.csv", "--business-date", "2018-09-01"), {}, "give the path of the trace"),
-        (("bench", "nonsense"), {}, "give one of hsm, ledger, night"),
+        (("bench", "nonsense"), {}, "give one of hsm, ledger, night, terminal"),
         (
             ("ledger", "check"),
             {"ONECARD_DATABASE": "postgresql+psycopg://x@/y?host=/nowhere"},
@@ -187,10 +187,12 @@ def test_a_replay_in_a_home_of_another_day_gets_a_city_of_its_own(
     assert "was replayed before, on 2018-09-01; nothing changed" in again.stdout
 
 
-@pytest.mark.parametrize(("name", "count"), [("night", 4), ("hsm", 6)])
-def test_a_benchmark_writes_rows_of_figures(tmp_path: Path, name: str, count: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "size", "count"), [("night", "300", 4), ("hsm", "300", 6), ("terminal", "100", 3)]
+)
+def test_a_benchmark_writes_rows_of_figures(tmp_path: Path, name: str, size: str, count: int) -> None:
     rows = tmp_path / "rows.json"
-    ended = onecard(tmp_path / "home", "bench", name, "--size", "300", "--json", rows)
+    ended = onecard(tmp_path / "home", "bench", name, "--size", size, "--json", rows)
     assert ended.returncode == 0, ended.stderr
     figures = json.loads(rows.read_text())
     assert len(figures) == count

@@ -85,7 +85,7 @@ def purchase(kind: Kind, amount_fen: int) -> Deed:
             return 0
         session = crypto.purchase_session(
             INTERNATIONAL,
-            KEYS,
+            KEYS.purchase,
             rnd=offer.data[11:],
             sequence=int.from_bytes(offer.data[4:6], "big"),
             terminal_sequence=7,

@@ -1,7 +1,7 @@
 """The card's cryptography against the worked example and the published vectors."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, modes
@@ -39,19 +39,23 @@ class Covered:
 def covered_by(made: Callable[[crypto.Suite], bytes]) -> tuple[bytes, bytes]:
     """What a value covers, and the value."""
     spy = Covered([])
-    suite = crypto.Suite(0, INTERNATIONAL.session_key, spy.mac, INTERNATIONAL.tac_key)
+    suite = replace(INTERNATIONAL, mac=spy.mac)
     value = made(suite)
     return spy.seen[-1], value
 
 
 def test_the_session_key_of_the_worked_purchase() -> None:
-    key = crypto.purchase_session(INTERNATIONAL, KEYS, rnd=RND, sequence=0x36, terminal_sequence=0x57)
+    key = crypto.purchase_session(
+        INTERNATIONAL, KEYS.purchase, rnd=RND, sequence=0x36, terminal_sequence=0x57
+    )
     assert key == H("67E90D06FC5F72B3") == INTERNATIONAL.session_key(KEYS.purchase, H("1122334400360057"))
 
 
 def test_the_session_key_takes_the_right_half_of_the_terminal_sequence() -> None:
     whole, half = (
-        crypto.purchase_session(INTERNATIONAL, KEYS, rnd=RND, sequence=0x36, terminal_sequence=number)
+        crypto.purchase_session(
+            INTERNATIONAL, KEYS.purchase, rnd=RND, sequence=0x36, terminal_sequence=number
+        )
         for number in (0xABCD0057, 0x57)
     )
     assert whole == half
@@ -114,7 +118,9 @@ def test_the_published_load_vectors() -> None:
 
 
 def test_the_published_purchase_vectors() -> None:
-    session = crypto.purchase_session(INTERNATIONAL, PUBLISHED, rnd=RND, sequence=0, terminal_sequence=1)
+    session = crypto.purchase_session(
+        INTERNATIONAL, PUBLISHED.purchase, rnd=RND, sequence=0, terminal_sequence=1
+    )
     order = Order(6, 0x1000, H("001122334455"))
     assert session == H("003238ABC57659DD")
     assert crypto.purchase_mac1(INTERNATIONAL, session, order, H("20120229135100")) == H("F15CAB75")

@@ -12,8 +12,7 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 from card.hsm.client import Hsm
-from city.depot import KeptChip
-from city.drawer import Chip, Drawer
+from city.drawer import Chip, Drawer, KeptChip
 from city.factory import Factory
 from clearing.wire.batch import TapRecord
 from terminals.asking import run
