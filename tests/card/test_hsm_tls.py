@@ -10,6 +10,7 @@ from api.doors import Refused, hsm_tls
 from api.settings import Settings
 from card.hsm.client import Hsm
 from card.hsm.errors import HsmError
+from tests.hsm_sim.machine_room import program, serving
 from tests.support.hsm_peers import answers_well, peer
 from tests.support.tls_files import Issuer
 
@@ -108,3 +109,20 @@ def test_files_that_will_not_do_are_named_with_the_remedy(issuer: Issuer, tmp_pa
             hsm_tls(chosen)
     with pytest.raises(Refused, match="ONECARD_HSM_CA is not"):
         hsm_tls(Settings(hsm_certificate=issuer.file))
+
+
+def test_the_hsm_itself_and_its_client_meet_over_tls(issuer: Issuer, tmp_path: Path) -> None:
+    home, certificate = tmp_path / "hsm", issuer.certify("machine")
+    certificate.chmod(0o600)
+    assert program("init", "--home", home).returncode == 0
+    words = ("--tls-cert", certificate, "--tls-key", certificate, "--tls-client-ca", issuer.file)
+    with serving(home, *map(str, words)) as (_, port):
+        ours = hsm_tls(settings(issuer, issuer.certify("city")))
+        with Hsm.at([("127.0.0.1", port)], timeout_s=10, tls=ours) as hsm:
+            assert len(hsm.random(8)) == 8
+        nameless = hsm_tls(settings(issuer, None))
+        with (
+            Hsm.at([("127.0.0.1", port)], timeout_s=10, tls=nameless) as hsm,
+            pytest.raises(HsmError, match="unreachable"),
+        ):
+            hsm.random(8)
