@@ -23,7 +23,8 @@ def keys(source: TextIO | None = None) -> Iterator[str]:
     place = stream.fileno()
     before = termios.tcgetattr(place)
     try:
-        tty.setcbreak(place)
+        # At once: the default would drop what was typed while the program was still starting.
+        tty.setcbreak(place, termios.TCSANOW)
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         while data := os.read(place, 1024):
             yield from map(_enter, _SEQUENCE.sub("", decoder.decode(data)))

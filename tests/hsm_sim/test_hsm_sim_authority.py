@@ -69,7 +69,8 @@ def test_import_export_and_personalisation_wait_for_two_operators(tmp_path: Path
     assert {(name, "17") for name in ("F2", "I6", "A8", "A0", "A6")} <= set(refusals(tmp_path))
     [given] = [line for line in lines_of(tmp_path) if line.event == "authorised"]
     assert given.facts == {"operators": "alice, bob", "for_s": 300}
-    assert events(tmp_path)[-2:] == ["keys used", "stopped"]
+    # The uses so far are written down from time to time, and at the latest when it stops.
+    assert "keys used" in events(tmp_path) and events(tmp_path)[-1] == "stopped"
 
 
 @pytest.mark.parametrize(
