@@ -113,6 +113,8 @@ def store_columns(
     before = [_resolved(side, stood) for side in (moved.debit_before, moved.credit_before)]
     columns = (moved.line_id, moved.entry_id, moved.debit_id, moved.credit_id, moved.amount_fen)
     if on_postgresql:
+        # For the rows that the guards look at together, which else go through a file.
+        conn.execute(text("SET LOCAL work_mem = '128MB'"))
         copy_into(conn, "ledger_line FROM STDIN", [copy_rows(columns, moved.item, *before)])
         return
     statement = str(tables.line.insert().compile(dialect=conn.dialect))
@@ -149,8 +151,6 @@ def _move_postgresql(conn: Connection, moved: Moved, business_date: date) -> Num
         )
     )
     conn.execute(text("TRUNCATE ledger_moving"))
-    # For the rows that the guards look at together, which else go through a file.
-    conn.execute(text("SET LOCAL work_mem = '128MB'"))
     columns = (
         moved.account_id,
         moved.debits_fen,
@@ -210,7 +210,3 @@ def _binary_rows(columns: Sequence[Numbers]) -> bytes:
         rows[f"l{place}"] = 8
         rows[f"v{place}"] = column
     return _SIGNATURE + rows.tobytes() + struct.pack(">h", -1)
-
-
-def _driver(conn: Connection) -> Any:
-    return conn.connection.driver_connection

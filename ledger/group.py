@@ -97,15 +97,43 @@ class GroupCommit(Generic[Order, Answer]):
         return future
 
     def ask(self, order: Order) -> Answer:
-        """Take an order and wait for its answer; raises as `submit` and its future do."""
-        return self.submit(order).result()
+        """Take an order and wait for its answer; raises as `submit` and its future do.
+
+        Busy comes in time also where the writer itself is held up: the order is then withdrawn.
+        """
+        future = self.submit(order)
+        try:
+            return future.result(self._patience_s)
+        except TimeoutError:
+            if future.cancel():
+                raise self._too_late() from None
+        return future.result()  # its turn has come: it is answered, even if what it raised was a TimeoutError
 
     async def answer(self, order: Order) -> Answer:
-        """`ask` for a coroutine: cheaper than a thread each, as a loop's answers of a group are told at once."""
+        """`ask` for a coroutine: cheaper than a thread each, as a loop's answers of a group are told at once.
+
+        A coroutine that is cancelled before its order's turn withdraws it.
+        """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Answer] = loop.create_future()
         self._seat(order, future)
-        return await future
+        bound = loop.call_later(self._patience_s, self._withdraw, future)
+        try:
+            return await future
+        finally:
+            bound.cancel()
+
+    def _withdraw(self, seat: "asyncio.Future[Answer]") -> None:
+        """Busy for whoever waits there, unless the order's turn has come."""
+        with self._changed:
+            waiting = [one for one in self._waiting if one[1] is not seat]
+            if len(waiting) == len(self._waiting):
+                return
+            self._waiting = deque(waiting)
+        seat.set_exception(self._too_late())
+
+    def _too_late(self) -> Busy:
+        return Busy(f"waited {self._patience_s:g} s for its turn; ask again later")
 
     def _seat(self, order: Order, seat: "Seat[Answer]") -> None:
         with self._changed:
@@ -140,13 +168,8 @@ class GroupCommit(Generic[Order, Answer]):
             taken = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
             self._expected = len(taken)
         latest = self._clock() - self._patience_s
-        late = [(seat, latest - since) for _, seat, since in taken if since < latest and _begins(seat)]
-        _tell(
-            [
-                (seat, None, Busy(f"waited {self._patience_s + past_s:.1f} s for its turn; ask again later"))
-                for seat, past_s in late
-            ]
-        )
+        late = [seat for _, seat, since in taken if since < latest and _begins(seat)]
+        _tell([(seat, None, self._too_late()) for seat in late])
         return [(order, seat) for order, seat, since in taken if since >= latest]
 
     def _outcomes(self, group: "Sequence[tuple[Order, Seat[Answer]]]") -> "list[Outcome[Answer]]":

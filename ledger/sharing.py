@@ -8,7 +8,6 @@ done twice where a commit's outcome is unknown, so that it goes by natural keys.
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Protocol, TypeVar
@@ -72,7 +71,7 @@ class Shared:
     def __init__(
         self, engine: Engine, *, most_together: int = MOST_TOGETHER, patience_s: float = PATIENCE_S
     ) -> None:
-        self._alone, self._patience_s = Alone(engine), patience_s
+        self._alone = Alone(engine)
         self._inside = threading.local()
         self._group = GroupCommit[Work, Any](
             engine, self._do, most=most_together, capacity=100 * most_together, patience_s=patience_s
@@ -91,10 +90,9 @@ class Shared:
         if getattr(self._inside, "a_transaction", False):
             raise RuntimeError("work asked to write from inside of work; give it the connection instead")
         try:
-            future = self._group.submit(work)
+            answer = self._group.ask(work)
         except Closed as error:
             raise Busy(str(error)) from error
-        answer = within_patience(future, self._patience_s)
         if isinstance(answer, _Raised):
             raise answer.error
         done: T = answer
@@ -119,16 +117,6 @@ class Shared:
             return [_under_savepoint(conn, work) for work in works]
         finally:
             self._inside.a_transaction = False
-
-
-def within_patience(future: "Future[T]", patience_s: float) -> T:
-    """The answer of a future of a group commit; Busy where its turn has not come in time, and never will."""
-    try:
-        return future.result(patience_s)
-    except TimeoutError:
-        if future.cancel():
-            raise Busy(f"waited {patience_s:g} s for its turn; ask again later") from None
-    return future.result()  # its turn has come: it is answered, even if what it raised was a TimeoutError
 
 
 def _under_savepoint(conn: Connection, work: Work) -> object:

@@ -38,9 +38,8 @@ class Running:
 
     def added_fen(self) -> tuple[int, int]:
         """What was posted since: debits and credits."""
-        return self.posted_fen[DEBIT] - self.facts.debits_fen, self.posted_fen[
-            CREDIT
-        ] - self.facts.credits_fen
+        facts = self.facts
+        return self.posted_fen[DEBIT] - facts.debits_fen, self.posted_fen[CREDIT] - facts.credits_fen
 
     def held_more_fen(self) -> tuple[int, int]:
         """What is held more than before, or with a minus less: debits and credits."""

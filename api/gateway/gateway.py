@@ -86,7 +86,6 @@ class Gateway:
         self._now = now
         self._threads = ThreadPoolExecutor(threads, "gateway")
         self._desk = GroupCommit(engine, self._book, most=TOGETHER, patience_s=patience_s)
-        self._patience_s = patience_s
         self._network = Network(engine, hsm, now)
 
     async def close(self) -> None:
@@ -146,7 +145,7 @@ class Gateway:
         else:
             citizen = None if isinstance(made.found, int) else made.found
             new_key = made.key if made.first_use else None
-            said = await self._booked(Booking(made.request, message, citizen, new_key))
+            said = await self._desk.answer(Booking(made.request, message, citizen, new_key))
             key = made.key
         if key is None:
             return encode(said, spec)
@@ -173,16 +172,6 @@ class Gateway:
 
     def _signed(self, said: Message, spec: Specification, key: bytes) -> bytes:
         return encode_with_mac(said, spec, lambda covered: self._hsm.terminal_mac(key, covered))
-
-    async def _booked(self, booking: Booking) -> Message:
-        """The answer, once it is durable. Raises what the booking raised, or Busy where its turn has not come."""
-        future = self._desk.submit(booking)
-        answer = asyncio.wrap_future(future)
-        # A conversation that ends meanwhile waits no more; what it asked for is booked all the same.
-        await asyncio.wait([answer], timeout=self._patience_s)
-        if not answer.done() and future.cancel():
-            raise Busy(f"waited {self._patience_s:g} s for its turn; ask again later")
-        return await answer
 
     def _book(self, conn: Connection, bookings: Sequence[Booking]) -> list[Message]:
         return book_in_turn(conn, bookings, at=self._now())

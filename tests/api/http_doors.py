@@ -6,7 +6,7 @@ Every answer in every test is held against the OpenAPI document: an answer that 
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from functools import cache
 from hashlib import sha256
@@ -87,6 +87,12 @@ class Doors:
     @property
     def engine(self) -> Engine:
         return self.deps.engine
+
+    def rewired(self, **changes: Any) -> "Doors":
+        """The same API with something else behind it."""
+        app: Any = self.client.app
+        app.state.deps = deps = replace(self.deps, **changes)
+        return replace(self, deps=deps)
 
     def institution(self, participant: str, *scopes: str) -> dict[str, str]:
         """The headers of a client of a participant with these scopes (all, where none are named)."""

@@ -1,6 +1,5 @@
 """A holder sees what moved in months whose lines have left the books."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ def test_a_holders_history_and_record_are_the_same_before_and_after_archiving(
     me = doors.session(holder)
 
     def told(archive: Archive | None) -> list[Any]:
-        doors.client.app.state.deps = replace(doors.deps, archive=archive)  # type: ignore[attr-defined]
+        doors.rewired(archive=archive)
         record = doors.client.get("/v1/me/social-security", headers=me).json()
         return [list_of(doors, "/v1/me/pockets/medical/history", me, {"limit": 2}), record]
 

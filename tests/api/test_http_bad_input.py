@@ -1,7 +1,6 @@
 """Bad input at each door of the API: a code that programs go by, and for people the field, the value, the remedy."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +79,7 @@ def ask(doors: Doors, insurer: InsurerPeer, tmp_path: Path) -> Callable[..., Any
     holder = doors.enrol(1)
     doors.fund(f"wallet:{holder}", 100_000)
     peers = {"billers": {WATER.id: near_biller(tmp_path, WATER)}, "insurer": insurer.client}
-    app: Any = doors.client.app
-    app.state.deps = replace(doors.deps, peers=peers)
+    doors.rewired(peers=peers)
     with writing(doors.engine) as conn:
         register_billers(conn, [WATER], at=at(0))
         register_hospitals(conn, [Hospital("SHOP-1", 3)], at=at(0))

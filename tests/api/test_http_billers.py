@@ -1,7 +1,6 @@
 """Utility bills over HTTP: a holder's and a counter's, each its own only, and the biller's daily file."""
 
 from collections import deque
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -40,8 +39,7 @@ def water(doors: Doors, tmp_path: Path) -> NearBiller:
     """The API with two billers connected, and a holder with money."""
     near = near_biller(tmp_path, WATER)
     peers = {"billers": {WATER.id: near, GAS.id: near_biller(tmp_path, GAS)}}
-    app: Any = doors.client.app
-    app.state.deps = replace(doors.deps, peers=peers)
+    doors.rewired(peers=peers)
     with writing(doors.engine) as conn:
         register_billers(conn, [WATER, GAS], at=at(0))
     doors.fund(f"wallet:{doors.enrol(1)}", 10_000)

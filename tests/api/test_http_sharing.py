@@ -3,7 +3,6 @@
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -83,9 +82,7 @@ def test_a_request_that_is_refused_takes_nobody_with_it_and_its_answer_is_kept(s
 def hasty(shop: Doors) -> Iterator[Doors]:
     """The API with a writer that lets nobody wait long."""
     with Shared(shop.engine, patience_s=0.05) as writer:
-        deps = replace(shop.deps, writer=writer)
-        shop.client.app.state.deps = deps  # type: ignore[attr-defined]
-        yield replace(shop, deps=deps)
+        yield shop.rewired(writer=writer)
 
 
 def test_whose_turn_does_not_come_is_told_when_to_ask_again_and_nothing_was_done(hasty: Doors) -> None:
@@ -121,8 +118,7 @@ def test_a_biller_that_does_not_answer_holds_up_only_who_asked_it(shop: Doors) -
         HttpBiller(f"http://127.0.0.1:{listener.getsockname()[1]}", timeout_s=20) as biller,
         ThreadPoolExecutor(1) as pool,
     ):
-        deps = replace(shop.deps, peers={"billers": {WATER.id: biller}})
-        shop.client.app.state.deps = deps  # type: ignore[attr-defined]
+        shop.rewired(peers={"billers": {WATER.id: biller}})
         body = {"biller": WATER.id, "account_no": "A1", "bill_no": "B1", "amount_fen": 1}
         me = shop.session(shop.enrol(1)) | {"Idempotency-Key": "mine"}
         waits = pool.submit(shop.client.post, "/v1/me/bill-payments", json=body, headers=me)

@@ -197,3 +197,20 @@ def test_a_loop_that_ended_keeps_nobody_else_from_an_answer(
     gate.open.set()
     assert isinstance(group.ask(load(books, "after")), Posted)
     assert books.nets()["purse:1"] == -2  # what was begun is in the books, asked for or not
+
+
+def test_a_coroutine_whose_turn_does_not_come_is_busy_and_leaves_no_trace(books: Books, gate: Gate) -> None:
+    async def ask(group: GroupCommit[Order, Answer]) -> Answer:
+        gate.open.clear()
+        first = asyncio.create_task(group.answer(load(books, "begun")))
+        await asyncio.to_thread(gate.entered.wait)
+        with pytest.raises(Busy, match=r"waited 0\.05 s for its turn; ask again later"):
+            await group.answer(load(books, "late"))
+        assert not first.done()  # it was begun, and so it is answered however long it takes
+        gate.open.set()
+        return await first
+
+    with GroupCommit[Order, Answer](books.engine, gate, patience_s=0.05) as group:
+        assert isinstance(asyncio.run(ask(group)), Posted)
+    assert gate.groups == [1]
+    assert books.nets()["purse:1"] == -1
