@@ -10,6 +10,7 @@ from pathlib import Path
 from clearing.wire.bcd import pack_moment
 from clearing.wire.hotlist import Numbers, parse_hotlist, write_change, write_hotlist
 from clearing.wire.signed import Document, Kind, Sign, SignedError, write_document
+from clearing.workfiles import write_bytes
 
 WHOLE, CHANGE, DOCUMENT = "hotlist-{:05d}.ohl", "hotlist-{:05d}-change.ohl", "{}-{:05d}.ocd"
 
@@ -23,7 +24,7 @@ def publish_hotlist(folder: Path, numbers: Numbers, sign: Sign, *, at: datetime)
     folder.mkdir(parents=True, exist_ok=True)
     before = newest_hotlist(folder)
     if before is None:
-        return [_put(folder / WHOLE.format(1), write_hotlist(1, pack_moment(at), numbers, sign))]
+        return [write_bytes(folder / WHOLE.format(1), write_hotlist(1, pack_moment(at), numbers, sign))]
     held = parse_hotlist(before.read_bytes())
     if held.added.tobytes() == numbers.tobytes():
         return []
@@ -32,8 +33,8 @@ def publish_hotlist(folder: Path, numbers: Numbers, sign: Sign, *, at: datetime)
     whole = write_hotlist(version, made_at, numbers, sign)
     # The whole list comes last: it is what the next publication goes on from.
     return [
-        _put(folder / CHANGE.format(version), change),
-        _put(folder / WHOLE.format(version), whole),
+        write_bytes(folder / CHANGE.format(version), change),
+        write_bytes(folder / WHOLE.format(version), whole),
     ]
 
 
@@ -51,16 +52,9 @@ def publish_document(folder: Path, kind: Kind, version: int, text: str, sign: Si
                 "version", version, f"{path.name} says something else: give it the next version"
             )
         return path
-    return _put(path, write_document(Document(kind, version, pack_moment(at), payload), sign))
+    return write_bytes(path, write_document(Document(kind, version, pack_moment(at), payload), sign))
 
 
 def newest_hotlist(folder: Path) -> Path | None:
     """The whole list published last."""
     return max(folder.glob("hotlist-?????.ohl"), default=None)
-
-
-def _put(path: Path, data: bytes) -> Path:
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(data)
-    part.replace(path)
-    return path

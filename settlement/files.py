@@ -1,12 +1,13 @@
 """Files that are either whole or not there: written beside their place, synced, and renamed into it."""
 
 import csv
-import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
+
+from ledger.durable import put_in_place
 
 CSV_ENCODING: Final = "utf-8-sig"
 """UTF-8 with a byte order mark: without it, spreadsheet programs take Chinese names for something else."""
@@ -20,10 +21,7 @@ def placed(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.draft")
     yield draft
-    with draft.open("rb") as written:
-        os.fsync(written.fileno())
-    draft.replace(path)
-    _sync_folder(path.parent)
+    put_in_place(draft, path)
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:
@@ -41,11 +39,3 @@ def harmless(row: Sequence[object]) -> list[object]:
     Names of files and of participants come from outside and are shown on finance's own machines.
     """
     return [f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell for cell in row]
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
