@@ -18,7 +18,7 @@ from api.doors import Refused, city, console, now, settings
 from card.chip import blank, sam
 from card.chip.apdu import Answer
 from card.chip.blank import Group
-from card.chip.commands import Refusal, parse_done
+from card.chip.commands import AnswerError, Refusal, parse_done
 from card.chip.files import FileError, PublicData, Region
 from card.chip.status import StatusWord
 from card.chip.t0 import T0Card
@@ -241,7 +241,7 @@ def speaking() -> Iterator[Pcsc]:
     try:
         with Pcsc() as pcsc:
             yield pcsc
-    except (PcscError, CardGone) as error:
+    except (PcscError, CardGone, AnswerError) as error:
         raise Refused(str(error)) from error
 
 

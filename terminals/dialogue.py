@@ -16,6 +16,7 @@ from card.chip.purse import MAX_SEQUENCE
 from card.chip.records import Kind
 from card.chip.sam import SamPurchase
 from card.chip.status import StatusWord, is_legal
+from card.chip.t0 import MORE, WRONG_LE
 from card.hsm.codec import CardKeyRef
 from clearing.wire.batch import Ride, TapRecord
 from clearing.wire.bcd import moment_of, pack_moment
@@ -182,7 +183,7 @@ def _decide(tap: _Tap) -> Steps[int]:
     yield from _find_leg(tap)
     if (objection := tap.standing.fare_objection(tap.ride)) is not None:
         raise Refused(objection)
-    amount_fen = tap.standing.fare_fen(tap.public, tap.ride)
+    amount_fen = tap.standing.fare_fen(tap.public.holder_class, tap.ride)
     balance = commands.parse_balance((yield from ask_card(commands.get_balance())))
     if isinstance(balance, commands.Refusal):
         raise Refused(Refusal.UNREADABLE)
@@ -274,10 +275,14 @@ def _debit(tap: _Tap, pending: Pending, mac1: bytes) -> Steps[TapRecord]:
 def _clear(answer: bytes, proof: commands.Proof | commands.Refusal) -> commands.Proof | commands.Refusal:
     """A refusal that can be relied on is a status word of the profile and nothing else; the rest is a tear.
 
-    The end of a spoilt answer looks like a status word, and a memory failure may have come after the debit.
+    The end of a spoilt answer looks like a status word, a memory failure may have come after the debit, and a
+    word about lengths says that there is an answer which has not come.
     """
     if isinstance(proof, commands.Refusal) and (
-        len(answer) != 2 or not is_legal(proof.word) or proof.word == StatusWord.MEMORY_FAILURE
+        len(answer) != 2
+        or not is_legal(proof.word)
+        or proof.word == StatusWord.MEMORY_FAILURE
+        or proof.word >> 8 in (MORE, WRONG_LE)
     ):
         raise Torn
     return proof

@@ -6,6 +6,7 @@ from enum import StrEnum
 from clearing.wire.batch import Ride
 from clearing.wire.journey import Finding
 from terminals.outcome import Outcome, Refusal
+from terminals.pos_texts import yuan
 from terminals.qr_validator import QrOutcome, QrRefusal
 
 
@@ -92,11 +93,11 @@ def shown(outcome: Outcome) -> Display:
     if record is None:
         raise ValueError("an open gate without a record: an outcome must have one or the other")
     tone = Tone.ONE if record.holder_class == 1 else Tone.TWO
-    balance = "" if outcome.balance_fen is None else _yuan(outcome.balance_fen)
+    balance = "" if outcome.balance_fen is None else yuan(outcome.balance_fen)
     if record.ride is Ride.METRO_ENTRY and record.amount_fen == 0:
         return Display(f"请进站 余额{balance}元", f"Welcome. Balance ¥{balance}", tone)
     chinese, english = FOUND.get(outcome.finding, ("", ""))
-    paid = _yuan(record.amount_fen)
+    paid = yuan(record.amount_fen)
     return Display(
         f"{chinese} 扣款{paid}元 余额{balance}元".lstrip(),
         f"{english} Paid ¥{paid}. Balance ¥{balance}".lstrip(),
@@ -110,11 +111,7 @@ def shown_for_code(outcome: QrOutcome, holder_class: int = 1) -> Display:
         return CODE_REFUSED[outcome.refusal]
     if outcome.record is None:
         raise ValueError("an open gate without a record: an outcome must have one or the other")
-    tone, paid = (Tone.ONE if holder_class == 1 else Tone.TWO), _yuan(outcome.record.amount_fen)
+    tone, paid = (Tone.ONE if holder_class == 1 else Tone.TWO), yuan(outcome.record.amount_fen)
     if outcome.record.ride is Ride.METRO_ENTRY and outcome.record.amount_fen == 0:
         return Display("请进站", "Welcome", tone)
     return Display(f"扣款{paid}元", f"Paid ¥{paid}", tone)
-
-
-def _yuan(amount_fen: int) -> str:
-    return f"{amount_fen // 100}.{amount_fen % 100:02d}"

@@ -37,11 +37,6 @@ class Receipt(StrEnum):
     HELD = "held"
     TAKEN = "taken"
 
-    @property
-    def asks_for_the_whole(self) -> bool:
-        """Whether the depot should send the whole list: what came cannot be put onto what is held."""
-        return self is Receipt.GAP
-
 
 class Holdings:
     """A terminal's folder of signed files, and the public keys by version that it trusts.

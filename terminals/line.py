@@ -75,7 +75,7 @@ class DepotLine:
                 Offered(str(one["name"]), str(one["kind"]), int(one["version"]))
                 for one in self._json("GET", "/files")
             ]
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise LineGone(f"the depot's list of files cannot be read: {error}") from error
         return sorted((one for one in files if one.kind in KINDS), key=lambda one: (one.version, one.name))
 
@@ -98,6 +98,6 @@ class DepotLine:
                     data += part
                     if len(data) > MOST_BYTES:
                         raise LineGone(f"the depot's answer to {path} is longer than {MOST_BYTES} bytes")
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise LineGone(f"{path}: {error}") from error
         return bytes(data)

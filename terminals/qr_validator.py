@@ -12,10 +12,11 @@ from enum import StrEnum
 from clearing.wire.bcd import CITY_ZONE, pack_moment
 from clearing.wire.qr import Certificate, CodeRefusal, QrCode, QrError, check_code, raw_of, read_code
 from clearing.wire.qr_record import CODE_BYTES, QrRide
-from clearing.wire.tariff import Tariff, fare_fen
+from clearing.wire.tariff import Tariff
 from terminals.holdings import Holdings
+from terminals.hotlist import Hotlist
 from terminals.qr_outbox import QrOutbox
-from terminals.standing import RideFacts, clock_of
+from terminals.standing import RideFacts, Standing, standing_at
 from terminals.trip import Identity
 
 
@@ -59,7 +60,8 @@ class QrOutcome:
 class QrValidator:
     """A terminal that takes codes: its depot's outbox, the issuer's public keys by version, tariff, lock list.
 
-    With `holdings` it prices by the signed tariff of the day in them, and holds its clock against their settings.
+    With `holdings` it obeys the signed tariff of the day and the settings in them; `tariff` is what it was
+    installed with, and holds where no file does.
     """
 
     def __init__(
@@ -91,12 +93,13 @@ class QrValidator:
             return QrOutcome(QrRefusal.UNREADABLE)
         if len(raw) > CODE_BYTES:
             return QrOutcome(QrRefusal.UNREADABLE)
-        self._obey(at)
+        # The list is of cards; whose codes are locked comes by itself.
+        standing = standing_at(at, self.identity, self._outbox, self.tariff, Hotlist(0), self._holdings)
         certificate = code.certificate
-        refusal = self._objection(code, at) or self._ride_objection(certificate, ride)
+        refusal = self._objection(standing, code, at) or _ride_objection(standing, certificate, ride)
         if refusal is not None:
             return QrOutcome(refusal)
-        amount_fen = self._fare_fen(certificate, ride)
+        amount_fen = standing.fare_fen(certificate.holder_class, ride)
         if amount_fen > certificate.limit_fen:
             return QrOutcome(QrRefusal.OVER_LIMIT)
         serial, nonce = code.key
@@ -105,29 +108,21 @@ class QrValidator:
         sequence = self._outbox.next_terminal_sequence(self.identity.terminal)
         if sequence is None:
             return QrOutcome(QrRefusal.NUMBERS_EXHAUSTED)
-        record = self._record(ride, raw, amount_fen, sequence, at)
+        record = QrRide(
+            ride.ride, self.identity.terminal, sequence, pack_moment(at), amount_fen, ride.list_fare_fen,
+            ride.linked, ride.full_fare, ride.line, ride.station, standing.tariff.version, raw,
+        )  # fmt: skip
         self._outbox.take(record, serial=serial, nonce=nonce)
         return QrOutcome(None, record)
 
-    def _obey(self, at: datetime) -> None:
-        """Put the tariff of the day in force."""
-        if self._holdings is not None:
-            self.tariff = self._holdings.tariff(at.astimezone(CITY_ZONE).date()) or self.tariff
-
-    def _clock_is_wrong(self, at: datetime) -> bool:
-        held = self._holdings
-        if held is None:
-            return False
-        return clock_of(held.settings, newest_file=held.newest_made_at, newest_ride=None).is_wrong(at)
-
-    def _objection(self, code: QrCode, at: datetime) -> QrRefusal | None:
+    def _objection(self, standing: Standing, code: QrCode, at: datetime) -> QrRefusal | None:
         """What speaks against the code, in the order of `QrRefusal`."""
-        if self._outbox.is_full():
+        if standing.full:
             return QrRefusal.OUTBOX_FULL
-        if self._clock_is_wrong(at):
+        if standing.clock.is_wrong(at):
             return QrRefusal.CLOCK_WRONG
         day: date = at.astimezone(CITY_ZONE).date()
-        if not self.tariff.in_force(day):
+        if not standing.tariff.in_force(day):
             return QrRefusal.TARIFF_NOT_IN_FORCE
         if (refusal := check_code(code, self._keys, at=at)) is not None:
             return _OF_CODE[refusal]
@@ -135,21 +130,8 @@ class QrValidator:
             return QrRefusal.HOLDER_LOCKED
         return None
 
-    def _ride_objection(self, certificate: Certificate, ride: RideFacts) -> QrRefusal | None:
-        if certificate.holder_class not in self.tariff.class_pay_bp:
-            return QrRefusal.CLASS_UNKNOWN
-        if not 0 <= ride.list_fare_fen <= self.tariff.max_fare_fen.get(ride.ride, -1):
-            return QrRefusal.FARE_OUT_OF_BOUNDS
-        return None
 
-    def _fare_fen(self, certificate: Certificate, ride: RideFacts) -> int:
-        return fare_fen(
-            self.tariff, ride=ride.ride, list_fare_fen=ride.list_fare_fen,
-            holder_class=certificate.holder_class, linked=ride.linked, full_fare=ride.full_fare,
-        )  # fmt: skip
-
-    def _record(self, ride: RideFacts, raw: bytes, amount_fen: int, sequence: int, at: datetime) -> QrRide:
-        return QrRide(
-            ride.ride, self.identity.terminal, sequence, pack_moment(at), amount_fen, ride.list_fare_fen,
-            ride.linked, ride.full_fare, ride.line, ride.station, self.tariff.version, raw,
-        )  # fmt: skip
+def _ride_objection(standing: Standing, certificate: Certificate, ride: RideFacts) -> QrRefusal | None:
+    if not standing.takes_class(certificate.holder_class):
+        return QrRefusal.CLASS_UNKNOWN
+    return None if standing.fare_objection(ride) is None else QrRefusal.FARE_OUT_OF_BOUNDS

@@ -8,9 +8,11 @@ from card.chip.files import PublicData
 from clearing.wire.batch import Ride
 from clearing.wire.bcd import CITY_ZONE
 from clearing.wire.tariff import Tariff, fare_fen
+from terminals.holdings import Holdings
 from terminals.hotlist import Hotlist
 from terminals.outcome import Refusal
 from terminals.settings import Settings
+from terminals.shelf import BatchShelf
 from terminals.trip import Identity
 
 
@@ -72,24 +74,43 @@ class Standing:
             return Refusal.NOT_VALID
         if self.issuers is not None and public.issuer not in self.issuers:
             return Refusal.ISSUER_UNKNOWN
-        classes = self.tariff.class_pay_bp.keys()
-        if public.holder_class not in (
-            classes if self.holder_classes is None else classes & self.holder_classes
-        ):
-            return Refusal.CLASS_UNKNOWN
-        return None
+        return None if self.takes_class(public.holder_class) else Refusal.CLASS_UNKNOWN
+
+    def takes_class(self, holder_class: int) -> bool:
+        """Whether the tariff prices rides of such holders, and they are taken here."""
+        here = self.holder_classes is None or holder_class in self.holder_classes
+        return here and holder_class in self.tariff.class_pay_bp
 
     def fare_objection(self, ride: RideFacts) -> Refusal | None:
         """What speaks against the list fare."""
         limit_fen = self.tariff.max_fare_fen.get(ride.ride, -1)
         return None if 0 <= ride.list_fare_fen <= limit_fen else Refusal.FARE_OUT_OF_BOUNDS
 
-    def fare_fen(self, public: PublicData, ride: RideFacts) -> int:
-        """What the holder pays for the ride, in fen."""
+    def fare_fen(self, holder_class: int, ride: RideFacts) -> int:
+        """What a holder of this class pays for the ride, in fen."""
         return fare_fen(
-            self.tariff, ride=ride.ride, list_fare_fen=ride.list_fare_fen, holder_class=public.holder_class,
+            self.tariff, ride=ride.ride, list_fare_fen=ride.list_fare_fen, holder_class=holder_class,
             linked=ride.linked, full_fare=ride.full_fare,
         )  # fmt: skip
+
+
+def standing_at(
+    at: datetime, identity: Identity, outbox: BatchShelf, tariff: Tariff, hotlist: Hotlist,
+    held: Holdings | None, newest_ride: datetime | None = None,
+) -> Standing:  # fmt: skip
+    """What is in force at an instant: what the files held say, and where they say nothing what was installed."""
+    if held is None:
+        return Standing(identity, tariff, hotlist, outbox.is_full())
+    settings, listed = held.settings, held.hotlist
+    return Standing(
+        identity,
+        held.tariff(at.astimezone(CITY_ZONE).date()) or tariff,
+        listed if listed.version else hotlist,
+        outbox.is_full(None if settings is None else settings.capacity),
+        clock_of(settings, newest_file=held.newest_made_at, newest_ride=newest_ride),
+        None if settings is None else settings.holder_classes,
+        None if settings is None else settings.issuers,
+    )
 
 
 def facts_of(settings: Settings) -> RideFacts:

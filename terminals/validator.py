@@ -5,7 +5,6 @@ from collections.abc import Callable
 from datetime import datetime
 
 from clearing.wire.batch import TapRecord
-from clearing.wire.bcd import CITY_ZONE
 from clearing.wire.tariff import Tariff
 from terminals.actions import (
     Action,
@@ -36,7 +35,7 @@ from terminals.outbox import Outbox
 from terminals.outcome import Outcome
 from terminals.reader import CardGone, Sam, SamGone, Transmits
 from terminals.shelf import NoRoom
-from terminals.standing import RideFacts, Standing, clock_of
+from terminals.standing import RideFacts, Standing, standing_at
 from terminals.trip import Identity
 
 __all__ = ["RETURN_WINDOW", "Gate", "RideFacts", "Validator", "no_barrier"]
@@ -54,7 +53,7 @@ class Validator:
     """A terminal with its SAM, the depot's outbox, its gate, and the tariff and hotlist in force on it.
 
     With `holdings` it obeys the signed files in them, at each tap those of that moment; `tariff` and `hotlist`
-    are what it was installed with, and hold until the first file comes. `outcomes` counts what came of taps.
+    are what it was installed with, and hold where no file does. `outcomes` counts what came of taps.
     """
 
     def __init__(
@@ -86,18 +85,9 @@ class Validator:
 
     def standing(self, at: datetime) -> Standing:
         """What is in force on this terminal at an instant."""
-        held = self._holdings
-        if held is None:
-            return Standing(self.identity, self.tariff, self.hotlist, self._outbox.is_full())
-        settings = held.settings
-        return Standing(
-            self.identity,
-            held.tariff(at.astimezone(CITY_ZONE).date()) or self.tariff,
-            held.hotlist if held.hotlist.version else self.hotlist,
-            self._outbox.is_full(None if settings is None else settings.capacity),
-            clock_of(settings, newest_file=held.newest_made_at, newest_ride=self._outbox.newest_moment()),
-            None if settings is None else settings.holder_classes,
-            None if settings is None else settings.issuers,
+        newest_ride = None if self._holdings is None else self._outbox.newest_moment()
+        return standing_at(
+            at, self.identity, self._outbox, self.tariff, self.hotlist, self._holdings, newest_ride
         )
 
     def perform(self, action: Action, card: Transmits) -> Event:

@@ -11,12 +11,10 @@ from dataclasses import dataclass
 from card.chip import maintenance, reading, transaction
 from card.chip.apdu import Answer, Apdu, ApduError, Instruction
 from card.chip.keys import CardKeys
-from card.chip.phases import Phase, admitted
+from card.chip.phases import Phase, admitted, unknown
 from card.chip.session import Chip, Handler, Session
 from card.chip.state import CardState
 from card.chip.status import StatusWord
-
-CLASSES = frozenset({0x00, 0x80})
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +107,7 @@ class VirtualCard:
 def _judge(command: Apdu, phase: Phase) -> StatusWord:
     form = FORMS.get(command.code)
     if form is None:
-        return StatusWord.INSTRUCTION_UNKNOWN if command.cla in CLASSES else StatusWord.CLASS_UNKNOWN
+        return unknown(command)
     if form.parameters is not None and (command.p1, command.p2) not in form.parameters:
         return StatusWord.WRONG_P1_P2
     if form.data_bytes is not None and len(command.data) != form.data_bytes:

@@ -10,14 +10,13 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from card.chip.apdu import Answer, Apdu, ApduError, Instruction
-from card.chip.files import FileError, PublicData, Region
+from card.chip.files import MASTER_FILE, FileError, PublicData, Region
 from card.chip.keys import SUITES, CardKeys, KeysUnreadable, unwrap_card_keys
-from card.chip.phases import Phase, admitted
+from card.chip.phases import Phase, admitted, unknown
 from card.chip.state import CardState, new_state
 from card.chip.status import StatusWord
 
 LAST_BLOCK = 0x80
-MASTER_FILE = bytes.fromhex("3F00")
 
 
 class Group(IntEnum):
@@ -69,8 +68,7 @@ class BlankChip:
 
     def _judged(self, command: Apdu) -> int:
         if command.code not in list(Instruction):
-            known = command.cla in (0x00, 0x80)
-            return StatusWord.INSTRUCTION_UNKNOWN if known else StatusWord.CLASS_UNKNOWN
+            return unknown(command)
         word = admitted(Phase.BLANK, Instruction(command.code))
         if word != StatusWord.DONE:
             return word

@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from enum import StrEnum
 
-from card.chip.apdu import Instruction
+from card.chip.apdu import Apdu, Instruction
 from card.chip.records import Kind
 from card.chip.status import StatusWord
+
+CLASSES = frozenset({0x00, 0x80})
 
 
 class Phase(StrEnum):
@@ -85,3 +87,8 @@ def admitted(phase: Phase | SamPhase, instruction: Instruction) -> StatusWord:
     if instruction in (SAM_LEGAL[phase] if isinstance(phase, SamPhase) else LEGAL[phase]):
         return StatusWord.DONE
     return _REFUSALS.get(phase, StatusWord.NOT_IN_THIS_STATE)
+
+
+def unknown(command: Apdu) -> StatusWord:
+    """The word for an instruction that this chip does not know, or whose very class it does not."""
+    return StatusWord.INSTRUCTION_UNKNOWN if command.cla in CLASSES else StatusWord.CLASS_UNKNOWN

@@ -2,14 +2,22 @@
 
 from card.chip.apdu import Apdu
 from card.chip.commands import Share
-from card.chip.files import APPLICATION_VERSION, PPSE, PUBLIC_SFI, REGION_SFI, TRANSIT_AID, Fci, directory_fci
+from card.chip.files import (
+    APPLICATION_VERSION,
+    MASTER_FILE,
+    PPSE,
+    PUBLIC_SFI,
+    REGION_SFI,
+    TRANSIT_AID,
+    Fci,
+    directory_fci,
+)
 from card.chip.records import PAID_AREA_BYTES, PAID_AREA_SFI, PURSE_BYTES, PURSE_LOG_SFI, TRIP_BYTES, TRIP_SFI
 from card.chip.session import Chip, Outcome, Session, answered, refused
 from card.chip.state import CardState, Lock
 from card.chip.status import StatusWord, right_length_is
 
 BY_NAME = 0x04
-MASTER_FILE = bytes.fromhex("3F00")
 WITH_SHORT_ID = 0x80
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from card.chip import keys as crypto
 from card.chip.apdu import Answer, Apdu, ApduError, Instruction
 from card.chip.keys import KEY_BYTES, MAC_BYTES, SUITES, Order
-from card.chip.phases import SamPhase, admitted
+from card.chip.phases import SamPhase, admitted, unknown
 from card.chip.sam import PURCHASE_BYTES, TERMINAL_BYTES, SamPurchase
 from card.chip.status import StatusWord, right_length_is
 
@@ -20,7 +20,6 @@ KEY_INDEX = 1
 FEWEST_COMPONENTS = 2
 MAX_TERMINAL_SEQUENCE = 0xFFFFFFFF
 _TERMINAL_ID, _KEY_INDEX = 0x96, 0x97
-_CLASSES = (0x00, 0x80)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +90,14 @@ class VirtualSam:
         return SamPhase.READY if self._awaiting is None else SamPhase.AWAITING_MAC2
 
     def reset(self) -> None:
-        """Power off and on again: a purchase begun is forgotten, its number stays used."""
+        """Power off and on again: a purchase begun is forgotten, its number stays used.
+
+        So is a ceremony that was broken off: a component entered twice would take itself out of the key.
+        Raises what `keep` raises.
+        """
         self._awaiting = self._issuer = None
+        if self.phase is SamPhase.EMPTY and self._state.keys:
+            self._put(replace(self._state, keys=()))
 
     def transmit(self, apdu: bytes) -> bytes:
         """Do one command, or refuse it by a status word. Raises only what `keep` raises."""
@@ -102,9 +107,7 @@ class VirtualSam:
             return Answer(b"", StatusWord.WRONG_LENGTH).pack()
         handler = self._handlers.get(command.code)
         if handler is None:
-            known = command.cla in _CLASSES
-            word = StatusWord.INSTRUCTION_UNKNOWN if known else StatusWord.CLASS_UNKNOWN
-            return Answer(b"", word).pack()
+            return Answer(b"", unknown(command)).pack()
         word = admitted(self.phase, Instruction(command.code))
         return (handler(command) if word == StatusWord.DONE else Answer(b"", word)).pack()
 
@@ -113,11 +116,11 @@ class VirtualSam:
 
     def _init_purchase(self, command: Apdu) -> Answer:
         """INIT_SAM_FOR_PURCHASE: the next transaction number and MAC1."""
-        self._awaiting = None
         if command.p1 or command.p2:
             return Answer(b"", StatusWord.WRONG_P1_P2)
         if len(command.data) != PURCHASE_BYTES:
             return Answer(b"", StatusWord.WRONG_LENGTH)
+        self._awaiting = None
         purchase = SamPurchase.unpack(command.data)
         suite = SUITES.get(purchase.algorithm)
         if suite is None:

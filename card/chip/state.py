@@ -1,7 +1,7 @@
 """All that a card remembers without power, as one value, and as a document to keep it in."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any
 
@@ -60,7 +60,7 @@ class CardState:
     algorithm: int = 0
     lock: Lock = Lock.OPEN
     authentication_tries_left: int = AUTHENTICATION_TRIES
-    pin: bytes = b""
+    pin: bytes = field(default=b"", repr=False)
     pin_tries_left: int = PIN_TRIES
 
 

@@ -81,7 +81,7 @@ def _entered(
     """An entry costs nothing, unless the journey before it never ended: then that one is paid now."""
     if inside is None:
         return Leg(0, False, Finding.COMPLETE)
-    just_here = (inside.line, inside.station) == here and since is not None
+    just_here = (inside.line, inside.station) == here
     if just_here and since is not None and abs(at - since) < journeys.passback:
         return Leg(0, False, Finding.ALREADY_INSIDE)
     return Leg(journeys.incomplete_fen, False, Finding.EXIT_MISSING)

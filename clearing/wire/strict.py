@@ -59,7 +59,10 @@ class Strict:
         """A day of the calendar, YYYY-MM-DD."""
         try:
             if isinstance(value, str) and len(value) == 10:
-                return date.fromisoformat(value)
+                day = date.fromisoformat(value)
+                # A day of a week, 2026-W01-1, has ten characters too.
+                if day.isoformat() == value:
+                    return day
         except ValueError as error:
             raise self.error(path, value, "there is no such day") from error
         raise self.error(path, value, "it must be a day written YYYY-MM-DD")
@@ -71,8 +74,9 @@ class Strict:
         return value
 
     def _no_twins(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        names = [name for name, _ in pairs]
-        for name in names:
-            if names.count(name) > 1:
+        members = dict[str, Any]()
+        for name, value in pairs:
+            if name in members:
                 raise self.error(name, "twice", "write it once")
-        return dict(pairs)
+            members[name] = value
+        return members

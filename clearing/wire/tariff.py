@@ -86,7 +86,7 @@ def fare_fen(
 
     The first that applies: the full-fare flag pays the list fare; a holder class with a share of its own
     pays that share; everyone else pays by marginal bands, less the linked trip's discount, and never less
-    than nothing. Raises TariffError for a class that the tariff does not know and a negative list fare.
+    than nothing. Raises TariffError for a class or a ride that the tariff does not know and a negative list fare.
     The bound `max_fare_fen` is the caller's to hold: a tap above it is a finding, not a price.
     """
     if list_fare_fen < 0:

@@ -120,6 +120,22 @@ def test_power_off_forgets_the_purchase_begun() -> None:
     assert hexed(chip, CREDIT) == ["6901"]
 
 
+def test_power_off_ends_a_ceremony_and_nothing_of_it_is_left() -> None:
+    """Else the first custodian, who begins again, would take the component out of the key."""
+    kept: list[SamState] = []
+    chip = VirtualSam(SamState(), kept.append)
+    alone = sam.load_component(FIRST_CUSTODIAN, key_version=1, algorithm=0)
+    chip.transmit(alone)
+    chip.reset()
+    assert kept[-1] == chip.state == SamState()
+    assert hexed(chip, alone, sam.activate(bytes.fromhex(GATE)))[1] == "6985"
+
+
+def test_a_purchase_begun_outlives_a_command_of_a_wrong_form() -> None:
+    wrong = (bytes.fromhex("8070010000"), bytes.fromhex("80700000041122334408"))
+    assert hexed(worked_sam(), INIT, *wrong, CREDIT)[1:] == ["6A86", "6700", "9000"]
+
+
 NEAR = st.builds(
     lambda head, data, le: Apdu(head[0], head[1], head[2], head[3], data, le).pack(),
     st.sampled_from([(0x80, 0x70, 0, 0), (0x80, 0x72, 0, 0), (0x80, 0xF4, 1, 0), (0x80, 0xF6, 0, 0),

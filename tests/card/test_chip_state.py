@@ -29,6 +29,10 @@ def test_a_card_comes_back_from_json_and_pickle_as_it_was(state: CardState) -> N
     assert pickle.loads(pickle.dumps(state)) == state  # noqa: S301 - our own bytes, in a test
 
 
+def test_no_pin_is_in_a_cards_repr() -> None:
+    assert "739152" not in repr(new_state(PUBLIC, pin=b"739152"))
+
+
 def test_a_new_card_is_empty_and_carries_its_holder_class() -> None:
     state = new_state(PUBLIC)
     assert state.purse == Purse(balance_fen=0, purchase_sequence=0, load_sequence=0)

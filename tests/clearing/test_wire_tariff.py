@@ -138,6 +138,7 @@ def changed(*path: str | int, to: Any) -> str:
         (changed("name", to=" "), "name"),
         (changed("valid_from", to="2018-02-30"), "valid_from"),
         (changed("valid_from", to="20180101"), "valid_from"),
+        (changed("valid_from", to="2018-W01-1"), "valid_from"),
         (changed("valid_to", to="2017-12-31"), "valid_to"),
         (changed("linked_discount_fen", to=-1), "linked_discount_fen"),
         (changed("linked_discout_fen", to=40), "linked_discout_fen"),

@@ -160,7 +160,16 @@ def saying(body: bytes) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"[{}]", b'[{"name": 1, "kind": "tariff", "version": "x"}]', b"[" * 9999, b"7"]
+    "body",
+    [
+        b"",
+        b"[{}]",
+        b'[{"name": 1, "kind": "tariff", "version": "x"}]',
+        b'[{"name": "tariff", "kind": "tariff", "version": Infinity}]',
+        b'[{"name": "tariff\\u0007", "kind": "tariff", "version": 1}]',
+        b"[" * 9999,
+        b"7",
+    ],
 )
 def test_a_depot_that_talks_nonsense_is_as_good_as_none(holdings: Holdings, body: bytes) -> None:
     with saying(body) as address, httpx.Client(base_url=address, trust_env=False) as client:

@@ -151,6 +151,24 @@ def test_a_debit_that_was_refused_and_yet_made_is_found_by_asking_twice(depot: D
     assert card.state.purse.purchase_sequence == 0x37
 
 
+@pytest.mark.parametrize("word", [b"\x61\x08", b"\x6c\x08"])
+def test_a_debit_whose_answer_waits_to_be_fetched_is_torn_and_comes_home(
+    depot: Depot, outbox: Outbox, word: bytes
+) -> None:
+    """A reader that does not fetch gives only the word about the length, for the proof as for the debit."""
+    card, validator = depot.card(), depot.validator()
+
+    def perform(action: Action) -> Event:
+        event = validator.perform(action, card)
+        return Answered(word) if isinstance(action, AskCard) and action.apdu[1] in (0x54, 0x5A) else event
+
+    assert run(validator.begin(EXIT, at=AT), perform).refusal is Refusal.TORN
+    assert (card.state.purse.purchase_sequence, len(outbox.pendings())) == (0x37, 1)
+    later = validator.tap(returned(card), EXIT, at=AT + timedelta(seconds=20))
+    assert later.opened
+    assert outbox.records() == [later.recovered]
+
+
 def test_every_action_has_its_answers_and_any_other_is_a_bug() -> None:
     assert set(ANSWERS) == {
         AskCard, AskSam, ResumeSam, Recall, Remember, Take, Forget, GiveUp, OpenGate, Settle,

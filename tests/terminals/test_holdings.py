@@ -61,7 +61,6 @@ def test_whole_lists_and_changes_follow_each_other_and_a_gap_asks_for_the_whole(
 
     gap = change_of(whole_list(5, [A]), 6, [A, C])
     assert holdings.take(gap) is Receipt.GAP
-    assert Receipt.GAP.asks_for_the_whole
     assert holdings.hotlist.version == 4
     assert holdings.take(whole_list(6, [A, C])) is Receipt.TAKEN
     again = reopened(tmp_path)

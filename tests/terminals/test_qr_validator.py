@@ -163,6 +163,34 @@ def test_a_door_obeys_the_signed_tariff_of_the_day_and_its_clock(qr_outbox: QrOu
     assert door.scan(phone(since=early).show(at=early), BUS, at=early).refusal is QrRefusal.CLOCK_WRONG
 
 
+def test_a_door_takes_the_holders_and_as_many_rides_as_its_settings_say(
+    qr_outbox: QrOutbox, tmp_path: Path
+) -> None:
+    holdings = Holdings(tmp_path / "held", FILE_KEYS, GATE)
+    door = QrValidator(Identity(GATE), qr_outbox, KEYS, TARIFF, holdings=holdings)
+    holdings.take(document(Kind.SETTINGS, settings_text(holder_classes=["standard"], capacity=1)))
+    assert door.scan(phone(holder_class=2).show(at=AT), BUS, at=AT).refusal is QrRefusal.CLASS_UNKNOWN
+    one = phone()
+    assert door.scan(one.show(at=AT), BUS, at=AT).opened
+    assert door.scan(one.show(at=AT), BUS, at=AT).refusal is QrRefusal.OUTBOX_FULL
+
+
+def test_a_tariff_that_is_over_leaves_a_door_with_the_one_it_was_installed_with(
+    qr_outbox: QrOutbox, tmp_path: Path
+) -> None:
+    holdings = Holdings(tmp_path / "held", FILE_KEYS, GATE)
+    door = QrValidator(Identity(GATE), qr_outbox, KEYS, TARIFF, holdings=holdings)
+    today = AT.date().isoformat()
+    holdings.take(document(Kind.TARIFF, tariff_text(version=4, valid_from=today, valid_to=today)))
+    one = phone(life=timedelta(days=3))
+    versions = []
+    for at in (AT, AT + timedelta(days=2)):
+        outcome = door.scan(one.show(at=at), BUS, at=at)
+        assert outcome.record is not None, outcome.refusal
+        versions.append(outcome.record.tariff_version)
+    assert versions == [4, TARIFF.version]
+
+
 def test_every_outcome_of_a_code_is_shown_in_both_languages_and_sounds(qr_outbox: QrOutbox) -> None:
     assert set(CODE_REFUSED) == set(QrRefusal)
     for display in CODE_REFUSED.values():
