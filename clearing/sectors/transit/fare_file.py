@@ -14,6 +14,8 @@ _FILE = TypeAdapter(FareTariff)
 _TEXT = Strict(TariffError, "docs/formats/tariff.md")
 _TAGS = {"flat", "list", "matrix", "distance", "areas", "fixed", "highest", "one", "entry_exit"}
 _TAGS |= {"share", "less", "bands", "steps", "together"}
+_TAGGED = {"price", "pay", "missing_exit", "missing_entry"}
+"""Members of several kinds, as the values of `modes` are; pydantic puts the kind after them in a path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +99,12 @@ def _is_row(value: object) -> bool:
 
 
 def _flaw(found: dict[str, Any]) -> Flaw:
-    # The path names members of the file; pydantic puts the chosen kind of a member in between.
-    steps = [str(step) for step in found["loc"] if step not in _TAGS]
+    loc = found["loc"]
+    steps = [
+        str(step)
+        for place, step in enumerate(loc)
+        if not (step in _TAGS and place and (loc[place - 1] in _TAGGED or (loc[0], place) == ("modes", 2)))
+    ]
     given = json.dumps(found["input"], ensure_ascii=False, default=str)
     value = given if len(given) <= 60 else given[:57] + "…"
     path = ".".join(steps) or "the file"
