@@ -10,7 +10,7 @@ from rich.markup import escape
 from api.doors import Refused, console, write_text
 from api.tariff_files import bytes_of, flawed, text_of
 from clearing.sectors.transit.fare_check import check_tariff
-from clearing.sectors.transit.fare_file import TariffFlawed, write_fares
+from clearing.sectors.transit.fare_file import TariffFlawed, read_fares, write_fares
 from clearing.sectors.transit.fare_tariff import FareTariff
 from clearing.sectors.transit.gtfs_fares import import_feed
 from clearing.sectors.transit.gtfs_feed import Feed, FeedError, NotExpressed, read_feed
@@ -86,8 +86,14 @@ def _tell(left_out: tuple[NotExpressed, ...]) -> None:
 
 
 def _write(out: Path, made: FareTariff, what: str) -> None:
-    write_text(out, write_fares(made))
-    flaws = check_tariff(made)
+    text = write_fares(made)
+    write_text(out, text)
+    try:
+        flaws = check_tariff(read_fares(text))
+    except (
+        TariffFlawed
+    ) as error:  # what was published does not fit a tariff's bounds, such as a name too long
+        flaws = list(error.flaws)
     console.print(f"{out}: {made.name} version {made.version}, {what}", highlight=False, soft_wrap=True)
     for flaw in flaws:
         console.print(escape(f"{out.name}: {flaw}"), highlight=False, soft_wrap=True)

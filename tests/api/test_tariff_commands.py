@@ -162,6 +162,10 @@ def test_a_matrix_and_older_rules_become_a_tariff_that_checks(tmp_path: Path) ->
     assert "left out: 260-2, whose station 丙 the matrix does not have" in ran.output
     assert run("check", out).status == 0
     assert read_fares(out.read_text(encoding="utf-8")).aliases == {"260-1": "甲"}
+    long = run(
+        "import-matrix", tmp_path / "matrix.csv", "--rules", TARIFF_FILE, "--out", out, "--limit-min", 50_000
+    )
+    assert "made.json: modes.metro.limit_min is 50000: Input should be less than or equal to" in long.output
     (tmp_path / "matrix.csv").write_text("from,to,fare_yuan\n甲,乙,much\n", encoding="utf-8")
     refused = run("import-matrix", tmp_path / "matrix.csv", "--rules", TARIFF_FILE, "--out", out).refused
     assert refused == "matrix.csv: row 2 fare_yuan is much: give yuan, such as 4 or 4.50"
@@ -191,6 +195,13 @@ def test_what_if_compares_taps_with_what_was_paid_or_with_a_baseline(taps: Path)
         "0 cards would pay less, 2 more, 0 the same" in run("what-if", "--tariff", TWO, "--taps", taps).output
     )
     assert "give either --day" in run("what-if", "--tariff", TWO).refused
+
+
+def test_what_if_writes_which_taps_have_no_price(tmp_path: Path) -> None:
+    path = tmp_path / "taps.csv"
+    path.write_text("card,at,kind,mode,paid_fen\nA,2026-03-02T08:00,ride,tram,90\n", encoding="utf-8")
+    shown = run("what-if", "--tariff", ONE, "--taps", path, "--json").json
+    assert (shown["total"]["would_fen"], shown["unpriced"]) == (90, {"mode_unknown": 1})
 
 
 def test_what_if_needs_to_know_what_was_paid(tmp_path: Path) -> None:

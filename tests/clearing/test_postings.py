@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +15,7 @@ from sqlalchemy import Engine
 from card.hotlist import HotlistEntry, hotlist_card
 from card.hsm.client import Hsm
 from city.processes import RunningHsm
-from clearing.postings import shares
+from clearing.postings import batch_columns, shares
 from clearing.totals import RideTotal, cleared_totals
 from clearing.wire.bcd import pack_moment
 from clearing.wire.record import Ride
@@ -44,6 +46,51 @@ def test_purses_pay_in_the_order_of_counters_as_far_as_they_reach(
         assert parts.purse_paid[n] == min(covered, paid[n]), "the operator comes before the rider's refund"
         assert parts.purse_paid[n] + parts.short_paid[n] == paid[n]
         assert parts.purse_over[n] + parts.short_over[n] == amounts[n] - paid[n]
+
+
+MADE_AT = {
+    (operator, sequence): datetime(2026, 3, 1, sequence, tzinfo=UTC)
+    for operator in ("BUS-1", "METRO")
+    for sequence in (1, 2)
+}
+PAID_TAPS = (
+    # operator, sequence, retried, card, counter, amount, paid
+    ("BUS-1", 1, False, "A", 2, 170, 160),
+    ("BUS-1", 1, False, "A", 1, 100, 100),
+    ("BUS-1", 1, False, "B", 1, 50, 40),
+    ("BUS-1", 2, True, "A", 3, 80, 70),
+    ("METRO", 1, False, "C", 7, 300, 300),
+    ("METRO", 2, False, "A", 4, 90, 60),
+)
+"""Purse A has 215: it covers counter 1, 115 of counter 2, and nothing after; B has 45, C no purse."""
+
+
+def test_each_part_of_a_tap_is_a_line_of_its_own_batch() -> None:
+    names = ("operator", "sequence", "retried", "card_no", "counter", "amount_fen", "paid_fen")
+    table = pa.table(dict(zip(names, zip(*PAID_TAPS, strict=True), strict=True)))
+    headings, lines = batch_columns(table, {"A": 215, "B": 45}, MADE_AT, date(2026, 3, 2))
+    assert [(one.reference, one.kind, one.event_at.hour, one.narrative) for one in headings] == [
+        ("batch:BUS-1:1", "clearing", 1, "BUS-1 batch 1"),
+        ("batch:BUS-1:2:2026-03-02", "clearing", 2, "BUS-1 batch 2, out of suspense"),
+        ("batch:METRO:1", "clearing", 1, "METRO batch 1"),
+        ("batch:METRO:2", "clearing", 2, "METRO batch 2"),
+    ]
+    columns = (lines.entry, lines.debit.to_pylist(), lines.credit.to_pylist(), lines.amount_fen)
+    short, over = "suspense:purse_shortfall", "suspense:overcharge"
+    assert list(zip(*columns, lines.item.to_pylist(), strict=True)) == [
+        (0, "purse:A", "clearing:BUS-1", 115, "A:2"),
+        (0, short, "clearing:BUS-1", 45, "A:2"),
+        (0, short, over, 10, "A:2"),
+        (0, "purse:A", "clearing:BUS-1", 100, "A:1"),
+        (0, "purse:B", "clearing:BUS-1", 40, "B:1"),
+        (0, "purse:B", over, 5, "B:1"),
+        (0, short, over, 5, "B:1"),
+        (1, short, "clearing:BUS-1", 70, "A:3"),
+        (1, short, over, 10, "A:3"),
+        (2, short, "clearing:METRO", 300, "C:7"),
+        (3, short, "clearing:METRO", 60, "A:4"),
+        (3, short, over, 30, "A:4"),
+    ]
 
 
 @pytest.fixture

@@ -144,6 +144,13 @@ def test_a_flaw_is_named_by_field_value_and_remedy(path: tuple[str | int, ...], 
     assert flaw in [str(found) for found in check_tariff(read_fares(changed(*path, to=to)))]
 
 
+def test_a_cap_of_some_fares_may_be_below_one_of_all_for_a_shorter_time() -> None:
+    tariff = shipped("example-city-1")
+    day, week = tariff.caps
+    of_bus = replace(week, scope=replace(week.scope, fares=("city bus",)), limit_fen=1100)
+    assert [flaw for flaw in check_tariff(replace(tariff, caps=(day, of_bus))) if not flaw.remark] == []
+
+
 def test_of_many_gaps_some_are_named_and_the_rest_counted() -> None:
     tariff = shipped("example-city-1")
     stations = tuple(f"站{number}" for number in range(10))

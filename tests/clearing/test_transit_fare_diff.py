@@ -1,6 +1,7 @@
 """What changes between two tariffs: fields, pairs of stations, and what example journeys cost."""
 
 from dataclasses import replace
+from datetime import date, timedelta
 
 from clearing.sectors.transit.fare_diff import Change, changes, example_journeys
 from clearing.sectors.transit.fare_taps import Unpriced
@@ -28,6 +29,26 @@ def test_the_order_of_discounts_is_a_change_and_so_is_one_that_goes() -> None:
     [gone] = changes(OLD, replace(OLD, discounts=OLD.discounts[1:]))
     assert (gone.field, gone.now) == ("discounts.staff", None)
     assert changes(OLD, replace(OLD, matrices={}))[-1] == Change("matrices.metro", "10 pairs", None)
+
+
+def test_stations_in_another_order_are_no_change_of_fares() -> None:
+    square = OLD.matrices["metro"]
+    last = len(square.stations) - 1
+    turned = replace(
+        square,
+        stations=square.stations[::-1],
+        fares_fen=tuple(
+            tuple(square.fares_fen[last - to][last - place] for to in range(place + 1))
+            for place in range(last + 1)
+        ),
+    )
+    assert changes(OLD, replace(OLD, matrices={"metro": turned})) == []
+
+
+def test_examples_are_found_where_calendars_list_every_day() -> None:
+    every = tuple(date(2026, 1, 1) + timedelta(days=n) for n in range(730))
+    listed = replace(NEW, calendars={**NEW.calendars, "service": every})
+    assert len(example_journeys(OLD, listed)) >= len(example_journeys(OLD, NEW))
 
 
 def test_example_journeys_tell_what_riders_gain_and_lose() -> None:

@@ -60,6 +60,14 @@ def test_a_shipped_tariff_is_written_as_it_stands(path: Path) -> None:
             changed("matrices", "metro", "fares_fen", 0, 0, to=-1),
             "matrices.metro.fares_fen.0.0 is -1: Input should be greater than or equal to 0",
         ),
+        (
+            changed("fares", 3, "price", "steps", 1, "fare_fen", to=-1),
+            "fares.3.price.steps.1.fare_fen is -1: Input should be greater than or equal to 0",
+        ),
+        (
+            changed("fares", 2, "price", "matrix", to=7),
+            "fares.2.price.matrix is 7: Input should be a valid string",
+        ),
         ('{"format": 1, "format": 2}', "format is twice: write it once"),
         ("{", "line 1 is Expecting property name enclosed in double quotes: write the file as JSON"),
     ],
@@ -111,6 +119,7 @@ def test_taps_are_read_with_defaults_and_the_zone_of_the_tariff() -> None:
     ("data", "flaw"),
     [
         ("card,at,kind\n", "the header is no mode"),
+        ("card,at,kind,mode\n" + "A" * 140_000, "line 2 is field larger than field limit (131072)"),
         ("card,at,kind,mode,colour\n", "the header is colour unknown"),
         ("card,at,kind,mode\n", "the file is no taps: give a row a tap"),
         ("card,at,kind,mode\nA,yesterday,ride,bus\n", "row 2 at is yesterday: give a time such as"),

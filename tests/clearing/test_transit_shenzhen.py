@@ -105,6 +105,17 @@ def test_a_matrix_that_cannot_be_read_is_refused_by_row(text: str, flaw: str) ->
     assert str(refused.value) == flaw
 
 
+def test_a_damaged_archive_and_a_cell_without_end_are_refused() -> None:
+    whole = gzip.compress(b"from,to,fare_yuan\n" + bytes(range(65, 91)) * 9)
+    for data in (
+        whole[:20] + b"\xff\xff\xff" + whole[23:],
+        whole[:-9],
+        b"from,to,fare_yuan\n" + b"A" * 140_000,
+    ):
+        with pytest.raises(TariffFlawed):
+            read_matrix(data)
+
+
 def test_fares_that_differ_by_direction_make_a_square_and_a_missing_pair_a_gap() -> None:
     matrix = read_matrix("from,to,fare_yuan\n甲,甲,0\n甲,乙,2\n乙,甲,2.5\n".encode())
     assert matrix == Matrix(("甲", "乙"), False, ((0, 200), (250, None)))

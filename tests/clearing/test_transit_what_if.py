@@ -1,5 +1,6 @@
 """What a day would have cost: a cleared day of the books, and taps by hand."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 from hypothesis import given
@@ -40,6 +41,21 @@ def test_a_cleared_day_under_its_own_rules_costs_what_was_paid(engine: Engine) -
     assert answer.total == Sum(4, 640, 640)
     assert answer.by_category == {"half": Sum(1, 100, 100), "standard": Sum(3, 540, 540)}
     assert (answer.winners, answer.losers, answer.same, answer.unpriced) == (0, 0, 2, {})
+
+
+def test_a_boat_is_priced_by_what_the_older_tariff_says_of_boats(engine: Engine) -> None:
+    inland = shenzhen()
+    coast = replace(
+        inland,
+        bands={**inland.bands, Ride.FERRY: inland.bands[Ride.BUS]},
+        max_fare_fen={**inland.max_fare_fen, Ride.FERRY: 1000},
+    )
+    write_taps(engine, tap_row(0, at(8), ride=int(Ride.FERRY)))
+    for rules, unpriced in ((coast, {}), (inland, {Unpriced.MODE_UNKNOWN: 1})):
+        tariff = fares_of_rules(rules, None, {}, PaidArea(240, 0, 1200, 0))
+        with reading(engine) as conn:
+            answer = what_if((tariff,), cleared_day(conn, DAY, tariff), day_end(DAY))
+        assert (answer.total, answer.unpriced) == (Sum(1, 160, 160), unpriced)
 
 
 def test_winners_and_losers_are_cards_and_unpriced_taps_keep_what_they_paid() -> None:

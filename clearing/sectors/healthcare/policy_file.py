@@ -1,10 +1,9 @@
 """The policy file: the rules of an insurance pool as data that the insurer can review (docs/healthcare.md)."""
 
-import json
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import (
     BaseModel,
@@ -17,6 +16,7 @@ from pydantic import (
 )
 
 from clearing.sectors.healthcare.policy import LEVELS, WHOLE_BP, Category, Part, Policy, Rates
+from clearing.wire.strict import FieldError, Strict
 from ledger.entry import MAX_AMOUNT_FEN
 
 FOLDER = Path(__file__).parent / "policies"
@@ -33,12 +33,13 @@ _Share = Annotated[int, Field(ge=0, le=WHOLE_BP)]
 _Day = Annotated[date, Field(strict=False), BeforeValidator(_written_day)]
 
 
-class PolicyError(Exception):
+class PolicyError(FieldError):
     """A policy that cannot be used: `field` (its path in the file) holds `value`; `remedy` what to do."""
 
-    def __init__(self, field: str, value: object, remedy: str) -> None:
-        super().__init__(f"policy field {field} is {value!r}: {remedy}")
-        self.field, self.value, self.remedy = field, value, remedy
+    noun = "policy"
+
+
+_TEXT = Strict(PolicyError, "docs/healthcare.md")
 
 
 class _Strict(BaseModel):
@@ -82,17 +83,11 @@ class _File(_Strict):
 def parse_policy(text: str) -> Policy:
     """Read a policy file; raises PolicyError naming the first field at fault, its value and the remedy."""
     try:
-        whole = _File.model_validate(json.loads(text, object_pairs_hook=_no_twins))
-    except json.JSONDecodeError as error:
-        raise PolicyError(f"line {error.lineno}", error.msg, "write the file as JSON") from error
+        whole = _File.model_validate(_TEXT.load(text))
     except ValidationError as error:
         first = error.errors()[0]
         path = ".".join(str(step) for step in first["loc"]) or "the file"
         raise PolicyError(path, first["input"], f"{first['msg']}; see docs/healthcare.md") from error
-    except ValueError as error:  # a number of thousands of digits
-        raise PolicyError("the file", str(error), "write numbers that a person can read") from error
-    except RecursionError as error:
-        raise PolicyError("the file", "nested without end", "write it as docs/healthcare.md shows") from error
     return Policy(
         whole.name,
         whole.version,
@@ -128,11 +123,3 @@ def policy_on(policies: tuple[Policy, ...], day: date) -> Policy | None:
 def _rates(given: _Rates) -> Rates:
     shares_bp = {level: getattr(given.fund_pay_bp, f"level_{level}") for level in LEVELS}
     return Rates(given.deductible_fen, given.ceiling_fen, shares_bp, frozenset(given.account_pays))
-
-
-def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = [name for name, _ in pairs]
-    for name in names:
-        if names.count(name) > 1:
-            raise PolicyError(name, "twice", "write it once")
-    return dict(pairs)

@@ -142,7 +142,8 @@ def _half(tariff: FareTariff, mode: EntryExit, fare: Fare, leg: Leg) -> Base | U
     ]
     found = [fen for fen in reached if not isinstance(fen, Unpriced)]
     if not found:
-        return Unpriced.STATION_UNKNOWN
+        listed = isinstance(fare.price, AsListed)
+        return Unpriced.LIST_FARE_MISSING if listed else Unpriced.STATION_UNKNOWN
     return Base(fare.name, max(found), f"{what}: the highest fare of {station}", penalty=True)
 
 
@@ -182,11 +183,6 @@ def fares_fen(tariff: FareTariff, fare: Fare) -> tuple[int, ...]:
         case ByAreas():
             amounts = {pair.fare_fen for pair in fare.price.pairs}
     return tuple(sorted(amounts))
-
-
-def most_fare_fen(tariff: FareTariff, fare: Fare) -> int:
-    """The most that a fare can ask."""
-    return max(fares_fen(tariff, fare), default=0)
 
 
 def _in_matrix(matrix: Matrix, start: str, end: str) -> int | Unpriced:

@@ -190,7 +190,7 @@ def _fare(tariff: FareTariff, place: int, fare: Fare) -> Iterator[Flaw]:
 
 def _covers(wide: Scope, narrow: Scope) -> bool:
     """Whether every leg in the narrow scope is in the wide one, as far as the lists show."""
-    asked = ("modes", "operators", "lines", "categories")
+    asked = ("modes", "fares", "operators", "lines", "categories")
     return all(
         not getattr(wide, member)
         or (getattr(narrow, member) and set(getattr(narrow, member)) <= set(getattr(wide, member)))
@@ -224,7 +224,7 @@ def _discount(tariff: FareTariff, place: int) -> Iterator[Flaw]:
                     yield Flaw(f"{path}.transfer.{member}", name, remedy)
     for earlier in tariff.discounts[:place]:
         always = not (earlier.only_linked or earlier.transfer or earlier.needs_product or earlier.quota)
-        if earlier.last and always and not earlier.scope.fares and _covers(earlier.scope, discount.scope):
+        if earlier.last and always and _covers(earlier.scope, discount.scope):
             yield Flaw(path, discount.name, f"move it before {earlier.name}, after which nothing applies")
             break
 

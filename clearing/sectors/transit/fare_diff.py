@@ -79,22 +79,31 @@ def _text(value: object) -> str:
 def _matrix_changes(path: str, was: Matrix | None, now: Matrix | None) -> list[Change]:
     old, new = _pairs(was), _pairs(now)
     if not old or not new:
-        return [Change(path, f"{len(old)} pairs" if old else None, f"{len(new)} pairs" if new else None)]
-    return [
-        Change(f"{path} from {start} to {end}", _text(old.get((start, end))), _text(new.get((start, end))))
-        for start, end in dict.fromkeys((*old, *new))
-        if old.get((start, end)) != new.get((start, end))
-    ]
+        return [Change(path, _size(was), _size(now))]
+    both_ways = was is not None and now is not None and was.both_ways and now.both_ways
+    found = {}
+    for start, end in dict.fromkeys((*old, *new)):
+        was_fen, now_fen = old.get((start, end)), new.get((start, end))
+        if was_fen != now_fen and not (both_ways and (end, start) in found):
+            change = Change(f"{path} from {start} to {end}", _text(was_fen), _text(now_fen))
+            found[start, end] = change
+    return list(found.values())
+
+
+def _size(matrix: Matrix | None) -> str | None:
+    return f"{sum(len(row) for row in matrix.fares_fen)} pairs" if matrix and matrix.fares_fen else None
 
 
 def _pairs(matrix: Matrix | None) -> dict[tuple[str, str], int | None]:
     if matrix is None:
         return {}
-    return {
+    found = {
         (start, end): fen
         for start, row in zip(matrix.stations, matrix.fares_fen, strict=True)
         for end, fen in zip(matrix.stations, row, strict=False)
     }
+    # In which order the stations stand is no difference where a row holds both directions.
+    return found | ({(end, start): fen for (start, end), fen in found.items()} if matrix.both_ways else {})
 
 
 def example_journeys(old: FareTariff, new: FareTariff) -> list[ExampleJourney]:
@@ -116,16 +125,19 @@ def _cost(tariff: FareTariff, taps: list[Tap]) -> int | Unpriced:
 
 def _days(old: FareTariff, new: FareTariff) -> dict[str, date]:
     """A Wednesday, a Saturday and a holiday of the first whole month under the new tariff."""
-    holidays = sorted({day for tariff in (old, new) for days in tariff.calendars.values() for day in days})
+    listed = {day for tariff in (old, new) for days in tariff.calendars.values() for day in days}
     month = new.valid_from
     while month.day != 1:
         month += timedelta(days=1)
-    ordinary = [day for n in range(31) if (day := month + timedelta(days=n)) not in holidays]
+    # A calendar may list every day of a month, such as the days of a service: then a listed one has to do.
+    ordinary = sorted((month + timedelta(days=n) for n in range(31)), key=lambda day: (day in listed, day))
     found = {
         "a Wednesday": next(day for day in ordinary if day.weekday() == 2),
         "a Saturday": next(day for day in ordinary if day.weekday() == 5),
     }
-    later = [day for day in holidays if new.in_force(datetime.combine(day, time(12), ZoneInfo(new.zone)))]
+    later = [
+        day for day in sorted(listed) if new.in_force(datetime.combine(day, time(12), ZoneInfo(new.zone)))
+    ]
     return found | ({"a listed day": later[0]} if later else {})
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,11 +74,14 @@ def read_feed(path: Path) -> Feed:
             }
         else:
             texts = _unzipped(path)
-    except (OSError, zipfile.BadZipFile) as error:
+    except (OSError, zipfile.BadZipFile, zlib.error) as error:
         raise FeedError(f"{path} cannot be read: {error}; give a GTFS feed's folder or zip") from error
     if not texts:
         raise FeedError(f"{path} has no GTFS tables; give the folder that fare_products.txt is in")
-    return Feed({name: _rows(text) for name, text in texts.items()})
+    try:
+        return Feed({name: _rows(text) for name, text in texts.items()})
+    except csv.Error as error:
+        raise FeedError(f"{path} has a table that is not CSV: {error}; write it as GTFS asks") from error
 
 
 def _unzipped(path: Path) -> dict[str, str]:
@@ -100,7 +104,7 @@ def _decoded(file: str, data: bytes) -> str:
 
 
 def _rows(text: str) -> tuple[Row, ...]:
-    reader = csv.DictReader(io.StringIO(text), restval="", skipinitialspace=True)
+    reader = csv.DictReader(io.StringIO(text, newline=""), restval="", skipinitialspace=True)
     return tuple(
         {name.strip(): (value or "").strip() for name, value in row.items() if name} for row in reader
     )

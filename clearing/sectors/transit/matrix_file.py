@@ -1,11 +1,11 @@
 """A fare matrix as operators publish it (one pair of stations a row), and the tariff that it makes with older rules."""
 
-import csv
 import gzip
-import io
-from collections.abc import Iterable, Mapping
+import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from clearing.sectors.transit.csv_rows import rows_of
 from clearing.sectors.transit.fare_file import Flaw, TariffFlawed
 from clearing.sectors.transit.fare_tariff import (
     AsListed,
@@ -28,6 +28,8 @@ from clearing.wire.record import Ride
 from clearing.wire.tariff import CLASS_NAMES, Tariff
 
 COLUMNS = ("from", "to", "fare_yuan")
+SINGLE = {"bus": Ride.BUS, "ferry": Ride.FERRY}
+"""Modes where one tap is the ride; not every city has a ferry."""
 MOST_FLAWS = 50
 
 
@@ -91,7 +93,8 @@ def fares_of_rules(
     rules: Tariff, matrix: Matrix | None, aliases: Mapping[str, str], area: PaidArea
 ) -> FareTariff:
     """The fare tariff that says what an older tariff says, with metro fares from a matrix (None: as listed)."""
-    bus_most_fen, metro_most_fen = rules.max_fare_fen[Ride.BUS], rules.max_fare_fen[Ride.METRO_EXIT]
+    metro_most_fen = rules.max_fare_fen[Ride.METRO_EXIT]
+    single = {mode: rules.max_fare_fen[ride] for mode, ride in SINGLE.items() if ride in rules.max_fare_fen}
     known = set(matrix.stations) if matrix else set()
     metro = ByMatrix("matrix", "metro") if matrix else AsListed("list", metro_most_fen)
     return FareTariff(
@@ -103,7 +106,7 @@ def fares_of_rules(
         currency="CNY",
         zone="Asia/Shanghai",
         modes={
-            "bus": OneTap("one"),
+            **dict.fromkeys(single, OneTap("one")),
             "metro": EntryExit(
                 "entry_exit",
                 area.limit_min,
@@ -115,7 +118,10 @@ def fares_of_rules(
         },
         categories={name: (number,) for name, number in CLASS_NAMES.items()},
         fares=(
-            Fare("bus, as listed", Scope(modes=("bus",)), AsListed("list", bus_most_fen)),
+            *(
+                Fare(f"{mode}, as listed", Scope(modes=(mode,)), AsListed("list", most_fen))
+                for mode, most_fen in single.items()
+            ),
             Fare("metro", Scope(modes=("metro",)), metro),
         ),
         discounts=_discounts(rules),
@@ -131,7 +137,9 @@ def _discounts(rules: Tariff) -> tuple[Discount, ...]:
         for name, number in CLASS_NAMES.items()
         if (pay_bp := rules.class_pay_bp[number]) is not None
     ]
-    for mode, ride in (("bus", Ride.BUS), ("metro", Ride.METRO_EXIT)):
+    for mode, ride in (SINGLE | {"metro": Ride.METRO_EXIT}).items():
+        if ride not in rules.bands:
+            continue
         bands = rules.bands[ride]
         pay = (
             PayShare("share", bands[0].pay_bp)
@@ -143,19 +151,19 @@ def _discounts(rules: Tariff) -> tuple[Discount, ...]:
     return (*found, Discount("linked trip", Scope(), linked, only_linked=True))
 
 
-def _rows(data: bytes, columns: tuple[str, ...]) -> Iterable[dict[str, str]]:
+def _rows(data: bytes, columns: tuple[str, ...]) -> list[dict[str, str]]:
     try:
         text = (gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data).decode("utf-8-sig")
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise TariffFlawed((Flaw("the file", str(error), "give a whole gzip file, or plain CSV"),)) from error
     except UnicodeDecodeError as error:
         flaw = Flaw("the file", f"byte {error.start}", "save it as UTF-8")
         raise TariffFlawed((flaw,)) from error
-    reader = csv.DictReader(io.StringIO(text), restval="")
-    missing = [name for name in columns if name not in (reader.fieldnames or ())]
+    header, rows = rows_of(text)
+    missing = [name for name in columns if name not in header]
     if missing:
         raise TariffFlawed((Flaw("the header", f"no {', '.join(missing)}", f"head it {','.join(columns)}"),))
-    return reader
+    return rows
 
 
 def hundredths(yuan: str) -> int | None:

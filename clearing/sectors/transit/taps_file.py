@@ -1,11 +1,10 @@
 """Taps as a CSV file, for asking what they cost: one row a tap, times with or without an offset."""
 
-import csv
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
+from clearing.sectors.transit.csv_rows import rows_of
 from clearing.sectors.transit.fare_file import Flaw, TariffFlawed
 from clearing.sectors.transit.fare_taps import Tap, TapKind
 
@@ -40,16 +39,16 @@ def read_taps(data: bytes, zone: tzinfo) -> list[ChargedTap]:
     except UnicodeDecodeError as error:
         flaw = Flaw("the file", f"byte {error.start}", "save it as UTF-8")
         raise TariffFlawed((flaw,)) from error
-    reader = csv.DictReader(io.StringIO(text), restval="")
-    missing = [name for name in NEEDED if name not in (reader.fieldnames or ())]
-    unknown = [name for name in reader.fieldnames or () if name not in (*NEEDED, *OPTIONAL)]
+    header, rows = rows_of(text)
+    missing = [name for name in NEEDED if name not in header]
+    unknown = [name for name in header if name not in (*NEEDED, *OPTIONAL)]
     if missing or unknown:
         remedy = f"head it {','.join(NEEDED)} and any of {','.join(OPTIONAL)}"
         value = f"no {', '.join(missing)}" if missing else f"{', '.join(unknown)} unknown"
         raise TariffFlawed((Flaw("the header", value, remedy),))
     taps, flaws = [], []
     seen: set[str] = set()
-    for number, row in enumerate(reader, 2):
+    for number, row in enumerate(rows, 2):
         made = _tap(number, {name: value.strip() for name, value in row.items() if name}, zone)
         if isinstance(made, Flaw):
             flaws.append(made)

@@ -20,6 +20,7 @@ RIDES = {
     Ride.BUS: ("bus", TapKind.RIDE),
     Ride.METRO_ENTRY: ("metro", TapKind.ENTRY),
     Ride.METRO_EXIT: ("metro", TapKind.EXIT),
+    Ride.FERRY: ("ferry", TapKind.RIDE),
 }
 
 
@@ -67,7 +68,7 @@ def what_if(
         losers=sum(would > was for was, would in cards.values()),
         same=sum(would == was for was, would in cards.values()),
         most_changed=tuple((card, was, would) for card, (was, would) in changed[:most] if was != would),
-        unpriced=Counter(leg.refusal for leg in legs.values() if leg.refusal),
+        unpriced=dict(Counter(leg.refusal for leg in legs.values() if leg.refusal)),
     )
 
 
