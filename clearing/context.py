@@ -9,6 +9,8 @@ from types import MappingProxyType
 from sqlalchemy import Connection, Engine
 
 from card.hsm.client import Hsm
+from clearing.engine.duck import IN_PROCESS
+from clearing.engine.rules import RuleEngine
 from clearing.peers import NOBODY, Peers
 from clearing.wire.tariff import Tariff
 from ledger.archive import Archive as LedgerArchive
@@ -20,7 +22,8 @@ class Night:
 
     `at` is the booking instant, kept by the runner so that a resumed night books the same; `progress`
     is told (what, done, total). `peers` are asked outside any transaction; none of them stops a night.
-    `archive` keeps every byte ever received, `ledger_archive` the lines of months that have left the books.
+    `archive` keeps every byte ever received, `ledger_archive` the lines of months that have left the books;
+    `rules` is the engine that decides.
     """
 
     business_date: date
@@ -33,6 +36,7 @@ class Night:
     progress: Callable[[str, int, int], None]
     peers: Peers = NOBODY
     ledger_archive: LedgerArchive | None = None
+    rules: RuleEngine = IN_PROCESS
 
     @property
     def work(self) -> Path:

@@ -6,12 +6,12 @@ from sqlalchemy import Engine
 
 from clearing.columns import texts
 from clearing.context import Night, StepRefused, StepResult
-from clearing.engine.rules import MATCH, run
+from clearing.engine.rules import MATCH
 from clearing.facts import earlier_taps, night_facts, registry_facts, tariff_facts
 from clearing.intake import TAPS
 from clearing.verdict import Verdict
 from clearing.verification import TACS
-from clearing.workfiles import read_table, write_table
+from clearing.workfiles import read_table
 from ledger.db import reading
 
 VERDICTS = "verdicts.parquet"
@@ -25,13 +25,13 @@ def match(engine: Engine, night: Night) -> StepResult:
     if not night.tariffs:
         raise StepRefused("match", "there is no tariff", "give the night the tariffs of its days")
     taps = read_table(night.work / TAPS)
-    tacs = read_table(night.work / TACS)
     cards = sorted(set(texts(taps, "card_no")))
     with reading(engine) as conn:
         facts = registry_facts(conn, cards)
         facts["earlier"] = earlier_taps(conn, taps, night.business_date)
-    inputs = {"tap": taps, "tac": tacs} | facts | night_facts(night) | tariff_facts(night.tariffs)
-    verdicts = run(MATCH, inputs, "verdict")
-    found = Counter(texts(verdicts, "verdict"))
+    inputs = {"tap": night.work / TAPS, "tac": night.work / TACS}
+    facts |= night_facts(night) | tariff_facts(night.tariffs)
+    path = night.rules.run(MATCH, {**inputs, **facts}, "verdict", night.work / VERDICTS)
+    found = Counter(texts(read_table(path), "verdict"))
     counts = {verdict.value: found[verdict] for verdict in Verdict if verdict is not Verdict.PRICE_DIFFERS}
-    return StepResult(counts, (write_table(night.work / VERDICTS, verdicts),))
+    return StepResult(counts, (path,))

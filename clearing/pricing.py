@@ -7,12 +7,12 @@ from sqlalchemy import Engine
 
 from clearing.columns import numbers, texts
 from clearing.context import Night, StepResult
-from clearing.engine.rules import PRICE, run
+from clearing.engine.rules import PRICE
 from clearing.facts import tariff_facts
 from clearing.intake import TAPS
 from clearing.matching import VERDICTS
 from clearing.verdict import MONEY, Money, Verdict
-from clearing.workfiles import read_table, write_table
+from clearing.workfiles import read_table
 
 PRICED = "priced.parquet"
 
@@ -26,8 +26,10 @@ def price(_engine: Engine, night: Night) -> StepResult:
     moneys = pa.table(
         {"verdict": [verdict.value for verdict in MONEY], "money": [money.value for money in MONEY.values()]}
     )
-    inputs = {"tap": taps, "verdict": read_table(night.work / VERDICTS), "verdict_money": moneys}
-    priced = run(PRICE, inputs | tariff_facts(night.tariffs), "paid")
+    inputs = {"tap": night.work / TAPS, "verdict": night.work / VERDICTS}
+    facts = {"verdict_money": moneys} | tariff_facts(night.tariffs)
+    path = night.rules.run(PRICE, {**inputs, **facts}, "paid", night.work / PRICED)
+    priced = read_table(path)
     found = Counter(texts(priced, "money"))
     counts = {money.value: found[money] for money in Money}
     counts |= {
@@ -35,4 +37,4 @@ def price(_engine: Engine, night: Night) -> StepResult:
         "presented_fen": int(numbers(taps, "amount_fen").sum()),
         "paid_fen": int(numbers(priced, "paid_fen").sum()),
     }
-    return StepResult(counts, (write_table(night.work / PRICED, priced),))
+    return StepResult(counts, (path,))

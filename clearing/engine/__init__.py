@@ -1,1 +1,1 @@
-"""Where the night's rules run: DuckDB in this process."""
+"""Where the night's rules run: DuckDB in this process, or a cluster that speaks Spark SQL."""

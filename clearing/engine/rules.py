@@ -1,9 +1,10 @@
-"""Runs the night's rules on DuckDB, in process."""
+"""The night's rules in their order, and what an engine that runs them must do."""
 
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from pathlib import Path
+from typing import Protocol
 
-import duckdb
 import pyarrow as pa
 
 MATCH = (
@@ -22,20 +23,21 @@ MATCH = (
 PRICE = ("60_fare", "95_paid")
 """What a tap is paid, once it has a verdict."""
 
+Inputs = Mapping[str, pa.Table | Path]
+"""Tables that the rules read, by name: small ones as Arrow tables, large ones as Parquet files."""
 
-def run(rules: Sequence[str], inputs: Mapping[str, pa.Table], result: str) -> pa.Table:
-    """Run rules in order over named tables; the rows of the view `result`, by their `no`.
 
-    A rule's file holds one SELECT; the view is named as the file without its number. Each is computed once
-    and kept, since later rules read it more than once.
-    """
-    with duckdb.connect(":memory:") as engine:
-        for name, table in inputs.items():
-            engine.register(name, table)
-        for rule in rules:
-            engine.execute(f"CREATE TEMP TABLE {rule.partition('_')[2]} AS {rule_text(rule)}")
-        found: pa.Table = engine.table(result).order("no").to_arrow_table()
-    return found
+class RuleEngine(Protocol):
+    """Runs the rules; whatever the engine, the same inputs give a file of the same bytes."""
+
+    def run(self, rules: Sequence[str], inputs: Inputs, result: str, to: Path) -> Path:
+        """Run rules in order over named tables; the rows of the view `result`, by their `no`, become a Parquet file."""
+        ...
+
+
+def view_name(rule: str) -> str:
+    """A rule's file holds one SELECT; its view is named as the file without its number."""
+    return rule.partition("_")[2]
 
 
 def rule_text(rule: str) -> str:

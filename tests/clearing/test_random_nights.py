@@ -22,7 +22,7 @@ from card.hsm.client import Hsm
 from city.processes import RunningHsm
 from clearing.columns import numbers, texts
 from clearing.devices import Device, register_devices
-from clearing.engine.rules import MATCH, run
+from clearing.engine.rules import MATCH
 from clearing.facts import earlier_taps, night_facts, registry_facts, tariff_facts
 from clearing.tables import tap
 from clearing.verdict import Money, Verdict
@@ -33,6 +33,7 @@ from ledger.balances import balances
 from ledger.checks import check_books
 from ledger.db import make_engine, reading, writing
 from tests.support.clearing_day import DAY, ISSUER, TAP, SmallCity, at, card_no, shenzhen, signed, terminal_no
+from tests.support.rules import run
 from tests.support.verdict_reference import Kept, Key, Reference
 
 Value = TypeVar("Value")

@@ -11,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clearing.columns import Presented, numbers, rows_of, tap_table, texts, truths
-from clearing.engine.rules import MATCH, PRICE, rule_text, run
+from clearing.engine.rules import MATCH, PRICE, rule_text
 from clearing.facts import epoch_s, tariff_facts
 from clearing.verification import tac_columns
 from clearing.wire.bcd import moment_of, pack_moment
 from clearing.wire.record import RecordError, Ride, TapRecord
 from clearing.wire.tariff import Band, Tariff, fare_fen
 from tests.support.clearing_day import DAY, TAP, at, card_no, shenzhen
+from tests.support.rules import run
 
 LONG_AGO = at(0, day=date(1995, 1, 1))
 whole = st.integers(0, 0xFFFFFFFF)
