@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import UTC, date, datetime
+from functools import cache
 from itertools import islice
 from typing import Any
 
@@ -15,6 +15,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Date,
+    Dialect,
     Integer,
     LargeBinary,
     String,
@@ -25,10 +26,10 @@ from sqlalchemy import (
     func,
     select,
 )
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
-from ledger.db import Instant
+from ledger.db import Instant, driver
 
 CHUNK_ROWS = 50_000
 
@@ -43,6 +44,44 @@ def insert_rows(conn: Connection, table: Table, rows: Iterable[tuple[Any, ...]])
     statement = str(table.insert().compile(dialect=conn.dialect))
     while chunk := list(islice(prepared, CHUNK_ROWS)):
         conn.exec_driver_sql(statement, chunk)
+
+
+def insertion(table: Table, rows: Sequence[tuple[Any, ...]]) -> tuple[str, list[str]]:
+    """An INSERT of rows as a statement of PostgreSQL's with its values, an array a column.
+
+    For rows by the hundred: unlike COPY it can be sent together with other statements, in one round trip.
+    """
+    columns = zip(table.columns, zip(*rows, strict=True), strict=True)
+    return _insertion_words(table), [_array(column, values) for column, values in columns]
+
+
+_POSTGRESQL: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+
+
+@cache
+def _insertion_words(table: Table) -> str:
+    names = ", ".join(column.name for column in table.columns)
+    arrays = ", ".join(f"CAST(%s AS {column.type.compile(_POSTGRESQL)}[])" for column in table.columns)
+    return f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({arrays})"  # noqa: S608 - names of ours
+
+
+def _array(column: Column[Any], values: Sequence[Any]) -> str:
+    if isinstance(column.type, String):
+        return array_of(values)
+    return "{" + ",".join(_copy_column(column, values)).replace("\\N", "NULL") + "}"
+
+
+def array_of(texts: Sequence[str]) -> str:
+    """Texts, none with a NUL, as PostgreSQL writes an array of them: faster made and read than one by one."""
+    if not texts:
+        return "{}"
+    joined = "\x00".join(texts).replace("\\", "\\\\").replace('"', '\\"')
+    return '{"' + joined.replace("\x00", '","') + '"}'
+
+
+def array_of_numbers(numbers: Sequence[int]) -> str:
+    """Whole numbers as PostgreSQL writes an array of them."""
+    return "{" + ",".join(map(str, numbers)) + "}"
 
 
 def one_of(conn: Connection, column: ColumnElement[str], texts: Sequence[str]) -> ColumnElement[bool]:
@@ -62,21 +101,6 @@ def one_of_numbers(
         return column == any_(bindparam(None, list(numbers), ARRAY(BigInteger)))
     listed = func.json_each(json.dumps(list(numbers))).table_valued("value")
     return column.in_(select(listed.c.value))
-
-
-@contextmanager
-def driver(conn: Connection) -> Iterator[Any]:
-    """The driver's own connection, in the same transaction; its errors come as SQLAlchemy's."""
-    connection, dbapi = conn.connection.driver_connection, conn.dialect.loaded_dbapi
-    try:
-        yield connection
-    except dbapi.Error as error:
-        broken = conn.dialect.is_disconnect(error, connection, None)
-        if broken:
-            conn.invalidate(error)
-        raise DBAPIError.instance(
-            None, None, error, dbapi.Error, connection_invalidated=broken, dialect=conn.dialect
-        ) from error
 
 
 def copy_into(conn: Connection, table: str, texts: Iterable[str | bytes | memoryview]) -> None:

@@ -28,6 +28,7 @@ from sqlalchemy import (
     event,
     text,
 )
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 ALEMBIC_INI = Path(__file__).resolve().parent.parent / "alembic.ini"
@@ -103,7 +104,24 @@ def reading(engine: Engine) -> Iterator[Connection]:
 def lock_writers(conn: Connection) -> None:
     """Be the one writer until this transaction ends; SQLite's began as such."""
     if conn.dialect.name == "postgresql":
-        conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": WRITER_LOCK})
+        # A pipeline of one: where the transaction begins with it, BEGIN goes in the same round trip.
+        with driver(conn) as connection, connection.pipeline():
+            connection.execute(f"SELECT pg_advisory_xact_lock({WRITER_LOCK})")
+
+
+@contextmanager
+def driver(conn: Connection) -> Iterator[Any]:
+    """The driver's own connection, in the same transaction; its errors come as SQLAlchemy's."""
+    connection, dbapi = conn.connection.driver_connection, conn.dialect.loaded_dbapi
+    try:
+        yield connection
+    except dbapi.Error as error:
+        broken = conn.dialect.is_disconnect(error, connection, None)
+        if broken:
+            conn.invalidate(error)
+        raise DBAPIError.instance(
+            None, None, error, dbapi.Error, connection_invalidated=broken, dialect=conn.dialect
+        ) from error
 
 
 def migrate(engine: Engine, revision: str = "head") -> None:

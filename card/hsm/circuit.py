@@ -45,7 +45,7 @@ class Circuit:
     def failed(self, now_s: float) -> "Circuit":
         """After one failure more: each rest is twice as long as the one before, up to a bound.
 
-        Requests that were under way together fail together; those behind the first make no longer rest of it.
+        What was asked during a rest, since no other could be asked, counts but makes no longer rest of it.
         """
         if self.failures and now_s < self.rests_until_s and not self.trying:
             return replace(self, failures=self.failures + 1)
