@@ -13,6 +13,8 @@ from ledger.group import GroupCommit
 
 T = TypeVar("T")
 Group = GroupCommit[Any, Any]
+FIRST_WORDS = ("begin", "before_cursor_execute")
+"""What a transaction says first before it waits for the writer's lock: on PostgreSQL, and on SQLite."""
 
 
 @contextmanager
@@ -26,9 +28,11 @@ def held(engine: Engine) -> Iterator[threading.Event]:
 
     with engine.connect() as conn, conn.begin() as transaction:
         lock_writers(conn)
-        event.listen(engine, "before_cursor_execute", begin)
+        for said in FIRST_WORDS:
+            event.listen(engine, said, begin)
         yield begun
-        event.remove(engine, "before_cursor_execute", begin)
+        for said in FIRST_WORDS:
+            event.remove(engine, said, begin)
         transaction.rollback()
 
 
