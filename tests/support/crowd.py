@@ -13,8 +13,8 @@ from ledger.group import GroupCommit
 
 T = TypeVar("T")
 Group = GroupCommit[Any, Any]
-FIRST_WORDS = ("begin", "before_cursor_execute")
-"""What a transaction says first before it waits for the writer's lock: on PostgreSQL, and on SQLite."""
+FIRST_WORDS = {"postgresql": "begin", "sqlite": "before_cursor_execute"}
+"""What is heard of a transaction before it waits for the writer's lock."""
 
 
 @contextmanager
@@ -28,11 +28,10 @@ def held(engine: Engine) -> Iterator[threading.Event]:
 
     with engine.connect() as conn, conn.begin() as transaction:
         lock_writers(conn)
-        for said in FIRST_WORDS:
-            event.listen(engine, said, begin)
+        first_words = FIRST_WORDS[engine.dialect.name]
+        event.listen(engine, first_words, begin)
         yield begun
-        for said in FIRST_WORDS:
-            event.remove(engine, said, begin)
+        event.remove(engine, first_words, begin)
         transaction.rollback()
 
 
