@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -318,3 +319,17 @@ def test_any_fields_bring_an_answer_or_an_error_code(command: bytes, data: st.Da
     found = answer(BOX, Request(b"HEAD", command, fields))
     assert isinstance(found, bytes | ErrorCode | BulkWork)
     assert found is not ErrorCode.DONE
+
+
+@given(rows=st.lists(st.tuples(st.sampled_from([0, 1, 2, 9, 255]), st.sampled_from([0, 1, 2, 255]))))
+def test_rows_of_both_suites_are_counted_as_if_one_by_one(rows: list[tuple[int, int]]) -> None:
+    keys = demo_keys().with_next_version(Usage.TAC_ROOT, counting)
+    expected: Counter[str] = Counter()
+    for version, algorithm in rows:
+        usage = Usage.SM4_TAC_ROOT if algorithm == 1 else Usage.TAC_ROOT
+        if keys.find(usage, version):
+            expected[f"{usage} {version or keys.newest(usage)}"] += 1
+    box = Box(keys, counting, "", "")
+    columns = bytes(version for version, _ in rows) + bytes(algorithm for _, algorithm in rows)
+    ask("F0", len(rows).to_bytes(4) + columns + bytes(42 * len(rows)), box)
+    assert box.uses.take() == (expected, Counter())
