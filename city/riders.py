@@ -27,6 +27,7 @@ class Riders:
                 issuer=rider.issuer,
                 holder_class=rider.holder_class,
                 balance_fen=0 if rider.issuer == ISSUER else rider.load_fen,
+                algorithm=rider.algorithm,
             )
             progress("cards", done, len(new))
         return new
