@@ -21,6 +21,7 @@ from sqlalchemy import Engine
 from card.hsm.addresses import parse_addresses
 from card.hsm.client import Hsm
 from card.hsm.errors import HsmError
+from card.signatures import Algorithm
 from city.diary import Diary, pause
 from city.drawer import Drawer, KeptChip
 from city.factory import Factory
@@ -29,6 +30,7 @@ from city.office import Office
 from city.world import AGENT, tariffs_of
 from clearing.qr_intake import qr_inbox
 from clearing.wire.batch import Ride
+from clearing.wire.signed import Keys
 from ledger.day import current_day
 from ledger.db import make_engine, reading
 from terminals.counter import LoadCounter
@@ -154,7 +156,9 @@ def work(
     validator: Annotated[str, typer.Option(help="terminal that takes cards")],
     code_validator: Annotated[str, typer.Option(help="terminal that takes codes")],
     issuer_key: Annotated[str, typer.Option(help="version and public key of the codes' issuer, as 1:HEX")],
-    office_key: Annotated[str, typer.Option(help="the same of who signs hotlists, tariffs and settings")],
+    office_key: Annotated[
+        str, typer.Option(help="the same of who signs hotlists, tariffs and settings (Ed25519)")
+    ],
     timeout_s: Annotated[float, typer.Option(help="how long the HSM may take")] = 10.0,
 ) -> None:
     """Serve the riders of `orders.json`, hand in the day's records, and end; the books are at ONECARD_DATABASE."""
@@ -169,7 +173,7 @@ def work(
         code_outbox = stack.enter_context(QrOutbox(home / CODE_RIDES))
         drawer = Drawer(place.world / "cards.db")
         stack.callback(drawer.close)
-        holdings = Holdings(home / HELD, _trusted(office_key), validator)
+        holdings = Holdings(home / HELD, _office_keys(office_key), validator)
         # By name, a change comes before the whole list it leads to, and after the one it follows.
         for file in sorted(place.published.iterdir()):
             holdings.take(file.read_bytes())
@@ -194,6 +198,10 @@ def _trusted(key: str) -> dict[int, bytes]:
     """A public key by its version, from 1:HEX."""
     version, _, public = key.partition(":")
     return {int(version): bytes.fromhex(public)}
+
+
+def _office_keys(key: str) -> Keys:
+    return {(Algorithm.ED25519, version): public for version, public in _trusted(key).items()}
 
 
 if __name__ == "__main__":

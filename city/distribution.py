@@ -11,11 +11,12 @@ from pathlib import Path
 import httpx
 
 from card.hotlist import hotlisted
+from card.signatures import Algorithm
 from city.world import City
 from city.yard import running_yard
-from clearing.publication import publish_document, publish_hotlist
+from clearing.publication import keys_of, publish_document, publish_hotlist, signer_of
 from clearing.wire.hotlist import numbers_of
-from clearing.wire.signed import Kind
+from clearing.wire.signed import Keys, Kind
 from clearing.wire.tariff import parse_tariff
 from ledger.db import reading
 from terminals.holdings import Holdings, Receipt
@@ -41,7 +42,7 @@ class Told:
 class Terminals:
     """The folders of every terminal of the city, and its line to the yard."""
 
-    def __init__(self, folder: Path, keys: dict[int, bytes], line: DepotLine) -> None:
+    def __init__(self, folder: Path, keys: Keys, line: DepotLine) -> None:
         self._folder, self._keys, self._line = folder, keys, line
         self._holdings: dict[str, Holdings] = {}
 
@@ -77,14 +78,16 @@ def distribution(city: City) -> Iterator[Terminals]:
         running_yard(world / "yard", city.home.published) as address,
         httpx.Client(base_url=address, trust_env=False) as client,
     ):
-        yield Terminals(world / "terminals", dict([city.hsm.public_key()]), DepotLine(client))
+        yield Terminals(
+            world / "terminals", keys_of(city.hsm, Algorithm.ED25519, Algorithm.SM2), DepotLine(client)
+        )
 
 
-def publish(city: City, tariff_text: str, *, at: datetime) -> None:
+def publish(city: City, tariff_text: str, *, at: datetime, algorithm: Algorithm = Algorithm.ED25519) -> None:
     """Publish tariff, settings and the hotlist of the books as they are now; what has not changed is not new."""
-    folder, sign = city.home.published, city.hsm.sign
-    publish_document(folder, Kind.TARIFF, parse_tariff(tariff_text).version, tariff_text, sign, at=at)
-    publish_document(folder, Kind.SETTINGS, 1, SETTINGS, sign, at=at)
+    folder, signer = city.home.published, signer_of(city.hsm, algorithm)
+    publish_document(folder, Kind.TARIFF, parse_tariff(tariff_text).version, tariff_text, signer, at=at)
+    publish_document(folder, Kind.SETTINGS, 1, SETTINGS, signer, at=at)
     with reading(city.engine) as conn:
         numbers = numbers_of(entry.card_no for entry in hotlisted(conn))
-    publish_hotlist(folder, numbers, sign, at=at)
+    publish_hotlist(folder, numbers, signer, at=at)
