@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from card.hsm.client import Hsm
+from card.hsm.errors import HsmError
 from card.signatures import Algorithm
 from clearing.wire.bcd import pack_moment
 from clearing.wire.hotlist import Numbers, parse_hotlist, write_change, write_hotlist
@@ -17,16 +18,28 @@ from clearing.workfiles import write_bytes
 WHOLE, CHANGE, DOCUMENT = "hotlist-{:05d}.ohl", "hotlist-{:05d}-change.ohl", "{}-{:05d}.ocd"
 
 
+_NO_KEY = ("12", "26")
+"""The HSM's words for: no key of that usage, and no such algorithm."""
+
+
 def signer_of(hsm: Hsm, algorithm: Algorithm = Algorithm.ED25519) -> Signer:
     """The HSM's newest key of an algorithm, to sign what terminals obey."""
     return Signer(algorithm, lambda digest: hsm.sign_by(algorithm, digest))
 
 
 def keys_of(hsm: Hsm, *algorithms: Algorithm) -> Keys:
-    """Every version of the HSM's public keys of these algorithms, for terminals to trust."""
+    """Every version of the HSM's public keys of these algorithms, for terminals to trust.
+
+    Of an algorithm that the HSM has no key of, or does not know, there are none.
+    """
     found: dict[tuple[Algorithm, int], bytes] = {}
     for algorithm in algorithms:
-        newest, _ = hsm.public_key_by(algorithm)
+        try:
+            newest, _ = hsm.public_key_by(algorithm)
+        except HsmError as error:
+            if error.code not in _NO_KEY:
+                raise
+            continue
         for version in range(1, newest + 1):
             found[algorithm, version] = hsm.public_key_by(algorithm, version)[1]
     return found

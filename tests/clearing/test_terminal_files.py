@@ -1,5 +1,6 @@
 """Signed files for terminals: whole lists and changes, nothing but what was signed, a million cards where they lie."""
 
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -7,11 +8,14 @@ import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SM3, Hash
+from hsm_sim.home import create_home
+from hsm_sim.keys import KeyStore, random_keys
 from hypothesis import given
 from hypothesis import strategies as st
 
 from card.hsm.client import Hsm
 from card.signatures import Algorithm, verify
+from city.processes import running_program
 from clearing.publication import keys_of, newest_hotlist, publish_hotlist, signer_of
 from clearing.wire.bcd import pack_moment
 from clearing.wire.hotlist import (
@@ -198,3 +202,13 @@ def test_a_file_of_the_national_suite_is_signed_over_sm3_and_holds_under_its_own
     said_otherwise[-SIGNATURE_BYTES] = Algorithm.ED25519
     with pytest.raises(ForgedError, match="does not hold"):
         read_document(bytes(said_otherwise), {**keys_of(city_hsm, Algorithm.ED25519), **keys})
+
+
+def test_an_hsm_that_has_no_key_of_an_algorithm_gives_terminals_the_others(tmp_path: Path) -> None:
+    slots = {slot: key for slot, key in random_keys(os.urandom).slots.items() if slot[0] != "S2"}
+    create_home(tmp_path, KeyStore(slots), given_lmk=None, random=os.urandom)
+    with (
+        running_program("hsm_sim", tmp_path, "serve", "--port", "0") as (port, _),
+        Hsm("127.0.0.1", port) as hsm,
+    ):
+        assert list(keys_of(hsm, Algorithm.ED25519, Algorithm.SM2)) == [(Algorithm.ED25519, 1)]
