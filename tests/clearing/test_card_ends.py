@@ -282,7 +282,7 @@ def test_a_blocked_card_may_be_replaced_and_stays_blocked_on_the_list(town: Town
         assert [(entry.card_no, entry.reason) for entry in hotlisted(conn)] == [(old, "blocked")]
 
 
-def test_a_migrated_load_that_is_returned_goes_back_to_suspense(town: Town) -> None:
+def test_a_migrated_load_that_is_given_back_is_paid_to_its_holder_by_that_counter(town: Town) -> None:
     old, new = loaded_card(town), town.factory_card(NEW)
     with writing(town.engine) as conn:
         made = replace_card(conn, old, NEW, ACT, business_date=DAY)
@@ -293,8 +293,8 @@ def test_a_migrated_load_that_is_returned_goes_back_to_suspense(town: Town) -> N
         move_balance(conn, old, replace(ACT, at=town.now), business_date=made.due_on)
     assert town.do(B, new, "give_back") == "done"
     assert (town.fen("suspense:migration"), town.fen("agent:AGENT-2"), town.waiting(NEW)) == (
-        -HELD_FEN,
         0,
+        -HELD_FEN,
         [],
     )
     with reading(town.engine) as conn:
