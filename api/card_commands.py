@@ -14,7 +14,15 @@ from card.hotlist import hotlisted
 from card.issue import NotBooked, NotTied, Terms, activate_card, block_card, issue_card, unblock_card
 from card.life import Act, LifeRefused, Move, Moved, State, life_of, state_of
 from card.loss import LossRefused, lift_loss, report_loss
-from card.stock import Batch, find_blank, move_blanks, next_blanks, receive_batch, stock_levels
+from card.stock import (
+    Batch,
+    find_blank,
+    move_blanks,
+    next_blanks,
+    personalise_blanks,
+    receive_batch,
+    stock_levels,
+)
 from city.drawer import Drawer
 from city.factory import Factory
 from city.home import CITY_ZONE
@@ -96,6 +104,9 @@ def personalise(
     count: Annotated[int, typer.Argument(help="how many blanks", min=1)],
     by: By,
     place: Place = CENTRAL,
+    algorithm: Annotated[
+        int, typer.Option(help="of the keys: 0 international, 1 national", min=0, max=1)
+    ] = 0,
     why: Why = "personalised",
 ) -> None:
     """Write number, keys and an empty purse onto blanks; the keys come wrapped from the HSM."""
@@ -108,16 +119,24 @@ def personalise(
             Drawer(opened.home.world / "cards.db"),
         )
         try:
-            # A chip that was written before is written again, as it was: the step can be repeated.
-            drawer.put(
-                factory.personalise(one.card_no, issuer=one.issuer, holder_class=one.holder_class)
+            # A chip that was written before is written again: the step can be repeated.
+            chips = [
+                factory.personalise(
+                    one.card_no, issuer=one.issuer, holder_class=one.holder_class, algorithm=algorithm
+                )
                 for one in found
-            )
+            ]
+            drawer.put(chips)
         finally:
             drawer.close()
         with writing(opened.engine) as conn:
-            done(move_blanks(conn, numbers, Move.PERSONALISE, Act(by, now(), why, place)))
-    console.print(f"{count} cards are personalised: {numbers[0]} … {numbers[-1]}", soft_wrap=True)
+            made = [chip.personalised for chip in chips]
+            done(personalise_blanks(conn, made, Act(by, now(), why, place)))
+    version = made[0].key_version
+    console.print(
+        f"{count} cards are personalised under key version {version}: {numbers[0]} … {numbers[-1]}",
+        soft_wrap=True,
+    )
 
 
 @cards.command()

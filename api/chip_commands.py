@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,7 +23,7 @@ from card.chip.commands import AnswerError, Refusal, parse_done
 from card.chip.files import FileError, PublicData, Region
 from card.chip.status import StatusWord
 from card.chip.t0 import T0Card
-from card.hsm.codec import CardKeyRef
+from card.hsm.codec import NEWEST, CardKeyRef
 from card.hsm.errors import HsmError
 from city.chip_file import ChipFile, ChipUnreadable, FileCard, file_sam
 from city.home import CITY_ZONE
@@ -32,7 +33,7 @@ from terminals.card_view import NotReadable, read_card
 from terminals.pcsc import Pcsc, PcscCard, PcscError
 from terminals.reader import CardGone
 
-NOT_AUTHORISED = "17"
+NOT_AUTHORISED, KEY_UNKNOWN, VERSION_OLD = "17", "12", "A9"
 YEARS_VALID = 10
 
 
@@ -92,17 +93,20 @@ def init(
     """Personalise the blank chip on a reader, with keys that the HSM wrapped for it."""
     today = now().astimezone(CITY_ZONE).date()
     expires = valid_to.date() if valid_to else today.replace(year=today.year + YEARS_VALID, day=1)
-    groups = {Group.PUBLIC: _public(PublicData(issuer, card_no, holder_class, today, expires)),
-              Group.REGION: Region().pack(),
-              Group.PURSE: overdraft_fen.to_bytes(3, "big") + bytes((1, algorithm))}  # fmt: skip
-    groups |= _wrapped_keys(CardKeyRef.of(issuer, card_no, algorithm=algorithm))
+    public = _public(PublicData(issuer, card_no, holder_class, today, expires))
+    version, groups = _wrapped_keys(CardKeyRef.of(issuer, card_no, NEWEST, algorithm))
+    groups |= {Group.PUBLIC: public,
+               Group.REGION: Region().pack(),
+               Group.PURSE: overdraft_fen.to_bytes(3, "big") + bytes((version, algorithm))}  # fmt: skip
     with speaking() as pcsc, connected(pcsc, reader, wait) as chip:
         for number, (group, value) in enumerate(groups.items(), 1):
             answer = chip.transmit(blank.store_data(group, value, last=number == len(groups)))
             refused = parse_done("STORE DATA", answer)
             if refused is not None:
                 raise Refused(f"{chip.reader}: {refused}; {_remedy(refused)}")
-    console.print(f"Card {card_no} is personalised, valid to {expires}.", soft_wrap=True)
+    console.print(
+        f"Card {card_no} is personalised under key version {version}, valid to {expires}.", soft_wrap=True
+    )
 
 
 def _public(public: PublicData) -> bytes:
@@ -121,22 +125,31 @@ def _remedy(refused: Refusal) -> str:
     return "see that number, issuer and class are right"
 
 
-def _wrapped_keys(keys: CardKeyRef) -> dict[Group, bytes]:
-    """The card's keys from the HSM, wrapped for its chip."""
+def _wrapped_keys(keys: CardKeyRef) -> tuple[int, dict[Group, bytes]]:
+    """The version of the city's newest roots, and the card's keys of it, wrapped for its chip."""
     try:
         with city() as opened:
-            card_keys = opened.hsm.card_keys(keys).wrapped
-            return {
-                Group.KEYS: card_keys,
-                Group.AUTHENTICATION_KEY: opened.hsm.card_authentication_key(keys).wrapped,
-            }
+            made = opened.hsm.card_keys(keys)
+            # A card says one version for all its keys.
+            its_own = replace(keys, key_version=made.version)
+            maintenance = opened.hsm.card_authentication_key(its_own)
+            return made.version, {Group.KEYS: made.wrapped, Group.AUTHENTICATION_KEY: maintenance.wrapped}
     except HsmError as error:
-        if error.code != NOT_AUTHORISED:
+        if error.code not in _KEYS_REFUSED:
             raise
-        raise Refused(
-            "the HSM gives out card keys in its authorised state only: two operators must authorise "
-            "personalisation at the HSM; then run this again"
-        ) from error
+        raise Refused(_KEYS_REFUSED[error.code]) from error
+
+
+_APART = (
+    "the newest versions of the cards' roots differ, and a card says one for all its keys: rotate PK, LK, TK and "
+    "AK together (PS, LS, TS and AS of the national suite), then run this again"
+)
+_KEYS_REFUSED = {
+    NOT_AUTHORISED: "the HSM gives out card keys in its authorised state only: two operators must authorise "
+    "personalisation at the HSM; then run this again",
+    KEY_UNKNOWN: _APART,
+    VERSION_OLD: _APART,
+}
 
 
 @card.command("sam")

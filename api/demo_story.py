@@ -26,6 +26,8 @@ def tell(console: Console, day: DemoDay, events: Sequence[Event], night_folder: 
         f"\n[bold]{summary.business_date}[/bold]: {len(day.lived.plan.riders)} cards, "
         f"loads of {yuan(day.lived.loaded_fen)} yuan, {len(day.lived.plan.taps)} rides.\n"
     )
+    for line in _lists(day):
+        console.print(line, highlight=False, soft_wrap=True)
     console.print(_verdicts(summary))
     if summary.code_verdicts:
         console.print(code_rides_table(summary))
@@ -38,6 +40,13 @@ def tell(console: Console, day: DemoDay, events: Sequence[Event], night_folder: 
     console.print("\nNext:")
     for command, what in _next(day, home):
         console.print(f"  [green]{command}[/green]  {what}", highlight=False, soft_wrap=True)
+
+
+def _lists(day: DemoDay) -> Iterator[str]:
+    """What the terminals were told, by the signed files of their depots' yard."""
+    for when, told in zip(("beforehand", "this morning"), day.lived.told, strict=True):
+        taken = ", ".join(f"{name} by {count}" for name, count in told.taken) or "nothing new"
+        yield f"Terminals took {when}: {taken}"
 
 
 def _verdicts(summary: NightSummary) -> Table:

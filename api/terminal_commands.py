@@ -10,7 +10,8 @@ import typer
 from api.doors import Refused, city, console, fail, now
 from card.hotlist import hotlisted
 from card.hsm.errors import HsmError
-from clearing.publication import publish_document, publish_hotlist
+from card.signatures import Algorithm
+from clearing.publication import keys_of, publish_document, publish_hotlist, signer_of
 from clearing.wire.hotlist import numbers_of
 from clearing.wire.signed import Kind, SignedError
 from clearing.wire.strict import FieldError
@@ -28,14 +29,33 @@ class DocumentKind(StrEnum):
     SETTINGS = "settings"
 
 
+class Signing(StrEnum):
+    """The algorithms by which files for terminals are signed."""
+
+    ED25519 = "ed25519"
+    SM2 = "sm2"
+
+    @property
+    def of_key(self) -> Algorithm:
+        """The HSM's name of it."""
+        return Algorithm[self.name]
+
+
+SignedBy = Annotated[
+    Signing, typer.Option(help="how to sign: sm2 (with SM3) in a city of the national suite")
+]
+
+
 @terminals.command("hotlist")
-def hotlist_command() -> None:
+def hotlist_command(algorithm: SignedBy = Signing.ED25519) -> None:
     """Publish the hotlist of the books, whole and as the change from the last; nothing where it is the same."""
     try:
         with city() as opened:
             with reading(opened.engine) as conn:
                 numbers = numbers_of(entry.card_no for entry in hotlisted(conn))
-            written = publish_hotlist(opened.home.published, numbers, opened.hsm.sign, at=now())
+            written = publish_hotlist(
+                opened.home.published, numbers, signer_of(opened.hsm, algorithm.of_key), at=now()
+            )
     except (Refused, SignedError, HsmError) as error:
         raise fail(error) from error
     console.print(f"{len(numbers)} cards are listed")
@@ -46,14 +66,16 @@ def hotlist_command() -> None:
 def publish_command(
     kind: Annotated[DocumentKind, typer.Argument(help="what the file is")],
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="the JSON file")],
+    algorithm: SignedBy = Signing.ED25519,
 ) -> None:
     """Publish a tariff or settings, read as strictly as the terminals will read them."""
     try:
         text = file.read_text(encoding="utf-8")
         version = (parse_tariff if kind is DocumentKind.TARIFF else parse_settings)(text).version
         with city() as opened:
+            signer = signer_of(opened.hsm, algorithm.of_key)
             written = publish_document(
-                opened.home.published, Kind[kind.name], version, text, opened.hsm.sign, at=now()
+                opened.home.published, Kind[kind.name], version, text, signer, at=now()
             )
     except (Refused, FieldError, SignedError, HsmError, UnicodeDecodeError) as error:
         raise fail(error) from error
@@ -62,14 +84,16 @@ def publish_command(
 
 @terminals.command("keys")
 def keys_command() -> None:
-    """Print the public keys that terminals have to trust, by version, as JSON."""
+    """Print the public keys that terminals have to trust, by algorithm and version, as JSON."""
+    shown: dict[str, dict[int, str]] = {one.value: {} for one in Signing}
     try:
         with city() as opened:
-            newest, _ = opened.hsm.public_key()
-            keys = dict(opened.hsm.public_key(version) for version in range(1, newest + 1))
+            keys = keys_of(opened.hsm, *(one.of_key for one in Signing))
     except (Refused, HsmError) as error:
         raise fail(error) from error
-    console.print_json(json.dumps({version: key.hex() for version, key in keys.items()}))
+    for (algorithm, version), key in keys.items():
+        shown[algorithm.name.lower()][version] = key.hex()
+    console.print_json(json.dumps(shown))
 
 
 def _tell(written: list[Path]) -> None:

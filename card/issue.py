@@ -31,8 +31,6 @@ class Terms:
     deposit_fen: int
     fee_fen: int
     business_date: date
-    key_version: int = 1
-    algorithm: int = 0
 
 
 def issue_card(conn: Connection, card_no: str, terms: Terms, act: Act) -> Moved | LifeRefused:
@@ -48,14 +46,18 @@ def issue_card(conn: Connection, card_no: str, terms: Terms, act: Act) -> Moved 
         return moved
     found = find_blank(conn, card_no)
     assert found is not None, "a card that can be issued is one of the stock"
+    made = found.personalised
+    assert made is not None, "a card that can be issued was personalised"
     record = CardRecord(
         card_no,
         found.issuer,
         found.holder_class,
-        terms.key_version,
-        terms.algorithm,
+        made.key_version,
+        made.algorithm,
         act.at,
         moved.after.value,
+        made.valid_from,
+        made.valid_until,
     )
     register(conn, [record], at=act.at)
     open_accounts(

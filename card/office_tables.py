@@ -1,4 +1,4 @@
-"""What the back office of cards keeps, as tables: batches, blanks, every move of a card, replacements."""
+"""What the back office of cards keeps, as tables: batches, blanks and what became of them, moves, replacements."""
 
 from sqlalchemy import CheckConstraint, Column, Date, ForeignKey, Index, Integer, String, Table
 
@@ -28,6 +28,20 @@ blank = Table(
     CheckConstraint("length(card_no) = 20", name="card_no_is_20_digits"),
     CheckConstraint("state in ('stock', 'personalised', 'issued', 'spoilt')", name="state_is_known"),
     Index("ix_blank_place", "place", "state"),
+)
+
+personalised = Table(
+    "personalised",
+    metadata,
+    # What was written onto a blank: whoever wrote it says so, and the register takes it from here.
+    Column("card_no", String(20), ForeignKey("blank.card_no"), primary_key=True),
+    Column("key_version", Integer, nullable=False),
+    Column("algorithm", Integer, nullable=False),
+    Column("valid_from", Date, nullable=False),
+    Column("valid_until", Date, nullable=False),
+    CheckConstraint("key_version between 1 and 255", name="key_version_is_one_byte"),
+    CheckConstraint("algorithm in (0, 1)", name="algorithm_is_known"),
+    CheckConstraint("valid_until >= valid_from", name="validity_ends_after_it_begins"),
 )
 
 card_move = Table(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlalchemy import Connection, select
 
@@ -16,7 +16,11 @@ DIGITS = 20
 
 @dataclass(frozen=True, slots=True)
 class CardRecord:
-    """An issued card; `card_no` in 20 digits, `issuer` in 8 hex digits; class 1 standard, 2 half, 3 free."""
+    """An issued card; `card_no` in 20 digits, `issuer` in 8 hex digits; class 1 standard, 2 half, 3 free.
+
+    `key_version` and `algorithm` are those of its keys; it is valid on both days and between. No days are known of
+    cards registered before these were kept.
+    """
 
     card_no: str
     issuer: str
@@ -25,6 +29,8 @@ class CardRecord:
     algorithm: int
     issued_at: datetime
     status: str = "active"
+    valid_from: date | None = None
+    valid_until: date | None = None
 
 
 def register(conn: Connection, cards: Sequence[CardRecord], *, at: datetime) -> int:

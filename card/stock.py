@@ -1,12 +1,13 @@
 """The stock of blanks: which batches came in, at which counter their cards lie, and how they become cards."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from datetime import date
 
 from sqlalchemy import Connection, func, insert, select, update
 
 from card.life import Act, LifeRefusal, LifeRefused, Move, Moved, State, judge, keep_moves, states_of
-from card.office_tables import blank, card_batch
+from card.office_tables import blank, card_batch, personalised
 from card.registry import DIGITS
 from ledger.accounts import Conflict
 from ledger.bulk import insert_rows, one_of
@@ -42,14 +43,29 @@ class Level:
 
 
 @dataclass(frozen=True, slots=True)
+class Personalised:
+    """What was written onto a blank: version and suite (0 international, 1 national) of its keys, its days.
+
+    It is valid on both days and between.
+    """
+
+    card_no: str
+    key_version: int
+    algorithm: int
+    valid_from: date
+    valid_until: date
+
+
+@dataclass(frozen=True, slots=True)
 class Blank:
-    """A card of the stock: of which batch, what kind of card it is to become, and where it lies."""
+    """A card of the stock: what kind of card it is to become, where it lies, and what was written onto it."""
 
     card_no: str
     issuer: str
     holder_class: int
     place: str
     state: State
+    personalised: Personalised | None
 
 
 def receive_batch(conn: Connection, batch: Batch, act: Act) -> int:
@@ -82,18 +98,32 @@ def receive_batch(conn: Connection, batch: Batch, act: Act) -> int:
 
 
 def move_blanks(conn: Connection, card_nos: Sequence[str], move: Move, act: Act) -> list[Moved] | LifeRefused:
-    """Ship (to `act.place`), personalise or spoil blanks: all of them or, where one cannot, none."""
-    states = states_of(conn, card_nos)
-    answers = [judge(states.get(card_no), card_no, move, act) for card_no in dict.fromkeys(card_nos)]
-    refused = next((answer for answer in answers if isinstance(answer, LifeRefused)), None)
-    if refused is not None:
-        return refused
-    moved = [answer for answer in answers if isinstance(answer, Moved)]
+    """Ship (to `act.place`) or spoil blanks: all of them or, where one cannot, none."""
+    moved = _judged(conn, card_nos, move, act)
+    if isinstance(moved, LifeRefused):
+        return moved
     keep_moves(conn, moved)
     if move is Move.SHIP:
         there = [one.card_no for one in moved]
         conn.execute(update(blank).where(one_of(conn, blank.c.card_no, there)).values(place=act.place))
     return moved
+
+
+def personalise_blanks(conn: Connection, made: Sequence[Personalised], act: Act) -> list[Moved] | LifeRefused:
+    """Keep what was written onto blanks: onto all of them or, where one cannot be written, none."""
+    moved = _judged(conn, [one.card_no for one in made], Move.PERSONALISE, act)
+    if isinstance(moved, LifeRefused):
+        return moved
+    insert_rows(conn, personalised, (astuple(one) for one in made))
+    keep_moves(conn, moved)
+    return moved
+
+
+def _judged(conn: Connection, card_nos: Sequence[str], move: Move, act: Act) -> list[Moved] | LifeRefused:
+    states = states_of(conn, card_nos)
+    answers = [judge(states.get(card_no), card_no, move, act) for card_no in dict.fromkeys(card_nos)]
+    refused = next((answer for answer in answers if isinstance(answer, LifeRefused)), None)
+    return refused or [answer for answer in answers if isinstance(answer, Moved)]
 
 
 def next_blanks(conn: Connection, place: str, state: State, count: int) -> list[str] | LifeRefused:
@@ -115,7 +145,10 @@ def find_blank(conn: Connection, card_no: str) -> Blank | None:
         .where(blank.c.card_no == card_no)
     )
     row = conn.execute(query).one_or_none()
-    return None if row is None else Blank(*row[:4], State(row.state))
+    if row is None:
+        return None
+    written = conn.execute(select(personalised).where(personalised.c.card_no == card_no)).one_or_none()
+    return Blank(*row[:4], State(row.state), None if written is None else Personalised(*written))
 
 
 def stock_levels(conn: Connection) -> list[Level]:

@@ -5,6 +5,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     ForeignKey,
     Index,
     Integer,
@@ -26,10 +27,14 @@ card = Table(
     Column("algorithm", Integer, nullable=False),
     Column("issued_at", Instant, nullable=False),
     Column("status", String(16), nullable=False),
+    # Both days included; none where the card was registered before they were kept.
+    Column("valid_from", Date),
+    Column("valid_until", Date),
     Column("registered_at", Instant, nullable=False),
     CheckConstraint("length(card_no) = 20", name="card_no_is_20_digits"),
     CheckConstraint("length(issuer) = 8", name="issuer_is_8_digits"),
     CheckConstraint("holder_class in (1, 2, 3)", name="holder_class_is_known"),
+    CheckConstraint("valid_until >= valid_from", name="validity_ends_after_it_begins"),
 )
 
 hotlist = Table(

@@ -32,13 +32,17 @@ class Mischief(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rider:
-    """One holder of a card. `mischief` is what goes wrong with its taps, if anything."""
+    """One holder of a card of the international suite (`algorithm` 0) or the national (1).
+
+    `mischief` is what goes wrong with its taps, if anything.
+    """
 
     card_no: str
     issuer: str
     holder_class: int
     load_fen: int
     mischief: Mischief | None = None
+    algorithm: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +88,15 @@ def terminal_of(operator_index: int, place: int) -> str:
     return f"{0x51800000 + operator_index:08X}{place:04X}"
 
 
+NATIONAL_EVERY = 3
+"""Of so many ordinary riders one has a card of the national suite: the city runs both at once."""
 UNREGISTERED_TERMINAL = "5180FFFF0001"
 
 
 def _rider(index: int, rng: Random) -> Rider:
     holder_class = rng.choices((1, 2, 3), weights=(90, 7, 3))[0]
-    return Rider(f"0310487{index + 1:013d}", ISSUER, holder_class, LOAD_FEN)
+    algorithm = 1 if index % NATIONAL_EVERY == NATIONAL_EVERY - 1 else 0
+    return Rider(f"0310487{index + 1:013d}", ISSUER, holder_class, LOAD_FEN, algorithm=algorithm)
 
 
 def _troubled(index: int, kind: Mischief) -> Rider:

@@ -1,6 +1,7 @@
 """The demonstration: a small city's day and night, with one bad tap of every kind, and what it comes to."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 
@@ -8,6 +9,7 @@ from sqlalchemy import select
 
 from card.hotlist import HotlistEntry, hotlist_card
 from city.day import ISSUER, DayPlan, Mischief, plan_day
+from city.distribution import Terminals, Told, distribution, publish
 from city.drawer import Drawer
 from city.factory import Factory
 from city.home import CITY_ZONE
@@ -52,12 +54,16 @@ class Chips:
 
 @dataclass(frozen=True, slots=True)
 class Lived:
-    """A day up to its batch files: what was loaded, what left the chips, and what is on them now, in fen."""
+    """A day up to its batch files: what was loaded, what left the chips, and what is on them now, in fen.
+
+    `told` is what the terminals were told beforehand, and on the morning.
+    """
 
     plan: DayPlan
     loaded_fen: int
     debits: tuple[Debit, ...]
     on_chips_fen: int
+    told: tuple[Told, Told]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +108,24 @@ def live_day(city: City, day: DayPlan, *, progress: Callable[[str, int, int], No
     plan = read_plan("demo")
     found(city, plan, business_date=day.business_date, at=moment(day.business_date, 4))
     mischief = {rider.card_no: rider.mischief for rider in day.riders if rider.mischief}
+    devices = _devices(day)
+    install(city, devices)
     drawer = Drawer(city.home.world / "cards.db")
     riders = Riders(Factory(city.hsm, city.transport_key_file), drawer)
     issue(city, riders, day.riders, at=moment(day.business_date, 4), progress=progress)
-    _report_lost(city, mischief, day.business_date)
-    install(city, _devices(day))
     dawn = moment(day.business_date, 5)
     loaded_fen = load_all(
         city, riders, day.riders, business_date=day.business_date, at=dawn, progress=progress
     )
-    with Street(city.home.world / "depots", city.hsm, parse_tariff(plan.tariff_text)) as street:
+    with ExitStack() as stack:
+        terminals = stack.enter_context(distribution(city))
+        told = _tell_terminals(city, terminals, plan.tariff_text, day, mischief, devices)
+        street = stack.enter_context(
+            Street(
+                city.home.world / "depots", city.hsm, parse_tariff(plan.tariff_text),
+                holdings=terminals.holdings,
+            )
+        )  # fmt: skip
         taken = street.live(day.taps, riders, mischief, progress)
         if taken.turned_away:
             place, why = taken.turned_away[0]
@@ -125,7 +139,24 @@ def live_day(city: City, day: DayPlan, *, progress: Callable[[str, int, int], No
     riders.keep()
     drawer.close()
     agent_pays(city, loaded_fen, business_date=day.business_date, at=moment(day.business_date, 23))
-    return Lived(day, loaded_fen, taken.debits, riders.balance_fen())
+    return Lived(day, loaded_fen, taken.debits, riders.balance_fen(), told)
+
+
+def _tell_terminals(
+    city: City, terminals: Terminals, tariff_text: str, day: DayPlan, mischief: Mapping[str, Mischief],
+    devices: Sequence[Device],
+) -> tuple[Told, Told]:  # fmt: skip
+    """Every terminal takes the files whole; cards are reported lost; this morning they take the change.
+
+    The buses that the lost cards will ride stand in a tunnel then: they let them on by their old list.
+    """
+    everyone = [device.terminal for device in devices]
+    publish(city, tariff_text, at=_reported(day.business_date) - timedelta(days=1))
+    first = terminals.refresh(everyone)
+    lost = _report_lost(city, mischief, day.business_date)
+    publish(city, tariff_text, at=moment(day.business_date, 4))
+    tunnel = {one.terminal for one in day.taps if one.card_no in lost}
+    return first, terminals.refresh(everyone, out_of_reach=tunnel)
 
 
 def load_one(
@@ -168,13 +199,18 @@ def compare_chips(city: City, lived: Lived, on_purses_fen: int) -> Chips:
     return Chips(lived.on_chips_fen, on_purses_fen, missing)
 
 
-def _report_lost(city: City, mischief: dict[str, Mischief], business_date: date) -> None:
-    reported = moment(business_date, 9) - timedelta(days=3)
+def _reported(business_date: date) -> datetime:
+    return moment(business_date, 9) - timedelta(days=3)
+
+
+def _report_lost(city: City, mischief: Mapping[str, Mischief], business_date: date) -> set[str]:
+    reported = _reported(business_date)
+    lost = {card_no for card_no, kind in mischief.items() if kind is Mischief.HOTLISTED}
     with writing(city.engine) as conn:
-        for card_no, kind in mischief.items():
-            if kind is Mischief.HOTLISTED:
-                entry = HotlistEntry(card_no, reported, reported + timedelta(days=1), "reported lost")
-                hotlist_card(conn, entry)
+        for card_no in sorted(lost):
+            entry = HotlistEntry(card_no, reported, reported + timedelta(days=1), "reported lost")
+            hotlist_card(conn, entry)
+    return lost
 
 
 def _devices(day: DayPlan) -> list[Device]:

@@ -21,6 +21,7 @@ from sqlalchemy import Engine
 from card.hsm.addresses import parse_addresses
 from card.hsm.client import Hsm
 from card.hsm.errors import HsmError
+from card.signatures import Algorithm
 from city.diary import Diary, pause
 from city.drawer import Drawer, KeptChip
 from city.factory import Factory
@@ -29,10 +30,11 @@ from city.office import Office
 from city.world import AGENT, tariffs_of
 from clearing.qr_intake import qr_inbox
 from clearing.wire.batch import Ride
+from clearing.wire.signed import Keys
 from ledger.day import current_day
 from ledger.db import make_engine, reading
 from terminals.counter import LoadCounter
-from terminals.hotlist import Hotlist
+from terminals.holdings import Holdings
 from terminals.loads import LoadJournal
 from terminals.outbox import Outbox
 from terminals.qr_outbox import QrOutbox
@@ -44,6 +46,7 @@ from terminals.upload import Uploader
 from terminals.validator import RideFacts, Validator
 
 LOADS, RIDES, CODE_RIDES, DIARY = "loads.db", "rides.db", "code-rides.db", "diary.jsonl"
+HELD = "held"
 COUNTER_TERMINAL = "518000000001"
 MOST_ROUNDS = 200
 
@@ -65,6 +68,7 @@ class Depot:
     loads: LoadJournal
     outbox: Outbox
     code_outbox: QrOutbox
+    holdings: Holdings
     validator: Validator
     code_validator: QrValidator
 
@@ -123,7 +127,7 @@ class Depot:
     def _counter(self, order: Mapping[str, Any]) -> LoadCounter:
         with reading(self.engine) as conn:
             office = Office(self.engine, self.hsm, AGENT, current_day(conn), holder=order["holder"])
-        return LoadCounter(COUNTER_TERMINAL, self.loads, office, Hotlist(0))
+        return LoadCounter(COUNTER_TERMINAL, self.loads, office, self.holdings.hotlist)
 
     def _card(self, order: Mapping[str, Any]) -> KeptChip:
         chip = next(one for one in self.drawer.chips() if one.card_no == order["card_no"])
@@ -152,11 +156,13 @@ def work(
     validator: Annotated[str, typer.Option(help="terminal that takes cards")],
     code_validator: Annotated[str, typer.Option(help="terminal that takes codes")],
     issuer_key: Annotated[str, typer.Option(help="version and public key of the codes' issuer, as 1:HEX")],
+    office_key: Annotated[
+        str, typer.Option(help="the same of who signs hotlists, tariffs and settings (Ed25519)")
+    ],
     timeout_s: Annotated[float, typer.Option(help="how long the HSM may take")] = 10.0,
 ) -> None:
     """Serve the riders of `orders.json`, hand in the day's records, and end; the books are at ONECARD_DATABASE."""
     orders = json.loads((home / "orders.json").read_text(encoding="utf-8"))
-    version, _, key = issuer_key.partition(":")
     place = Home(city)
     (tariff,) = tariffs_of(place)
     with ExitStack() as stack:
@@ -167,11 +173,18 @@ def work(
         code_outbox = stack.enter_context(QrOutbox(home / CODE_RIDES))
         drawer = Drawer(place.world / "cards.db")
         stack.callback(drawer.close)
+        holdings = Holdings(home / HELD, _office_keys(office_key), validator)
+        # By name, a change comes before the whole list it leads to, and after the one it follows.
+        for file in sorted(place.published.iterdir()):
+            holdings.take(file.read_bytes())
         depot = Depot(
             operator, engine, asked, place, drawer, Factory(asked, transport_key),
-            stack.enter_context(LoadJournal(home / LOADS)), outbox, code_outbox,
-            Validator(Identity(validator), HsmSam(validator, asked, outbox), outbox, tariff, Hotlist(0)),
-            QrValidator(Identity(code_validator), code_outbox, {int(version): bytes.fromhex(key)}, tariff),
+            stack.enter_context(LoadJournal(home / LOADS)), outbox, code_outbox, holdings,
+            Validator(
+                Identity(validator), HsmSam(validator, asked, outbox), outbox, tariff, holdings.hotlist,
+                holdings=holdings,
+            ),
+            QrValidator(Identity(code_validator), code_outbox, _trusted(issuer_key), tariff),
         )  # fmt: skip
         diary = stack.enter_context(Diary(home / DIARY))
         for number in range(sum("begun" in line for line in diary.lines), len(orders)):
@@ -179,6 +192,16 @@ def work(
             diary.note(order=number, result=depot.serve(orders[number]))
         depot.finish(orders)
         depot.hand_in(_last(orders[0]).replace(hour=22))
+
+
+def _trusted(key: str) -> dict[int, bytes]:
+    """A public key by its version, from 1:HEX."""
+    version, _, public = key.partition(":")
+    return {int(version): bytes.fromhex(public)}
+
+
+def _office_keys(key: str) -> Keys:
+    return {(Algorithm.ED25519, version): public for version, public in _trusted(key).items()}
 
 
 if __name__ == "__main__":

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from card.chip.applet import VirtualCard
+from card.chip.files import PublicData
 from card.chip.state import CardState, state_from_json, state_to_json
+from card.stock import Personalised
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +19,14 @@ class Chip:
     card_no: str
     state: CardState
     wrapped_keys: bytes
+
+    @property
+    def personalised(self) -> Personalised:
+        """What the register has to know of the chip."""
+        public = PublicData.unpack(self.state.public)
+        return Personalised(
+            self.card_no, self.state.key_version, self.state.algorithm, public.starts, public.expires
+        )
 
 
 class Drawer:
@@ -39,7 +49,8 @@ class Drawer:
         with self._store:
             self._store.executemany(
                 "INSERT INTO chip VALUES (?, ?, ?, ?)"
-                " ON CONFLICT (card_no) DO UPDATE SET balance_fen = excluded.balance_fen, state = excluded.state",
+                " ON CONFLICT (card_no) DO UPDATE SET balance_fen = excluded.balance_fen, state = excluded.state,"
+                " wrapped_keys = excluded.wrapped_keys",
                 [
                     (
                         chip.card_no,

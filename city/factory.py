@@ -9,7 +9,7 @@ from card.chip.files import PublicData
 from card.chip.keys import CardKeys, unwrap_card_keys
 from card.chip.state import new_state
 from card.hsm.client import Hsm
-from card.hsm.codec import CardKeyRef
+from card.hsm.codec import NEWEST, CardKeyRef
 from city.drawer import Chip
 
 STARTS, EXPIRES = date(2017, 1, 1), date(2037, 12, 31)
@@ -25,14 +25,15 @@ class Factory:
     def personalise(
         self, card_no: str, *, issuer: str, holder_class: int, balance_fen: int = 0, algorithm: int = 0
     ) -> Chip:
-        """A new chip of the suite of `algorithm`: 0 international, 1 national. Its keys stay wrapped until it is awake.
+        """A new chip of the suite of `algorithm`: 0 international, 1 national. Its keys are of the newest version of
+        the city's roots, which the chip says, and stay wrapped until it is awake.
 
         Only another city's card comes with a balance.
         """
-        keys = CardKeyRef.of(issuer, card_no, algorithm=algorithm)
-        wrapped = self._hsm.card_keys(keys).wrapped
+        keys = self._hsm.card_keys(CardKeyRef.of(issuer, card_no, NEWEST, algorithm))
         public = PublicData(issuer, card_no, holder_class, STARTS, EXPIRES)
-        return Chip(card_no, new_state(public, balance_fen=balance_fen, algorithm=algorithm), wrapped)
+        state = new_state(public, balance_fen=balance_fen, key_version=keys.version, algorithm=algorithm)
+        return Chip(card_no, state, keys.wrapped)
 
     def keys_of(self, card: CardKeyRef) -> CardKeys:
         """All keys of a card, the one of those who maintain it included."""

@@ -28,10 +28,14 @@ def issue(
     """Give everyone a card who has none, and enter our own in the register; how many cards were made."""
     new = riders.issue(people, progress)
     records = [
-        CardRecord(rider.card_no, rider.issuer, rider.holder_class, 1, 0, at - ISSUED_BEFORE)
+        CardRecord(
+            rider.card_no, rider.issuer, rider.holder_class, made.key_version, made.algorithm,
+            at - ISSUED_BEFORE, valid_from=made.valid_from, valid_until=made.valid_until,
+        )
         for rider in new
         if rider.issuer == ISSUER
-    ]
+        for made in [riders.personalised(rider.card_no)]
+    ]  # fmt: skip
     with writing(city.engine) as conn:
         register(conn, records, at=at)
     return len(new)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from card.chip.applet import VirtualCard
+from card.stock import Personalised
 from city.day import ISSUER, Rider
 from city.drawer import Chip, Drawer
 from city.factory import Factory
@@ -26,9 +27,14 @@ class Riders:
                 issuer=rider.issuer,
                 holder_class=rider.holder_class,
                 balance_fen=0 if rider.issuer == ISSUER else rider.load_fen,
+                algorithm=rider.algorithm,
             )
             progress("cards", done, len(new))
         return new
+
+    def personalised(self, card_no: str) -> Personalised:
+        """What was written onto a rider's card. Raises KeyError for a number never issued."""
+        return self._chips[card_no].personalised
 
     def card(self, card_no: str) -> VirtualCard:
         """The rider's card, ready for a terminal. Raises KeyError for a number never issued."""

@@ -12,6 +12,7 @@ from city.day import UNREGISTERED_TERMINAL, Mischief, PlannedTap
 from city.riders import Riders
 from clearing.wire.batch import Ride
 from clearing.wire.tariff import Tariff
+from terminals.holdings import Holdings
 from terminals.hotlist import Hotlist
 from terminals.outbox import Outbox
 from terminals.outcome import Outcome, Refusal
@@ -19,7 +20,7 @@ from terminals.sam import HsmSam
 from terminals.trip import Identity
 from terminals.validator import RideFacts, Validator
 
-STALE = Hotlist(0)
+NO_LIST = Hotlist(0)
 WILD_FARE_FEN = 50_000
 
 
@@ -43,9 +44,14 @@ class Lived:
 class Street:
     """The validators of a city by terminal number, each operator's around its depot's outbox."""
 
-    def __init__(self, depots: Path, hsm: Hsm, tariff: Tariff, sync: Literal["full", "off"] = "full") -> None:
+    def __init__(
+        self, depots: Path, hsm: Hsm, tariff: Tariff, sync: Literal["full", "off"] = "full", *,
+        holdings: Callable[[str], Holdings] | None = None,
+    ) -> None:  # fmt: skip
+        """`holdings` are the signed files of each terminal; without them it has `tariff`, and no hotlist."""
         depots.mkdir(parents=True, exist_ok=True)
         self._folder, self._hsm, self._tariff, self._sync = depots, hsm, tariff, sync
+        self._holdings = holdings
         self._outboxes: dict[str, Outbox] = {}
         self._validators: dict[tuple[str, str], Validator] = {}
         self._stack = ExitStack()
@@ -74,8 +80,9 @@ class Street:
         if key not in self._validators:
             outbox = self.depot(operator)
             self._validators[key] = Validator(
-                Identity(terminal), HsmSam(terminal, self._hsm, outbox), outbox, self._tariff, STALE
-            )
+                Identity(terminal), HsmSam(terminal, self._hsm, outbox), outbox, self._tariff, NO_LIST,
+                holdings=None if self._holdings is None else self._holdings(terminal),
+            )  # fmt: skip
         return self._validators[key]
 
     def live(
@@ -116,7 +123,7 @@ class Street:
             wild = replace(self._tariff, max_fare_fen=dict.fromkeys(Ride, WILD_FARE_FEN))
             outbox = self.depot(tap.operator)
             sam = HsmSam(tap.terminal, self._hsm, outbox)
-            validator = Validator(Identity(tap.terminal), sam, outbox, wild, STALE)
+            validator = Validator(Identity(tap.terminal), sam, outbox, wild, NO_LIST)
         card.reset()
         return validator.tap(card, facts, at=tap.at)
 

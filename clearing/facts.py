@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -13,6 +13,7 @@ from clearing.columns import day_number, rows_where, truths
 from clearing.context import Night
 from clearing.tables import card_position, chip_load, device, tap
 from clearing.verdict import Money, Verdict
+from clearing.wire.bcd import CITY_ZONE
 from clearing.wire.tariff import Tariff
 from ledger.bulk import one_of
 
@@ -53,7 +54,12 @@ def registry_facts(conn: Connection, cards: Sequence[str]) -> dict[str, pa.Table
         (row.card_no, epoch_s(row.listed_at), epoch_s(row.effective_at))
         for row in conn.execute(select(hotlist))
     ]
-    known = _of_cards(conn, select(card.c.card_no, card.c.issuer), cards)
+    known = [
+        (row.card_no, row.issuer, *_valid_s(row.valid_from, row.valid_until))
+        for row in _of_cards(
+            conn, select(card.c.card_no, card.c.issuer, card.c.valid_from, card.c.valid_until), cards
+        )
+    ]
     positions = _of_cards(conn, select(card_position.c.card_no, card_position.c.first_counter), cards)
     loads = _of_cards(
         conn,
@@ -73,7 +79,7 @@ def registry_facts(conn: Connection, cards: Sequence[str]) -> dict[str, pa.Table
             max_amount_fen=number,
         ),
         "hotlist": _table(listed, card_no=text, listed_s=number, effective_s=number),
-        "card": _table(known, card_no=text, issuer=text),
+        "card": _table(known, card_no=text, issuer=text, valid_from_s=number, valid_to_s=number),
         "card_position": _table(positions, card_no=text, first_counter=number),
         "chip_load": _table(
             [(card_no, epoch_s(at), amount_fen) for card_no, at, amount_fen in loads],
@@ -166,6 +172,14 @@ def tariff_facts(tariffs: Sequence[Tariff]) -> dict[str, pa.Table]:
 
 def _end_s(valid_to: datetime | None) -> int:
     return FOR_EVER if valid_to is None else epoch_s(valid_to)
+
+
+def _valid_s(valid_from: date | None, valid_until: date | None) -> tuple[int, int]:
+    """From when to when a card is valid, in the city; for ever where its days are not known."""
+    first_s = 0 if valid_from is None else epoch_s(datetime.combine(valid_from, time(), CITY_ZONE))
+    if valid_until is None:
+        return first_s, FOR_EVER
+    return first_s, epoch_s(datetime.combine(valid_until + timedelta(days=1), time(), CITY_ZONE))
 
 
 def _near(conn: Connection, spans: pa.Table) -> FromClause:

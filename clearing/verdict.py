@@ -24,6 +24,8 @@ class Verdict(StrEnum):
     TAC_WRONG = "tac_wrong"
     COUNTER_CONFLICT = "counter_conflict"
     HOTLISTED = "hotlisted"
+    CARD_NOT_YET_VALID = "card_not_yet_valid"
+    CARD_EXPIRED = "card_expired"
     HOTLISTED_GRACE = "hotlisted_grace"
     TOO_LATE = "too_late"
     AMOUNT_OUT_OF_BOUNDS = "amount_out_of_bounds"
@@ -47,6 +49,8 @@ MONEY = MappingProxyType(
         Verdict.TAC_WRONG: Money.SUSPENDED,
         Verdict.COUNTER_CONFLICT: Money.SUSPENDED,
         Verdict.HOTLISTED: Money.REJECTED,
+        Verdict.CARD_NOT_YET_VALID: Money.REJECTED,
+        Verdict.CARD_EXPIRED: Money.REJECTED,
         Verdict.HOTLISTED_GRACE: Money.PAID,
         Verdict.TOO_LATE: Money.REJECTED,
         Verdict.AMOUNT_OUT_OF_BOUNDS: Money.SUSPENDED,

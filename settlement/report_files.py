@@ -247,6 +247,8 @@ _WHAT: Final[Mapping[str, str]] = {
     Verdict.TAC_WRONG: "the card's signature does not verify",
     Verdict.COUNTER_CONFLICT: "another tap of this card has the same counter",
     Verdict.HOTLISTED: "the device had to hold the list that names this card",
+    Verdict.CARD_NOT_YET_VALID: "the days of the card, which the device reads from it, had not begun",
+    Verdict.CARD_EXPIRED: "the days of the card, which the device reads from it, were over",
     Verdict.HOTLISTED_GRACE: "the card was listed, within the deadline for distributing the list",
     Verdict.TOO_LATE: "older than the presentment window",
     Verdict.AMOUNT_OUT_OF_BOUNDS: "the amount is not one this ride can cost",

@@ -6,7 +6,6 @@ never goes back.
 
 import mmap
 import os
-from collections.abc import Mapping
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 from clearing.wire.bcd import moment_of
 from clearing.wire.hotlist import MAGIC as HOTLIST_MAGIC
 from clearing.wire.hotlist import CardNumbers, HotlistFile, Statement, applied, read_hotlist
-from clearing.wire.signed import Document, ForgedError, Kind, SignedError, read_document
+from clearing.wire.signed import Document, ForgedError, Keys, Kind, SignedError, read_document
 from clearing.wire.strict import FieldError
 from clearing.wire.tariff import Tariff, parse_tariff, tariff_on
 from terminals.files import write_whole
@@ -39,12 +38,12 @@ class Receipt(StrEnum):
 
 
 class Holdings:
-    """A terminal's folder of signed files, and the public keys by version that it trusts.
+    """A terminal's folder of signed files, and the public keys that it trusts.
 
     A file that no longer holds is as good as none, and comes again; `damaged` names those found at the start.
     """
 
-    def __init__(self, folder: Path, keys: Mapping[int, bytes], terminal: str) -> None:
+    def __init__(self, folder: Path, keys: Keys, terminal: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._keys = keys

@@ -56,7 +56,7 @@ class CardState:
     purse: Purse
     trips: bytes
     paid_area: bytes
-    key_version: int = 1
+    key_version: int
     algorithm: int = 0
     lock: Lock = Lock.OPEN
     authentication_tries_left: int = AUTHENTICATION_TRIES
@@ -67,12 +67,12 @@ class CardState:
 def new_state(
     public: PublicData,
     *,
+    key_version: int,
     region: Region | None = None,
     balance_fen: int = 0,
     purchase_sequence: int = 0,
     load_sequence: int = 0,
     overdraft_limit_fen: int = 0,
-    key_version: int = 1,
     algorithm: int = 0,
     pin: bytes = b"",
 ) -> CardState:

@@ -27,10 +27,11 @@ class Diagnostics:
 
 @dataclass(frozen=True, slots=True)
 class WrappedCardKeys:
-    """DPK, DLK and DTK of a card wrapped under a transport key (RFC 3394), and their check values."""
+    """DPK, DLK and DTK of a card wrapped under a transport key (RFC 3394), their check values, and their version."""
 
     wrapped: bytes = field(repr=False)
     check_values: tuple[bytes, bytes, bytes]
+    version: int
 
 
 class Hsm(TerminalKeys, Envelopes, Signing, BulkTacs):
@@ -177,16 +178,19 @@ class Hsm(TerminalKeys, Envelopes, Signing, BulkTacs):
         return self._verify("E8", fields)
 
     def card_keys(self, keys: CardKeyRef, transport_version: int = 1) -> WrappedCardKeys:
-        """F2: a card's own keys for its personalisation, in the suite of its algorithm."""
+        """F2: a card's own keys for its personalisation, in the suite of its algorithm.
+
+        Under NEWEST the answer says which version that is: the card and the register have to say the same.
+        """
         fields = keys.pack() + number("transport_version", transport_version, 1)
-        raw = self._ask("F2", fields, WRAPPED_BYTES + 3 * CHECK_VALUE_BYTES)
-        return WrappedCardKeys(raw[:56], (raw[56:59], raw[59:62], raw[62:65]))
+        raw = self._ask("F2", fields, 1 + WRAPPED_BYTES + 3 * CHECK_VALUE_BYTES)
+        return WrappedCardKeys(raw[1:57], (raw[57:60], raw[60:63], raw[63:66]), raw[0])
 
     def card_authentication_key(self, keys: CardKeyRef, transport_version: int = 1) -> WrappedKey:
         """F4: the key by which a card knows who may maintain it, for its personalisation."""
         fields = keys.pack() + number("transport_version", transport_version, 1)
-        raw = self._ask("F4", fields, 24 + CHECK_VALUE_BYTES)
-        return WrappedKey(raw[:24], raw[24:], keys.key_version)
+        raw = self._ask("F4", fields, 1 + 24 + CHECK_VALUE_BYTES)
+        return WrappedKey(raw[1:25], raw[25:], raw[0])
 
     def authentication_cryptogram(self, keys: CardKeyRef, challenge: bytes) -> bytes:
         """EA: the 8 bytes that EXTERNAL AUTHENTICATE sends to answer a card's challenge of 8."""

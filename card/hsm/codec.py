@@ -8,6 +8,8 @@ from card.hsm.errors import HsmError
 HEADER_BYTES = 4
 LONG_FRAME = 0xFFFF
 MAX_FRAME = 16 * 1024 * 1024
+NEWEST = 0
+"""The version that asks for the newest key there is."""
 DONE, NOT_VERIFIED = "00", "01"
 MOMENT_BYTES = 7
 Fields = bytes | Sequence[bytes | memoryview]
@@ -25,8 +27,11 @@ class CardKeyRef:
     card: bytes
 
     @classmethod
-    def of(cls, issuer_hex: str, card_no: str, key_version: int = 1, algorithm: int = 0) -> "CardKeyRef":
-        """From an issuer code of 8 hex characters and a card number, whose right-hand 16 digits count."""
+    def of(cls, issuer_hex: str, card_no: str, key_version: int, algorithm: int = 0) -> "CardKeyRef":
+        """From an issuer code of 8 hex characters and a card number, whose right-hand 16 digits count.
+
+        `key_version` is what the card or the register says; NEWEST only where a card is being made.
+        """
         return cls(
             key_version, algorithm, bytes.fromhex(issuer_hex) + _ISSUER_REST, bytes.fromhex(card_no[-16:])
         )

@@ -38,7 +38,7 @@ TERMINAL = bytes.fromhex("518000000001")
 MOMENT = bytes.fromhex("20260131164329")
 AT = datetime(2026, 1, 31, 8, 43, 29, tzinfo=UTC)
 PUBLIC = PublicData("01011000", "03104870000000001234", 1, date(2026, 1, 1), date(2036, 12, 31))
-REF = CardKeyRef.of(PUBLIC.issuer, PUBLIC.card_no)
+REF = CardKeyRef.of(PUBLIC.issuer, PUBLIC.card_no, 1)
 ROOT = bytes(range(16))
 APDUS = 7
 EMPTY = bytes.fromhex("00A40000023F00")
@@ -78,7 +78,7 @@ def two_slots() -> Iterator[tuple[PcscCard, PcscSam]]:
     """A card and the SAM that knows its root key, each in its slot of a reader of our own."""
     issuer_key = INTERNATIONAL.derived(ROOT, REF.issuer)
     keys = CardKeys(INTERNATIONAL.derived(issuer_key, REF.card), ROOT, ROOT)
-    chip = VirtualCard(new_state(PUBLIC, balance_fen=MAX_BALANCE_FEN), keys, os.urandom)
+    chip = VirtualCard(new_state(PUBLIC, key_version=1, balance_fen=MAX_BALANCE_FEN), keys, os.urandom)
     module = VirtualSam(SamState(TERMINAL, 0, (SamKey(1, 0, 2, ROOT),)), lambda _: None)
     with private_pcscd() as reader, _environment(reader.environment):
         reader.card.put(chip)

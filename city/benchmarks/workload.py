@@ -78,7 +78,7 @@ def _drop(city: City, operator: str, records: list[bytes], *, at: datetime) -> N
 def card_keys(city: City, numbers: list[str]) -> dict[str, CardKeys]:
     """The keys of generated cards, as their chips would hold them."""
     transport_key = bytes.fromhex(city.transport_key_file.read_text())
-    references = {number: CardKeyRef.of(ISSUER, number) for number in numbers}
+    references = {number: CardKeyRef.of(ISSUER, number, 1) for number in numbers}
     return {
         number: unwrap_card_keys(city.hsm.card_keys(keys).wrapped, transport_key)
         for number, keys in references.items()

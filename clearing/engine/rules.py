@@ -13,6 +13,7 @@ MATCH = (
     "30_belief",
     "40_conflict",
     "50_listed",
+    "55_validity",
     "60_fare",
     "70_bounds",
     "80_continuity",

@@ -52,8 +52,8 @@ class LoadReturn:
     """The load `reference` goes back to who paid it, as the card is known not to have taken it.
 
     How that is known is for the caller to say in `why`: the card's load counter, read later, has not moved.
-    Where an agent took the money, another one may give it back: `paid_by`. MIGRATION takes any over, for the
-    card that has replaced this one.
+    Where an agent took the money, another one may give it back: `paid_by`. So may one give a replaced card's
+    money into its holder's hand. MIGRATION takes any over, for the card that has replaced this one.
     """
 
     reference: str
@@ -100,7 +100,7 @@ def decide(asked: LoadReturn, load: Any) -> Entry | LoadAnswer:
         )
         return LoadRefused(asked.reference, LoadRefusal.PROVED_BEFORE, message)
     taken_from = paying(load.agent, load.holder)
-    takes_over = asked.paid_by == MIGRATION or (taken_from.startswith("agent:") and asked.paid_by)
+    takes_over = asked.paid_by == MIGRATION or (load.holder is None and asked.paid_by)
     payer = paying(asked.paid_by, None) if takes_over else taken_from
     return Entry(
         reference=f"load-returned:{asked.reference}",

@@ -8,6 +8,8 @@ SELECT tap.no,
             WHEN NOT belief.believed THEN 'tac_wrong'
             WHEN conflict.no IS NOT NULL THEN 'counter_conflict'
             WHEN listed.listing = 'effective' THEN 'hotlisted'
+            WHEN validity.validity = 'early' THEN 'card_not_yet_valid'
+            WHEN validity.validity = 'late' THEN 'card_expired'
             WHEN listed.listing = 'grace' THEN 'hotlisted_grace'
             WHEN bounds.too_late THEN 'too_late'
             WHEN bounds.out_of_bounds THEN 'amount_out_of_bounds'
@@ -21,5 +23,6 @@ LEFT JOIN tac ON tac.no = tap.no
 LEFT JOIN belief ON belief.no = tap.no
 LEFT JOIN conflict ON conflict.no = tap.no
 LEFT JOIN listed ON listed.no = tap.no
+LEFT JOIN validity ON validity.no = tap.no
 LEFT JOIN bounds ON bounds.no = tap.no
 LEFT JOIN continuity ON continuity.no = tap.no

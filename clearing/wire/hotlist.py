@@ -8,7 +8,7 @@ bytes, looked up where they lie.
 
 import struct
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -18,15 +18,16 @@ import numpy.typing as npt
 from clearing.wire.bcd import MOMENT_BYTES
 from clearing.wire.signed import (
     SIGNATURE_BYTES,
-    Sign,
+    Keys,
     SignedError,
+    Signer,
     check_moment,
     check_signature,
     check_version,
     signature_of,
 )
 
-MAGIC = b"OHL1"
+MAGIC = b"OHL2"
 NUMBERS = np.dtype("<u8")
 HEAD_BYTES = 128
 _STATEMENT = struct.Struct(f">4sH{MOMENT_BYTES}sI32s")
@@ -86,12 +87,14 @@ def numbers_of(cards: Iterable[str]) -> Numbers:
     return np.array(sorted({_number(card_no) for card_no in cards}), NUMBERS)
 
 
-def write_hotlist(version: int, made_at: bytes, numbers: Numbers, sign: Sign) -> bytes:
+def write_hotlist(version: int, made_at: bytes, numbers: Numbers, signer: Signer) -> bytes:
     """The whole list of a version. Raises SignedError for a version or moment that cannot be."""
-    return _head(version, made_at, numbers, sign) + _FORM.pack(0, 0, len(numbers)) + _PAD + numbers.tobytes()
+    return (
+        _head(version, made_at, numbers, signer) + _FORM.pack(0, 0, len(numbers)) + _PAD + numbers.tobytes()
+    )
 
 
-def write_change(whole: bytes, version: int, made_at: bytes, numbers: Numbers, sign: Sign) -> bytes:
+def write_change(whole: bytes, version: int, made_at: bytes, numbers: Numbers, signer: Signer) -> bytes:
     """The change from the list in the file `whole`, which the caller trusts, to another of `version`."""
     before, held = parse_hotlist(whole).statement, _held(whole)
     if version <= before.version:
@@ -99,10 +102,10 @@ def write_change(whole: bytes, version: int, made_at: bytes, numbers: Numbers, s
     removed, added = np.setdiff1d(held, numbers, True), np.setdiff1d(numbers, held, True)
     form = _FORM.pack(before.version, len(removed), len(added))
     body = removed.astype(NUMBERS).tobytes() + added.astype(NUMBERS).tobytes()
-    return _head(version, made_at, numbers, sign) + form + _PAD + body
+    return _head(version, made_at, numbers, signer) + form + _PAD + body
 
 
-def read_hotlist(data: bytes | memoryview, keys: Mapping[int, bytes]) -> HotlistFile:
+def read_hotlist(data: bytes | memoryview, keys: Keys) -> HotlistFile:
     """Read a file signed by one of `keys`. Raises SignedError, and ForgedError where the signature is wrong.
 
     A whole list is checked against its statement; a change, when it is applied.
@@ -157,11 +160,11 @@ def _held(whole: bytes) -> Numbers:
     return file.added
 
 
-def _head(version: int, made_at: bytes, numbers: Numbers, sign: Sign) -> bytes:
+def _head(version: int, made_at: bytes, numbers: Numbers, signer: Signer) -> bytes:
     check_version(version)
     check_moment(made_at)
     statement = _STATEMENT.pack(MAGIC, version, made_at, len(numbers), sha256(numbers.tobytes()).digest())
-    return statement + signature_of(statement, sign)
+    return statement + signature_of(statement, signer)
 
 
 def _check_list(statement: Statement, numbers: Numbers) -> None:

@@ -5,20 +5,29 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
-from hashlib import sha256
+
+from cryptography.hazmat.primitives.hashes import SHA256, SM3, Hash
 
 from card.signatures import Algorithm, verify
 from clearing.wire.bcd import MOMENT_BYTES, moment_of
 
-MAGIC = b"OCD1"
+MAGIC = b"OCD2"
 MAX_PAYLOAD_BYTES = 1 << 20
 MAX_VERSION = 0xFFFF
 """A record has two bytes for the version of the tariff and of the hotlist that it was made under."""
-SIGNATURE_BYTES = 65
+SIGNATURE_BYTES = 66
 _HEAD = struct.Struct(f">4sBH{MOMENT_BYTES}sI")
 
-Sign = Callable[[bytes], tuple[int, bytes]]
-"""Signs a digest of 32 bytes: the key's version, and an Ed25519 signature, as `Hsm.sign` does."""
+Keys = Mapping[tuple[Algorithm, int], bytes]
+"""Public keys that a terminal trusts, by their algorithm and version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """Who signs, and how: `sign` makes of a digest of 32 bytes the key's version and a signature of 64."""
+
+    algorithm: Algorithm
+    sign: Callable[[bytes], tuple[int, bytes]]
 
 
 class Kind(IntEnum):
@@ -50,18 +59,18 @@ class Document:
     payload: bytes
 
 
-def write_document(document: Document, sign: Sign) -> bytes:
+def write_document(document: Document, signer: Signer) -> bytes:
     """The signed file. Raises SignedError for a version, moment or payload that has no place in it."""
     check_version(document.version)
     check_moment(document.made_at)
     if len(document.payload) > MAX_PAYLOAD_BYTES:
         raise SignedError("payload", f"{len(document.payload)} bytes", f"write at most {MAX_PAYLOAD_BYTES}")
     head = _HEAD.pack(MAGIC, document.kind, document.version, document.made_at, len(document.payload))
-    return with_signature(head + document.payload, sign)
+    return with_signature(head + document.payload, signer)
 
 
-def read_document(data: bytes, keys: Mapping[int, bytes]) -> Document:
-    """Read a file signed by one of `keys` (public keys by version). Raises SignedError, ForgedError."""
+def read_document(data: bytes, keys: Keys) -> Document:
+    """Read a file signed by one of `keys`. Raises SignedError, ForgedError."""
     if len(data) < _HEAD.size + SIGNATURE_BYTES or data[:4] != MAGIC:
         raise SignedError(
             "file", f"{len(data)} bytes", f"it must begin with {MAGIC.decode()}; ask for it again"
@@ -78,24 +87,35 @@ def read_document(data: bytes, keys: Mapping[int, bytes]) -> Document:
     return Document(Kind(kind), version, made_at, signed[_HEAD.size :])
 
 
-def with_signature(signed: bytes, sign: Sign) -> bytes:
-    """The bytes, then the key's version and the signature over their SHA-256."""
-    return signed + signature_of(signed, sign)
+def with_signature(signed: bytes, signer: Signer) -> bytes:
+    """The bytes, then what `signature_of` makes of them."""
+    return signed + signature_of(signed, signer)
 
 
-def signature_of(signed: bytes, sign: Sign) -> bytes:
-    """Key version 1, signature 64."""
-    key_version, signature = sign(sha256(signed).digest())
-    return bytes((key_version,)) + signature
+def signature_of(signed: bytes, signer: Signer) -> bytes:
+    """Algorithm 1, key version 1, and the signature over the digest, 64."""
+    key_version, signature = signer.sign(_digest(signer.algorithm, signed))
+    return bytes((signer.algorithm, key_version)) + signature
 
 
-def check_signature(signed: bytes, signature: bytes, keys: Mapping[int, bytes]) -> None:
-    """Raises ForgedError where the signature does not hold, or its key is not one of `keys`."""
-    key = keys.get(signature[0])
-    if key is None:
-        raise ForgedError("key version", signature[0], f"this terminal trusts {sorted(keys)}; renew its keys")
-    if not verify(Algorithm.ED25519, key, sha256(signed).digest(), signature[1:]):
-        raise ForgedError("signature", signature[1:9].hex(), "it does not hold; ask for the file again")
+def check_signature(signed: bytes, signature: bytes, keys: Keys) -> None:
+    """Raises ForgedError where the signature does not hold, or its key is not one of `keys`.
+
+    The algorithm is the key's own: a key of one serves no other, whatever the file says.
+    """
+    named = next((key for key in keys if bytes(key) == signature[:2]), None)
+    if named is None:
+        trusted = ", ".join(f"{algorithm.name} {version}" for algorithm, version in sorted(keys)) or "none"
+        raise ForgedError("key", signature[:2].hex(), f"this terminal trusts {trusted}; renew its keys")
+    if not verify(named[0], keys[named], _digest(named[0], signed), signature[2:]):
+        raise ForgedError("signature", signature[2:10].hex(), "it does not hold; ask for the file again")
+
+
+def _digest(algorithm: Algorithm, signed: bytes) -> bytes:
+    """What is signed: SHA-256 of the bytes, or SM3 in the national suite."""
+    digest = Hash(SM3() if algorithm is Algorithm.SM2 else SHA256())
+    digest.update(signed)
+    return digest.finalize()
 
 
 def check_version(version: int) -> None:

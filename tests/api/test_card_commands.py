@@ -10,9 +10,10 @@ from typer.testing import CliRunner
 from api.cli import app
 from api.doors import Refused, now
 from city.home import CITY_ZONE, Home
-from city.processes import RunningHsm
+from city.processes import RunningHsm, running_hsm, running_program
 from ledger.day import begin_close, finish_close, open_day
 from ledger.db import make_engine, migrate, writing
+from tests.support.rotation import rotate
 
 runner = CliRunner()
 FIRST = "03104870000000000100"
@@ -132,3 +133,26 @@ def test_a_load_that_waits_is_listed_and_given_back(home: Home) -> None:
     in_hand()
     assert f"No load waits for card {FIRST}" in run("loads", FIRST)
     assert "No such load" in run("counter", "--card", FIRST, "return", "unknown")
+
+
+def test_the_hsm_gives_no_keys_to_a_chip_that_two_operators_have_not_authorised(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running_hsm(tmp_path / "strict") as running:
+        assert running.transport_key_file.exists()
+    with running_program("hsm_sim", tmp_path / "strict", "serve", "--port", "0") as (port, _):
+        monkeypatch.setenv("ONECARD_HSM", f"127.0.0.1:{port}")
+        with pytest.raises(Refused, match="two operators must authorise personalisation at the HSM"):
+            run("card", "init", FIRST)
+
+
+def test_a_chip_is_not_made_under_roots_whose_newest_versions_differ(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running_hsm(tmp_path / "apart") as running:
+        assert running.transport_key_file.exists()
+    rotate(tmp_path / "apart", "PK", "LK", "TK")
+    with running_hsm(tmp_path / "apart") as running:
+        monkeypatch.setenv("ONECARD_HSM", f"{running.host}:{running.port}")
+        with pytest.raises(Refused, match="rotate PK, LK, TK and AK together"):
+            run("card", "init", FIRST)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from card.hotlist import HotlistEntry, hotlist_card
+from card.signatures import Algorithm
 from clearing.wire.bcd import CITY_ZONE
 from ledger.db import make_engine, migrate, writing
 from terminals.holdings import Holdings, Receipt
@@ -29,9 +30,14 @@ def test_what_the_command_publishes_a_terminal_takes(tmp_path: Path) -> None:
     assert (first.returncode, "1 cards are listed" in first.stdout) == (0, True), first.stderr
     assert "nothing has changed" in onecard(home, "terminals", "hotlist").stdout
     assert onecard(home, "terminals", "publish", "tariff", tmp_path / "tariff.json").returncode == 0
-    assert onecard(home, "terminals", "publish", "settings", tmp_path / "settings.json").returncode == 0
+    by_sm2 = ("publish", "settings", tmp_path / "settings.json", "--algorithm", "sm2")
+    assert onecard(home, "terminals", *by_sm2).returncode == 0
     printed = json.loads(onecard(home, "terminals", "keys").stdout)
-    keys = {int(version): bytes.fromhex(key) for version, key in printed.items()}
+    keys = {
+        (Algorithm[algorithm.upper()], int(version)): bytes.fromhex(key)
+        for algorithm, versions in printed.items()
+        for version, key in versions.items()
+    }
     holdings = Holdings(tmp_path / "held", keys, "518000000001")
     taken = [holdings.take(path.read_bytes()) for path in sorted((home / "published").iterdir())]
     assert taken == [Receipt.TAKEN] * 3

@@ -30,7 +30,16 @@ from card.life import (
 from card.loss import HOTLIST_DEADLINE, LossReported, lift_loss, report_loss
 from card.office_tables import card_move
 from card.registry import CardRecord, find, register
-from card.stock import Batch, Level, find_blank, move_blanks, next_blanks, receive_batch, stock_levels
+from card.stock import (
+    Batch,
+    Level,
+    find_blank,
+    move_blanks,
+    next_blanks,
+    personalise_blanks,
+    receive_batch,
+    stock_levels,
+)
 from card.vault import Vault
 from ledger.accounts import Conflict
 from ledger.balances import balance
@@ -38,6 +47,7 @@ from ledger.checks import check_books
 from ledger.day import open_day
 from ledger.db import reading, writing
 from tests.card.people import NOW, person
+from tests.support.blanks import written
 
 ACT = Act("clerk 7", NOW, "as asked", "COUNTER-1")
 BATCH = Batch("2026-03", "01011000", "03104870000000000100", 5)
@@ -56,7 +66,7 @@ def office(engine: Engine) -> Engine:
 
 def issued(office: Engine, card_no: str = FIRST, *, active: bool = True) -> None:
     with writing(office) as conn:
-        move_blanks(conn, [card_no], Move.PERSONALISE, ACT)
+        personalise_blanks(conn, [written(card_no)], ACT)
         assert isinstance(issue_card(conn, card_no, TERMS, ACT), Moved)
         if active:
             activate_card(conn, card_no, ACT)
@@ -114,14 +124,14 @@ def test_cards_are_personalised_and_shipped_to_the_counter_that_asks(office: Eng
     with writing(office) as conn:
         numbers = next_blanks(conn, "DEPOT", State.STOCK, 3)
         assert numbers == BATCH.numbers[:3]
-        move_blanks(conn, numbers, Move.PERSONALISE, ACT)
+        personalise_blanks(conn, [written(card_no) for card_no in numbers], ACT)
         move_blanks(conn, numbers[:2], Move.SHIP, ACT)
         move_blanks(conn, numbers[2:], Move.SPOIL, ACT)
         assert stock_levels(conn) == [
             Level("COUNTER-1", State.PERSONALISED, 1, 2), Level("DEPOT", State.STOCK, 1, 2),
         ]  # fmt: skip
         assert reason(next_blanks(conn, "COUNTER-1", State.PERSONALISED, 3)) is LifeRefusal.CARD_UNKNOWN
-        mixed = move_blanks(conn, [FIRST, BATCH.numbers[4]], Move.PERSONALISE, ACT)
+        mixed = personalise_blanks(conn, [written(FIRST), written(BATCH.numbers[4])], ACT)
         assert reason(mixed) is LifeRefusal.NOT_IN_THIS_STATE
         assert state_of(conn, BATCH.numbers[4]) is State.STOCK  # all or none
 
@@ -210,7 +220,7 @@ def test_whatever_is_tried_the_last_move_kept_says_where_the_card_stands(
 ) -> None:
     with writing(office) as conn:
         savepoint = conn.begin_nested()
-        move_blanks(conn, [FIRST], Move.PERSONALISE, ACT)
+        personalise_blanks(conn, [written(FIRST)], ACT)
         issue_card(conn, FIRST, replace(TERMS, deposit_fen=0, fee_fen=0), ACT)
         for move in moves:
             move_card(conn, FIRST, move, ACT)

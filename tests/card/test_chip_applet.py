@@ -39,7 +39,7 @@ FILE_15 = "01011000FFFFFFFF02010310487000000000123420260101203612310000"
 
 
 def worked_state(balance_fen: int = 10_000) -> CardState:
-    return new_state(PUBLIC, balance_fen=balance_fen, purchase_sequence=0x36, load_sequence=5)
+    return new_state(PUBLIC, key_version=1, balance_fen=balance_fen, purchase_sequence=0x36, load_sequence=5)
 
 
 def worked_card(state: CardState | None = None) -> VirtualCard:
@@ -345,7 +345,7 @@ def test_the_same_record_updated_twice_is_written_once() -> None:
 
 def test_the_four_balances_of_a_purse_with_an_overdraft() -> None:
     def shares(balance_fen: int) -> list[str]:
-        card = worked_card(new_state(PUBLIC, balance_fen=balance_fen, overdraft_limit_fen=800))
+        card = worked_card(new_state(PUBLIC, key_version=1, balance_fen=balance_fen, overdraft_limit_fen=800))
         return [answer[:8] for answer in say(card, SELECT, *(f"805C0{p1}0204" for p1 in range(4)))[1:]]
 
     assert shares(1_000) == ["000003E8", "00000320", "00000000", "000000C8"]
@@ -371,7 +371,7 @@ def _load_mac2(card: VirtualCard) -> str:
 
 
 def test_a_card_of_the_national_suite_speaks_the_same_dialogue() -> None:
-    state = new_state(PUBLIC, balance_fen=10_000, purchase_sequence=0x36, algorithm=1)
+    state = new_state(PUBLIC, key_version=1, balance_fen=10_000, purchase_sequence=0x36, algorithm=1)
     card = worked_card(state)
     assert say(card, SELECT, INIT_CAPP)[-1] == "0000271000360000000101112233449000"
     suite, order = NATIONAL, Order(Kind.CAPP_PURCHASE, 200, TERMINAL)

@@ -48,7 +48,9 @@ GOOD = st.sampled_from(
 def fresh_card(state: CardState | None = None) -> VirtualCard:
     numbers = count(1)
     return VirtualCard(
-        state or new_state(PUBLIC, balance_fen=10_000), KEYS, lambda n: next(numbers).to_bytes(n, "big")
+        state or new_state(PUBLIC, key_version=1, balance_fen=10_000),
+        KEYS,
+        lambda n: next(numbers).to_bytes(n, "big"),
     )
 
 

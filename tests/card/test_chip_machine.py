@@ -46,7 +46,9 @@ class CardMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.memory, self.numbers = Eeprom(), count(1)
-        self.memory.keep(new_state(PUBLIC, balance_fen=10_000, algorithm=self.algorithm, pin=b"2468"))
+        self.memory.keep(
+            new_state(PUBLIC, key_version=1, balance_fen=10_000, algorithm=self.algorithm, pin=b"2468")
+        )
         self.balance_fen, self.done = 10_000, 0
         self.lock = Lock.OPEN
         self.insert()

@@ -23,7 +23,7 @@ BLOCK, UNBLOCK = cmd.application_block(), cmd.application_unblock()
 
 
 def selected(keys: CardKeys = KEYS, *, algorithm: int = 0, pin: bytes = b"") -> VirtualCard:
-    state = new_state(PUBLIC, balance_fen=10_000, algorithm=algorithm, pin=pin)
+    state = new_state(PUBLIC, key_version=1, balance_fen=10_000, algorithm=algorithm, pin=pin)
     numbers = iter(range(1, 1 << 16))
     card = VirtualCard(state, keys, lambda count: next(numbers).to_bytes(count, "big"))
     card.transmit(cmd.select())
@@ -59,7 +59,7 @@ def test_a_card_is_blocked_and_unblocked_by_who_answers_its_challenge(algorithm:
 def test_the_hsm_answers_the_challenge_of_a_card_that_it_made_the_key_of(
     city_hsm: Hsm, hsm_process: RunningHsm, algorithm: int
 ) -> None:
-    ref = CardKeyRef.of(PUBLIC.issuer, PUBLIC.card_no, algorithm=algorithm)
+    ref = CardKeyRef.of(PUBLIC.issuer, PUBLIC.card_no, 1, algorithm=algorithm)
     card = selected(Factory(city_hsm, hsm_process.transport_key_file).keys_of(ref), algorithm=algorithm)
     challenge = cmd.parse_challenge(card.transmit(cmd.get_challenge()))
     assert isinstance(challenge, bytes)

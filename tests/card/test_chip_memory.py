@@ -94,7 +94,7 @@ def purchase(card: VirtualCard) -> bytes:
 def test_power_lost_at_any_byte_of_a_debit_leaves_the_purse_before_it_or_after_it() -> None:
     """Balance, counter, log, trip and proof change together; the card that is back proves which it was."""
     memory = Eeprom()
-    memory.keep(new_state(PUBLIC, balance_fen=10_000, purchase_sequence=0x36))
+    memory.keep(new_state(PUBLIC, key_version=1, balance_fen=10_000, purchase_sequence=0x36))
     whole = Eeprom(bytearray(memory.cells))
     assert purchase(card_in(whole))[-2:] == b"\x90\x00"
     before, after = memory.state(), whole.state()
@@ -120,7 +120,7 @@ def test_power_lost_at_any_byte_of_a_debit_leaves_the_purse_before_it_or_after_i
 
 def test_a_debit_whose_power_lasts_for_its_last_byte_is_done_and_proven() -> None:
     memory = Eeprom()
-    memory.keep(new_state(PUBLIC, balance_fen=10_000, purchase_sequence=0x36))
+    memory.keep(new_state(PUBLIC, key_version=1, balance_fen=10_000, purchase_sequence=0x36))
     whole = Eeprom(bytearray(memory.cells))
     purchase(card_in(whole))
     text = json.dumps(state_to_json(whole.state())).encode()
@@ -139,7 +139,7 @@ def test_a_debit_whose_power_lasts_for_its_last_byte_is_done_and_proven() -> Non
 def test_a_wrong_mac_is_counted_before_it_is_answered() -> None:
     """Or pulling the card in time would give another guess for nothing."""
     memory = Eeprom()
-    memory.keep(new_state(PUBLIC, balance_fen=10_000))
+    memory.keep(new_state(PUBLIC, key_version=1, balance_fen=10_000))
     card = card_in(memory)
     card.transmit(cmd.select())
     card.transmit(cmd.init_purchase(AMOUNT_FEN, TERMINAL))
@@ -150,8 +150,8 @@ def test_a_wrong_mac_is_counted_before_it_is_answered() -> None:
 
 def test_a_card_full_of_records_fits_its_memory() -> None:
     full = replace(
-        new_state(PUBLIC, pin=b"1" * 12), trips=bytes(48 * 30),
-        purse=replace(new_state(PUBLIC).purse, log=bytes(23 * 10)),
+        new_state(PUBLIC, key_version=1, pin=b"1" * 12), trips=bytes(48 * 30),
+        purse=replace(new_state(PUBLIC, key_version=1).purse, log=bytes(23 * 10)),
     )  # fmt: skip
     memory = Eeprom()
     memory.keep(full)

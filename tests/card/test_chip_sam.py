@@ -42,7 +42,7 @@ def test_a_wrong_mac2_is_refused_and_ends_the_purchase() -> None:
 
 @pytest.mark.parametrize("algorithm", SUITES)
 def test_it_makes_the_macs_that_the_hsm_makes_from_the_same_root(city_hsm: Hsm, algorithm: int) -> None:
-    keys = CardKeyRef.of("01011000", "03104870000000001234", algorithm=algorithm)
+    keys = CardKeyRef.of("01011000", "03104870000000001234", 1, algorithm=algorithm)
     moment = bytes.fromhex("20260131164329")
     purchase = SamPurchase(b"\1\2\3\4", 7, 250, 9, moment, 1, algorithm, keys.card, keys.issuer)
     answer = sam_in_service(GATE).transmit(sam.init_purchase(purchase))

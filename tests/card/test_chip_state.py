@@ -23,18 +23,18 @@ USED = CardState(
 )
 
 
-@pytest.mark.parametrize("state", [new_state(PUBLIC), USED])
+@pytest.mark.parametrize("state", [new_state(PUBLIC, key_version=1), USED])
 def test_a_card_comes_back_from_json_and_pickle_as_it_was(state: CardState) -> None:
     assert state_from_json(json.loads(json.dumps(state_to_json(state)))) == state
     assert pickle.loads(pickle.dumps(state)) == state  # noqa: S301 - our own bytes, in a test
 
 
 def test_no_pin_is_in_a_cards_repr() -> None:
-    assert "739152" not in repr(new_state(PUBLIC, pin=b"739152"))
+    assert "739152" not in repr(new_state(PUBLIC, key_version=1, pin=b"739152"))
 
 
 def test_a_new_card_is_empty_and_carries_its_holder_class() -> None:
-    state = new_state(PUBLIC)
+    state = new_state(PUBLIC, key_version=1)
     assert state.purse == Purse(balance_fen=0, purchase_sequence=0, load_sequence=0)
     assert state.public[28] == 2
     assert state.region.hex() == "0000015658005840000001"

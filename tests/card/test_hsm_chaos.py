@@ -35,7 +35,7 @@ from tests.support.hsm_pair import HsmPair, hsm_pair
 
 H = bytes.fromhex
 PUBLIC = PublicData("01011000", "03104870000000001234", 1, date(2026, 1, 1), date(2036, 12, 31))
-REF = CardKeyRef.of(PUBLIC.issuer, PUBLIC.card_no)
+REF = CardKeyRef.of(PUBLIC.issuer, PUBLIC.card_no, 1)
 CARD_KEYS = CardKeys(
     purchase=H("506D417DA0B667CDBD34608C7AB842BB"),
     load=H("8F5D7F60313D0C6107078224B313D7CC"),
@@ -71,7 +71,7 @@ class Street:
     def sell(self, number: int) -> int:
         """One terminal's day: fen that its card has paid."""
         terminal = 0x518000000000 + number
-        card = VirtualCard(new_state(PUBLIC, balance_fen=100_000), CARD_KEYS, _numbers())
+        card = VirtualCard(new_state(PUBLIC, key_version=1, balance_fen=100_000), CARD_KEYS, _numbers())
         with Outbox(self.folder / f"{number}.db", "off") as outbox:
             sam = HsmSam(f"{terminal:012X}", self.hsm, outbox)
             card.transmit(cmd.select())

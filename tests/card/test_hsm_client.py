@@ -33,7 +33,7 @@ from card.signatures import Algorithm, verify
 from city.processes import RunningHsm, running_hsm
 
 H = bytes.fromhex
-KEYS = CardKeyRef.of("01011000", "03104870000000001234")
+KEYS = CardKeyRef.of("01011000", "03104870000000001234", 1)
 CARD_KEYS = CardKeys(
     purchase=H("506D417DA0B667CDBD34608C7AB842BB"),
     load=H("8F5D7F60313D0C6107078224B313D7CC"),
@@ -201,9 +201,9 @@ def test_a_card_personalised_by_the_hsm_buys_and_loads_with_it(
 ) -> None:
     """Nothing but the wire between the two: keys come wrapped, MACs go both ways, TACs verify."""
     public = PublicData("01011000", "03104870000000005678", 2, date(2026, 1, 1), date(2036, 12, 31))
-    ref = CardKeyRef.of(public.issuer, public.card_no, algorithm=suite.algorithm)
+    ref = CardKeyRef.of(public.issuer, public.card_no, 1, algorithm=suite.algorithm)
     keys = unwrap_card_keys(hsm.card_keys(ref).wrapped, transport_key)
-    state = new_state(public, balance_fen=500, algorithm=suite.algorithm)
+    state = new_state(public, key_version=1, balance_fen=500, algorithm=suite.algorithm)
     card = VirtualCard(state, keys, lambda count: RND[:count])
     card.transmit(cmd.select())
     assert load_at_the_office(hsm, ref, card, 5_000)

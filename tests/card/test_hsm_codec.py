@@ -19,7 +19,7 @@ from card.hsm.codec import (
 from card.hsm.errors import HsmError
 
 H = bytes.fromhex
-KEYS = CardKeyRef.of("01011000", "03104870000000001234")
+KEYS = CardKeyRef.of("01011000", "03104870000000001234", 1)
 CODE = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", min_size=2, max_size=2)
 ANSWERS = st.builds(Answer, st.binary(min_size=4, max_size=4), CODE, CODE, st.binary(max_size=200))
 

@@ -114,6 +114,7 @@ class Orchestra:
             "--city", str(self.folder / "city"), "--hsm", hsm, "--operator", OPERATOR,
             "--transport-key", str(self._hsm_home / "transport.key"), "--timeout-s", str(2 * PEER_TIMEOUT_S),
             "--validator", VALIDATOR, "--code-validator", CODE_VALIDATOR, "--issuer-key", town.issuer_key,
+            "--office-key", town.office_key,
         )  # fmt: skip
         self._worker("depot", "depot", {"orders.json": workload.street}, *words)
 

@@ -21,6 +21,7 @@ from card.person import Person
 from card.vault import open_vault
 from city.day import ISSUER, Rider
 from city.demo import DEMO_DATE, moment
+from city.distribution import publish
 from city.drawer import Drawer
 from city.factory import Factory
 from city.home import Home
@@ -74,6 +75,7 @@ class Town:
     certificates: tuple[bytes, ...]
     payload: str
     issuer_key: str
+    office_key: str
 
     def phone(self, citizen: int) -> Phone:
         """A citizen's phone as it leaves home in the morning."""
@@ -119,9 +121,12 @@ def found_town(engine: Engine, hsm: Hsm, home: Home, transport_key_file: Path) -
         with writing(engine) as conn:
             entered = GatewayTerminal(terminal, SHOP, version, specification=specification)
             enrol_terminal(conn, entered, at=FOUNDED)
+    publish(city, PLAN.tariff_text, at=FOUNDED)
     version, key = hsm.qr_public_key()
+    office_version, office_key = hsm.public_key()
     certificates = tuple(_certificate(engine, hsm, one, number) for number, one in enumerate(holders))
-    return Town(holders, cards, certificates, write_merchant_code(code), f"{version}:{key.hex()}")
+    keys = f"{version}:{key.hex()}", f"{office_version}:{office_key.hex()}"
+    return Town(holders, cards, certificates, write_merchant_code(code), *keys)
 
 
 def let_in(engine: Engine, town: Town, *, at: datetime) -> Mapping[str, str]:

@@ -12,9 +12,9 @@ from card.holders import Enrolled, cards_of, enrol, tie_card
 from card.hotlist import hotlisted
 from card.hsm.client import Hsm
 from card.issue import Terms, activate_card, block_card, issue_card
-from card.life import Act, LifeRefusal, LifeRefused, Move, Moved, State, state_of
+from card.life import Act, LifeRefusal, LifeRefused, Moved, State, state_of
 from card.loss import lift_loss, report_loss
-from card.stock import Batch, move_blanks, receive_batch
+from card.stock import Batch, personalise_blanks, receive_batch
 from card.vault import open_vault
 from city.processes import RunningHsm
 from clearing.online.load import LoadBooked, LoadProof, confirm_loads
@@ -27,6 +27,7 @@ from ledger.db import reading, writing
 from settlement.books import pending_loads_are_all_known
 from settlement.chips import chip_differences
 from tests.card.people import person
+from tests.support.blanks import written
 from tests.support.clearing_day import at as moment
 from tests.support.load_counters import DAY, MORNING, A, B, Interruption, Town, found_town, number_of
 
@@ -42,7 +43,7 @@ def town(engine: Engine, city_hsm: Hsm, hsm_process: RunningHsm, tmp_path: Path)
     made = found_town(engine, city_hsm, hsm_process.transport_key_file, tmp_path)
     with writing(engine) as conn:
         receive_batch(conn, BATCH, ACT)
-        move_blanks(conn, [NEW, SPARE], Move.PERSONALISE, ACT)
+        personalise_blanks(conn, [written(NEW), written(SPARE)], ACT)
         for card_no in (NEW, SPARE):
             issue_card(conn, card_no, Terms("COUNTER-1", 0, 0, DAY), ACT)
     return made
@@ -56,7 +57,7 @@ def loaded_card(town: Town) -> str:
 
 def with_deposit(town: Town, deposit_fen: int) -> str:
     with writing(town.engine) as conn:
-        move_blanks(conn, [BATCH.numbers[2]], Move.PERSONALISE, ACT)
+        personalise_blanks(conn, [written(BATCH.numbers[2])], ACT)
         issue_card(conn, BATCH.numbers[2], Terms("COUNTER-1", deposit_fen, 0, DAY), ACT)
         activate_card(conn, BATCH.numbers[2], ACT)
     return BATCH.numbers[2]
@@ -281,7 +282,7 @@ def test_a_blocked_card_may_be_replaced_and_stays_blocked_on_the_list(town: Town
         assert [(entry.card_no, entry.reason) for entry in hotlisted(conn)] == [(old, "blocked")]
 
 
-def test_a_migrated_load_that_is_returned_goes_back_to_suspense(town: Town) -> None:
+def test_a_migrated_load_that_is_given_back_is_paid_to_its_holder_by_that_counter(town: Town) -> None:
     old, new = loaded_card(town), town.factory_card(NEW)
     with writing(town.engine) as conn:
         made = replace_card(conn, old, NEW, ACT, business_date=DAY)
@@ -292,8 +293,8 @@ def test_a_migrated_load_that_is_returned_goes_back_to_suspense(town: Town) -> N
         move_balance(conn, old, replace(ACT, at=town.now), business_date=made.due_on)
     assert town.do(B, new, "give_back") == "done"
     assert (town.fen("suspense:migration"), town.fen("agent:AGENT-2"), town.waiting(NEW)) == (
-        -HELD_FEN,
         0,
+        -HELD_FEN,
         [],
     )
     with reading(town.engine) as conn:

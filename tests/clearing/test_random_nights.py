@@ -15,10 +15,11 @@ import pyarrow as pa
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from card.hotlist import HotlistEntry, hotlist_card, hotlisted
 from card.hsm.client import Hsm
+from card.tables import card as register
 from city.processes import RunningHsm
 from clearing.columns import numbers, texts
 from clearing.devices import Device, register_devices
@@ -40,6 +41,11 @@ Value = TypeVar("Value")
 WITHDRAWN, UNKNOWN = terminal_no(7), terminal_no(9)
 LONG_AGO = at(0, day=date(2018, 1, 1))
 CARDS, LOADED, LISTED, STRANGER = 8, 2, 3, 9
+VALID = {
+    card_no(4): (date(2017, 1, 1), DAY - timedelta(days=1)),
+    card_no(5): (DAY - timedelta(days=1), date(2037, 12, 31)),
+}
+"""The days of two cards: one is over, one had not begun where a tap is old."""
 NIGHTS = 3
 # An example is three whole nights, drawn from a seed: there is nothing to shrink.
 UNSHRUNK = (Phase.explicit, Phase.reuse, Phase.generate)
@@ -110,6 +116,9 @@ def _city(template: Path, hsm: Hsm, home: Path, purse_fen: int) -> SmallCity:
     with writing(city.engine) as conn:
         register_devices(conn, [Device(WITHDRAWN, "BUS-1", LONG_AGO, at(9))])
         hotlist_card(conn, HotlistEntry(card_no(LISTED), at(9), at(10), "lost"))
+        for number, (first, last) in VALID.items():
+            days = {"valid_from": first, "valid_until": last}
+            conn.execute(update(register).where(register.c.card_no == number).values(days))
     city.load(card_no(LOADED), 1_000, when=at(8, 30), counter=1)
     return city
 
@@ -122,6 +131,7 @@ def _reference() -> Reference:
         tariffs=[shenzhen()],
         tac_ok=lambda record: signed(record).tac == record.tac,
         hotlist={card_no(LISTED): (at(9), at(10))},
+        valid=VALID,
         loads=[(card_no(LOADED), at(8, 30), 1_000)],
     )
 

@@ -1,16 +1,22 @@
 """Signed files for terminals: whole lists and changes, nothing but what was signed, a million cards where they lie."""
 
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.hashes import SM3, Hash
+from hsm_sim.home import create_home
+from hsm_sim.keys import KeyStore, random_keys
 from hypothesis import given
 from hypothesis import strategies as st
 
 from card.hsm.client import Hsm
-from clearing.publication import newest_hotlist, publish_hotlist
+from card.signatures import Algorithm, verify
+from city.processes import running_program
+from clearing.publication import keys_of, newest_hotlist, publish_hotlist, signer_of
 from clearing.wire.bcd import pack_moment
 from clearing.wire.hotlist import (
     NUMBERS,
@@ -22,10 +28,19 @@ from clearing.wire.hotlist import (
     write_change,
     write_hotlist,
 )
-from clearing.wire.signed import Document, ForgedError, Kind, SignedError, read_document, write_document
+from clearing.wire.signed import (
+    SIGNATURE_BYTES,
+    Document,
+    ForgedError,
+    Kind,
+    SignedError,
+    read_document,
+    write_document,
+)
+from tests.terminals.signed_files import signer_by
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
-KEYS = {3: KEY.public_key().public_bytes_raw()}
+KEYS = {(Algorithm.ED25519, 3): KEY.public_key().public_bytes_raw()}
 AT = datetime(2026, 1, 31, 8, 0, tzinfo=UTC)
 MADE = pack_moment(AT)
 MILLION = 1_000_000
@@ -33,8 +48,7 @@ MILLION = 1_000_000
 cards = st.sets(st.integers(0, (1 << 64) - 1).map("{:020d}".format), max_size=30)
 
 
-def sign(digest: bytes) -> tuple[int, bytes]:
-    return 3, KEY.sign(digest)
+sign = signer_by(KEY, 3)
 
 
 @given(cards, cards, st.lists(st.integers(0, 10**20 - 1).map("{:020d}".format), max_size=20))
@@ -74,7 +88,7 @@ def test_one_bit_turned_gives_the_list_that_was_signed_or_none(
 
 @given(st.binary(max_size=300), st.booleans())
 def test_bytes_that_are_no_signed_file_are_refused_as_such(noise: bytes, headed: bool) -> None:
-    for magic, read in ((b"OHL1", read_hotlist), (b"OCD1", read_document)):
+    for magic, read in ((b"OHL2", read_hotlist), (b"OCD2", read_document)):
         with pytest.raises(SignedError):
             read(magic + noise if headed else noise, KEYS)
 
@@ -128,7 +142,7 @@ def test_a_signature_by_a_key_that_is_not_trusted_is_forged() -> None:
     stranger = Ed25519PrivateKey.from_private_bytes(bytes(32))
     document = Document(Kind.TARIFF, 1, MADE, b"{}")
     for key_version, said in ((3, "does not hold"), (4, "renew its keys")):
-        data = write_document(document, lambda digest, at=key_version: (at, stranger.sign(digest)))  # type: ignore[misc]
+        data = write_document(document, signer_by(stranger, key_version))
         with pytest.raises(ForgedError, match=said):
             read_document(data, KEYS)
 
@@ -141,11 +155,14 @@ def test_a_version_that_no_record_could_name_is_refused(version: int) -> None:
         write_document(Document(Kind.SETTINGS, version, MADE, b""), sign)
 
 
-def test_the_hsm_signs_what_is_published_and_every_change_leads_on(tmp_path: Path, city_hsm: Hsm) -> None:
-    keys = dict([city_hsm.public_key()])
+@pytest.mark.parametrize("algorithm", [Algorithm.ED25519, Algorithm.SM2])
+def test_the_hsm_signs_what_is_published_and_every_change_leads_on(
+    tmp_path: Path, city_hsm: Hsm, algorithm: Algorithm
+) -> None:
+    keys, signer = keys_of(city_hsm, algorithm), signer_of(city_hsm, algorithm)
     lists = [{f"0310487{card:013d}" for card in range(low, low + 20)} for low in (0, 0, 5, 50)]
     published = [
-        publish_hotlist(tmp_path, numbers_of(cards), city_hsm.sign, at=AT + timedelta(hours=hour))
+        publish_hotlist(tmp_path, numbers_of(cards), signer, at=AT + timedelta(hours=hour))
         for hour, cards in enumerate(lists)
     ]
     assert [[path.name for path in paths] for paths in published] == [
@@ -156,8 +173,42 @@ def test_the_hsm_signs_what_is_published_and_every_change_leads_on(tmp_path: Pat
     ]
     held = read_hotlist(published[0][0].read_bytes(), keys).added
     for change, whole in (published[2], published[3]):
-        assert applied(read_hotlist(change.read_bytes(), keys), held) == whole.read_bytes()
-        held = read_hotlist(whole.read_bytes(), keys).added
+        made = read_hotlist(applied(read_hotlist(change.read_bytes(), keys), held), keys)
+        published_whole = read_hotlist(whole.read_bytes(), keys)
+        # Signatures by SM2 differ each time; what they are of does not.
+        assert made.statement == published_whole.statement
+        assert made.added.tolist() == published_whole.added.tolist()
+        held = published_whole.added
     newest = newest_hotlist(tmp_path)
     assert newest == published[3][1]
     assert {f"{number:020d}" for number in held.tolist()} == lists[-1]
+
+
+def test_a_file_of_the_national_suite_is_signed_over_sm3_and_holds_under_its_own_key_alone(
+    city_hsm: Hsm,
+) -> None:
+    document = Document(Kind.TARIFF, 1, MADE, b"{}")
+    data = write_document(document, signer_of(city_hsm, Algorithm.SM2))
+    keys = keys_of(city_hsm, Algorithm.SM2)
+    assert read_document(data, keys) == document
+    digest = Hash(SM3())
+    digest.update(data[:-SIGNATURE_BYTES])
+    key = keys[Algorithm.SM2, data[-SIGNATURE_BYTES + 1]]
+    assert verify(Algorithm.SM2, key, digest.finalize(), data[-64:])
+    for trusted in (keys_of(city_hsm, Algorithm.ED25519), {(Algorithm.P256, 1): key}):
+        with pytest.raises(ForgedError, match="renew its keys"):
+            read_document(data, trusted)
+    said_otherwise = bytearray(data)
+    said_otherwise[-SIGNATURE_BYTES] = Algorithm.ED25519
+    with pytest.raises(ForgedError, match="does not hold"):
+        read_document(bytes(said_otherwise), {**keys_of(city_hsm, Algorithm.ED25519), **keys})
+
+
+def test_an_hsm_that_has_no_key_of_an_algorithm_gives_terminals_the_others(tmp_path: Path) -> None:
+    slots = {slot: key for slot, key in random_keys(os.urandom).slots.items() if slot[0] != "S2"}
+    create_home(tmp_path, KeyStore(slots), given_lmk=None, random=os.urandom)
+    with (
+        running_program("hsm_sim", tmp_path, "serve", "--port", "0") as (port, _),
+        Hsm("127.0.0.1", port) as hsm,
+    ):
+        assert list(keys_of(hsm, Algorithm.ED25519, Algorithm.SM2)) == [(Algorithm.ED25519, 1)]

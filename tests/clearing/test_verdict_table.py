@@ -6,10 +6,11 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 
 from card.hotlist import HotlistEntry, hotlist_card, hotlisted
 from card.hsm.client import Hsm
+from card.tables import card
 from city.processes import RunningHsm
 from clearing.devices import Device, register_devices
 from clearing.suspense import suspended_taps
@@ -22,6 +23,7 @@ from tests.support.clearing_day import DAY, TAP, SmallCity, at, card_no, signed,
 
 OPERATOR = "BUS-1"
 UNKNOWN, WITHDRAWN, CHEAP = terminal_no(9), terminal_no(7), terminal_no(8)
+YESTERDAY, TOMORROW = DAY - timedelta(days=1), DAY + timedelta(days=1)
 LONG_AGO = at(8, day=DAY - timedelta(days=31))
 Fault = Callable[[TapRecord], TapRecord]
 
@@ -39,6 +41,7 @@ class Case:
     records: Callable[[TapRecord], list[TapRecord | bytes]]
     hotlisted_at: int | None = None
     effective_at: int | None = None
+    valid: tuple[date, date] = (date(2017, 1, 1), date(2037, 12, 31))
 
 
 def one(**changes: object) -> Callable[[TapRecord], list[TapRecord | bytes]]:
@@ -85,6 +88,16 @@ CASES = (
     Case("conflict before hotlist", V.COUNTER_CONFLICT, then(counter=1), 7, 7),
     Case("conflict before window", V.COUNTER_CONFLICT, then(counter=1, moment=pack_moment(LONG_AGO))),
     Case("a listed card", V.HOTLISTED, one(), 7, 8),
+    Case("an expired card", V.CARD_EXPIRED, one(), valid=(YESTERDAY, YESTERDAY)),
+    Case("the last second of a card", V.ACCEPTED, one(moment=pack_moment(at(23, 59, 59))), valid=(DAY, DAY)),
+    Case("the first second of a card", V.ACCEPTED, one(moment=pack_moment(at(0))), valid=(DAY, DAY)),
+    Case("a card whose days have not begun", V.CARD_NOT_YET_VALID, one(), valid=(TOMORROW, TOMORROW)),
+    Case("the second before a card begins", V.CARD_NOT_YET_VALID,
+         one(moment=pack_moment(at(23, 59, 59))), valid=(TOMORROW, TOMORROW)),
+    Case("hotlist before validity", V.HOTLISTED, one(), 7, 8, valid=(YESTERDAY, YESTERDAY)),
+    Case("validity before grace", V.CARD_EXPIRED, one(), 8, 9, valid=(YESTERDAY, YESTERDAY)),
+    Case("conflict before validity", V.COUNTER_CONFLICT, then(counter=1), valid=(YESTERDAY, YESTERDAY)),
+    Case("validity before window", V.CARD_NOT_YET_VALID, one(moment=pack_moment(LONG_AGO)), valid=(DAY, DAY)),
     Case("a list not yet due", V.HOTLISTED_GRACE, one(), 8, 9),
     Case("a tap before the listing", V.ACCEPTED, one(), 9, 10),
     Case("grace before bounds", V.HOTLISTED_GRACE, one(amount_fen=5_000), 8, 9),
@@ -109,6 +122,11 @@ def city(engine: Engine, hsm_process: RunningHsm, tmp_path: Path) -> Iterator[Sm
     with Hsm(hsm_process.host, hsm_process.port) as hsm:
         small = SmallCity(engine, hsm, tmp_path / "city")
         small.furnish(cards=len(CASES))
+        with writing(engine) as conn:
+            for number, case in enumerate(CASES, 1):
+                first, last = case.valid
+                days = {"valid_from": first, "valid_until": last}
+                conn.execute(update(card).where(card.c.card_no == card_no(number)).values(days))
         yield small
 
 

@@ -16,6 +16,7 @@ from card.chip.keys import CardKeys
 from card.chip.sam import SamPurchase
 from card.hotlist import HotlistEntry, hotlist_card, hotlisted
 from card.hsm.client import Hsm
+from card.registry import CardRecord, register
 from city.processes import RunningHsm
 from clearing.tables import tap
 from clearing.verdict import Verdict
@@ -201,6 +202,23 @@ def expired(scene: Scene) -> None:
     scene.rides(scene.card(expires=DAY - timedelta(days=1)))
 
 
+def register_days(scene: Scene, first: date, last: date) -> None:
+    """Card 8 is issued, for these days."""
+    issued = CardRecord(card_no(8), ISSUER, 1, 1, 0, at(0), valid_from=first, valid_until=last)
+    with writing(scene.city.engine) as conn:
+        register(conn, [issued], at=at(0))
+
+
+def expiry_written_over(scene: Scene) -> None:
+    register_days(scene, date(2017, 1, 1), DAY - timedelta(days=1))
+    scene.rides(scene.card(number=8))
+
+
+def start_written_over(scene: Scene) -> None:
+    register_days(scene, DAY + timedelta(days=1), date(2037, 12, 31))
+    scene.rides(scene.card(number=8))
+
+
 def blocked(scene: Scene) -> None:
     scene.block(8)
     scene.rides(scene.card(), scene.bus(hotlist=Hotlist(8, frozenset({card_no(1)}))))
@@ -268,6 +286,8 @@ ATTEMPTS: dict[str, Attempt] = {
     "MAC2 wrong": wrong_mac2,
     "TAC wrong": wrong_tac,
     "an expired card": expired,
+    "an expired card whose expiry was written over": expiry_written_over,
+    "a card before its first day, written over likewise": start_written_over,
     "a blocked card": blocked,
     "a blocked card at a terminal with an old list": blocked_at_a_stale_terminal,
     "the same before the deadline of the list": blocked_within_the_deadline,

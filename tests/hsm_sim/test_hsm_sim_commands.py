@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from hsm_sim.box import Answer, Box
 from hsm_sim.bulk_work import ROWS_BOUND, BulkWork
 from hsm_sim.commands import COMMANDS, answer
 from hsm_sim.keys import DEMO_KEYS, KeyStore, Usage, demo_keys
+from hsm_sim.suites import SUITES
 from hsm_sim.wire import ErrorCode, Request
 from hypothesis import given
 from hypothesis import strategies as st
@@ -255,13 +257,28 @@ def test_echo_and_random_give_as_many_bytes_as_asked_for() -> None:
 
 def test_personalisation_keys_unwrap_to_the_cards_keys() -> None:
     found = ask("F2", KEYS + "01")
-    assert isinstance(found, bytes) and len(found) == 56 + 9
+    assert isinstance(found, bytes) and (found[0], len(found)) == (1, 1 + 56 + 9)
     expected = "".join(
         example.CARD_KEYS[root] for root in (example.PURCHASE_ROOT, example.LOAD_ROOT, example.TAC_ROOT)
     )
-    assert aes_key_unwrap(DEMO_KEYS[Usage.TRANSPORT], found[:56]).hex().upper() == expected
+    assert aes_key_unwrap(DEMO_KEYS[Usage.TRANSPORT], found[1:57]).hex().upper() == expected
     # Check values by OpenSSL's command line: des-ede of eight zero bytes under each of the three keys.
-    assert found[56:].hex().upper() == "0709763104B8741397"
+    assert found[57:].hex().upper() == "0709763104B8741397"
+
+
+@pytest.mark.parametrize("algorithm", [0, 1])
+def test_personalisation_says_the_version_that_is_newest_of_all_three_roots(algorithm: int) -> None:
+    roots = list(SUITES[bytes([algorithm])].roots.values())[:3]
+    newest = f"00 {algorithm:02X} 01011000FFFFFFFF 4870000000001234 01"
+    keys = demo_keys()
+    for rotated in roots[:2]:
+        keys = keys.with_next_version(rotated, counting)
+        assert ask("F2", newest, Box(keys, counting, "", "")) is ErrorCode.KEY_UNKNOWN
+    keys = keys.with_next_version(roots[2], counting)
+    found = ask("F2", newest, Box(keys, counting, "", ""))
+    assert isinstance(found, bytes) and found[0] == 2
+    assert ask("F2", newest.replace("00", "02", 1), Box(keys, counting, "", "")) == found
+    assert ask("F2", newest.replace("00", "01", 1), Box(keys, counting, "", "")) is ErrorCode.VERSION_OLD
 
 
 def test_a_cards_challenge_is_answered_under_its_authentication_key() -> None:
@@ -269,8 +286,8 @@ def test_a_cards_challenge_is_answered_under_its_authentication_key() -> None:
     key = epurse.card_key(DEMO_KEYS[Usage.AUTHENTICATION_ROOT], issuer, card)
     wrapped = ask("F4", KEYS + "01")
     assert isinstance(wrapped, bytes)
-    assert aes_key_unwrap(DEMO_KEYS[Usage.TRANSPORT], wrapped[:24]) == key
-    assert wrapped[24:] == epurse.check_value(key)
+    assert aes_key_unwrap(DEMO_KEYS[Usage.TRANSPORT], wrapped[1:25]) == key
+    assert wrapped[:1] + wrapped[25:] == b"\1" + epurse.check_value(key)
     assert ask("EA", KEYS + "0011223344556677") == epurse.triple_des(key, bytes.fromhex("0011223344556677"))
 
 
@@ -318,3 +335,17 @@ def test_any_fields_bring_an_answer_or_an_error_code(command: bytes, data: st.Da
     found = answer(BOX, Request(b"HEAD", command, fields))
     assert isinstance(found, bytes | ErrorCode | BulkWork)
     assert found is not ErrorCode.DONE
+
+
+@given(rows=st.lists(st.tuples(st.sampled_from([0, 1, 2, 9, 255]), st.sampled_from([0, 1, 2, 255]))))
+def test_rows_of_both_suites_are_counted_as_if_one_by_one(rows: list[tuple[int, int]]) -> None:
+    keys = demo_keys().with_next_version(Usage.TAC_ROOT, counting)
+    expected: Counter[str] = Counter()
+    for version, algorithm in rows:
+        usage = Usage.SM4_TAC_ROOT if algorithm == 1 else Usage.TAC_ROOT
+        if keys.find(usage, version):
+            expected[f"{usage} {version or keys.newest(usage)}"] += 1
+    box = Box(keys, counting, "", "")
+    columns = bytes(version for version, _ in rows) + bytes(algorithm for _, algorithm in rows)
+    ask("F0", len(rows).to_bytes(4) + columns + bytes(42 * len(rows)), box)
+    assert box.uses.take() == (expected, Counter())

@@ -83,17 +83,17 @@ def test_personalisation_gives_keys_and_check_values_of_the_national_suite() -> 
     found = ask("F2", b"\1")
     assert isinstance(found, bytes)
     keys = [own_key(usage) for usage in ROOTS]
-    assert aes_key_unwrap(DEMO_KEYS[Usage.TRANSPORT], found[:56]) == b"".join(keys)
-    assert found[56:] == b"".join(map(sm4_check_value, keys))
+    assert aes_key_unwrap(DEMO_KEYS[Usage.TRANSPORT], found[1:57]) == b"".join(keys)
+    assert found[57:] == b"".join(map(sm4_check_value, keys))
 
 
 def test_a_cards_challenge_is_answered_under_the_key_it_was_personalised_with() -> None:
     challenge = bytes.fromhex("0011223344556677")
     wrapped = ask("F4", b"\1")
-    assert isinstance(wrapped, bytes) and len(wrapped) == 27
-    key = aes_key_unwrap(DEMO_KEYS[Usage.TRANSPORT], wrapped[:24])
+    assert isinstance(wrapped, bytes) and len(wrapped) == 28
+    key = aes_key_unwrap(DEMO_KEYS[Usage.TRANSPORT], wrapped[1:25])
     assert key == own_key(Usage.SM4_AUTHENTICATION_ROOT)
-    assert wrapped[24:] == sm4_check_value(key)
+    assert wrapped[25:] == sm4_check_value(key)
     assert ask("EA", challenge) == spread(key, challenge)[:8]
     assert ask("EA", challenge[1:]) is ErrorCode.LENGTH_WRONG
 

@@ -6,7 +6,7 @@ from datetime import date, datetime
 
 from clearing.devices import Device
 from clearing.verdict import Money, Verdict
-from clearing.wire.bcd import moment_of
+from clearing.wire.bcd import CITY_ZONE, moment_of
 from clearing.wire.record import RecordError, Ride, TapRecord
 from clearing.wire.tariff import Tariff, fare_fen
 
@@ -56,6 +56,7 @@ class Reference:
     tariffs: Sequence[Tariff]
     tac_ok: Callable[[TapRecord], bool]
     hotlist: dict[str, tuple[datetime, datetime]] = field(default_factory=dict)
+    valid: dict[str, tuple[date, date]] = field(default_factory=dict)
     loads: list[tuple[str, datetime, int]] = field(default_factory=list)
     kept: dict[Key, Kept] = field(default_factory=dict)
     first_counter: dict[str, int] = field(default_factory=dict)
@@ -108,6 +109,11 @@ class Reference:
         listed = self.hotlist.get(tap.record.card_no)
         if listed and tap.at >= listed[1]:
             return Verdict.HOTLISTED
+        first, last = self.valid.get(tap.record.card_no, (date.min, date.max))
+        if tap.at.astimezone(CITY_ZONE).date() < first:
+            return Verdict.CARD_NOT_YET_VALID
+        if tap.at.astimezone(CITY_ZONE).date() > last:
+            return Verdict.CARD_EXPIRED
         if listed and tap.at >= listed[0]:
             return Verdict.HOTLISTED_GRACE
         if (tap.presented_on - tap.at.date()).days > WINDOW_DAYS:

@@ -96,7 +96,7 @@ class Depot:
         return Depot(self.hsm, self._transport_key, outbox)
 
     def keys_of(self, card_no: str = CARD_NO, algorithm: int = 0, *, issuer: str = ISSUER) -> CardKeys:
-        ref = CardKeyRef.of(issuer, card_no, algorithm=algorithm)
+        ref = CardKeyRef.of(issuer, card_no, 1, algorithm=algorithm)
         return unwrap_card_keys(self.hsm.card_keys(ref).wrapped, self._transport_key)
 
     def card(
@@ -108,7 +108,13 @@ class Depot:
         **state: Any,
     ) -> VirtualCard:
         """A card with 100 yuan, its purchase counter at 36h and its load counter at 5, or as `state` says."""
-        facts = {"balance_fen": 10000, "purchase_sequence": 0x36, "load_sequence": 5, "algorithm": 0} | state
+        facts = {
+            "balance_fen": 10000,
+            "purchase_sequence": 0x36,
+            "load_sequence": 5,
+            "algorithm": 0,
+            "key_version": 1,
+        } | state
         numbers = iter(range(1, 1 << 20))
         random = (lambda count: rnd[:count]) if rnd else lambda count: next(numbers).to_bytes(count, "big")
         own = keys or self.keys_of(public.card_no, facts["algorithm"])

@@ -7,13 +7,14 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from card.signatures import Algorithm
 from clearing.wire.bcd import pack_moment
 from clearing.wire.hotlist import numbers_of, write_change, write_hotlist
-from clearing.wire.signed import Document, Kind, write_document
+from clearing.wire.signed import Document, Kind, Signer, write_document
 from tests.clearing.test_wire_tariff import TEXT
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
-KEYS = {1: KEY.public_key().public_bytes_raw()}
+KEYS = {(Algorithm.ED25519, 1): KEY.public_key().public_bytes_raw()}
 MADE = datetime(2026, 1, 31, 8, 0, tzinfo=UTC)
 JOURNEYS = {
     "transfer_window_minutes": 60, "stay_minutes": 180, "passback_minutes": 10, "incomplete_fen": 800,
@@ -25,9 +26,12 @@ SETTINGS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def sign(digest: bytes) -> tuple[int, bytes]:
-    """What the HSM would do."""
-    return 1, KEY.sign(digest)
+def signer_by(key: Ed25519PrivateKey, version: int = 1) -> Signer:
+    """What the HSM would do with this key."""
+    return Signer(Algorithm.ED25519, lambda digest: (version, key.sign(digest)))
+
+
+sign = signer_by(KEY)
 
 
 def whole_list(version: int, cards: Iterable[str] = (), *, made_at: datetime = MADE) -> bytes:

@@ -13,8 +13,9 @@ import httpx
 import pytest
 
 from card.hsm.client import Hsm
+from card.signatures import Algorithm
 from city.yard import running_yard
-from clearing.publication import publish_document, publish_hotlist
+from clearing.publication import keys_of, publish_document, publish_hotlist, signer_of
 from clearing.wire.hotlist import numbers_of
 from clearing.wire.signed import Kind
 from terminals.health import Vitals, health_report
@@ -49,7 +50,7 @@ def line(tmp_path: Path, published: Path) -> Iterator[DepotLine]:
 
 @pytest.fixture
 def holdings(tmp_path: Path, hsm: Hsm) -> Holdings:
-    return Holdings(tmp_path / "held", dict([hsm.public_key()]), GATE)
+    return Holdings(tmp_path / "held", keys_of(hsm, Algorithm.ED25519), GATE)
 
 
 def listed(*cards: int) -> list[str]:
@@ -60,12 +61,12 @@ def test_what_the_office_publishes_holds_at_the_terminal_after_the_next_call(
     depot: Depot, hsm: Hsm, line: DepotLine, holdings: Holdings, published: Path, tmp_path: Path
 ) -> None:
     def publish(cards: list[str]) -> list[Path]:
-        return publish_hotlist(published, numbers_of(cards), hsm.sign, at=MADE)
+        return publish_hotlist(published, numbers_of(cards), signer_of(hsm), at=MADE)
 
     assert line.refresh(holdings) == {}
     publish(listed(1))
-    publish_document(published, Kind.TARIFF, 4, tariff_text(version=4), hsm.sign, at=MADE)
-    publish_document(published, Kind.SETTINGS, 2, settings_text(version=2), hsm.sign, at=MADE)
+    publish_document(published, Kind.TARIFF, 4, tariff_text(version=4), signer_of(hsm), at=MADE)
+    publish_document(published, Kind.SETTINGS, 2, settings_text(version=2), signer_of(hsm), at=MADE)
     assert set(line.refresh(holdings).values()) == {Receipt.TAKEN}
     assert holdings.versions == {"hotlist": 1, "tariff": 4, "settings": 2}
 

@@ -32,6 +32,7 @@ from tests.terminals.signed_files import (
     change_of,
     document,
     settings_text,
+    signer_by,
     tariff_text,
     whole_list,
 )
@@ -85,10 +86,10 @@ def test_no_file_goes_back_and_no_number_means_two_contents(holdings: Holdings) 
 
 def test_what_is_forged_or_cannot_be_obeyed_changes_nothing(holdings: Holdings, tmp_path: Path) -> None:
     stranger = Ed25519PrivateKey.from_private_bytes(bytes(32))
-    forged = write_hotlist(9, pack_moment(MADE), numbers_of([A]), lambda digest: (1, stranger.sign(digest)))
+    forged = write_hotlist(9, pack_moment(MADE), numbers_of([A]), signer_by(stranger))
     assert holdings.take(forged) is Receipt.FORGED
     bad: list[bytes] = [
-        b"", b"OHL1", document(Kind.TARIFF, "{}", version=1), document(Kind.SETTINGS, "[]", version=1),
+        b"", b"OHL2", document(Kind.TARIFF, "{}", version=1), document(Kind.SETTINGS, "[]", version=1),
         document(Kind.SETTINGS, settings_text(version=2), version=3),
         document(Kind.TARIFF, settings_text(), version=1),
     ]  # fmt: skip

@@ -10,7 +10,7 @@ from hmac import compare_digest
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap
 
 from hsm_sim.box import Answer, Box, compared
-from hsm_sim.keys import Usage
+from hsm_sim.keys import NEWEST, Usage
 from hsm_sim.suites import SUITES, Root, Suite
 from hsm_sim.wire import ErrorCode
 
@@ -92,18 +92,22 @@ def authentication_cryptogram(box: Box, *, challenge: bytes, **keys: bytes) -> A
 
 
 def personalisation_keys(box: Box, *, transport_version: bytes, **keys: bytes) -> Answer:
-    """F2: a card's three keys, wrapped for its personalisation (RFC 3394), and their check values."""
+    """F2: the version, a card's three keys of it wrapped for personalisation (RFC 3394), their check values."""
     return _wrapped(box, (Root.PURCHASE, Root.LOAD, Root.TAC), transport_version, keys)
 
 
 def authentication_key(box: Box, *, transport_version: bytes, **keys: bytes) -> Answer:
-    """F4: a card's authentication key, wrapped for its personalisation (RFC 3394), and its check value."""
+    """F4: the version, a card's authentication key of it wrapped likewise, and its check value."""
     return _wrapped(box, (Root.AUTHENTICATION,), transport_version, keys)
 
 
 def _wrapped(
     box: Box, roots: tuple[Root, ...], transport_version: bytes, keys: Mapping[str, bytes]
 ) -> Answer:
+    version = _one_version(box, roots, keys["version"], keys["algorithm"])
+    if isinstance(version, ErrorCode):
+        return version
+    keys = {**keys, "version": version}
     derived = []
     for root in roots:
         found = _card_key(box, root, **keys)
@@ -114,7 +118,18 @@ def _wrapped(
     if transport is None:
         return ErrorCode.KEY_UNKNOWN
     checks = (found.suite.check_value(found.key) for found in derived)
-    return aes_key_wrap(transport, b"".join(found.key for found in derived)) + b"".join(checks)
+    return version + aes_key_wrap(transport, b"".join(found.key for found in derived)) + b"".join(checks)
+
+
+def _one_version(box: Box, roots: tuple[Root, ...], version: bytes, algorithm: bytes) -> bytes | ErrorCode:
+    """The version asked for, or the newest: a card has one for all its keys, so it must be the newest of each."""
+    suite = SUITES.get(algorithm)
+    if suite is None:
+        return ErrorCode.ALGORITHM_UNSUPPORTED
+    if version[0] != NEWEST:
+        return version
+    newest = {box.keys.newest(suite.roots[root]) for root in roots}
+    return bytes(newest) if len(newest) == 1 and NEWEST not in newest else ErrorCode.KEY_UNKNOWN
 
 
 def _card_key(
