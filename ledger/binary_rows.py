@@ -1,0 +1,161 @@
+"""Columns as the rows that PostgreSQL's COPY reads in its binary format, made without a step per row.
+
+A row is a count of its fields, then the length and the value of each (PostgreSQL, "COPY", Binary Format). Fields of
+one width lie side by side in a matrix of bytes; Arrow joins these matrices and the texts in between.
+"""
+
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+Octets = NDArray[np.uint8]
+
+SIGNATURE: Final = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
+TRAILER: Final = struct.pack(">h", -1)
+
+_NULL: Final = struct.pack(">i", -1)
+_EPOCH_DAYS: Final = 10_957
+"""Days from 1970-01-01 to 2000-01-01, where PostgreSQL begins to count days and instants."""
+_EPOCH_US: Final = _EPOCH_DAYS * 86_400 * 1_000_000
+
+
+class Kind(StrEnum):
+    """What a column is to PostgreSQL."""
+
+    INT4 = "int4"
+    INT8 = "int8"
+    TRUTH = "bool"
+    DATE = "date"
+    INSTANT = "timestamptz"
+    TEXT = "text"
+    OCTETS = "bytea"
+
+
+def binary_rows(columns: Sequence[tuple[Kind, "pa.Array[Any]"]]) -> memoryview:
+    """Rows without the signature before and the trailer after them: columns of one length, nulls allowed.
+
+    Whole numbers are any of Arrow's; dates are date32, instants timestamp("us"), the rest strings, bytes, booleans.
+    Raises pa.ArrowInvalid where a number does not fit its column.
+    """
+    count = len(columns[0][1])
+    parts = _Parts(count)
+    parts.fixed(np.tile(np.frombuffer(struct.pack(">h", len(columns)), np.uint8), (count, 1)))
+    for kind, column in columns:
+        if kind in (Kind.TEXT, Kind.OCTETS):
+            _text(parts, column)
+        elif column.null_count:
+            parts.ragged(
+                _or_null(_rows(_field(_numbers(kind, column.fill_null(_zero(kind, column)))), count), column)
+            )
+        else:
+            parts.fixed(_field(_numbers(kind, column)))
+    return parts.joined()
+
+
+@dataclass(slots=True)
+class _Parts:
+    """What each row is made of, left to right; neighbours of fixed width are gathered into one."""
+
+    count: int
+    done: list[Any] = field(default_factory=list)
+    waiting: list[Octets] = field(default_factory=list)
+
+    def fixed(self, matrix: Octets) -> None:
+        """Add a row of bytes a row."""
+        self.waiting.append(matrix)
+
+    def ragged(self, *texts: Any) -> None:
+        """Add bytes of any length a row."""
+        self._gather()
+        self.done += texts
+
+    def joined(self) -> memoryview:
+        """All rows, one after the other."""
+        self._gather()
+        rows = pc.binary_join_element_wise(*self.done, pa.scalar(b"", pa.large_binary()))
+        _, offsets, data = rows.buffers()
+        bounds = np.frombuffer(offsets, np.int64, len(rows) + 1, offset=8 * rows.offset)
+        return memoryview(data or b"")[bounds[0] : bounds[-1]]
+
+    def _gather(self) -> None:
+        if self.waiting:
+            self.done.append(_rows(np.concatenate(self.waiting, axis=1), self.count))
+            self.waiting = []
+
+
+def _rows(matrix: Octets, count: int) -> Any:
+    """A matrix of bytes as Arrow's binaries of one width."""
+    width = matrix.shape[1]
+    offsets = pa.py_buffer(np.arange(count + 1, dtype=np.int64) * width)
+    return pa.Array.from_buffers(
+        pa.large_binary(), count, [None, offsets, pa.py_buffer(np.ascontiguousarray(matrix))]
+    )
+
+
+def _field(numbers: NDArray[Any]) -> Octets:
+    """Numbers as fields: their width in 4 bytes, then their own, big-endian."""
+    width = numbers.dtype.itemsize
+    matrix = np.empty((len(numbers), 4 + width), np.uint8)
+    matrix[:, :4] = np.frombuffer(struct.pack(">i", width), np.uint8)
+    matrix[:, 4:] = numbers.astype(numbers.dtype.newbyteorder(">")).view(np.uint8).reshape(-1, width)
+    return matrix
+
+
+def _numbers(kind: Kind, column: Any) -> NDArray[Any]:
+    match kind:
+        case Kind.TRUTH:
+            return np.asarray(column.to_numpy(zero_copy_only=False), np.uint8)
+        case Kind.DATE:
+            return np.asarray(column.cast(pa.int32()).to_numpy() - _EPOCH_DAYS, np.int32)
+        case Kind.INSTANT:
+            return np.asarray(column.cast(pa.int64()).to_numpy() - _EPOCH_US, np.int64)
+        case Kind.INT4:
+            return np.asarray(column.cast(pa.int32()).to_numpy())
+        case _:
+            return np.asarray(column.cast(pa.int64()).to_numpy())
+
+
+def _zero(kind: Kind, column: Any) -> Any:
+    return pa.scalar(False) if kind is Kind.TRUTH else pa.scalar(0, pa.int64()).cast(column.type)
+
+
+def _text(parts: _Parts, column: Any) -> None:
+    """Texts or bytes: a matrix where all are of one length, else each after its length."""
+    column = column.cast(pa.large_binary())
+    lengths = pc.binary_length(column)
+    shortest, longest = pc.min_max(lengths).as_py().values() if len(column) else (0, 0)
+    if not column.null_count and shortest == longest:
+        _, _, data = column.buffers()
+        start = column.offset * longest if column.offset else 0
+        octets = np.frombuffer(data or b"", np.uint8)
+        begin = (
+            np.frombuffer(column.buffers()[1], np.int64, 1, offset=8 * column.offset)[0]
+            if len(column)
+            else start
+        )
+        own = octets[begin : begin + len(column) * longest].reshape(len(column), longest)
+        head = np.tile(np.frombuffer(struct.pack(">i", longest), np.uint8), (len(column), 1))
+        parts.fixed(np.concatenate([head, own], axis=1))
+        return
+    prefix = _rows(lengths.fill_null(0).to_numpy().astype(">i4").view(np.uint8).reshape(-1, 4), len(column))
+    parts.ragged(_or_null(prefix, column), column.fill_null(b""))
+
+
+def _or_null(fields: Any, column: Any) -> Any:
+    if not column.null_count:
+        return fields
+    return pc.if_else(column.is_valid(), fields, pa.scalar(_NULL, pa.large_binary()))
+
+
+def stream(batches: Iterable[memoryview]) -> Iterable[bytes | memoryview]:
+    """Rows made in any number of pieces as COPY reads them whole."""
+    yield SIGNATURE
+    yield from batches
+    yield TRAILER
