@@ -106,8 +106,8 @@ class _Short:
 def _short(conn: Connection, judged: Judged) -> _Short:
     purses_fen = short_purses(conn, judged.costs())
     taps = judged.paid_of(sorted(purses_fen))
-    columns = (numbers(taps, name) for name in ("counter", "amount_fen", "paid_fen"))
-    return _Short(numbers(taps, "no"), shares(texts(taps, "card_no"), *columns, purses_fen))
+    counters, amounts, paid = (numbers(taps, name) for name in ("counter", "amount_fen", "paid_fen"))
+    return _Short(numbers(taps, "no"), shares(texts(taps, "card_no"), counters, amounts, paid, purses_fen))
 
 
 def _made_at(conn: Connection) -> Mapping[tuple[str, int], datetime]:

@@ -10,9 +10,9 @@ from typing import Final
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from clearing.columns import is_text, numbers, rows_where, truths
 from clearing.context import Night, StepRefused
 from clearing.intake import TAPS
 from clearing.pricing import PRICED
@@ -63,18 +63,18 @@ class Judged:
 
     def fresh(self) -> Iterator[pa.Table]:
         """Those that come before a night for the first time."""
-        yield from (piece.filter(pc.invert(piece["retried"])) for piece in self.pieces())
+        yield from (rows_where(piece, ~truths(piece, "retried")) for piece in self.pieces())
 
     def retried(self) -> Iterator[pa.Table]:
         """Those that came before an earlier night already."""
-        yield from (piece.filter(piece["retried"]) for piece in self.pieces())
+        yield from (rows_where(piece, truths(piece, "retried")) for piece in self.pieces())
 
     def paid(self) -> Iterator[pa.Table]:
         """Those that cost something and are paid, in pieces of whole batches."""
         waiting: list[pa.Table] = []
         for piece in self.pieces():
-            pays = pc.and_(pc.equal(piece["money"], Money.PAID.value), pc.greater(piece["amount_fen"], 0))
-            waiting.append(piece.select(_BOOKED).filter(pays))
+            pays = is_text(piece, "money", Money.PAID) & (numbers(piece, "amount_fen") > 0)
+            waiting.append(rows_where(piece.select(_BOOKED), pays))
             if sum(one.num_rows for one in waiting) >= PIECE_ROWS:
                 table = pa.concat_tables(waiting)
                 whole = _before_last_batch(table)
@@ -104,10 +104,11 @@ class Judged:
     def paid_of(self, cards: Sequence[str]) -> pa.Table:
         """The paid taps of these cards, by `no`."""
         self._engine.register("wanted", pa.table({"card_no": pa.array(cards, pa.string())}))
-        return self._engine.sql(
+        found: pa.Table = self._engine.sql(
             "SELECT no, card_no, counter, amount_fen, paid_fen FROM paid SEMI JOIN wanted USING (card_no)"
             " ORDER BY no"
         ).to_arrow_table()
+        return found
 
     def positions(self) -> Iterator[pa.Table]:
         """By card, the lowest and the highest counter that its own taps show, and what was left after that one."""
@@ -140,9 +141,6 @@ _BOOKED: Final = ["no", "operator", "sequence", "retried", "card_no", "counter",
 
 def _before_last_batch(table: pa.Table) -> int:
     """How many rows come before the last batch, which may go on."""
-    last = table.num_rows - 1
-    same = pc.and_(
-        pc.equal(table["operator"], table["operator"][last]),
-        pc.equal(table["sequence"], table["sequence"][last]),
-    )
-    return last + 1 - pc.sum(same).as_py()
+    operator, sequence = table["operator"][-1].as_py(), table["sequence"][-1].as_py()
+    same = is_text(table, "operator", operator) & (numbers(table, "sequence") == sequence)
+    return table.num_rows - int(same.sum())

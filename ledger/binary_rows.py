@@ -93,9 +93,9 @@ class _Parts:
 def _rows(matrix: Octets, count: int) -> Any:
     """A matrix of bytes as Arrow's binaries of one width."""
     width = matrix.shape[1]
-    offsets = pa.py_buffer(np.arange(count + 1, dtype=np.int64) * width)
+    offsets = pa.py_buffer((np.arange(count + 1, dtype=np.int64) * width).data)
     return pa.Array.from_buffers(
-        pa.large_binary(), count, [None, offsets, pa.py_buffer(np.ascontiguousarray(matrix))]
+        pa.large_binary(), count, [None, offsets, pa.py_buffer(np.ascontiguousarray(matrix).data)]
     )
 
 
@@ -129,22 +129,17 @@ def _zero(kind: Kind, column: Any) -> Any:
 def _text(parts: _Parts, column: Any) -> None:
     """Texts or bytes: a matrix where all are of one length, else each after its length."""
     column = column.cast(pa.large_binary())
-    lengths = pc.binary_length(column)
-    shortest, longest = pc.min_max(lengths).as_py().values() if len(column) else (0, 0)
-    if not column.null_count and shortest == longest:
-        _, _, data = column.buffers()
-        start = column.offset * longest if column.offset else 0
-        octets = np.frombuffer(data or b"", np.uint8)
-        begin = (
-            np.frombuffer(column.buffers()[1], np.int64, 1, offset=8 * column.offset)[0]
-            if len(column)
-            else start
-        )
-        own = octets[begin : begin + len(column) * longest].reshape(len(column), longest)
-        head = np.tile(np.frombuffer(struct.pack(">i", longest), np.uint8), (len(column), 1))
-        parts.fixed(np.concatenate([head, own], axis=1))
+    bounds = np.frombuffer(column.buffers()[1], np.int64, len(column) + 1, offset=8 * column.offset)
+    lengths = np.diff(bounds)
+    if len(column) and not column.null_count and (lengths == lengths[0]).all():
+        width = int(lengths[0])
+        octets = np.frombuffer(column.buffers()[2] or b"", np.uint8)[bounds[0] : bounds[-1]]
+        matrix = np.empty((len(column), 4 + width), np.uint8)
+        matrix[:, :4] = np.frombuffer(struct.pack(">i", width), np.uint8)
+        matrix[:, 4:] = octets.reshape(len(column), width)
+        parts.fixed(matrix)
         return
-    prefix = _rows(lengths.fill_null(0).to_numpy().astype(">i4").view(np.uint8).reshape(-1, 4), len(column))
+    prefix = _rows(lengths.astype(">i4").view(np.uint8).reshape(-1, 4), len(column))
     parts.ragged(_or_null(prefix, column), column.fill_null(b""))
 
 

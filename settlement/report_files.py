@@ -25,8 +25,8 @@ from settlement.netting import Position, Role
 from settlement.participants import participants_of
 from settlement.positions import positions_of
 from settlement.reports import NightSummary, VerdictTotal, night_summary
-from settlement.statement_lines import city_time, operators_of
-from settlement.statements import Statement, write_statement
+from settlement.statement_lines import batches_of, city_time, ride_totals
+from settlement.statements import Rides, Statement, write_statement
 
 EXCEPTION_COLUMNS: Final = (
     "exception", "operator", "file", "record", "card", "counter", "time", "amount yuan", "money",
@@ -127,7 +127,8 @@ def _statements(conn: Connection, night: Night) -> list[Path]:
         row.party: row for row in positions_of(conn, night.business_date) if row.role is Role.PARTICIPANT
     }
     instructed = instructed_on(conn, night.business_date)
-    operators = sorted({*operators_of(conn, night.business_date), *positions})
+    taps, codes = (_rides(table, conn, night.business_date) for table in (tap, qr_ride))
+    operators = sorted({*taps, *codes, *positions})
     files: list[Path] = []
     for done, operator in enumerate(operators):
         night.progress("report", done, len(operators))
@@ -137,10 +138,19 @@ def _statements(conn: Connection, night: Night) -> list[Path]:
             participants.get(operator),
             positions.get(operator),
             instructed.get(operator),
+            taps.get(operator, Rides()),
+            codes.get(operator, Rides()),
         )
         files += write_statement(conn, statement, night.folder / "out" / "statements", made_at=night.at)
     night.progress("report", len(operators), len(operators))
     return files
+
+
+def _rides(table: Table, conn: Connection, business_date: date) -> dict[str, Rides]:
+    """The night's rides in `tap` or `qr_ride` by operator."""
+    totals = ride_totals(table, conn, business_date)
+    batches = batches_of(table, conn, business_date)
+    return {operator: Rides(batches[operator], totals[operator]) for operator in totals}
 
 
 _TRIAL_COLUMNS: Final = (
