@@ -10,13 +10,11 @@ from typing import Final
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from clearing.columns import is_text, numbers, rows_where, truths
 from clearing.context import Night, StepRefused
 from clearing.intake import TAPS
 from clearing.pricing import PRICED
-from clearing.verdict import Money
 
 PIECE_ROWS: Final = 100_000
 """Taps in memory at once, of one batch or of several; a larger batch is booked whole, as it is one entry."""
@@ -27,7 +25,8 @@ _JUDGED: Final = (
     " FROM taps POSITIONAL JOIN priced"
 )
 _ONES_PAID: Final = "CREATE VIEW paid AS SELECT * FROM judged WHERE money = 'paid' AND amount_fen > 0"
-_ALL: Final = "SELECT count(*), count(*) FILTER (no <> priced_no) FROM judged"
+_BOOKED: Final = "SELECT no, operator, sequence, retried, card_no, counter, amount_fen, paid_fen FROM paid"
+_ALL: Final = "SELECT count(*), count(*) FILTER (no IS DISTINCT FROM priced_no) FROM judged"
 _PAID: Final = (
     "SELECT count(*), coalesce(sum(paid_fen), 0)::BIGINT, coalesce(sum(amount_fen), 0)::BIGINT,"
     " count(DISTINCT (operator, sequence)) FROM paid"
@@ -38,16 +37,14 @@ class Judged:
     """The taps of one night in the order of `no`; made by `judged_taps`."""
 
     def __init__(self, night: Night, engine: duckdb.DuckDBPyConnection) -> None:
-        self._files = pq.ParquetFile(night.work / TAPS), pq.ParquetFile(night.work / PRICED)
         self._engine = engine
         for name, path in (("taps", night.work / TAPS), ("priced", night.work / PRICED)):
             engine.read_parquet(str(path)).create_view(name)
-        ours, theirs = (file.metadata.num_rows for file in self._files)
         engine.execute(_JUDGED)
         engine.execute(_ONES_PAID)
-        ours, theirs = (file.metadata.num_rows for file in self._files)
+        # Of files of different lengths, the shorter one is filled up with nulls.
         ((self.taps, strangers),) = engine.sql(_ALL).fetchall()
-        if ours != theirs or strangers:
+        if strangers:
             raise StepRefused(
                 "post", "the priced taps are not the collected ones", "run the night again from `collect`"
             )
@@ -55,11 +52,7 @@ class Judged:
 
     def pieces(self) -> Iterator[pa.Table]:
         """All taps, some at a time."""
-        for sides in zip(*(file.iter_batches(PIECE_ROWS) for file in self._files), strict=True):
-            taps, priced = (pa.Table.from_batches([side]) for side in sides)
-            for name in priced.column_names[1:]:
-                taps = taps.append_column(name, priced[name])
-            yield taps
+        return self._stream("SELECT * EXCLUDE (priced_no) FROM judged")
 
     def fresh(self) -> Iterator[pa.Table]:
         """Those that come before a night for the first time."""
@@ -72,9 +65,8 @@ class Judged:
     def paid(self) -> Iterator[pa.Table]:
         """Those that cost something and are paid, in pieces of whole batches."""
         waiting: list[pa.Table] = []
-        for piece in self.pieces():
-            pays = is_text(piece, "money", Money.PAID) & (numbers(piece, "amount_fen") > 0)
-            waiting.append(rows_where(piece.select(_BOOKED), pays))
+        for piece in self._stream(_BOOKED):
+            waiting.append(piece)
             if sum(one.num_rows for one in waiting) >= PIECE_ROWS:
                 table = pa.concat_tables(waiting)
                 whole = _before_last_batch(table)
@@ -134,9 +126,6 @@ def judged_taps(night: Night) -> Iterator[Judged]:
         engine.execute(f"SET memory_limit = '{_MEMORY}'")
         engine.execute(f"SET temp_directory = '{night.work / 'post.tmp'}'")
         yield Judged(night, engine)
-
-
-_BOOKED: Final = ["no", "operator", "sequence", "retried", "card_no", "counter", "amount_fen", "paid_fen"]
 
 
 def _before_last_batch(table: pa.Table) -> int:

@@ -21,9 +21,6 @@ SIGNATURE: Final = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 TRAILER: Final = struct.pack(">h", -1)
 
 _NULL: Final = struct.pack(">i", -1)
-_EPOCH_DAYS: Final = 10_957
-"""Days from 1970-01-01 to 2000-01-01, where PostgreSQL begins to count days and instants."""
-_EPOCH_US: Final = _EPOCH_DAYS * 86_400 * 1_000_000
 
 
 class Kind(StrEnum):
@@ -50,12 +47,12 @@ def binary_rows(columns: Sequence[tuple[Kind, "pa.Array[Any]"]]) -> memoryview:
     for kind, column in columns:
         if kind in (Kind.TEXT, Kind.OCTETS):
             _text(parts, column)
-        elif column.null_count:
-            parts.ragged(
-                _or_null(_rows(_field(_numbers(kind, column.fill_null(_zero(kind, column)))), count), column)
-            )
         else:
-            parts.fixed(_field(_numbers(kind, column)))
+            fields = _field(_numbers(kind, column))
+            if column.null_count:
+                parts.ragged(_or_null(_rows(fields, count), column))
+            else:
+                parts.fixed(fields)
     return parts.joined()
 
 
@@ -109,21 +106,20 @@ def _field(numbers: NDArray[Any]) -> Octets:
 
 
 def _numbers(kind: Kind, column: Any) -> NDArray[Any]:
-    match kind:
-        case Kind.TRUTH:
-            return np.asarray(column.to_numpy(zero_copy_only=False), np.uint8)
-        case Kind.DATE:
-            return np.asarray(column.cast(pa.int32()).to_numpy() - _EPOCH_DAYS, np.int32)
-        case Kind.INSTANT:
-            return np.asarray(column.cast(pa.int64()).to_numpy() - _EPOCH_US, np.int64)
-        case Kind.INT4:
-            return np.asarray(column.cast(pa.int32()).to_numpy())
-        case _:
-            return np.asarray(column.cast(pa.int64()).to_numpy())
+    """A column as PostgreSQL counts; 0, or where its counting begins, in place of nulls."""
+    numbers = column.cast(_WHOLE[kind]).fill_null(0).to_numpy(zero_copy_only=False)
+    return np.asarray(numbers - numbers.dtype.type(_BEGINS.get(kind, 0)))
 
 
-def _zero(kind: Kind, column: Any) -> Any:
-    return pa.scalar(False) if kind is Kind.TRUTH else pa.scalar(0, pa.int64()).cast(column.type)
+_WHOLE: Final = {
+    Kind.TRUTH: pa.uint8(),
+    Kind.DATE: pa.int32(),
+    Kind.INT4: pa.int32(),
+    Kind.INT8: pa.int64(),
+    Kind.INSTANT: pa.int64(),
+}
+_BEGINS: Final = {Kind.DATE: 10_957, Kind.INSTANT: 10_957 * 86_400 * 1_000_000}
+"""2000-01-01, in days and in microseconds since 1970-01-01."""
 
 
 def _text(parts: _Parts, column: Any) -> None:

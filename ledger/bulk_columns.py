@@ -78,6 +78,8 @@ def _values(column: Column[Any], values: Any) -> list[Any]:
         values = texts.take(encoded.indices)
     elif isinstance(column.type, Date):
         values = values.cast(pa.string())
+    elif _kind(column) is Kind.INT4:
+        values = values.cast(pa.int32())
     if values.null_count and pa.types.is_integer(values.type):
         found: list[Any] = values.to_pylist()
         return found

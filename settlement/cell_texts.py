@@ -8,7 +8,17 @@ from datetime import date, timedelta
 from functools import reduce
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, String, case, cast, func, literal, literal_column
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    String,
+    case,
+    cast,
+    func,
+    literal,
+    literal_column,
+)
 
 from clearing.columns import CITY_OFFSET_S
 from clearing.wire.record import Ride
