@@ -3,10 +3,11 @@
 import hashlib
 from collections.abc import Iterator
 from datetime import date
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
 from ledger import tables
@@ -65,8 +66,8 @@ def _runs(conn: Connection, business_date: date) -> Iterator[tuple[int, memoryvi
 
 
 def _of_entries(
-    entry_id: np.ndarray[Any, np.dtype[np.int64]],
-    amount_fen: np.ndarray[Any, np.dtype[np.int64]],
+    entry_id: NDArray[np.int64],
+    amount_fen: NDArray[np.int64],
     debit: pa.StringArray,
     credit: pa.StringArray,
     item: pa.StringArray,

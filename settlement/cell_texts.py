@@ -34,7 +34,7 @@ def joined_cells(cells: Sequence[ColumnElement[str]]) -> ColumnElement[str]:
     return reduce(lambda left, right: left + _COMMA + right, cells)
 
 
-def yuan_text(amount_fen: ColumnElement[Any]) -> ColumnElement[str]:
+def yuan_text(amount_fen: ColumnElement[int]) -> ColumnElement[str]:
     """Fen as yuan with two decimals, as `settlement.bank_files.decimal_yuan` has it; null stays null."""
     size = func.abs(amount_fen, type_=BigInteger)
     sign = case((amount_fen < 0, _MINUS), else_=_EMPTY)
