@@ -11,7 +11,7 @@ from typing import Final
 import duckdb
 import pyarrow as pa
 
-from clearing.columns import is_text, numbers, rows_where, truths
+from clearing.columns import is_text, numbers
 from clearing.context import Night, StepRefused
 from clearing.intake import TAPS
 from clearing.pricing import PRICED
@@ -50,17 +50,13 @@ class Judged:
             )
         ((self.paid_taps, self.paid_fen, self.amount_fen, self.entries),) = engine.sql(_PAID).fetchall()
 
-    def pieces(self) -> Iterator[pa.Table]:
-        """All taps, some at a time."""
-        return self._stream("SELECT * EXCLUDE (priced_no) FROM judged")
-
     def fresh(self) -> Iterator[pa.Table]:
-        """Those that come before a night for the first time."""
-        yield from (rows_where(piece, ~truths(piece, "retried")) for piece in self.pieces())
+        """Those that come before a night for the first time, some at a time."""
+        return self._stream("SELECT * EXCLUDE (priced_no) FROM judged WHERE NOT retried")
 
     def retried(self) -> Iterator[pa.Table]:
         """Those that came before an earlier night already."""
-        yield from (rows_where(piece, truths(piece, "retried")) for piece in self.pieces())
+        return self._stream("SELECT * EXCLUDE (priced_no) FROM judged WHERE retried")
 
     def paid(self) -> Iterator[pa.Table]:
         """Those that cost something and are paid, in pieces of whole batches."""
@@ -130,6 +126,9 @@ def judged_taps(night: Night) -> Iterator[Judged]:
 
 def _before_last_batch(table: pa.Table) -> int:
     """How many rows come before the last batch, which may go on."""
-    operator, sequence = table["operator"][-1].as_py(), table["sequence"][-1].as_py()
+    first, last = ((table["operator"][place].as_py(), table["sequence"][place].as_py()) for place in (0, -1))
+    if first == last:
+        return 0  # as in the middle of a batch that fills many pieces
+    operator, sequence = last
     same = is_text(table, "operator", operator) & (numbers(table, "sequence") == sequence)
     return table.num_rows - int(same.sum())
