@@ -1,6 +1,7 @@
 """The night's verdicts into the books: entries, taps, where each card stands; all of it or nothing."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -9,17 +10,14 @@ import pyarrow as pa
 from sqlalchemy import Connection, Engine, insert, select, update
 
 from card.hotlist import HotlistEntry, hotlist_card, hotlisted
-from clearing.columns import numbers, rows_where, texts, truths
+from clearing.columns import numbers, texts
 from clearing.context import Night, StepRefused, StepResult
-from clearing.intake import TAPS
-from clearing.postings import OVERCHARGE, SHORTFALL, batch_columns
-from clearing.pricing import PRICED
-from clearing.records import keep_positions, keep_taps, renew_taps
+from clearing.judged import Judged, judged_taps
+from clearing.postings import OVERCHARGE, SHORTFALL, Shares, batch_columns, from_purses, shares
+from clearing.records import keep_positions, keep_taps, renew_taps, short_purses
 from clearing.tables import batch_file, cleared_night
-from clearing.verdict import Money, Verdict
-from clearing.workfiles import read_table
+from clearing.verdict import Verdict
 from ledger.accounts import open_accounts
-from ledger.balances import balances_of
 from ledger.chart import account
 from ledger.columns import in_pieces, post_columns, prepare_columns
 from ledger.directory import Directory
@@ -34,69 +32,49 @@ def post(engine: Engine, night: Night) -> StepResult:
 
     Writing refuses with StepRefused where the ledger does; then nothing is written.
     """
-    judged = judged_taps(night)
-    paid = rows_where(judged, _is(judged, "money", Money.PAID) & (numbers(judged, "amount_fen") > 0))
-    clones = sorted(
-        set(texts(rows_where(judged, _is(judged, "verdict", Verdict.COUNTER_CONFLICT)), "card_no"))
-    )
-    paid_fen = int(numbers(paid, "paid_fen").sum())
-    counts = {
-        "taps": judged.num_rows,
-        "entries": len(set(zip(texts(paid, "operator"), numbers(paid, "sequence").tolist(), strict=True))),
-        "paid_taps": paid.num_rows,
-        "paid_fen": paid_fen,
-        "overcharge_fen": int(numbers(paid, "amount_fen").sum()) - paid_fen,
-        "alarms": len(clones),
-    }
+    with judged_taps(night) as judged:
+        clones = judged.clones()
+        counts = {
+            "taps": judged.taps,
+            "entries": judged.entries,
+            "paid_taps": judged.paid_taps,
+            "paid_fen": judged.paid_fen,
+            "overcharge_fen": judged.amount_fen - judged.paid_fen,
+            "alarms": len(clones),
+        }
 
     def write(conn: Connection) -> None:
         done = select(cleared_night.c.taps).where(cleared_night.c.business_date == night.business_date)
         if conn.execute(done).one_or_none() is not None:
             return
-        _book(conn, Directory(engine), night, paid)
-        retried = truths(judged, "retried")
-        keep_taps(conn, rows_where(judged, ~retried), night.business_date)
-        renew_taps(conn, rows_where(judged, retried), night.business_date)
-        keep_positions(conn, rows_where(judged, truths(judged, "chained")))
+        with judged_taps(night) as judged:
+            _book(conn, Directory(engine), night, judged)
+            keep_taps(conn, judged.fresh(), night.business_date)
+            renew_taps(conn, judged.retried(), night.business_date)
+            keep_positions(conn, judged.positions())
         _hotlist(conn, clones, night.at)
         conn.execute(
             update(batch_file).where(batch_file.c.cleared_on.is_(None)).values(cleared_on=night.business_date)
         )
         conn.execute(
             insert(cleared_night).values(
-                business_date=night.business_date, booked_at=night.at, taps=judged.num_rows
+                business_date=night.business_date, booked_at=night.at, taps=counts["taps"]
             )
         )
 
     return StepResult(counts, (), write)
 
 
-def judged_taps(night: Night) -> pa.Table:
-    """Tonight's taps with their verdicts, prices and payments, by `no`."""
-    taps, priced = read_table(night.work / TAPS), read_table(night.work / PRICED)
-    if not taps["no"].equals(priced["no"]):
-        raise StepRefused(
-            "post", "the priced taps are not the collected ones", "run the night again from `collect`"
-        )
-    for name in priced.column_names[1:]:
-        taps = taps.append_column(name, priced[name])
-    return taps
-
-
-def _is(table: pa.Table, name: str, text: str) -> npt.NDArray[np.bool_]:
-    return np.array([value == text for value in texts(table, name)], np.bool_)
-
-
-def _book(conn: Connection, directory: Directory, night: Night, paid: pa.Table) -> None:
-    operators = sorted(set(texts(paid, "operator")))
-    codes = [OVERCHARGE, SHORTFALL, *(f"clearing:{operator}" for operator in operators)]
+def _book(conn: Connection, directory: Directory, night: Night, judged: Judged) -> None:
+    codes = [OVERCHARGE, SHORTFALL, *(f"clearing:{operator}" for operator in judged.operators())]
     open_accounts(conn, [account(code) for code in codes], at=night.at)
-    headings, lines = batch_columns(paid, _purses_fen(conn, paid), _made_at(conn), night.business_date)
+    short, made_at = _short(conn, judged), _made_at(conn)
     refused = []
-    for some, own in in_pieces(headings, lines):
-        prepared = prepare_columns(some, own, directory, business_date=night.business_date)
-        answers = post_columns(conn, prepared, directory, at=night.at, closing=True)
-        refused += [answer for answer in answers if isinstance(answer, Refused)]
+    for taps in judged.paid():
+        for some, own in in_pieces(*batch_columns(taps, short.parts(taps), made_at, night.business_date)):
+            prepared = prepare_columns(some, own, directory, business_date=night.business_date)
+            answers = post_columns(conn, prepared, directory, at=night.at, closing=True)
+            refused += [answer for answer in answers if isinstance(answer, Refused)]
     if refused:
         raise StepRefused(
             "post",
@@ -105,10 +83,31 @@ def _book(conn: Connection, directory: Directory, night: Night, paid: pa.Table) 
         )
 
 
-def _purses_fen(conn: Connection, paid: pa.Table) -> dict[str, int]:
-    """What tonight's cards have in their purses; a card without one is left out."""
-    codes = [f"purse:{card_no}" for card_no in set(texts(paid, "card_no"))]
-    return {found.code.removeprefix("purse:"): found.balance_fen for found in balances_of(conn, codes)}
+@dataclass(frozen=True, slots=True)
+class _Short:
+    """The taps, by `no`, of cards whose purses do not hold enough for all of theirs, and how their money parts."""
+
+    no: npt.NDArray[np.int64]
+    shares: Shares
+
+    def parts(self, taps: pa.Table) -> Shares:
+        """How the money of some paid taps parts, these among them."""
+        parts = from_purses(numbers(taps, "amount_fen"), numbers(taps, "paid_fen"))
+        if not len(self.no):
+            return parts
+        no = numbers(taps, "no")
+        first, last = np.searchsorted(self.no, (no[0], no[-1] + 1))
+        here = np.searchsorted(no, self.no[first:last])
+        for one in fields(Shares):
+            getattr(parts, one.name)[here] = getattr(self.shares, one.name)[first:last]
+        return parts
+
+
+def _short(conn: Connection, judged: Judged) -> _Short:
+    purses_fen = short_purses(conn, judged.costs())
+    taps = judged.paid_of(sorted(purses_fen))
+    counters, amounts, paid = (numbers(taps, name) for name in ("counter", "amount_fen", "paid_fen"))
+    return _Short(numbers(taps, "no"), shares(texts(taps, "card_no"), counters, amounts, paid, purses_fen))
 
 
 def _made_at(conn: Connection) -> Mapping[tuple[str, int], datetime]:

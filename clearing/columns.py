@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from clearing.wire.batch import RECORD_BYTES, RECORD_DTYPE, RecordError, TapRecord, unreadable
 from clearing.wire.record import FULL_FARE_FLAG, LINKED_FLAG
@@ -74,6 +75,12 @@ def numbers(table: pa.Table, name: str) -> npt.NDArray[np.int64]:
 def truths(table: pa.Table, name: str) -> npt.NDArray[np.bool_]:
     """A column of yes or no without nulls."""
     return np.asarray(table.column(name).to_numpy(), np.bool_)
+
+
+def is_text(table: pa.Table, name: str, text: str) -> npt.NDArray[np.bool_]:
+    """Where a column of texts has this one."""
+    same: Any = pc.equal(table.column(name), pa.scalar(text, pa.string()))
+    return np.asarray(same.to_numpy(), np.bool_)
 
 
 def rows_where(table: pa.Table, wanted: npt.NDArray[np.bool_]) -> pa.Table:

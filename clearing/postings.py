@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from clearing.columns import numbers, texts, truths
+from clearing.columns import numbers, truths
 from ledger.columns import Heading, Lines
 
 OVERCHARGE = "suspense:overcharge"
@@ -54,19 +54,23 @@ def shares(
     return Shares(purse_paid, paid - purse_paid, purse_over, amounts - paid - purse_over)
 
 
+def from_purses(amounts: Fens, paid: Fens) -> Shares:
+    """The shares of taps whose cards' purses hold enough for all of them; to be written into."""
+    return Shares(paid.copy(), np.zeros_like(paid), amounts - paid, np.zeros_like(paid))
+
+
 def batch_columns(
     taps: pa.Table,
-    purses_fen: Mapping[str, int],
+    parts: Shares,
     made_at: Mapping[tuple[str, int], datetime],
     business_date: date,
 ) -> tuple[list[Heading], Lines]:
     """An entry for each operator batch with paid taps, a line for each part of a tap that goes its own way.
 
-    `taps` holds the paid taps with an amount, by batch and position. Taps retried on a later night make
-    an entry of their own, since their batch's is in the books already.
+    `taps` holds the paid taps with an amount, by batch and position, and `parts` how the money of each goes.
+    Taps retried on a later night make an entry of their own, since their batch's is in the books already.
     """
-    cards, counters = texts(taps, "card_no"), numbers(taps, "counter")
-    parts = shares(cards, counters, numbers(taps, "amount_fen"), numbers(taps, "paid_fen"), purses_fen)
+    counters = numbers(taps, "counter")
     of_batch, headings = _batches(taps, made_at, business_date)
     # A row a tap, its parts side by side; those that are not empty are lines, in that order.
     amounts = np.stack([parts.purse_paid, parts.short_paid, parts.purse_over, parts.short_over], axis=1)

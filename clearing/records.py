@@ -1,31 +1,34 @@
-"""Keeping judged taps and the cards' positions, thousands to a statement."""
+"""Keeping judged taps and the cards' positions: columns into tables, a piece at a time."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
-from functools import lru_cache
+from datetime import date
 from typing import Any
 
 import pyarrow as pa
-from sqlalchemy import Column, Connection, MetaData, Table, text, update
+import pyarrow.compute as pc
+from sqlalchemy import Column, Connection, MetaData, Table, func, select, text, update
 
 from clearing.tables import card_position, tap
-from ledger.bulk import insert_rows
+from ledger.bulk_columns import insert_columns
+from ledger.db import Fen
+from ledger.tables import account, total
 
 KEYS = ("operator", "sequence", "position")
 RENEWED = ("decided_on", "verdict", "money", "price_fen", "paid_fen", "tac_ok")
 
 
-def keep_taps(conn: Connection, judged: pa.Table, business_date: date) -> None:
+def keep_taps(conn: Connection, pieces: Iterable[pa.Table], business_date: date) -> None:
     """Keep newly presented taps, a row each."""
-    given = {"business_date": business_date, "decided_on": business_date}
-    insert_rows(conn, tap, _rows(judged, [column.name for column in tap.c], given))
+    names = [column.name for column in tap.c]
+    insert_columns(conn, tap, (_columns(piece, names, business_date) for piece in pieces))
 
 
-def renew_taps(conn: Connection, judged: pa.Table, business_date: date) -> None:
+def renew_taps(conn: Connection, pieces: Iterable[pa.Table], business_date: date) -> None:
     """Give retried taps the verdict of this night where it is another one."""
     names = [*KEYS, *RENEWED]
-    with _stage(conn, tap, names, _rows(judged, names, {"decided_on": business_date})) as stage:
+    rows = (_columns(piece, names, business_date) for piece in pieces)
+    with _stage(conn, [Column(name, tap.c[name].type) for name in names], rows) as stage:
         conn.execute(
             update(tap)
             .where(*(tap.c[name] == stage.c[name] for name in KEYS))
@@ -34,26 +37,11 @@ def renew_taps(conn: Connection, judged: pa.Table, business_date: date) -> None:
         )
 
 
-def keep_positions(conn: Connection, chained: pa.Table) -> None:
-    """Move each card's position to the highest counter that its own taps show; `chained` is by `no`."""
-    first: dict[str, int] = {}
-    last: dict[str, tuple[int, int, int]] = {}
-    for card_no, counter, before_fen, amount_fen, at_s in zip(
-        *(
-            chained[name].to_pylist()
-            for name in ("card_no", "counter", "balance_before_fen", "amount_fen", "at_s")
-        ),
-        strict=True,
-    ):
-        first[card_no] = min(counter, first.get(card_no, counter))
-        if card_no not in last or counter > last[card_no][0]:
-            last[card_no] = (counter, before_fen - amount_fen, at_s)
-    rows = (
-        (card_no, first[card_no], counter, balance_fen, _instant(at_s))
-        for card_no, (counter, balance_fen, at_s) in sorted(last.items())
-    )
+def keep_positions(conn: Connection, positions: Iterable[pa.Table]) -> None:
+    """Move each card's position to the highest counter that its own taps show; see `Judged.positions`."""
     names = [column.name for column in card_position.c]
-    with _stage(conn, card_position, names, rows):
+    rows = (_with_instant(piece).select(names) for piece in positions)
+    with _stage(conn, [Column(one.name, one.type) for one in card_position.c], rows):
         # On conflict: `excluded` is what tonight's taps show.
         conn.execute(
             text(
@@ -72,32 +60,47 @@ def keep_positions(conn: Connection, chained: pa.Table) -> None:
         )
 
 
+def short_purses(conn: Connection, costs: Iterable[pa.Table]) -> dict[str, int]:
+    """The cards that cost more than their purses hold, with what these hold; one without a purse has nothing.
+
+    `costs` are by card: `card_no`, `amount_fen`.
+    """
+    columns = [Column("card_no", tap.c.card_no.type), Column("amount_fen", Fen)]
+    with _stage(conn, columns, costs) as stage:
+        if conn.dialect.name == "postgresql":
+            conn.execute(text("ANALYZE stage"))
+        held = func.coalesce(total.c.credits_posted_fen - total.c.debits_posted_fen, 0)
+        query = (
+            select(stage.c.card_no, held)
+            .select_from(
+                stage.outerjoin(account, account.c.code == "purse:" + stage.c.card_no).outerjoin(
+                    total, total.c.account_id == account.c.id
+                )
+            )
+            .where(stage.c.amount_fen > held)
+        )
+        return dict(conn.execute(query).all())
+
+
 @contextmanager
-def _stage(
-    conn: Connection, like: Table, names: list[str], rows: Iterable[tuple[Any, ...]]
-) -> Iterator[Table]:
-    """A temporary table `stage` with some columns of another one, filled; gone afterwards."""
-    columns = [Column(name, like.c[name].type) for name in names]
+def _stage(conn: Connection, columns: list[Column[Any]], rows: Iterable[pa.Table]) -> Iterator[Table]:
+    """A temporary table `stage` of these columns, filled; gone afterwards."""
     stage = Table("stage", MetaData(), *columns, prefixes=["TEMPORARY"])
     stage.create(conn)
-    insert_rows(conn, stage, rows)
+    insert_columns(conn, stage, rows)
     yield stage
     stage.drop(conn)
 
 
-def _rows(judged: pa.Table, names: list[str], given: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
-    """Rows with these columns in order: given ones, the instant of the tap, and the table's own."""
-    columns = []
-    for name in names:
-        if name in given:
-            columns.append([given[name]] * judged.num_rows)
-        elif name == "event_at":
-            columns.append([_instant(at_s) for at_s in judged["at_s"].to_pylist()])
-        else:
-            columns.append(judged[name].to_pylist())
-    return zip(*columns, strict=True)
+def _columns(judged: pa.Table, names: list[str], business_date: date) -> pa.Table:
+    """Taps as columns of their table: tonight's date, the instant of the tap, and what they have of their own."""
+    tonight = pa.repeat(pa.scalar(business_date, pa.date32()), judged.num_rows)
+    judged = _with_instant(judged)
+    return pa.table(
+        {name: tonight if name in ("business_date", "decided_on") else judged[name] for name in names}
+    )
 
 
-@lru_cache(maxsize=100_000)
-def _instant(at_s: int | None) -> datetime | None:
-    return None if at_s is None else datetime.fromtimestamp(at_s, UTC)
+def _with_instant(table: pa.Table) -> pa.Table:
+    microseconds: Any = pc.multiply(table["at_s"], 1_000_000)
+    return table.append_column("event_at", microseconds.cast(pa.timestamp("us", "UTC")))

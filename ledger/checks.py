@@ -4,7 +4,7 @@
 snapshots. `ledger.verify` recomputes everything since the books were opened.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -13,8 +13,8 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
-    Row,
     Select,
+    Subquery,
     and_,
     case,
     func,
@@ -27,11 +27,12 @@ from sqlalchemy import (
 )
 
 from ledger import tables
-from ledger.archive import Archive
+from ledger.archive import Archive, lines_begin
 from ledger.day import DayState
 from ledger.entry import canonical_bytes, chain_start, chained, digest, utc_text
 from ledger.ids import A_DAY, numbers_of
 from ledger.journal import read_day
+from ledger.journal_digests import Told, digests_told
 from ledger.snapshots import BELONGS, date_number, day_number, lines_since, movements, total_fen
 
 
@@ -91,52 +92,70 @@ def totals_equal_lines(conn: Connection, since: date | None) -> list[Finding]:
 
 def totals_tell_the_day_before(conn: Connection, since: date | None) -> list[Finding]:
     """What each account held when its newest date began is its last snapshot and the lines of earlier dates."""
-    account, total, line = tables.account.c, tables.total.c, tables.line.c
-    day = day_number(line.id).label("day")
-    moved = movements(_lines(since), by=(day,)).subquery()
-    newest = (
-        select(moved.c.account_id, func.max(moved.c.day).label("day")).group_by(moved.c.account_id).subquery()
-    )
-    earlier = (
-        select(
-            moved.c.account_id,
-            total_fen(case((moved.c.day < newest.c.day, moved.c.debits_fen), else_=0)).label("debits_fen"),
-            total_fen(case((moved.c.day < newest.c.day, moved.c.credits_fen), else_=0)).label("credits_fen"),
-            func.max(newest.c.day).label("day"),
-        )
-        .join(newest, newest.c.account_id == moved.c.account_id)
-        .group_by(moved.c.account_id)
-        .subquery()
-    )
+    account, total = tables.account.c, tables.total.c
+    earlier = _earlier_on_newest_day(since)
     debits, credits = _kept(since)
-    accounts = tables.account.join(tables.total, total.account_id == account.id)
-    if since is None:
-        accounts = accounts.outerjoin(earlier, earlier.c.account_id == account.id)
-    else:
-        # What moved before only is not told by the lines since.
-        accounts = accounts.join(earlier, earlier.c.account_id == account.id)
-    rows = select(
-        account.code,
-        debits + func.coalesce(earlier.c.debits_fen, 0),
-        total.debits_before_fen,
-        credits + func.coalesce(earlier.c.credits_fen, 0),
-        total.credits_before_fen,
-    ).select_from(accounts)
-    found = both_sides("totals_tell_the_day_before", rows, conn, "lines", "the totals before its newest date")
+    # What moved before only is not told by the lines since.
+    told = true() if since is None else earlier.c.day.is_not(None)
+    recent = true() if since is None else total.moved_on >= since
     moved_on = func.coalesce(date_number(conn, total.moved_on), 0)
     of_lines = func.coalesce(earlier.c.day, 0)
-    recent = true() if since is None else total.moved_on >= since
-    dates = (
-        select(account.code, of_lines, moved_on)
+    sides = (
+        select(
+            account.code,
+            (debits + func.coalesce(earlier.c.debits_fen, 0)).label("debits"),
+            total.debits_before_fen,
+            (credits + func.coalesce(earlier.c.credits_fen, 0)).label("credits"),
+            total.credits_before_fen,
+            of_lines.label("of_lines"),
+            moved_on.label("moved_on"),
+            told.label("told"),
+            or_(earlier.c.day.is_not(None), recent).label("dated"),
+        )
         .join(tables.total, total.account_id == account.id)
         .outerjoin(earlier, earlier.c.account_id == account.id)
-        .where(of_lines != moved_on, or_(earlier.c.day.is_not(None), recent))
-        .order_by(account.code)
+        .subquery()
+        .c
     )
-    for code, expected, moved in conn.execute(dates):
-        message = f"account {code} moved on {expected} by its lines, on {moved} by its totals (0 is never)"
-        found.append(Finding("totals_tell_the_day_before", code, expected, moved, message))
+    amounts_differ = and_(
+        sides.told,
+        or_(sides.debits != sides.debits_before_fen, sides.credits != sides.credits_before_fen),
+    )
+    dates_differ = and_(sides.dated, sides.of_lines != sides.moved_on)
+    # Both at once, as either reads every line.
+    rows = conn.execute(
+        select(*list(sides)[:7], amounts_differ, dates_differ)
+        .where(or_(amounts_differ, dates_differ))
+        .order_by(sides.code)
+    ).all()
+    check = "totals_tell_the_day_before"
+    wrong = [row[:5] for row in rows if row[7]]
+    found = list(_findings(check, wrong, "lines", "the totals before its newest date"))
+    for code, *_, expected, moved, _, dated in rows:
+        if dated:
+            message = (
+                f"account {code} moved on {expected} by its lines, on {moved} by its totals (0 is never)"
+            )
+            found.append(Finding(check, code, expected, moved, message))
     return found
+
+
+def _earlier_on_newest_day(since: date | None) -> Subquery:
+    """Of each account that moved: the newest day by its lines, and what lines of earlier days added."""
+    day = day_number(tables.line.c.id).label("day")
+    moved = movements(_lines(since), by=(day,)).subquery().c
+    newest = func.max(moved.day).over(partition_by=moved.account_id)
+    dated = select(moved.account_id, moved.day, moved.debits_fen, moved.credits_fen, newest.label("newest"))
+    by_day = dated.subquery().c
+    earlier = [
+        total_fen(case((by_day.day < by_day.newest, column), else_=0)).label(column.name)
+        for column in (by_day.debits_fen, by_day.credits_fen)
+    ]
+    return (
+        select(by_day.account_id, *earlier, func.max(by_day.newest).label("day"))
+        .group_by(by_day.account_id)
+        .subquery()
+    )
 
 
 def controls_equal_accounts(conn: Connection, _since: date | None) -> list[Finding]:
@@ -302,10 +321,10 @@ def days_equal_digests(
     found = []
     for business_date in dates:
         chain = chain_start(business_date)
-        for recorded in read_day(conn, business_date, archive):
+        for recorded, content_digest in _told(conn, business_date, archive):
             reference = recorded.entry.reference
             chain = chained(chain, recorded.entry_id, recorded.digest, utc_text(recorded.posted_at))
-            if digest(canonical_bytes(recorded.entry)) != recorded.digest:
+            if content_digest != recorded.digest:
                 message = f"entry {reference!r} was changed after it was booked; restore it from a backup"
             elif chain != recorded.chain:
                 message = (
@@ -316,6 +335,15 @@ def days_equal_digests(
             found.append(Finding("entries_equal_digests", reference, 0, 0, message))
             chain = recorded.chain
     return found
+
+
+def _told(conn: Connection, business_date: date, archive: Archive | None) -> Iterator[Told]:
+    begin = lines_begin(conn)
+    if begin is None or business_date >= begin:
+        yield from digests_told(conn, business_date)
+        return
+    for recorded in read_day(conn, business_date, archive):
+        yield Told(recorded, digest(canonical_bytes(recorded.entry)))
 
 
 CHECKS: tuple[Check, ...] = (
@@ -363,9 +391,7 @@ def both_sides(
     return list(_findings(check, conn.execute(differing), expected, found))
 
 
-def _findings(
-    check: str, rows: Iterable[Row[*tuple[Any, ...]]], expected: str, found: str
-) -> Iterator[Finding]:
+def _findings(check: str, rows: Iterable[Sequence[Any]], expected: str, found: str) -> Iterator[Finding]:
     for subject, *amounts in rows:
         for side, expected_fen, found_fen in (("debits", *amounts[:2]), ("credits", *amounts[2:])):
             if expected_fen != found_fen:

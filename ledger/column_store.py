@@ -1,6 +1,5 @@
 """Writing columns of lines: totals renewed in one statement that also tells where each account's walk goes on."""
 
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -13,8 +12,9 @@ from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import IntegrityError
 
 from ledger import tables
-from ledger.bulk import CHUNK_ROWS, copy_into, insert_rows, one_of_numbers
-from ledger.column_texts import copy_rows
+from ledger.binary_rows import Kind, binary_rows, stream
+from ledger.bulk import copy_into, insert_rows, one_of_numbers
+from ledger.bulk_columns import insert_columns
 from ledger.totals import renewing
 
 Numbers = NDArray[np.int64]
@@ -111,18 +111,12 @@ def store_columns(
         raise TotalsRefused from refused
     insert_rows(conn, tables.entry, entries)
     before = [_resolved(side, stood) for side in (moved.debit_before, moved.credit_before)]
-    columns = (moved.line_id, moved.entry_id, moved.debit_id, moved.credit_id, moved.amount_fen)
     if on_postgresql:
         # For the rows that the guards look at together, which else go through a file.
         conn.execute(text("SET LOCAL work_mem = '128MB'"))
-        copy_into(conn, "ledger_line FROM STDIN", [copy_rows(columns, moved.item, *before)])
-        return
-    statement = str(tables.line.insert().compile(dialect=conn.dialect))
-    for start in range(0, len(moved.line_id), CHUNK_ROWS):
-        part = slice(start, start + CHUNK_ROWS)
-        numbers = [column[part].tolist() for column in (*columns, *before)]
-        items = moved.item[part].to_pylist()
-        conn.exec_driver_sql(statement, list(zip(*numbers[:5], items, *numbers[5:], strict=True)))
+    columns = (moved.line_id, moved.entry_id, moved.debit_id, moved.credit_id, moved.amount_fen)
+    lines = [*map(pa.array, columns), moved.item, *map(pa.array, before)]
+    insert_columns(conn, tables.line, [pa.table(lines, names=[column.name for column in tables.line.c])])
 
 
 def _resolved(before: Numbers, stood: Numbers) -> Numbers:
@@ -159,7 +153,8 @@ def _move_postgresql(conn: Connection, moved: Moved, business_date: date) -> Num
         moved.need_credit_fen,
         moved.last_line_id,
     )
-    copy_into(conn, "ledger_moving FROM STDIN (FORMAT binary)", [_binary_rows(columns)])
+    rows = binary_rows([(Kind.INT8, pa.array(column)) for column in columns])
+    copy_into(conn, "ledger_moving FROM STDIN (FORMAT binary)", stream([rows]))
     # Accounts come in the order of their key: looking each up reads neighbouring pages once, where a hash
     # join would visit them all, at random.
     _joins(conn, "off")
@@ -196,17 +191,3 @@ def _move_sqlite(conn: Connection, moved: Moved, business_date: date) -> Numbers
     if conn.exec_driver_sql(_RENEW_ONE, list(rows)).rowcount != len(numbers):
         raise TotalsRefused
     return stood
-
-
-_SIGNATURE: Final = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
-
-
-def _binary_rows(columns: Sequence[Numbers]) -> bytes:
-    """Rows of 64-bit numbers in COPY's binary format: a count of fields, then length and value of each."""
-    fields = [part for place in range(len(columns)) for part in ((f"l{place}", ">i4"), (f"v{place}", ">i8"))]
-    rows = np.empty(len(columns[0]), np.dtype([("fields", ">i2"), *fields]))
-    rows["fields"] = len(columns)
-    for place, column in enumerate(columns):
-        rows[f"l{place}"] = 8
-        rows[f"v{place}"] = column
-    return _SIGNATURE + rows.tobytes() + struct.pack(">h", -1)

@@ -1,7 +1,6 @@
-"""Texts of many lines at once, made by Arrow: what digests are over, and what PostgreSQL's COPY reads."""
+"""Texts of many lines at once, made by Arrow: what digests are over."""
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 PLAIN = r"^[ !#-\[\]-~]*$"
-"""What JSON and COPY both write as it is: printable ASCII without the quote and the backslash."""
+"""What JSON writes as it is: printable ASCII without the quote and the backslash."""
 
 
 def strange_items(items: pa.StringArray) -> NDArray[np.int64]:
@@ -37,19 +36,6 @@ def line_contents(
         pa.array(amount_fen).cast(pa.large_string()), _large(',"'), _wide(items), _large('"],'), _large(""),
     )  # fmt: skip
     return _buffer(texts)
-
-
-def copy_rows(
-    columns: Sequence[NDArray[np.int64]], item: pa.StringArray, *rest: NDArray[np.int64]
-) -> memoryview:
-    """Rows of whole numbers, one text, and more whole numbers in the text format of COPY."""
-    if len(strange_items(item)):
-        item = pc.replace_substring(item, "\\", "\\\\")
-    numbers: list[Any] = [pa.array(column).cast(pa.large_string()) for column in columns]
-    after: list[Any] = [pa.array(column).cast(pa.large_string()) for column in rest]
-    row = pc.binary_join_element_wise(*numbers, _wide(item), *after, _large("\t"))
-    text, _ = _buffer(pc.binary_join_element_wise(row, _large("\n"), _large("")))
-    return text
 
 
 def _large(text: str) -> Any:

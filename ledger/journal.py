@@ -1,7 +1,7 @@
 """Entries as they are in the books, read back in posting order, a stream of any length."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from sqlalchemy import ColumnElement, Connection, and_, select
@@ -68,6 +68,20 @@ def _read(
     belongs: ColumnElement[bool],
     archive: Archive | None,
 ) -> Iterator[Recorded]:
+    lines = _read_lines(conn, where, belongs)
+    waiting = next(lines, None)
+    for head in read_heads(conn, *where):
+        own: list[Line] = []
+        while waiting is not None and waiting[0] == head.entry_id:
+            own.append(waiting[1])
+            waiting = next(lines, None)
+        if not own and archive is not None:
+            own += archive.lines(conn, head.entry_id, head.first_line_id, head.line_count)
+        yield replace(head, entry=replace(head.entry, lines=tuple(own)))
+
+
+def read_heads(conn: Connection, *where: ColumnElement[bool]) -> Iterator[Recorded]:
+    """The entries that fulfil conditions on `tables.entry`, without their lines, in posting order a day."""
     columns = tables.entry.c
     original = tables.entry.alias("original")
     heads = (
@@ -95,18 +109,10 @@ def _read(
         .order_by(columns.id)
         .execution_options(yield_per=CHUNK_ROWS)
     )
-    lines = _read_lines(conn, where, belongs)
-    waiting = next(lines, None)
     for row in conn.execute(heads):
         entry_id, reference, kind, day, event_at, narrative, reverses, settles, *booked = row
-        own: list[Line] = []
-        while waiting is not None and waiting[0] == entry_id:
-            own.append(waiting[1])
-            waiting = next(lines, None)
         digest, chain, posted_at, first_line_id, line_count = booked
-        if not own and archive is not None:
-            own += archive.lines(conn, entry_id, first_line_id, line_count)
-        entry = Entry(reference, kind, day, event_at, tuple(own), narrative, reverses, settles)
+        entry = Entry(reference, kind, day, event_at, (), narrative, reverses, settles)
         yield Recorded(entry_id, entry, bytes(digest), bytes(chain), posted_at, first_line_id, line_count)
 
 

@@ -2,10 +2,11 @@
 
 Funds and channels are not paid by netting: they owe us, or have paid ahead, and settle against this sheet. A
 participant sees here what it was owed and why; a batch of card taps is one row, its lines are in the statement.
+The workbook holds the first movements, and says so where the CSV beside it has more.
 """
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from datetime import date, datetime, timedelta
 from itertools import groupby
@@ -16,9 +17,9 @@ from sqlalchemy import Connection
 
 from ledger.archive import Archive
 from ledger.balances import balance_on
-from settlement.day_lines import DayLine, lines_by_account
+from settlement.day_lines import TAPS, DayLine, lines_by_account
 from settlement.files import CSV_ENCODING, harmless, placed
-from settlement.workbook import Cell, Workbook, Yuan
+from settlement.workbook import BOOK_LINES, Cell, Workbook, Yuan
 
 SEGMENTS: Final = ("agent", "clearing", "fund")
 MOVEMENT_COLUMNS: Final = (
@@ -31,10 +32,6 @@ MOVEMENT_COLUMNS: Final = (
     "credit yuan",
     "balance yuan",
 )
-
-
-TAPS: Final = "clearing"
-"""The kind of entry that books a batch of card taps."""
 
 
 def write_account_statements(
@@ -64,9 +61,15 @@ def write_account_statements(
                 book.head(row)
             book.sheet("Movements", MOVEMENT_COLUMNS)
             writer.writerow(MOVEMENT_COLUMNS)
-            for movement in _movements(conn, code, business_date, own):
+            count = 0
+            for count, movement in enumerate(_movements(conn, code, business_date, own), 1):
                 writer.writerow(harmless(movement))
-                book.row(movement)
+                if count <= BOOK_LINES:
+                    book.row(movement)
+            if count > BOOK_LINES:
+                book.head(
+                    ("workbook holds", f"{BOOK_LINES} of {count} movements; all are in {targets[0].name}")
+                )
         paths += targets
     return paths
 
@@ -77,21 +80,15 @@ def _movements(
     """Rows of MOVEMENT_COLUMNS in posting order, the balance in the account's natural direction."""
     opening = balance_on(conn, code, business_date - timedelta(days=1))
     balance_fen, sign = opening.balance_fen, 1 if opening.kind.grows_by_debit else -1
-    for (reference, taps), lines in groupby(own, key=lambda row: (row.reference, row.kind == TAPS)):
-        for row in _one_row(list(lines)) if taps else lines:
-            debit_fen = row.amount_fen if row.debited == code else 0
-            balance_fen += sign * (2 * debit_fen - row.amount_fen)
-            other = row.credited if row.debited == code else row.debited
-            yield (
-                row.event_at.isoformat(timespec="seconds"), row.kind, reference, row.item, other,
-                Yuan(debit_fen), Yuan(row.amount_fen - debit_fen), Yuan(balance_fen),
-            )  # fmt: skip
-
-
-def _one_row(lines: Sequence[DayLine]) -> list[DayLine]:
-    """A batch of card taps as one movement."""
-    amount_fen = sum(line.amount_fen for line in lines)
-    return [lines[0]._replace(item=f"{len(lines)} taps", debited="purse", amount_fen=amount_fen)]
+    for row in own:
+        debit_fen = row.amount_fen if row.debited == code else 0
+        balance_fen += sign * (2 * debit_fen - row.amount_fen)
+        other = row.credited if row.debited == code else row.debited
+        item = f"{row.lines} taps" if row.kind == TAPS else row.item
+        yield (
+            row.event_at.isoformat(timespec="seconds"), row.kind, row.reference, item, other,
+            Yuan(debit_fen), Yuan(row.amount_fen - debit_fen), Yuan(balance_fen),
+        )  # fmt: skip
 
 
 def _head(conn: Connection, code: str, business_date: date) -> list[tuple[str, Cell]]:

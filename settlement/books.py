@@ -31,6 +31,9 @@ NOT_ONLINE: Final = ("clearing", "net", "qr_clearing")
 """Kinds of entries that move `clearing:` accounts and are no online payment's."""
 _SHOWN: Final = 3
 
+Movements = Mapping[tuple[str, str, str], int]
+"""What moved on a date, as `settlement.day_end.movements_on` has it."""
+
 
 def check_books_before(engine: Engine, night: Night) -> StepResult:
     """Refuse to begin on books that do not agree with themselves."""
@@ -48,7 +51,10 @@ def check_books_after(engine: Engine, night: Night) -> StepResult:
 
 def check_conservation(conn: Connection, business_date: date) -> list[Finding]:
     """Hold the day's movements in the ledger against what clearing and netting say they did, in fen."""
-    return [finding for check in CONSERVATION for finding in check(conn, business_date)]
+    # Asked once: it reads every line of the day.
+    moved = movements_on(conn, business_date)
+    by_movements = [finding for check in BY_MOVEMENTS for finding in check(conn, business_date, moved)]
+    return [*by_movements, *(finding for check in CONSERVATION for finding in check(conn, business_date))]
 
 
 def presented_taps_are_all_decided(conn: Connection, business_date: date) -> list[Finding]:
@@ -62,9 +68,9 @@ def presented_taps_are_all_decided(conn: Connection, business_date: date) -> lis
     return _compare("presented", "taps", filed_fen, sum(by_money.values()), f"of the fen presented: {parts}")
 
 
-def paid_taps_left_their_purses(conn: Connection, business_date: date) -> list[Finding]:
+def paid_taps_left_their_purses(conn: Connection, business_date: date, moved: Movements) -> list[Finding]:
     """What paid taps cost came out of purses, or stands in suspense where a purse held too little."""
-    movements = _kind(movements_on(conn, business_date), "clearing")
+    movements = _kind(moved, "clearing")
     paid = select(total_fen(tap.c.amount_fen), total_fen(tap.c.paid_fen)).where(
         tap.c.decided_on == business_date, tap.c.money == Money.PAID
     )
@@ -79,11 +85,11 @@ def paid_taps_left_their_purses(conn: Connection, business_date: date) -> list[F
     ]
 
 
-def online_payments_are_all_booked(conn: Connection, business_date: date) -> list[Finding]:
+def online_payments_are_all_booked(conn: Connection, business_date: date, moved: Movements) -> list[Finding]:
     """What payments, refunds and reversals of the date say participants are owed is what the ledger moved."""
     said_fen = sum(total.net_fen for total in participant_totals(conn, business_date))
     moved_fen = 0
-    for (kind, debited, credited), fen in movements_on(conn, business_date).items():
+    for (kind, debited, credited), fen in moved.items():
         if kind not in NOT_ONLINE:
             moved_fen += fen * ((credited == "clearing") - (debited == "clearing"))
     return _compare(
@@ -91,10 +97,10 @@ def online_payments_are_all_booked(conn: Connection, business_date: date) -> lis
     )
 
 
-def rides_on_codes_are_all_booked(conn: Connection, business_date: date) -> list[Finding]:
+def rides_on_codes_are_all_booked(conn: Connection, business_date: date, moved: Movements) -> list[Finding]:
     """What paid rides on riders' codes cost is what operators are owed for them."""
     paid = select(total_fen(qr_ride.c.paid_fen)).where(qr_ride.c.decided_on == business_date)
-    movements = _kind(movements_on(conn, business_date), "qr_clearing")
+    movements = _kind(moved, "qr_clearing")
     owed_fen = sum(fen for (_, credited), fen in movements.items() if credited == "clearing")
     return _compare(
         "conservation",
@@ -105,9 +111,9 @@ def rides_on_codes_are_all_booked(conn: Connection, business_date: date) -> list
     )
 
 
-def netting_moved_what_it_says(conn: Connection, business_date: date) -> list[Finding]:
+def netting_moved_what_it_says(conn: Connection, business_date: date, moved: Movements) -> list[Finding]:
     """What the position sheet nets is what became payable and what became fee."""
-    movements = _kind(movements_on(conn, business_date), "net")
+    movements = _kind(moved, "net")
     sheet = positions_of(conn, business_date)
     net_fen = sum(row.position_fen for row in sheet if row.standing is Standing.NETTED)
     fee_fen = sum(row.position_fen for row in sheet if row.role is Role.SCHEME)
@@ -172,12 +178,14 @@ def billers_claims_are_all_known(conn: Connection, _business_date: date) -> list
     ]
 
 
-CONSERVATION: Final[tuple[Callable[[Connection, date], list[Finding]], ...]] = (
-    presented_taps_are_all_decided,
+BY_MOVEMENTS: Final[tuple[Callable[[Connection, date, Movements], list[Finding]], ...]] = (
     paid_taps_left_their_purses,
     online_payments_are_all_booked,
     rides_on_codes_are_all_booked,
     netting_moved_what_it_says,
+)
+CONSERVATION: Final[tuple[Callable[[Connection, date], list[Finding]], ...]] = (
+    presented_taps_are_all_decided,
     pending_loads_are_all_known,
     hospital_bills_are_paid_whole,
     billers_claims_are_all_known,
@@ -205,7 +213,7 @@ def _result(step: str, night: Night, findings: Sequence[Finding]) -> StepResult:
     )
 
 
-def _kind(movements: Mapping[tuple[str, str, str], int], kind: str) -> Mapping[tuple[str, str], int]:
+def _kind(movements: Movements, kind: str) -> Mapping[tuple[str, str], int]:
     return {(debited, credited): fen for (of, debited, credited), fen in movements.items() if of == kind}
 
 

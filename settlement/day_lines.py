@@ -1,22 +1,32 @@
-"""The lines of a business date, one by one: from the books, or from the archive where they have gone there."""
+"""The lines of a business date by account: from the books, or from the archive where they have gone there.
 
-from collections.abc import Iterator
+Batches of card taps have thousands of lines on one account and are summed up, each on each account, by the database.
+"""
+
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime
-from typing import NamedTuple
+from itertools import groupby
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, select, union_all
+from sqlalchemy import Connection, Integer, Select, func, literal, select, union_all
 
 from ledger.accounts import segment_of
 from ledger.archive import Archive, lines_begin
 from ledger.journal import of_day, read_day, whole
+from ledger.snapshots import total_fen
 from ledger.tables import account, entry, line
 from settlement.day_end import entry_lines
 
-_FETCH_ROWS = 5_000
+TAPS: Final = "clearing"
+"""The kind of entry that books a batch of card taps."""
+_FETCH_ROWS: Final = 5_000
 
 
 class DayLine(NamedTuple):
-    """A line seen from one of its accounts, `own`; the amount in fen."""
+    """A line seen from one of its accounts, `own`; or the `lines` of a batch of taps on it, which have no item.
+
+    The amount is in fen. Of a batch, the other account is the sub-ledger of the purses.
+    """
 
     own: str
     event_at: datetime
@@ -26,6 +36,10 @@ class DayLine(NamedTuple):
     debited: str
     credited: str
     amount_fen: int
+    lines: int = 1
+
+
+PURSES: Final = "purse"
 
 
 def is_archived(conn: Connection, business_date: date) -> bool:
@@ -37,7 +51,7 @@ def is_archived(conn: Connection, business_date: date) -> bool:
 def lines_by_account(
     conn: Connection, business_date: date, segments: tuple[str, ...], archive: Archive | None = None
 ) -> Iterator[DayLine]:
-    """The lines of a date on accounts under these segments, by account's code, then in posting order.
+    """What moved on a date on accounts under these segments, by account's code, then in posting order.
 
     One pass over the day, however many accounts moved. Raises LinesArchived where the lines are in an archive
     that was not named, and ArchiveDamaged.
@@ -45,17 +59,35 @@ def lines_by_account(
     if not is_archived(conn, business_date):
         return _in_books(conn, business_date, segments)
     # A stable sort: of one account, lines stay in posting order.
-    return iter(
-        sorted(_archived(conn, business_date, segments, archive), key=lambda one: one.own.encode("ascii"))
-    )
+    lines = sorted(_archived(conn, business_date, segments, archive), key=lambda one: one.own.encode("ascii"))
+    return _batches_summed(lines)
 
 
 def _in_books(conn: Connection, business_date: date, segments: tuple[str, ...]) -> Iterator[DayLine]:
+    sides = [
+        side
+        for debited in (True, False)
+        for side in (
+            _single_lines(business_date, segments, debited=debited),
+            _whole_batches(business_date, segments, debited=debited),
+        )
+    ]
+    both = union_all(*sides).subquery()
+    query = select(both).order_by(both.c.own, both.c.line_id)
+    streamed = query.execution_options(stream_results=True, yield_per=_FETCH_ROWS)
+    for row in conn.execute(streamed):
+        yield DayLine(*row[:-1])
+
+
+def _single_lines(
+    business_date: date, segments: tuple[str, ...], *, debited: bool
+) -> Select[*tuple[Any, ...]]:
     debit, credit = account.alias("debit"), account.alias("credit")
     lines = (
         entry_lines().join(debit, debit.c.id == line.c.debit_id).join(credit, credit.c.id == line.c.credit_id)
     )
-    sides = [
+    own = debit if debited else credit
+    return (
         select(
             own.c.code.label("own"),
             entry.c.event_at,
@@ -65,17 +97,56 @@ def _in_books(conn: Connection, business_date: date, segments: tuple[str, ...]) 
             debit.c.code.label("debited"),
             credit.c.code.label("credited"),
             line.c.amount_fen,
+            literal(1, Integer).label("lines"),
             line.c.id.label("line_id"),
         )
         .select_from(lines)
-        .where(of_day(business_date), own.c.segment.in_(segments))
-        for own in (debit, credit)
-    ]
-    both = union_all(*sides).subquery()
-    query = select(both).order_by(both.c.own, both.c.line_id)
-    streamed = query.execution_options(stream_results=True, yield_per=_FETCH_ROWS)
-    for row in conn.execute(streamed):
-        yield DayLine(*row[:-1])
+        .where(of_day(business_date), entry.c.kind != TAPS, own.c.segment.in_(segments))
+    )
+
+
+def _whole_batches(
+    business_date: date, segments: tuple[str, ...], *, debited: bool
+) -> Select[*tuple[Any, ...]]:
+    own_id = line.c.debit_id if debited else line.c.credit_id
+    purses = literal(PURSES)
+    sides = (account.c.code, purses) if debited else (purses, account.c.code)
+    return (
+        select(
+            account.c.code,
+            entry.c.event_at,
+            entry.c.kind,
+            entry.c.reference,
+            literal(""),
+            *sides,
+            total_fen(line.c.amount_fen),
+            func.count(),
+            func.min(line.c.id),
+        )
+        .select_from(entry_lines().join(account, account.c.id == own_id))
+        .where(of_day(business_date), entry.c.kind == TAPS, account.c.segment.in_(segments))
+        .group_by(account.c.code, entry.c.id, entry.c.event_at, entry.c.kind, entry.c.reference)
+    )
+
+
+def _batches_summed(lines: Iterable[DayLine]) -> Iterator[DayLine]:
+    """The same, with the lines of each batch of taps on each side of an account as one."""
+    for _, several in groupby(lines, key=lambda one: (one.own, one.reference)):
+        own = list(several)
+        if own[0].kind != TAPS:
+            yield from own
+            continue
+        for debited in (True, False):
+            of_side = [one for one in own if (one.debited == one.own) is debited]
+            if of_side:
+                sides = (of_side[0].own, PURSES) if debited else (PURSES, of_side[0].own)
+                yield of_side[0]._replace(
+                    item="",
+                    debited=sides[0],
+                    credited=sides[1],
+                    amount_fen=sum(one.amount_fen for one in of_side),
+                    lines=len(of_side),
+                )
 
 
 def _archived(

@@ -12,6 +12,9 @@ from ledger.durable import put_in_place
 CSV_ENCODING: Final = "utf-8-sig"
 """UTF-8 with a byte order mark: without it, spreadsheet programs take Chinese names for something else."""
 
+CSV_END: Final = "\r\n"
+"""What ends a row (RFC 4180), as the csv module writes it."""
+
 _FORMULA = re.compile(r"[=+@\t\r]|-(?![0-9.]+$)")
 
 

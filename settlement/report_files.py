@@ -1,7 +1,7 @@
 """The night's reports as files: statements, trial balance, positions, exceptions, the summary."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
@@ -25,9 +25,10 @@ from settlement.netting import Position, Role
 from settlement.participants import participants_of
 from settlement.positions import positions_of
 from settlement.reports import NightSummary, VerdictTotal, night_summary
-from settlement.statement_lines import city_time, operators_of
-from settlement.statements import Statement, write_statement
+from settlement.statement_lines import batches_of, city_time, ride_totals
+from settlement.statements import Rides, Statement, write_statement
 
+_FETCH_ROWS: Final = 5_000
 EXCEPTION_COLUMNS: Final = (
     "exception", "operator", "file", "record", "card", "counter", "time", "amount yuan", "money",
     "first presented", "age days", "what", "remedy",
@@ -47,21 +48,35 @@ def report(engine: Engine, night: Night) -> StepResult:
             archive=night.ledger_archive,
         )
         summary = night_summary(conn, night.business_date)
-        exceptions = list(exception_rows(conn, night.business_date))
+        exceptions = _Counted(exception_rows(conn, night.business_date))
+        listed = write_csv(reports / "exceptions.csv", EXCEPTION_COLUMNS, exceptions)
     files = [
         *statements,
         *accounts,
         write_csv(reports / "trial_balance.csv", _TRIAL_COLUMNS, _trial_rows(summary)),
         write_csv(reports / "positions.csv", _POSITION_COLUMNS, map(_position_row, summary.positions)),
-        write_csv(reports / "exceptions.csv", EXCEPTION_COLUMNS, exceptions),
+        listed,
         write_bytes(reports / "summary.json", summary_json(summary)),
     ]
     counts = {
         "statements": sum(path.suffix == ".xlsx" for path in statements),
         "accounts": len(accounts) // 2,
-        "exceptions": len(exceptions),
+        "exceptions": exceptions.count,
     }
     return StepResult(counts | {"trial_difference_fen": summary.difference_fen}, tuple(files))
+
+
+class _Counted:
+    """Rows that are counted as they pass by."""
+
+    def __init__(self, rows: Iterable[Sequence[object]]) -> None:
+        self._rows = rows
+        self.count = 0
+
+    def __iter__(self) -> Iterator[Sequence[object]]:
+        for row in self._rows:
+            self.count += 1
+            yield row
 
 
 def exception_rows(conn: Connection, business_date: date) -> Iterator[Sequence[object]]:
@@ -127,7 +142,8 @@ def _statements(conn: Connection, night: Night) -> list[Path]:
         row.party: row for row in positions_of(conn, night.business_date) if row.role is Role.PARTICIPANT
     }
     instructed = instructed_on(conn, night.business_date)
-    operators = sorted({*operators_of(conn, night.business_date), *positions})
+    taps, codes = (_rides(table, conn, night.business_date) for table in (tap, qr_ride))
+    operators = sorted({*taps, *codes, *positions})
     files: list[Path] = []
     for done, operator in enumerate(operators):
         night.progress("report", done, len(operators))
@@ -137,10 +153,19 @@ def _statements(conn: Connection, night: Night) -> list[Path]:
             participants.get(operator),
             positions.get(operator),
             instructed.get(operator),
+            taps.get(operator, Rides()),
+            codes.get(operator, Rides()),
         )
         files += write_statement(conn, statement, night.folder / "out" / "statements", made_at=night.at)
     night.progress("report", len(operators), len(operators))
     return files
+
+
+def _rides(table: Table, conn: Connection, business_date: date) -> dict[str, Rides]:
+    """The night's rides in `tap` or `qr_ride` by operator."""
+    totals = ride_totals(table, conn, business_date)
+    batches = batches_of(table, conn, business_date)
+    return {operator: Rides(batches[operator], totals[operator]) for operator in totals}
 
 
 _TRIAL_COLUMNS: Final = (
@@ -188,7 +213,8 @@ def _ride_exceptions(
     about: Callable[[Row[Any]], tuple[object, object]],
 ) -> Iterator[Sequence[object]]:
     """Rides of `tap` or `qr_ride`; `about` says in two columns on what they were taken."""
-    for row in conn.execute(_not_simply_accepted(table, business_date)):
+    query = _not_simply_accepted(table, business_date)
+    for row in conn.execute(query.execution_options(stream_results=True, yield_per=_FETCH_ROWS)):
         yield (
             row.verdict,
             row.operator,

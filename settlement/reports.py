@@ -20,6 +20,7 @@ from settlement.night_log import FileMark, Run, StepRecord, recorded_steps, run_
 from settlement.participants import participants_of
 from settlement.peers import PeerTotal, peers_reconciled
 from settlement.positions import positions_of
+from settlement.statement_lines import of_night
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,7 @@ def verdict_totals(
             total_fen(columns.amount_fen),
             total_fen(columns.paid_fen),
         )
-        .where((columns.business_date == business_date) | (columns.decided_on == business_date))
+        .where(of_night(table, business_date))
         .group_by(columns.verdict, columns.money)
     )
     rows = [VerdictTotal(*row) for row in conn.execute(query)]

@@ -1,13 +1,14 @@
 """The lines behind what a participant is owed: taps, rides on riders' codes, online payments.
 
-Each kind is a generator of rows under its own columns, fetched as they are used; amounts are cells in yuan.
+Each kind is a generator of rows under its own columns, fetched as they are used; amounts are cells in yuan. Card taps,
+of which there may be millions, come as text as well, which the database makes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Table, func, or_, select
+from sqlalchemy import Connection, String, Table, and_, cast, func, literal_column, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from clearing.online.qr_tables import qr_ride
@@ -18,7 +19,8 @@ from clearing.wire.bcd import CITY_ZONE
 from clearing.wire.qr_batch import qr_batch_name
 from clearing.wire.record import Ride
 from ledger.snapshots import total_fen
-from settlement.files import harmless
+from settlement.cell_texts import city_time_text, date_text, joined_cells, ride_text, yuan_text
+from settlement.files import CSV_END, harmless
 from settlement.workbook import Cell, Yuan
 
 SUMMARY_COLUMNS: Final = ("ride", "verdict", "money", "taps", "presented yuan", "paid yuan")
@@ -35,41 +37,48 @@ PAYMENT_COLUMNS: Final = (
 )  # fmt: skip
 ON_CODE: Final = " on a code"
 """What the summary says after the kind of a ride that was taken on a rider's code."""
-_FETCH_ROWS: Final = 5_000
+_FETCH_ROWS: Final = 10_000
 
 
-def operators_of(conn: Connection, business_date: date) -> list[str]:
-    """Operators with a tap or a ride on a code that this night was shown or decided."""
-    return sorted(
-        {
-            operator
-            for table in (tap, qr_ride)
-            for operator in conn.scalars(
-                select(table.c.operator).where(_of_night(table, business_date)).distinct()
-            )
-        }
-    )
+class RideTotal(NamedTuple):
+    """Rides of one kind, verdict and money: how many, what was presented and what is paid, in fen."""
+
+    ride: int
+    verdict: str
+    money: str
+    rides: int
+    presented_fen: int
+    paid_fen: int
 
 
-def ride_totals(
-    table: Table, conn: Connection, operator: str, business_date: date
-) -> list[tuple[int, str, str, int, int, int]]:
-    """The night's rides of one operator in `tap` or `qr_ride` by ride, verdict and money: count, fen, paid fen."""
-    keys = (table.c.ride, table.c.verdict, table.c.money)
+def batches_of(table: Table, conn: Connection, business_date: date) -> dict[str, list[int]]:
+    """The batches of `tap` or `qr_ride` with a ride that this night was shown or decided: numbers by operator."""
+    query = select(table.c.operator, table.c.sequence).where(of_night(table, business_date)).distinct()
+    found: dict[str, list[int]] = {}
+    for operator, sequence in conn.execute(query.order_by(table.c.operator, table.c.sequence)):
+        found.setdefault(operator, []).append(sequence)
+    return found
+
+
+def ride_totals(table: Table, conn: Connection, business_date: date) -> dict[str, list[RideTotal]]:
+    """The night's rides in `tap` or `qr_ride` by operator, and of each by ride, verdict and money."""
+    keys = (table.c.operator, table.c.ride, table.c.verdict, table.c.money)
     query = (
         select(*keys, func.count(), total_fen(table.c.amount_fen), total_fen(table.c.paid_fen))
-        .where(table.c.operator == operator, _of_night(table, business_date))
+        .where(of_night(table, business_date))
         .group_by(*keys)
         .order_by(*keys)
     )
-    return [
-        (ride, verdict, money, count, presented_fen, paid_fen)
-        for ride, verdict, money, count, presented_fen, paid_fen in conn.execute(query)
-    ]
+    found: dict[str, list[RideTotal]] = {}
+    for operator, *row in conn.execute(query):
+        found.setdefault(operator, []).append(RideTotal(*row))
+    return found
 
 
-def tap_lines(conn: Connection, operator: str, business_date: date) -> Iterator[tuple[Cell, ...]]:
-    """Rows of TAP_COLUMNS in the order of presentment."""
+def tap_lines(
+    conn: Connection, operator: str, sequences: Sequence[int], business_date: date, most: int
+) -> Iterator[tuple[Cell, ...]]:
+    """The first rows of TAP_COLUMNS in the order of presentment, as cells."""
     table = tap.c
     query = (
         select(
@@ -78,17 +87,61 @@ def tap_lines(conn: Connection, operator: str, business_date: date) -> Iterator[
             table.amount_fen, table.price_fen, table.paid_fen, table.verdict, table.money,
             table.business_date,
         )
-        .where(table.operator == operator, _of_night(tap, business_date))
-        .order_by(table.sequence, table.position)
+        .where(table.operator == operator, of_night(tap, business_date))
+        .order_by(table.position)
     )  # fmt: skip
-    for row in conn.execute(query, execution_options={"stream_results": True, "yield_per": _FETCH_ROWS}):
-        yield (
-            *_place(batch_name(operator, row.sequence), row),
-            row.card_no,
-            row.counter,
-            Yuan(row.list_fare_fen),
-            *_outcome(row),
-        )
+    for sequence in sequences:
+        rows = conn.execute(query.where(table.sequence == sequence).limit(most)).all()
+        most -= len(rows)
+        for row in rows:
+            yield (
+                *_place(batch_name(operator, row.sequence), row),
+                row.card_no,
+                row.counter,
+                Yuan(row.list_fare_fen),
+                *_outcome(row),
+            )
+        if not most:
+            return
+
+
+def tap_texts(
+    conn: Connection, operator: str, sequences: Sequence[int], business_date: date
+) -> Iterator[str]:
+    """All rows of TAP_COLUMNS in the order of presentment as a CSV file has them, some thousands at a time.
+
+    The database writes each row as one text: what is in them, it holds already, and none of it needs a quote.
+    """
+    table = tap.c
+    row = joined_cells(
+        [
+            cast(table.position, String),
+            city_time_text(conn, table.event_at),
+            ride_text(table.ride),
+            *(cast(one, String) for one in (table.line, table.station)),
+            table.terminal,
+            cast(table.terminal_sequence, String),
+            table.card_no,
+            cast(table.counter, String),
+            yuan_text(table.list_fare_fen),
+            yuan_text(table.amount_fen),
+            func.coalesce(yuan_text(table.price_fen), literal_column("''")),
+            yuan_text(table.paid_fen),
+            table.verdict,
+            table.money,
+            date_text(table.business_date, business_date),
+        ]
+    )
+    query = (
+        select(row)
+        .where(table.operator == operator, of_night(tap, business_date))
+        .order_by(table.position)
+        .execution_options(stream_results=True, yield_per=_FETCH_ROWS)
+    )
+    for sequence in sequences:
+        start = f"{batch_name(operator, sequence)},"
+        for rows in conn.scalars(query.where(table.sequence == sequence)).partitions():
+            yield start + f"{CSV_END}{start}".join(rows) + CSV_END
 
 
 def code_lines(conn: Connection, operator: str, business_date: date) -> Iterator[tuple[Cell, ...]]:
@@ -96,7 +149,7 @@ def code_lines(conn: Connection, operator: str, business_date: date) -> Iterator
     columns = qr_ride.c
     query = (
         select(qr_ride)
-        .where(columns.operator == operator, _of_night(qr_ride, business_date))
+        .where(columns.operator == operator, of_night(qr_ride, business_date))
         .order_by(columns.sequence, columns.position)
     )
     for row in conn.execute(query, execution_options={"stream_results": True, "yield_per": _FETCH_ROWS}):
@@ -142,5 +195,11 @@ def city_time(instant: datetime | None) -> str:
     return instant.astimezone(CITY_ZONE).strftime("%Y-%m-%d %H:%M:%S") if instant else ""
 
 
-def _of_night(table: Table, business_date: date) -> ColumnElement[bool]:
-    return or_(table.c.business_date == business_date, table.c.decided_on == business_date)
+def of_night(table: Table, business_date: date) -> ColumnElement[bool]:
+    """The condition on `tap` or `qr_ride` that a night was shown the ride, or decided it."""
+    columns = table.c
+    # No ride is decided before it is shown, so the first half changes nothing; but it has an index.
+    return and_(
+        columns.decided_on >= business_date,
+        or_(columns.business_date == business_date, columns.decided_on == business_date),
+    )

@@ -13,13 +13,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import TextIO
 
 from sqlalchemy import Connection
 
-from clearing.online.qr_tables import qr_ride
 from clearing.online.totals import ParticipantTotal, participant_totals
-from clearing.tables import tap
 from ledger.balances import balance_on
 from settlement.files import CSV_ENCODING, harmless, placed
 from settlement.instructions import Instructed
@@ -31,27 +29,35 @@ from settlement.statement_lines import (
     PAYMENT_COLUMNS,
     SUMMARY_COLUMNS,
     TAP_COLUMNS,
+    RideTotal,
     code_lines,
     payment_lines,
     ride_name,
-    ride_totals,
     tap_lines,
+    tap_texts,
 )
-from settlement.workbook import Cell, Workbook, Yuan
+from settlement.workbook import BOOK_LINES, Cell, Workbook, Yuan
 
-BOOK_TAPS: Final = 5_000
-"""Lines of a kind in a workbook: it is for a person; a program reads the CSV."""
+
+@dataclass(frozen=True, slots=True)
+class Rides:
+    """A participant's card taps, or its rides on riders' codes, of one night: in which batches, and their totals."""
+
+    batches: Sequence[int] = ()
+    totals: Sequence[RideTotal] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What a statement says at its head; `instruction` is missing where nothing is paid out."""
+    """What a statement is about; `instruction` is missing where nothing is paid out."""
 
     business_date: date
     operator: str
     participant: Participant | None
     position: Position | None
     instruction: Instructed | None
+    taps: Rides
+    codes: Rides
 
     def particulars(self) -> list[tuple[str, Cell]]:
         """The head, as labelled values."""
@@ -73,7 +79,11 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Lines of one kind: the name of their sheet, their CSV, how many there are and what they come to."""
+    """Lines of one kind: the name of their sheet, their CSV, how many there are and what they come to.
+
+    `texts` are the same lines as the CSV has them, where the database has written them: then `lines` are only those
+    of the workbook.
+    """
 
     sheet: str
     table: Path
@@ -81,6 +91,7 @@ class Section:
     lines: Iterable[tuple[Cell, ...]]
     count: int
     amount_fen: int
+    texts: Iterable[str] | None = None
 
 
 def write_statement(
@@ -105,10 +116,10 @@ def write_statement(
         for row in (*head, *_cut((taps, *others)), (), SUMMARY_COLUMNS, *summary, ()):
             writer.writerow(harmless(row))
             book.head(row)
-        _write_lines(writer, book, taps)
+        _write_lines(out, book, taps)
         for section in others:
             with drafts[section.table].open("w", encoding=CSV_ENCODING, newline="") as table:
-                _write_lines(csv.writer(table), book, section)
+                _write_lines(table, book, section)
     return main, book_path, *(section.table for section in others)
 
 
@@ -117,14 +128,23 @@ def _contents(
 ) -> tuple[list[tuple[Cell, ...]], Section, list[Section]]:
     """The totals of rides, the section of taps, and those others that have a line."""
     of = (conn, statement.operator, statement.business_date)
-    tapped, coded = (ride_totals(table, *of) for table in (tap, qr_ride))
+    tapped, coded = statement.taps.totals, statement.codes.totals
+    which = (conn, statement.operator, statement.taps.batches, statement.business_date)
     paid = participant_totals(conn, statement.business_date, statement.operator)
-    taps, codes = (
-        Section(sheet, table, columns, lines, sum(row[3] for row in rides), sum(row[5] for row in rides))
-        for sheet, table, columns, lines, rides in (
-            ("Taps", folder / f"{stem}.csv", TAP_COLUMNS, tap_lines(*of), tapped),
-            ("Rides on codes", folder / f"{stem}-codes.csv", CODE_COLUMNS, code_lines(*of), coded),
-        )
+    taps = Section(
+        "Taps",
+        folder / f"{stem}.csv",
+        TAP_COLUMNS,
+        tap_lines(*which, BOOK_LINES),
+        *_count_and_amount(tapped),
+        tap_texts(*which),
+    )
+    codes = Section(
+        "Rides on codes",
+        folder / f"{stem}-codes.csv",
+        CODE_COLUMNS,
+        code_lines(*of),
+        *_count_and_amount(coded),
     )
     payments = Section(
         "Payments",
@@ -140,6 +160,10 @@ def _contents(
         for ride, verdict, money, count, presented_fen, paid_fen in totals
     ]
     return summary, taps, [section for section in (codes, payments) if section.count]
+
+
+def _count_and_amount(rides: Sequence[RideTotal]) -> tuple[int, int]:
+    return sum(one.rides for one in rides), sum(one.paid_fen for one in rides)
 
 
 def _line_count(total: ParticipantTotal) -> int:
@@ -164,17 +188,20 @@ def _cut(sections: Sequence[Section]) -> list[tuple[str, Cell]]:
     return [
         (
             "workbook holds",
-            f"{BOOK_TAPS} of {one.count} {one.sheet.lower()}; all are in {one.table.name}",
+            f"{BOOK_LINES} of {one.count} {one.sheet.lower()}; all are in {one.table.name}",
         )
         for one in sections
-        if one.count > BOOK_TAPS
+        if one.count > BOOK_LINES
     ]
 
 
-def _write_lines(writer: Any, book: Workbook, section: Section) -> None:
+def _write_lines(out: TextIO, book: Workbook, section: Section) -> None:
     book.sheet(section.sheet, section.columns)
+    writer = csv.writer(out)
     writer.writerow(section.columns)
     for number, line in enumerate(section.lines):
-        writer.writerow(line)
-        if number < BOOK_TAPS:
+        if section.texts is None:
+            writer.writerow(line)
+        if number < BOOK_LINES:
             book.row(line)
+    out.writelines(section.texts or ())

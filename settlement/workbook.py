@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import xlsxwriter
 
@@ -22,6 +22,9 @@ class Yuan:
 
 
 Cell = str | int | Yuan
+
+BOOK_LINES: Final = 500
+"""Lines of a kind in a workbook: it is for a person who pages through; a program reads the CSV, which has all."""
 
 
 class Workbook:

@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+import pyarrow as pa
 from sqlalchemy import Connection, Engine, make_url, text
 
 from city.benchmarks.figures import Figure, at_least, at_most
@@ -22,8 +23,8 @@ from city.benchmarks.orm_ledger import open_orm_books, post_one
 from city.processes import postgres_binaries, private_postgres
 from ledger import tables
 from ledger.balances import balance_on
+from ledger.binary_rows import Kind, binary_rows, stream
 from ledger.bulk import copy_into, insert_rows
-from ledger.column_texts import copy_rows
 from ledger.columns import Lines
 from ledger.day import begin_close, finish_close
 from ledger.db import make_engine, migrate, reading, writing
@@ -249,7 +250,9 @@ def _rows(batch: Lines, first: int) -> tuple[list[np.ndarray], Lines]:
 def _copy_all(engine: Engine, name: str, several: Sequence[tuple[list[np.ndarray], Lines]]) -> None:
     for columns, batch in several:
         with writing(engine) as conn:
-            copy_into(conn, f"{name} FROM STDIN", [copy_rows(columns, batch.item, columns[0], columns[0])])
+            numbers = [(Kind.INT8, pa.array(column)) for column in columns]
+            rows = binary_rows([*numbers, (Kind.TEXT, batch.item), numbers[0], numbers[0]])
+            copy_into(conn, f"{name} FROM STDIN (FORMAT binary)", stream([rows]))
 
 
 def _insert(engine: Engine, rows: tuple[list[np.ndarray], Lines], entry_id: int) -> None:

@@ -68,7 +68,10 @@ PAID_TAPS = (
 def test_each_part_of_a_tap_is_a_line_of_its_own_batch() -> None:
     names = ("operator", "sequence", "retried", "card_no", "counter", "amount_fen", "paid_fen")
     table = pa.table(dict(zip(names, zip(*PAID_TAPS, strict=True), strict=True)))
-    headings, lines = batch_columns(table, {"A": 215, "B": 45}, MADE_AT, date(2026, 3, 2))
+    cards = [card for _, _, _, card, *_ in PAID_TAPS]
+    counters, amounts, paid = (np.array([row[n] for row in PAID_TAPS], np.int64) for n in (4, 5, 6))
+    parts = shares(cards, counters, amounts, paid, {"A": 215, "B": 45})
+    headings, lines = batch_columns(table, parts, MADE_AT, date(2026, 3, 2))
     assert [(one.reference, one.kind, one.event_at.hour, one.narrative) for one in headings] == [
         ("batch:BUS-1:1", "clearing", 1, "BUS-1 batch 1"),
         ("batch:BUS-1:2:2026-03-02", "clearing", 2, "BUS-1 batch 2, out of suspense"),

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import openpyxl
+import pytest
 from sqlalchemy import Engine
 
 from ledger.accounts import open_accounts
@@ -13,6 +14,7 @@ from ledger.day import begin_close, finish_close, open_day
 from ledger.db import reading, writing
 from ledger.entry import Entry, Line, Posted
 from ledger.post import post
+from settlement import account_statements
 from settlement.account_statements import MOVEMENT_COLUMNS, write_account_statements
 
 DAY = date(2026, 3, 2)
@@ -85,6 +87,25 @@ def test_a_batch_of_card_taps_is_one_row_and_other_lines_stand_each(engine: Engi
         ["item", "wallet:H1", "0.00", "0.40", "5.40"],
         ["item", "wallet:H1", "0.00", "0.60", "6.00"],
     ]
+
+
+def test_a_workbook_holds_the_first_movements_and_names_the_file_with_all(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(account_statements, "BOOK_LINES", 2)
+    with writing(engine) as conn:
+        open_accounts(conn, [account(code) for code in CODES], at=AT)
+        open_day(conn, DAY, at=AT)
+    for amount_fen in (100, 200, 300):
+        booked(engine, DAY, ("agent:COUNTER", "wallet:H1", amount_fen))
+    with reading(engine) as conn:
+        table, path = write_account_statements(conn, DAY, tmp_path, made_at=AT)
+    book = openpyxl.load_workbook(path)
+    assert [row[5].value for row in book["Movements"].iter_rows(min_row=2)] == [1, 2]
+    said = {row[0].value: row[1].value for row in book["Statement"].iter_rows(max_col=2)}
+    assert said["workbook holds"] == f"2 of 3 movements; all are in {table.name}"
+    rows = list(csv.reader(table.read_text(encoding="utf-8-sig").splitlines()))
+    assert [row[5] for row in rows[7:]] == ["1.00", "2.00", "3.00"]
 
 
 def test_a_day_without_movements_has_no_statement(engine: Engine, tmp_path: Path) -> None:

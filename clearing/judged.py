@@ -1,0 +1,134 @@
+"""Tonight's taps with their verdicts, prices and payments, read a piece at a time from the files of the steps before.
+
+All that booking knows of those files is here. A night may have more taps than memory: what concerns a card is summed
+up by DuckDB, which has a bounded share of it, and the rest passes by in pieces.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+
+from clearing.columns import is_text, numbers
+from clearing.context import Night, StepRefused
+from clearing.intake import TAPS
+from clearing.pricing import PRICED
+
+PIECE_ROWS: Final = 100_000
+"""Taps in memory at once, of one batch or of several; a larger batch is booked whole, as it is one entry."""
+
+_MEMORY: Final = "800MB"
+_JUDGED: Final = (
+    "CREATE VIEW judged AS SELECT taps.*, priced.* EXCLUDE (no), priced.no AS priced_no"
+    " FROM taps POSITIONAL JOIN priced"
+)
+_ONES_PAID: Final = "CREATE VIEW paid AS SELECT * FROM judged WHERE money = 'paid' AND amount_fen > 0"
+_BOOKED: Final = "SELECT no, operator, sequence, retried, card_no, counter, amount_fen, paid_fen FROM paid"
+_ALL: Final = "SELECT count(*), count(*) FILTER (no IS DISTINCT FROM priced_no) FROM judged"
+_PAID: Final = (
+    "SELECT count(*), coalesce(sum(paid_fen), 0)::BIGINT, coalesce(sum(amount_fen), 0)::BIGINT,"
+    " count(DISTINCT (operator, sequence)) FROM paid"
+)
+
+
+class Judged:
+    """The taps of one night in the order of `no`; made by `judged_taps`."""
+
+    def __init__(self, night: Night, engine: duckdb.DuckDBPyConnection) -> None:
+        self._engine = engine
+        for name, path in (("taps", night.work / TAPS), ("priced", night.work / PRICED)):
+            engine.read_parquet(str(path)).create_view(name)
+        engine.execute(_JUDGED)
+        engine.execute(_ONES_PAID)
+        # Of files of different lengths, the shorter one is filled up with nulls.
+        ((self.taps, strangers),) = engine.sql(_ALL).fetchall()
+        if strangers:
+            raise StepRefused(
+                "post", "the priced taps are not the collected ones", "run the night again from `collect`"
+            )
+        ((self.paid_taps, self.paid_fen, self.amount_fen, self.entries),) = engine.sql(_PAID).fetchall()
+
+    def fresh(self) -> Iterator[pa.Table]:
+        """Those that come before a night for the first time, some at a time."""
+        return self._stream("SELECT * EXCLUDE (priced_no) FROM judged WHERE NOT retried")
+
+    def retried(self) -> Iterator[pa.Table]:
+        """Those that came before an earlier night already."""
+        return self._stream("SELECT * EXCLUDE (priced_no) FROM judged WHERE retried")
+
+    def paid(self) -> Iterator[pa.Table]:
+        """Those that cost something and are paid, in pieces of whole batches."""
+        waiting: list[pa.Table] = []
+        for piece in self._stream(_BOOKED):
+            waiting.append(piece)
+            if sum(one.num_rows for one in waiting) >= PIECE_ROWS:
+                table = pa.concat_tables(waiting)
+                whole = _before_last_batch(table)
+                if whole:
+                    yield table.slice(0, whole)
+                waiting = [table.slice(whole)]
+        last = pa.concat_tables(waiting) if waiting else None
+        if last is not None and last.num_rows:
+            yield last
+
+    def operators(self) -> list[str]:
+        """Who is paid for a tap, in order."""
+        return self._texts("SELECT DISTINCT operator FROM paid ORDER BY operator")
+
+    def clones(self) -> list[str]:
+        """Cards of which two taps have one counter, in order."""
+        return self._texts(
+            "SELECT DISTINCT card_no FROM judged WHERE verdict = 'counter_conflict' ORDER BY card_no"
+        )
+
+    def costs(self) -> Iterator[pa.Table]:
+        """What each card's paid taps took from its chip, by card: `card_no`, `amount_fen`."""
+        return self._stream(
+            "SELECT card_no, sum(amount_fen)::BIGINT AS amount_fen FROM paid GROUP BY card_no ORDER BY card_no"
+        )
+
+    def paid_of(self, cards: Sequence[str]) -> pa.Table:
+        """The paid taps of these cards, by `no`."""
+        self._engine.register("wanted", pa.table({"card_no": pa.array(cards, pa.string())}))
+        found: pa.Table = self._engine.sql(
+            "SELECT no, card_no, counter, amount_fen, paid_fen FROM paid SEMI JOIN wanted USING (card_no)"
+            " ORDER BY no"
+        ).to_arrow_table()
+        return found
+
+    def positions(self) -> Iterator[pa.Table]:
+        """By card, the lowest and the highest counter that its own taps show, and what was left after that one."""
+        # Twins are not chained: of one card and counter there is one tap at most.
+        return self._stream(
+            "SELECT card_no, min(counter) AS first_counter, max(counter) AS counter,"
+            " arg_max(balance_before_fen - amount_fen, counter) AS balance_fen, arg_max(at_s, counter) AS at_s"
+            " FROM judged WHERE chained GROUP BY card_no ORDER BY card_no"
+        )
+
+    def _texts(self, query: str) -> list[str]:
+        return [text for (text,) in self._engine.sql(query).fetchall()]
+
+    def _stream(self, query: str) -> Iterator[pa.Table]:
+        for batch in self._engine.sql(query).to_arrow_reader(PIECE_ROWS):
+            yield pa.Table.from_batches([batch])
+
+
+@contextmanager
+def judged_taps(night: Night) -> Iterator[Judged]:
+    """Open what the steps before have left. Raises StepRefused where their files are not of the same taps."""
+    with duckdb.connect(":memory:") as engine:
+        engine.execute(f"SET memory_limit = '{_MEMORY}'")
+        engine.execute(f"SET temp_directory = '{night.work / 'post.tmp'}'")
+        yield Judged(night, engine)
+
+
+def _before_last_batch(table: pa.Table) -> int:
+    """How many rows come before the last batch, which may go on."""
+    first, last = ((table["operator"][place].as_py(), table["sequence"][place].as_py()) for place in (0, -1))
+    if first == last:
+        return 0  # as in the middle of a batch that fills many pieces
+    operator, sequence = last
+    same = is_text(table, "operator", operator) & (numbers(table, "sequence") == sequence)
+    return table.num_rows - int(same.sum())

@@ -1,0 +1,51 @@
+"""Digests made from columns of lines are those of the entries, whatever is in them and wherever a piece ends."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ledger import journal_digests
+from ledger.checks import days_equal_digests
+from ledger.db import reading
+from ledger.entry import Entry, Line, Posted, canonical_bytes, digest
+from ledger.journal import read_day
+from ledger.journal_digests import digests_told
+from ledger.post import post
+from tests.ledger.some_books import AT, DAY, Books, Tamper
+
+LINES = st.builds(
+    Line,
+    st.sampled_from(["agent:A", "bank:reserve"]),
+    st.sampled_from(["purse:1", "clearing:METRO-1"]),
+    st.integers(1, 10**9),
+    st.sampled_from(["", "tap:1", 'quote " and \\ back', "站台"]),
+)
+BATCHES = st.lists(st.lists(LINES, min_size=1, max_size=5).map(tuple), min_size=1, max_size=5)
+
+
+@given(batches=BATCHES, rows=st.integers(1, 6))
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_columns_tell_is_what_entries_say(
+    books: Books, batches: list[tuple[Line, ...]], rows: int
+) -> None:
+    entries = [Entry(f"e{n}", "test", DAY, AT, lines, "早") for n, lines in enumerate(batches)]
+    with pytest.MonkeyPatch.context() as patch, books.engine.connect() as conn:
+        patch.setattr(journal_digests, "CHUNK_ROWS", rows)
+        assert all(isinstance(answer, Posted) for answer in post(conn, entries, at=AT))
+        told = list(digests_told(conn, DAY))
+        assert [one.digest for one in told] == [digest(canonical_bytes(entry)) for entry in entries]
+        assert [one.recorded.entry.reference for one in told] == [entry.reference for entry in entries]
+        assert days_equal_digests(conn, [DAY]) == []
+        conn.rollback()
+
+
+def test_an_amount_that_was_changed_changes_the_digest_that_is_told(books: Books, tampered: Tamper) -> None:
+    books.post(books.load("1", 100))
+    with reading(books.engine) as conn:
+        assert days_equal_digests(conn, [DAY]) == []
+        whole = [recorded.digest for recorded in read_day(conn, DAY)]
+    tampered("UPDATE ledger_line SET amount_fen = amount_fen + 1")
+    with reading(books.engine) as conn:
+        assert [one.digest for one in digests_told(conn, DAY)] != whole
+        found = days_equal_digests(conn, [DAY])
+    assert [finding.check for finding in found] == ["entries_equal_digests"]
