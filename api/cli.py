@@ -25,6 +25,7 @@ from api.doors import DEMO_MARK, Refused, books, city, console, fail, now, setti
 from api.errands import errands
 from api.family_day import family_cards, live_family
 from api.family_rides import cleared_rides
+from api.gap_commands import gaps, silent
 from api.ledger_commands import ledger
 from api.peers import connected_peers
 from api.pos_commands import pos
@@ -52,6 +53,8 @@ app = typer.Typer(
 app.add_typer(ledger, name="ledger")
 app.add_typer(pos, name="pos")
 app.add_typer(terminals, name="terminals")
+terminals.command("gaps")(gaps)
+terminals.command("silent")(silent)
 app.add_typer(clients, name="clients")
 app.add_typer(tariff, name="tariff")
 cards.add_typer(ends)

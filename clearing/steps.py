@@ -14,6 +14,7 @@ from clearing.qr_booking import clear_qr
 from clearing.qr_intake import clear_qr_inbox
 from clearing.sectors.healthcare.asking import ask_insurer, withdraw_claims
 from clearing.sectors.utilities.sending import tell_billers
+from clearing.terminal_gaps import count_terminals
 from clearing.verification import verify
 
 __all__ = [
@@ -24,13 +25,15 @@ __all__ = [
 def post(engine: Engine, night: Night) -> StepResult:
     """Book the night's taps, and take in, judge and book its rides on riders' codes, in one transaction.
 
-    Rides come in files of their own and are few beside the taps, so they have no steps of their own.
+    Rides come in files of their own and are few beside the taps, so they have no steps of their own; what has
+    come of each terminal's numbers is written down with the taps that show it.
     """
     clear_qr_inbox(engine, night)
-    taps, rides = booking.post(engine, night), clear_qr(engine, night)
+    parts = booking.post(engine, night), clear_qr(engine, night), count_terminals(engine, night)
 
     def write(conn: Connection) -> None:
-        taps.write(conn)
-        rides.write(conn)
+        for part in parts:
+            part.write(conn)
 
-    return StepResult({**taps.counts, **rides.counts}, (*taps.files, *rides.files), write)
+    counts = {name: value for part in parts for name, value in part.counts.items()}
+    return StepResult(counts, tuple(file for part in parts for file in part.files), write)
