@@ -26,6 +26,7 @@ from api.errands import errands
 from api.family_day import family_cards, live_family
 from api.family_rides import cleared_rides
 from api.gap_commands import gaps, silent
+from api.intake_commands import intake
 from api.ledger_commands import ledger
 from api.peers import connected_peers
 from api.pos_commands import pos
@@ -63,6 +64,7 @@ app.add_typer(counter, name="counter")
 app.add_typer(card, name="card")
 app.command("bench")(bench)
 app.command("errands")(errands)
+app.command("intake")(intake)
 app.command("loads")(loads)
 
 Day = Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="business date, such as 2026-03-02")]

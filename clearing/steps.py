@@ -5,9 +5,10 @@ The institutions are heard and told while the day is still open, so that what th
 
 from sqlalchemy import Connection, Engine
 
-from clearing import booking
+from clearing import booking, intake
 from clearing.context import Night, StepResult
-from clearing.intake import collect
+from clearing.drop_folder import deliver, sweep
+from clearing.landing import Landing
 from clearing.matching import match
 from clearing.pricing import price
 from clearing.qr_booking import clear_qr
@@ -16,10 +17,20 @@ from clearing.sectors.healthcare.asking import ask_insurer, withdraw_claims
 from clearing.sectors.utilities.sending import tell_billers
 from clearing.terminal_gaps import count_terminals
 from clearing.verification import verify
+from ledger.sharing import Alone
 
 __all__ = [
     "ask_insurer", "collect", "match", "post", "price", "tell_billers", "verify", "withdraw_claims",
 ]  # fmt: skip
+
+
+def collect(engine: Engine, night: Night) -> StepResult:
+    """Take what lies finished in operators' folders into the inbox, take in the inbox, and deliver the answers."""
+    landing = Landing(night.inbox, night.archive)
+    sweep(engine, Alone(engine), landing, night.business_date, now=None)
+    result = intake.collect(engine, night)
+    deliver(landing)
+    return result
 
 
 def post(engine: Engine, night: Night) -> StepResult:
