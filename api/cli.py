@@ -25,7 +25,7 @@ from api.doors import DEMO_MARK, Refused, books, city, console, fail, now, setti
 from api.errands import errands
 from api.family_day import family_cards, live_family
 from api.family_rides import cleared_rides
-from api.gap_commands import gaps, silent
+from api.gap_commands import explain_numbers, gaps, silent
 from api.intake_commands import intake
 from api.ledger_commands import ledger
 from api.peers import connected_peers
@@ -56,6 +56,7 @@ app.add_typer(pos, name="pos")
 app.add_typer(terminals, name="terminals")
 terminals.command("gaps")(gaps)
 terminals.command("silent")(silent)
+terminals.command("explain")(explain_numbers)
 app.add_typer(clients, name="clients")
 app.add_typer(tariff, name="tariff")
 cards.add_typer(ends)

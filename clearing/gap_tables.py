@@ -42,3 +42,22 @@ Index(
     sqlite_where=terminal_run.c.gap_since.is_not(None),
     postgresql_where=terminal_run.c.gap_since.is_not(None),
 )
+
+terminal_explained = Table(
+    "terminal_explained",
+    metadata,
+    # Why numbers are asked for no longer though no tap came; append-only.
+    Column("id", Id, primary_key=True),
+    Column("operator", String(8), nullable=False),
+    Column("terminal", String(12), nullable=False),
+    Column(
+        "first_no", Id, nullable=False
+    ),  # as the terminal counts; the last is below where the counter wraps
+    Column("last_no", Id, nullable=False),
+    Column("missing", Id, nullable=False),  # how many of them were missing
+    Column("by", String(64), nullable=False),
+    Column("why", String(200), nullable=False),
+    Column("at", Instant, nullable=False),
+    CheckConstraint("missing > 0", name="something_was_missing"),
+)
+Index("ix_terminal_explained_terminal", terminal_explained.c.operator, terminal_explained.c.terminal)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from itertools import groupby
 from typing import Any
 
@@ -11,37 +11,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from sqlalchemy import Connection, Engine, Table, bindparam, delete, select
+from sqlalchemy import Connection, Engine, select
 
-from clearing.columns import EPOCH, day_number
+from clearing.columns import day_number
 from clearing.context import Night, StepResult
-from clearing.facts import WINDOW_DAYS, epoch_s
-from clearing.gap_tables import terminal_life, terminal_run
+from clearing.facts import WINDOW_DAYS
+from clearing.gap_tables import terminal_run
 from clearing.intake import TAPS
 from clearing.pricing import PRICED
-from clearing.terminal_numbers import (
-    NEVER_S,
-    NO_DAY,
-    Counted,
-    Ints,
-    Known,
-    Lives,
-    Numbered,
-    Runs,
-    count,
-    number_of,
-)
+from clearing.terminal_book import Row, Validator, known_of, run_rows, store
+from clearing.terminal_numbers import Counted, Numbered, count, number_of
 from clearing.verdict import Verdict
 from clearing.workfiles import write_bytes
-from ledger.bulk import insert_rows, one_of
 from ledger.db import reading
 
 UNCOUNTED = (Verdict.MALFORMED, Verdict.DUPLICATE, Verdict.DEVICE_UNKNOWN, Verdict.DEVICE_WITHDRAWN)
 """Verdicts on taps that say nothing of the terminal they name."""
-
-Validator = tuple[str, str]
-"""Operator and terminal."""
-Row = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +44,11 @@ class Gap:
     since: date
 
     @property
+    def order(self) -> tuple[object, ...]:
+        """By operator and terminal, the oldest first."""
+        return self.operator, self.terminal, self.since, self.first
+
+    @property
     def wanted_until(self) -> date:
         """The last business date on which such a tap is not too late."""
         return self.since + timedelta(days=WINDOW_DAYS)
@@ -71,25 +61,21 @@ def count_terminals(engine: Engine, night: Night) -> StepResult:
     """
     validators, taps = _numbered(night)
     with reading(engine) as conn:
-        known = _known(conn, validators)
+        known = known_of(conn, validators)
         others = [gap for gap in open_gaps(conn) if (gap.operator, gap.terminal) not in validators]
     found = count(taps, known, day_number(night.business_date))
     names = sorted(validators, key=validators.__getitem__)
-    before, after = _run_rows(names, known), _run_rows(names, found.known)
-    gaps = sorted(
-        [*others, *_gaps(after)], key=lambda gap: (gap.operator, gap.terminal, gap.since, gap.first)
-    )
+    gaps = sorted([*others, *_gaps(run_rows(names, found.known))], key=lambda gap: gap.order)
     wanted = [gap for gap in gaps if gap.wanted_until >= night.business_date]
 
     def write(conn: Connection) -> None:
-        _replace(conn, terminal_life, _life_rows(names, known), _life_rows(names, found.known))
-        _replace(conn, terminal_run, before, after)
+        store(conn, names, known, found.known)
 
     return StepResult(_counts(found, gaps), tuple(_requests(night, wanted)), write)
 
 
 def open_gaps(conn: Connection, operator: str | None = None) -> list[Gap]:
-    """Every number that is missing, of one operator or of all, by operator, terminal and number."""
+    """Every number that is missing, of one operator or of all, by operator, terminal, life and number."""
     query = select(terminal_run).where(terminal_run.c.gap_since.is_not(None))
     if operator is not None:
         query = query.where(terminal_run.c.operator == operator)
@@ -137,97 +123,11 @@ def _coded(column: Any) -> Any:
     return whole if pa.types.is_dictionary(whole.type) else whole.dictionary_encode()
 
 
-def _known(conn: Connection, validators: dict[Validator, int]) -> Known:
-    """What is known of these validators, each under its place."""
-    lives: list[Row] = []
-    runs: list[Row] = []
-    for table, rows in ((terminal_life, lives), (terminal_run, runs)):
-        query = select(table).where(one_of(conn, table.c.terminal, sorted({one for _, one in validators})))
-        for operator, terminal, *rest in conn.execute(query):
-            if (place := validators.get((operator, terminal))) is not None:
-                rows.append((place, *rest))
-    lives.sort()
-    runs.sort(key=lambda row: row[:3])
-    life_of = {row[:2]: number for number, row in enumerate(lives)}
-    return Known(
-        Lives(
-            _ints(row[0] for row in lives),
-            _ints(row[1] for row in lives),
-            _ints(NEVER_S if row[2] is None else epoch_s(row[2]) for row in lives),
-            _ints(epoch_s(row[3]) for row in lives),
-            _ints(day_number(row[4]) for row in lives),
-        ),
-        Runs(
-            _ints(life_of[row[:2]] for row in runs),
-            _ints(row[2] for row in runs),
-            _ints(row[3] for row in runs),
-            _ints(NO_DAY if row[5] is None else day_number(row[5]) for row in runs),
-        ),
-    )
-
-
-def _ints(values: Iterable[int]) -> Ints:
-    return np.fromiter(values, np.int64)
-
-
-def _life_rows(names: Sequence[Validator], known: Known) -> list[Row]:
-    """Lives as rows of their table."""
-    lives = known.lives
-    columns = (lives.terminal, lives.number, lives.began_s, lives.last_s, lives.heard_day)
-    return [
-        (
-            *names[place],
-            number,
-            None if began_s == NEVER_S else _instant(began_s),
-            _instant(last_s),
-            _day(heard),
-        )
-        for place, number, began_s, last_s, heard in zip(*(one.tolist() for one in columns), strict=True)
-    ]
-
-
-def _run_rows(names: Sequence[Validator], known: Known) -> list[Row]:
-    """Runs as rows of their table, by validator, life and number."""
-    lives, runs = known.lives, known.runs
-    columns = (
-        lives.terminal[runs.life],
-        lives.number[runs.life],
-        runs.first,
-        runs.last,
-        runs.missing,
-        runs.gap_day,
-    )
-    return [
-        (
-            *names[place],
-            life,
-            first,
-            last,
-            first - missing - 1 if missing else None,
-            _day(gap_day) if missing else None,
-        )
-        for place, life, first, last, missing, gap_day in zip(*(one.tolist() for one in columns), strict=True)
-    ]
-
-
 def _gaps(rows: Iterable[Row]) -> Iterator[Gap]:
     for operator, terminal, _life, first_no, _last_no, after_no, since in rows:
         if since is not None:
             first, last = number_of(np.array([after_no + 1, first_no - 1])).tolist()
             yield Gap(operator, terminal, first, last, first_no - after_no - 1, since)
-
-
-def _replace(conn: Connection, table: Table, before: Sequence[Row], after: Sequence[Row]) -> None:
-    """Make the rows `after` of those `before`, touching only what differs."""
-    gone, new = set(before) - set(after), set(after) - set(before)
-    keys = [column.name for column in table.primary_key]
-    places = [list(table.c.keys()).index(name) for name in keys]
-    if gone:
-        query = delete(table).where(*(table.c[name] == bindparam(f"its_{name}") for name in keys))
-        conn.execute(
-            query, [{f"its_{keys[n]}": row[place] for n, place in enumerate(places)} for row in gone]
-        )
-    insert_rows(conn, table, sorted(new, key=lambda row: row[:4]))
 
 
 def _requests(night: Night, wanted: Sequence[Gap]) -> Iterator[Any]:
@@ -250,11 +150,3 @@ def _requests(night: Night, wanted: Sequence[Gap]) -> Iterator[Any]:
         }
         path = night.folder / "out" / "requests" / f"{operator}.json"
         yield write_bytes(path, json.dumps(asked, indent=1).encode() + b"\n")
-
-
-def _instant(at_s: int) -> datetime:
-    return datetime.fromtimestamp(at_s, UTC)
-
-
-def _day(number: int) -> date:
-    return EPOCH + timedelta(days=number)

@@ -1,4 +1,4 @@
-"""Validators' own numbers: the lives of their counters, and the runs of numbers that have come."""
+"""Validators' own numbers: the lives of their counters, the runs of numbers that have come, what is explained."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make both tables."""
+    """Make the tables."""
     op.create_table(
         "terminal_life",
         sa.Column("operator", sa.String(8), primary_key=True),
@@ -41,9 +41,24 @@ def upgrade() -> None:
     op.create_index(
         "ix_terminal_run_gap", "terminal_run", ["gap_since"], sqlite_where=with_gap, postgresql_where=with_gap
     )
+    op.create_table(
+        "terminal_explained",
+        sa.Column("id", Id, primary_key=True),
+        sa.Column("operator", sa.String(8), nullable=False),
+        sa.Column("terminal", sa.String(12), nullable=False),
+        sa.Column("first_no", Id, nullable=False),
+        sa.Column("last_no", Id, nullable=False),
+        sa.Column("missing", Id, nullable=False),
+        sa.Column("by", sa.String(64), nullable=False),
+        sa.Column("why", sa.String(200), nullable=False),
+        sa.Column("at", Instant, nullable=False),
+        sa.CheckConstraint("missing > 0", name="something_was_missing"),
+    )
+    op.create_index("ix_terminal_explained_terminal", "terminal_explained", ["operator", "terminal"])
 
 
 def downgrade() -> None:
-    """Take both away."""
+    """Take them away."""
+    op.drop_table("terminal_explained")
     op.drop_table("terminal_run")
     op.drop_table("terminal_life")

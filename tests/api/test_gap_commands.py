@@ -1,4 +1,4 @@
-"""`onecard terminals gaps` and `silent` on books of either kind of database."""
+"""`onecard terminals gaps`, `silent` and `explain` on books of either kind of database."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +8,9 @@ from sqlalchemy import Engine
 from typer.testing import CliRunner
 
 from api.cli import app
+from api.doors import Refused
 from card.hsm.client import Hsm
+from settlement.night_lock import exclusive
 from tests.support.clearing_day import SmallCity, terminal_no
 from tests.support.ledger_cli import ledger_cli
 from tests.support.numbered_taps import numbered
@@ -44,3 +46,17 @@ def test_missing_taps_and_silent_terminals_are_listed_as_of_a_day(cleared: Small
     assert terminal_no(2) in shown and "never" in shown
     assert terminal_no(1) not in shown and terminal_no(3) not in shown
     assert terminal_no(1) in told("silent", "--on", "2018-09-04")
+
+
+def test_numbers_are_explained_unless_a_night_runs(cleared: SmallCity, tmp_path: Path) -> None:
+    words = ("explain", "BUS-1", terminal_no(1), "2", "3", "--by", "lin", "--why", "torn")
+    nights = tmp_path / "var" / "nights"
+    with exclusive(cleared.engine, nights):
+        ended = CliRunner().invoke(app, ["terminals", *words])
+        assert isinstance(ended.exception, Refused) and "a night is running" in str(ended.exception)
+    assert "2 numbers of" in told(*words)
+    assert "0 taps have not come" in told("gaps")
+    ended = CliRunner().invoke(app, ["terminals", *words])
+    assert isinstance(ended.exception, Refused) and "is missing; `onecard terminals gaps`" in str(
+        ended.exception
+    )

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,16 @@ from sqlalchemy import Engine, inspect, select
 
 from card.hsm.client import Hsm
 from clearing.facts import WINDOW_DAYS
-from clearing.gap_tables import terminal_life, terminal_run
+from clearing.gap_explained import Explanation, ExplanationRefusal, ExplanationRefused, explain
+from clearing.gap_tables import terminal_explained, terminal_life, terminal_run
 from clearing.terminal_gaps import Gap, open_gaps
 from clearing.terminal_watch import Finding, watch
-from ledger.db import metadata, migrate
+from ledger.db import metadata, migrate, writing
 from tests.support.clearing_day import DAY, SmallCity, at, terminal_no
 from tests.support.numbered_taps import BUS, numbered
 
 METRO = terminal_no(3)
-OURS = {"terminal_life", "terminal_run"}
+OURS = {"terminal_life", "terminal_run", "terminal_explained"}
 
 
 @pytest.fixture
@@ -136,6 +138,51 @@ def test_terminals_that_say_nothing_for_three_nights_are_reported_silent(city: S
         (Finding.SILENT, terminal_no(2), None), (Finding.SILENT, METRO, DAY), (Finding.SILENT, terminal_no(4), None)
     ]  # fmt: skip
     assert found[1].days == 3
+
+
+NO_TAP = Explanation("BUS-1", BUS, 3, 5, "lin", "card pulled before it paid")
+
+
+def explained(city: SmallCity, given: Explanation) -> int | ExplanationRefused:
+    with writing(city.engine) as conn:
+        return explain(conn, given, at=at(12, day=later(1)))
+
+
+def test_numbers_that_were_never_taps_are_explained_by_somebody_and_asked_for_no_longer(
+    city: SmallCity,
+) -> None:
+    present(city, 1, [1, 2, 5, 9])
+    city.clear()
+    assert explained(city, NO_TAP) == 2, "5 has come, so two were missing"
+    assert city.look(open_gaps) == [Gap("BUS-1", BUS, 6, 8, 3, DAY)]
+    rows = city.look(lambda conn: list(conn.execute(select(terminal_explained))))
+    assert [(row.first_no, row.last_no, row.missing, row.by, row.at) for row in rows] == [
+        (3, 5, 2, "lin", at(12, day=later(1)))
+    ]  # fmt: skip
+    present(city, 2, [3])
+    city.clear(later(2))
+    assert city.verdicts()["BUS-1", 2, 0] == "accepted", "a tap that comes all the same is judged as any"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"first": 0}, ExplanationRefusal.NUMBERS_MALFORMED),
+        ({"first": 9, "last": 8, "by": ""}, ExplanationRefusal.NUMBERS_MALFORMED),
+        ({"by": " ", "operator": "NOBODY"}, ExplanationRefusal.UNSIGNED),
+        ({"why": ""}, ExplanationRefusal.UNSIGNED),
+        ({"first": 10, "last": 12}, ExplanationRefusal.NOTHING_MISSING),
+        ({"operator": "NOBODY"}, ExplanationRefusal.NOTHING_MISSING),
+    ],
+)
+def test_the_first_refusal_that_applies_to_an_explanation_is_told(
+    city: SmallCity, changes: dict[str, Any], reason: ExplanationRefusal
+) -> None:
+    present(city, 1, [1, 4])
+    city.clear()
+    answer = explained(city, replace(NO_TAP, **changes))
+    assert isinstance(answer, ExplanationRefused) and answer.reason is reason
+    assert city.look(open_gaps) == [Gap("BUS-1", BUS, 2, 3, 2, DAY)]
 
 
 def test_the_migration_makes_the_tables_as_they_are_defined_and_goes_down_and_up(engine: Engine) -> None:
