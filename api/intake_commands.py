@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 
 from api.doors import books, console, now, settings
 from api.rounds import run_rounds
-from clearing.drop_folder import Dropped, sweep
+from clearing.drop_folder import Dropped, Round, Swept, sweep
 from clearing.landing import Landing, Status
 from ledger.day import current_day
 from ledger.db import reading
@@ -27,25 +27,27 @@ def intake(
     landing = Landing(home.inbox, home.archive)
     with books() as engine:
         if every_s is None:
-            taken = _round(engine, landing)
-            for one in taken:
-                console.print(_in_words(one), soft_wrap=True, highlight=False)
-            console.print(f"{len(taken)} files were taken")
+            swept = _sweep(engine, landing)
+            for line in (*map(_in_words, swept.taken), *swept.troubles):
+                console.print(line, soft_wrap=True, highlight=False, markup=False)
+            console.print(f"{len(swept.taken)} files were taken")
             return
         console.print(f"Folders are looked through every {every_s:g} s (Ctrl-C ends)")
-        run_rounds(lambda: _tell(_round(engine, landing)), every_s, "intake")
+        run_rounds(lambda: _tell(_sweep(engine, landing)), every_s, "intake")
 
 
-def _round(engine: Engine, landing: Landing) -> list[Dropped]:
+def _sweep(engine: Engine, landing: Landing) -> Swept:
     """One round. Raises DayOrderError where no day is open."""
     with reading(engine) as conn:
         business_date = current_day(conn)
-    return sweep(engine, Alone(engine), landing, business_date, now=now())
+    return sweep(Round(engine, Alone(engine), landing, business_date, now()))
 
 
-def _tell(taken: list[Dropped]) -> None:
-    for one in taken:
+def _tell(swept: Swept) -> None:
+    for one in swept.taken:
         log.info("taken", operator=one.operator, **one.receipt.content)
+    for trouble in swept.troubles:
+        log.error("a folder was left out", reason=trouble)
 
 
 def _in_words(one: Dropped) -> str:

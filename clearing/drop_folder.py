@@ -10,7 +10,7 @@ Killed at any instant, nothing is lost: a file leaves its folder when the archiv
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -40,6 +40,7 @@ DROP_FOLDER = "operators"
 UNFINISHED = (".part", ".tmp", ".filepart", ".crdownload", ".partial", ".swp", ".uploading")
 QUIET = timedelta(minutes=15)
 MOST_BYTES = 64 << 20
+LONGEST_NAME_BYTES = 200
 TAKEN = ".taken"
 _ACK = ".ack"
 
@@ -66,44 +67,74 @@ def drop_folder(inbox: Path, operator: str) -> Path:
     return inbox / DROP_FOLDER / operator
 
 
-def sweep(
-    engine: Engine, writer: Writer, landing: Landing, business_date: date, *, now: datetime | None
-) -> list[Dropped]:
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a round took, and what it could not look at."""
+
+    taken: list[Dropped]
+    troubles: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One round through the folders: where files go, for which day, and when it is.
+
+    Where `now` is None nothing counts as quiet: only sound batches are taken, and nothing is turned away.
+    """
+
+    engine: Engine
+    writer: Writer
+    landing: Landing
+    business_date: date
+    now: datetime | None
+
+
+def sweep(given: Round) -> Swept:
     """Take every finished file out of all folders, answer what is turned away, and deliver the night's answers.
 
-    Without `now` nothing counts as quiet: only sound batches are taken, and nothing is turned away.
+    A folder that cannot be used is told of in the end, and keeps nobody else waiting.
     """
-    taken = []
-    for folder in _folders(landing.inbox):
-        _recover(folder, landing)
-        for path in _candidates(folder):
-            if (read := _read_stable(path)) is None:
-                continue
-            content, look = read
-            file = Sent(folder.name, path.name, content)
-            if look.size_bytes <= MOST_BYTES and not _finished(file, look, now):
-                continue
-            dropped = _take(engine, writer, landing, file, look, business_date)
-            if dropped is not None:
-                taken.append(dropped)
-                _remove(path, look)
-    deliver(landing)
-    return taken
+    taken: list[Dropped] = []
+    troubles = _each_folder(given.landing, lambda folder: taken.extend(_sweep(given, folder)))
+    return Swept(taken, troubles + deliver(given.landing))
 
 
-def deliver(landing: Landing) -> int:
-    """Copy the answers to each operator's files into its own folder; how many were new."""
-    delivered = 0
+def deliver(landing: Landing) -> list[str]:
+    """Copy the answers to each operator's files into its own folder; what could not be done."""
+    return _each_folder(landing, lambda folder: _deliver(landing, folder))
+
+
+def _each_folder(landing: Landing, work: Callable[[Path], None]) -> list[str]:
+    troubles = []
     for folder in _folders(landing.inbox):
-        for kind in KINDS:
-            for answer in sorted((landing.inbox / kind.folder / "acks").glob(f"{folder.name}-*{_ACK}")):
-                parsed = parse_name(answer.name.removesuffix(_ACK))
-                copy = folder / "acks" / answer.name
-                if parsed is None or parsed[1] != folder.name or _as_new(copy, answer):
-                    continue
+        try:
+            work(folder)
+        except OSError as error:
+            troubles.append(f"{folder.name}: {error}; put right its permissions or the disk")
+    return troubles
+
+
+def _sweep(given: Round, folder: Path) -> Iterator[Dropped]:
+    _recover(folder, given.landing)
+    for path in _candidates(folder):
+        if (read := _read_stable(path)) is None:
+            continue
+        content, look = read
+        file = Sent(folder.name, path.name, content)
+        if look.size_bytes > MOST_BYTES:
+            _refuse_length(given.landing, file, look)
+        elif _finished(file, look, given.now):
+            yield _take(given, file)
+            _remove(path, look)
+
+
+def _deliver(landing: Landing, folder: Path) -> None:
+    for kind in KINDS:
+        for answer in sorted((landing.inbox / kind.folder / "acks").glob(f"{folder.name}-*{_ACK}")):
+            parsed = parse_name(answer.name.removesuffix(_ACK))
+            copy = folder / "acks" / answer.name
+            if parsed is not None and parsed[1] == folder.name and not _as_new(copy, answer):
                 write_bytes(copy, answer.read_bytes())
-                delivered += 1
-    return delivered
 
 
 def _as_new(copy: Path, answer: Path) -> bool:
@@ -115,15 +146,21 @@ def _folders(inbox: Path) -> Iterator[Path]:
     root = inbox / DROP_FOLDER
     for folder in sorted(root.iterdir()) if root.is_dir() else ():
         named = parse_batch_name(batch_name(folder.name, 1))
-        if named is not None and folder.is_dir() and not folder.is_symlink():
+        links = folder.is_symlink() or (folder / "acks").is_symlink()
+        if named is not None and folder.is_dir() and not links:
             yield folder
 
 
 def _candidates(folder: Path) -> list[Path]:
+    """What may be finished files; one whose name cannot be written in an answer stays where it is."""
     return sorted(
         path
         for path in folder.iterdir()
-        if not path.name.startswith(".") and path.suffix.lower() not in UNFINISHED and not path.is_dir()
+        if not path.name.startswith(".")
+        and path.suffix.lower() not in UNFINISHED
+        and path.name.isprintable()
+        and len(path.name.encode()) <= LONGEST_NAME_BYTES
+        and not path.is_dir()
     )
 
 
@@ -156,26 +193,26 @@ def _finished(file: Sent, look: Look, now: datetime | None) -> bool:
     return sound or look.changed_ns <= int((now - QUIET).timestamp() * 1_000_000_000)
 
 
-def _take(
-    engine: Engine, writer: Writer, landing: Landing, file: Sent, look: Look, business_date: date
-) -> Dropped | None:
-    """Have a file received; what is turned away is answered in the sender's folder. None where it stays."""
-    answer_path = drop_folder(landing.inbox, file.sender) / "acks" / f"{file.name}{_ACK}"
-    if look.size_bytes > MOST_BYTES:
-        message = (
-            f"{file.name} has {look.size_bytes} bytes, and a file at most {MOST_BYTES}; it was left here"
-        )
-        receipt = Receipt(
-            file.name, "", Status.REJECTED, "too_long", MOST_BYTES, message, "send several batches instead"
-        )
-        if not answer_path.exists():
-            write_answer(answer_path, receipt)
-        return None
-    answer = receive(engine, writer, landing, file, business_date)
+def _take(given: Round, file: Sent) -> Dropped:
+    """Have a file received; what is turned away is answered in the sender's folder."""
+    answer = receive(given.engine, given.writer, given.landing, file, given.business_date)
     if not isinstance(answer, TurnedAway):
         return Dropped(file.sender, answer)
-    write_answer(answer_path, answer.receipt)
+    write_answer(_answer_path(given.landing, file), answer.receipt)
     return Dropped(file.sender, answer.receipt)
+
+
+def _refuse_length(landing: Landing, file: Sent, look: Look) -> None:
+    """Answer a file that is too long once; it stays where it is."""
+    path = _answer_path(landing, file)
+    message = f"{file.name} has {look.size_bytes} bytes, and a file at most {MOST_BYTES}; it was left here"
+    if not path.exists():
+        remedy = "send several batches instead"
+        write_answer(path, Receipt(file.name, "", Status.REJECTED, "too_long", MOST_BYTES, message, remedy))
+
+
+def _answer_path(landing: Landing, file: Sent) -> Path:
+    return drop_folder(landing.inbox, file.sender) / "acks" / f"{file.name}{_ACK}"
 
 
 def _remove(path: Path, look: Look) -> None:
@@ -193,8 +230,9 @@ def _remove(path: Path, look: Look) -> None:
 def _recover(folder: Path, landing: Landing) -> None:
     """End what was killed between claiming a file and removing it."""
     for claimed in sorted(folder.glob(f".*{TAKEN}")):
-        content = claimed.read_bytes()
-        if archived(landing.archive, sha256(content).hexdigest()).exists():
+        if (read := _read_stable(claimed)) is None:
+            continue
+        if archived(landing.archive, sha256(read[0]).hexdigest()).exists():
             claimed.unlink()
         else:
             _put_back(claimed, folder / claimed.name.removeprefix(".").removesuffix(TAKEN))

@@ -11,7 +11,6 @@ from datetime import date
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Final
 
 from sqlalchemy import Connection, Engine, Table, insert, select
@@ -24,9 +23,9 @@ from clearing.tables import batch_file, rejected_file
 from clearing.wire.batch import FRAME, BatchError
 from clearing.wire.frame import BatchFrame
 from clearing.wire.qr_batch import QR_FRAME
-from clearing.workfiles import write_bytes
+from clearing.workfiles import part_of, write_new
 from ledger.db import reading
-from ledger.durable import put_beside
+from ledger.durable import put_in_place
 from ledger.sharing import Writer
 
 
@@ -205,10 +204,7 @@ def _registered(conn: Connection, kind: Kind, operator: str, sequence: int) -> s
 
 def _put(path: Path, content: bytes, digest: str) -> str:
     """Put a file into the inbox unless one of its name waits there; the digest of the one that does."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False) as part:
-        part.write(content)
-    if put_beside(Path(part.name), path):
+    if write_new(path, content):
         return digest
     try:
         return sha256(path.read_bytes()).hexdigest()
@@ -232,7 +228,8 @@ def _write_down(conn: Connection, receipt: Receipt, business_date: date) -> None
 
 def write_answer(path: Path, receipt: Receipt) -> None:
     """Write an `.ack` as the night writes it."""
-    write_bytes(path, (json.dumps(receipt.content, ensure_ascii=False, indent=1) + "\n").encode())
+    content = json.dumps(receipt.content, ensure_ascii=False, indent=1) + "\n"
+    put_in_place(part_of(path, content.encode()), path)
 
 
 def _read_answer(path: Path) -> Receipt | None:

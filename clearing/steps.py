@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Engine
 
 from clearing import booking, intake
 from clearing.context import Night, StepResult
-from clearing.drop_folder import deliver, sweep
+from clearing.drop_folder import Round, deliver, sweep
 from clearing.landing import Landing
 from clearing.matching import match
 from clearing.pricing import price
@@ -27,7 +27,7 @@ __all__ = [
 def collect(engine: Engine, night: Night) -> StepResult:
     """Take what lies finished in operators' folders into the inbox, take in the inbox, and deliver the answers."""
     landing = Landing(night.inbox, night.archive)
-    sweep(engine, Alone(engine), landing, night.business_date, now=None)
+    sweep(Round(engine, Alone(engine), landing, night.business_date, now=None))
     result = intake.collect(engine, night)
     deliver(landing)
     return result

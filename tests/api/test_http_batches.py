@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -123,6 +124,19 @@ def test_other_content_under_a_number_is_refused_before_and_after_the_night(
         assert (city.inbox / NAME).read_bytes() == first
         night(city)
     assert look(doors)[1]["sha256"] == sha256(first).hexdigest()
+
+
+def test_one_of_many_senders_at_once_gets_the_number_and_the_others_hear_so(
+    doors: Doors, city: SmallCity
+) -> None:
+    contents = [good(city, counter) for counter in (1, 2, 1, 2, 1, 2)]
+    doors.institution("BUS-1", SCOPE)
+    with ThreadPoolExecutor(len(contents)) as pool:
+        answers = list(pool.map(lambda content: send(doors, content), contents))
+    (digest,) = {said["sha256"] for status, said in answers if status == 202}
+    for content, (status, said) in zip(contents, answers, strict=True):
+        assert status == (202 if sha256(content).hexdigest() == digest else 409), said
+    assert sha256((city.inbox / NAME).read_bytes()).hexdigest() == digest
 
 
 def test_an_operator_reaches_only_its_own_files(doors: Doors, city: SmallCity) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, select
 
 from card.hsm.client import Hsm
 from clearing.archive import archived
-from clearing.drop_folder import QUIET, TAKEN, Dropped, drop_folder, sweep
+from clearing.drop_folder import MOST_BYTES, QUIET, TAKEN, Dropped, Round, drop_folder, sweep
 from clearing.landing import Landing, Status
 from clearing.tables import rejected_file
 from clearing.wire.batch import batch_name
@@ -42,7 +42,9 @@ def landing(city: SmallCity) -> Landing:
 def swept(city: SmallCity, *, quiet: bool = False) -> list[Dropped]:
     """A round now, or when everything has been quiet for long."""
     now = datetime.now(UTC) + (2 * QUIET if quiet else timedelta())
-    return sweep(city.engine, Alone(city.engine), landing(city), DAY, now=now)
+    found = sweep(Round(city.engine, Alone(city.engine), landing(city), DAY, now))
+    assert found.troubles == []
+    return found.taken
 
 
 def good(city: SmallCity, counter: int = 1) -> bytes:
@@ -157,6 +159,32 @@ def test_links_pipes_and_folders_are_no_files(city: SmallCity, tmp_path: Path) -
     assert swept(city, quiet=True) == []
 
 
+def test_names_that_cannot_be_said_and_files_beyond_the_bound_stay_where_they_are(city: SmallCity) -> None:
+    folder = drop_folder(city.inbox, "BUS-1")
+    odd = [os.fsencode(folder) + b"/BUS-\xff.ocb", os.fsencode(folder) + b"/" + b"n" * 250]
+    for path in odd:
+        Path(os.fsdecode(path)).write_bytes(b"x")
+    with (folder / NAME).open("wb") as long:
+        long.truncate(MOST_BYTES + 1)
+    assert swept(city, quiet=True) == []
+    assert len([path for path in folder.iterdir() if path.is_file()]) == 3
+    assert (told(city)["reason"], told(city)["offset"]) == ("too_long", MOST_BYTES)
+    assert [path.name for path in (folder / "acks").iterdir()] == [f"{NAME}.ack"]
+
+
+def test_a_folder_that_cannot_be_used_is_told_of_and_keeps_nobody_waiting(city: SmallCity) -> None:
+    dropped(city, NAME, good(city)[:100])
+    (drop_folder(city.inbox, "BUS-1") / "acks").write_bytes(b"a file where the folder of answers belongs")
+    dropped(city, batch_name("METRO-1", 1), city.batch("METRO-1", 1, []), operator="METRO-1")
+    now = datetime.now(UTC) + 2 * QUIET
+    for _ in range(2):
+        found = sweep(Round(city.engine, Alone(city.engine), landing(city), DAY, now))
+        assert "BUS-1" in found.troubles[0] and "put right" in found.troubles[0]
+        assert [one.operator for one in found.taken] == ["METRO-1"]
+        assert dropped(city, batch_name("METRO-1", 1), city.batch("METRO-1", 1, []), "METRO-1").exists()
+    assert (drop_folder(city.inbox, "BUS-1") / NAME).read_bytes() == good(city)[:100]
+
+
 def test_a_sweep_killed_at_any_instant_loses_nothing_and_the_next_one_ends_it(
     city: SmallCity, database_url: str
 ) -> None:
@@ -198,7 +226,7 @@ def _killed(database_url: str, place: Landing, *, change: int) -> bool:
         try:
             engine = make_engine(database_url)
             sys.addaudithook(watched)
-            sweep(engine, Alone(engine), place, DAY, now=datetime.now(UTC) + 2 * QUIET)
+            sweep(Round(engine, Alone(engine), place, DAY, datetime.now(UTC) + 2 * QUIET))
         finally:
             os._exit(0)
     _, status = os.waitpid(child, 0)

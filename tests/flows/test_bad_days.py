@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from card.hotlist import HotlistEntry, hotlist_card, hotlisted
 from card.hsm.client import Hsm
 from clearing.devices import Device, register_devices
-from clearing.drop_folder import drop_folder, sweep
+from clearing.drop_folder import Round, drop_folder, sweep
 from clearing.intake import missing_batches
 from clearing.landing import Landing
 from clearing.suspense import suspended_taps
@@ -313,5 +313,5 @@ def _swept(city: SmallCity) -> Sequence[tuple[str, str | None]]:
     """What a round through the folders, when all has been quiet for an hour, says of each file."""
     landing = Landing(city.inbox, city.home / "archive")
     later = datetime.now(UTC) + timedelta(hours=1)
-    taken = sweep(city.engine, Alone(city.engine), landing, day(4), now=later)
-    return [(one.receipt.status.value, one.receipt.reason) for one in taken]
+    found = sweep(Round(city.engine, Alone(city.engine), landing, day(4), later))
+    return [(one.receipt.status.value, one.receipt.reason) for one in found.taken]
