@@ -1,7 +1,11 @@
 """`onecard intake` as operations runs it: once, and in rounds until it is told to stop."""
 
+import os
+import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import PIPE, Popen
 
 import pytest
 from sqlalchemy import Engine
@@ -44,3 +48,24 @@ def test_a_round_takes_what_is_finished_and_says_what_it_did(city: SmallCity) ->
     city.clear()
     assert "0 files were taken" in told()
     assert '"accepted"' in (folder / "acks" / f"{batch_name('BUS-1', 1)}.ack").read_text()
+
+
+def test_rounds_go_on_past_a_folder_in_trouble_until_the_program_is_told_to_stop(city: SmallCity) -> None:
+    broken, folder = (drop_folder(city.inbox, operator) for operator in ("BUS-1", "METRO-1"))
+    for one in (broken, folder):
+        one.mkdir(parents=True)
+    (broken / "acks").write_bytes(b"no folder")
+    (broken / batch_name("METRO-1", 1)).write_bytes(city.batch("METRO-1", 1, []))
+    os.utime(broken / batch_name("METRO-1", 1), (1, 1))
+    words = [sys.executable, "-u", "-c", "from api.cli import main; main()", "intake", "--every-s", "0.05"]
+    with Popen(words, stdout=PIPE, text=True) as program:
+        assert program.stdout is not None
+        heard = (line for line in program.stdout)
+        assert any("looked through every 0.05 s" in line for line in heard)
+        assert any("a folder was left out" in line and "BUS-1" in line for line in heard)
+        (folder / batch_name("METRO-1", 2)).write_bytes(city.batch("METRO-1", 2, []))
+        assert any("METRO-1-00000002.ocb" in line and "waiting" in line for line in heard)
+        program.send_signal(signal.SIGTERM)
+        assert "Traceback" not in "".join(heard), "and its last words are heard to the end"
+    assert program.returncode == 0
+    assert (city.inbox / batch_name("METRO-1", 2)).exists()
