@@ -25,6 +25,8 @@ from api.doors import DEMO_MARK, Refused, books, city, console, fail, now, setti
 from api.errands import errands
 from api.family_day import family_cards, live_family
 from api.family_rides import cleared_rides
+from api.gap_commands import explain_numbers, gaps, silent
+from api.intake_commands import intake
 from api.ledger_commands import ledger
 from api.peers import connected_peers
 from api.pos_commands import pos
@@ -52,6 +54,9 @@ app = typer.Typer(
 app.add_typer(ledger, name="ledger")
 app.add_typer(pos, name="pos")
 app.add_typer(terminals, name="terminals")
+terminals.command("gaps")(gaps)
+terminals.command("silent")(silent)
+terminals.command("explain")(explain_numbers)
 app.add_typer(clients, name="clients")
 app.add_typer(tariff, name="tariff")
 cards.add_typer(ends)
@@ -60,6 +65,7 @@ app.add_typer(counter, name="counter")
 app.add_typer(card, name="card")
 app.command("bench")(bench)
 app.command("errands")(errands)
+app.command("intake")(intake)
 app.command("loads")(loads)
 
 Day = Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="business date, such as 2026-03-02")]

@@ -1,8 +1,5 @@
 """`onecard errands`: what the city has yet to tell its billers, and to ask its insurer, told and asked in rounds."""
 
-import signal
-import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
@@ -10,15 +7,14 @@ from typing import Annotated
 import structlog
 import typer
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
 
 from api.doors import books, console, now, settings
 from api.http.hospital import policies
 from api.peers import connected_peers
+from api.rounds import run_rounds
 from clearing.peers import Peers
 from clearing.sectors.healthcare.cashier import Cashier
 from clearing.sectors.utilities.sending import Sent, send_notices
-from ledger.day import DayOrderError
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("onecard.errands")
 
@@ -47,7 +43,9 @@ def errands(
             console.print(_in_words(done))
             return
         console.print(f"Errands are run every {every_s:g} s (Ctrl-C ends)")
-        _run_rounds(lambda: run_round(engine, peers, now(), put_off_too=put_off_too), every_s)
+        run_rounds(
+            lambda: _tell(run_round(engine, peers, now(), put_off_too=put_off_too)), every_s, "errands"
+        )
 
 
 def run_round(engine: Engine, peers: Peers, at: datetime, *, put_off_too: bool) -> Round:
@@ -58,19 +56,9 @@ def run_round(engine: Engine, peers: Peers, at: datetime, *, put_off_too: bool) 
     return Round(sent, len(Cashier(engine, peers.insurer, policies()).ask_all(at=at)))
 
 
-def _run_rounds(one_round: Callable[[], Round], every_s: float) -> None:
-    """Round after round until SIGTERM or Ctrl-C; a round that the database or the calendar stops is made up for."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    while not stop.wait(every_s):
-        try:
-            done = one_round()
-        except (SQLAlchemyError, DayOrderError) as error:
-            log.error("a round of errands was not finished", reason=str(error))
-            continue
-        if done.sent != Sent():
-            log.info("errands", **{name: getattr(done.sent, name) for name in Sent.__slots__})
+def _tell(done: Round) -> None:
+    if done.sent != Sent():
+        log.info("errands", **{name: getattr(done.sent, name) for name in Sent.__slots__})
 
 
 def _in_words(done: Round) -> str:

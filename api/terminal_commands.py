@@ -19,7 +19,10 @@ from clearing.wire.tariff import parse_tariff
 from ledger.db import reading
 from terminals.settings import parse_settings
 
-terminals = typer.Typer(help="Signed hotlists, tariffs and settings for terminals.", no_args_is_help=True)
+terminals = typer.Typer(
+    help="Signed hotlists, tariffs and settings for terminals, and what has not come from them.",
+    no_args_is_help=True,
+)
 
 
 class DocumentKind(StrEnum):

@@ -21,6 +21,7 @@ from api.peers import as_doors, connected_peers
 from card.vault import open_vault
 from city.processes import write_port
 from city.world import City
+from clearing.landing import Landing
 from ledger.archive import Archive
 from ledger.sharing import Shared
 
@@ -50,6 +51,7 @@ def doors_of(city: City) -> Iterator[Deps]:
             yield Deps(
                 city.engine, writer, city.hsm, vault, now, as_doors(peers), sender,
                 lease=lease, archive=Archive(city.home.ledger_archive),
+                landing=Landing(city.home.inbox, city.home.archive),
             )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from clearing.wire.batch import SUFFIX
-from clearing.workfiles import write_bytes
+from clearing.workfiles import write_new
 
 
 def archived(archive: Path, digest: str) -> Path:
@@ -17,7 +17,7 @@ def keep(archive: Path, content: bytes) -> str:
     digest = sha256(content).hexdigest()
     path = archived(archive, digest)
     if not path.exists():
-        write_bytes(path, content)
+        write_new(path, content)
     return digest
 
 

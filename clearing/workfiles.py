@@ -1,11 +1,12 @@
 """The files that one step of the night leaves for the next: whole or not there, same content, same bytes."""
 
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ledger.durable import put_in_place
+from ledger.durable import put_beside, put_in_place
 
 GROUP_ROWS = 1 << 20
 """Rows of a Parquet file that are written and read at once."""
@@ -45,6 +46,19 @@ def write_bytes(path: Path, content: bytes) -> Path:
     part.write_bytes(content)
     put_in_place(part, path)
     return path
+
+
+def write_new(path: Path, content: bytes) -> bool:
+    """Write a file unless there is one of its name; whether it was written. Any number may try at once."""
+    return put_beside(part_of(path, content), path)
+
+
+def part_of(path: Path, content: bytes) -> Path:
+    """A hidden file beside `path` that nobody else writes, with its content; whoever dies now leaves it behind."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False) as part:
+        part.write(content)
+    return Path(part.name)
 
 
 def read_table(path: Path) -> pa.Table:

@@ -17,3 +17,17 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def put_beside(part: Path, path: Path) -> bool:
+    """Give a finished file its name unless there is one of that name; whether it got it. `part` is gone either way."""
+    _sync(part)
+    try:
+        path.hardlink_to(part)
+    except FileExistsError:
+        return False
+    else:
+        _sync(path.parent)
+        return True
+    finally:
+        part.unlink()

@@ -12,6 +12,7 @@ from clearing.context import Night, StepResult
 from clearing.online.qr_tables import qr_ride
 from clearing.qr_verdict import QrVerdict
 from clearing.tables import batch_file, rejected_file, tap
+from clearing.terminal_watch import WATCHED_COLUMNS, watched_rows
 from clearing.verdict import Money, Verdict
 from clearing.wire.batch import batch_name
 from clearing.wire.qr_batch import qr_batch_name
@@ -50,12 +51,14 @@ def report(engine: Engine, night: Night) -> StepResult:
         summary = night_summary(conn, night.business_date)
         exceptions = _Counted(exception_rows(conn, night.business_date))
         listed = write_csv(reports / "exceptions.csv", EXCEPTION_COLUMNS, exceptions)
+        watched = list(watched_rows(conn, night.business_date))
     files = [
         *statements,
         *accounts,
         write_csv(reports / "trial_balance.csv", _TRIAL_COLUMNS, _trial_rows(summary)),
         write_csv(reports / "positions.csv", _POSITION_COLUMNS, map(_position_row, summary.positions)),
         listed,
+        write_csv(reports / "terminals.csv", WATCHED_COLUMNS, watched),
         write_bytes(reports / "summary.json", summary_json(summary)),
     ]
     counts = {

@@ -29,6 +29,7 @@ SCOPES: Final = {
     "links:write": "enter and withdraw links that a holder has consented to",
     "hospital:write": "preview, settle and cancel one's own bills",
     "billers:write": "query and pay utility bills",
+    "batches:write": "send one's own batch files, see what became of them",
     "agency:write": "bring contributions and benefit batches",
     "agency:approve": "approve or reject what another has brought",
     "qr:write": "charge pay codes, make merchant codes",

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 
 from api.http import (
     agency,
+    batches,
     billers,
     cards,
     holders,
@@ -33,7 +34,8 @@ from ledger.group import Busy
 ROUTERS: Final = tuple(
     module.router
     for module in (
-        tokens, sessions, holders, cards, me, topups, payments, links, hospital, billers, agency, qr
+        tokens, sessions, holders, cards, me, topups, payments, links, hospital, billers, agency, qr,
+        batches,
     )
 )  # fmt: skip
 """The routers of this room, in the order of the document."""

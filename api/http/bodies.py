@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MOST_BYTES: Final = 1 << 20
 MOST_FILE_BYTES: Final = 64 << 20
-FILES: Final = ("text/csv", "text/plain")
+FILES: Final = ("text/csv", "text/plain", "application/octet-stream")
 """Media types of bodies that are files."""
 
 

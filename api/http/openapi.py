@@ -19,6 +19,7 @@ TAGS: Final = [
     {"name": "links", "description": "Health cards and social-security records, by consent and logged"},
     {"name": "hospital", "description": "Bills split between fund, medical account and wallet"},
     {"name": "utilities", "description": "Water, power, gas and cable bills"},
+    {"name": "batches", "description": "Operators' files of taps and of rides on codes"},
     {"name": "social security", "description": "Contributions and benefits"},
     {"name": "qr", "description": "Pay codes, certificates and merchant codes"},
 ]

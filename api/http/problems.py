@@ -127,6 +127,10 @@ CODES: Final[Mapping[str, Code]] = {
     "other_day": Code(409, "The file is of another business date"),
     "issue_taken": Code(409, "The issue came before with other content"),
     "issue_superseded": Code(409, "A newer issue is reconciled"),
+    # operators' batch files
+    "batch_name_malformed": Code(422, "The name is no batch's"),
+    "other_operator": Code(403, "The file is another operator's"),
+    "batch_flawed": Code(422, "The file is not a whole, sound batch"),
     # agency
     "file_flawed": Code(422, "The file has flaws"),
     "other_agency": Code(403, "The file is another agency's"),

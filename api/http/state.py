@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from api.http.limits import Limits
 from card.hsm.client import Hsm
 from card.vault import Vault
+from clearing.landing import Landing
 from ledger.archive import Archive
 from ledger.sharing import Writer
 
@@ -36,6 +37,7 @@ class Deps:
 
     Whatever an endpoint changes goes through `writer`, which whoever made it closes when all are answered.
     `archive` has the lines of months that have left the books; a city without one has archived none yet.
+    `landing` is where operators' files go; a service without one takes none.
     `lease` is how long a request that waits for peers may take before the same one may be begun again.
     """
 
@@ -50,6 +52,7 @@ class Deps:
     lease: timedelta = timedelta(seconds=60)
     limits: Limits = field(default_factory=Limits)
     archive: Archive | None = None
+    landing: Landing | None = None
 
 
 def deps(request: Request) -> Deps:

@@ -73,6 +73,8 @@ TABLE = {
     ("post", "/v1/bill-payments/{reference}/reversal"): "billers:write",
     ("put", "/v1/biller-files/{business_date}"): "billers:write",
     ("get", "/v1/biller-differences"): "billers:write",
+    ("put", "/v1/batches/{name}"): "batches:write",
+    ("get", "/v1/batches/{name}"): "batches:write",
     ("post", "/v1/agency/contribution-bills"): "agency:write",
     ("post", "/v1/agency/contribution-bills/{number}/withdrawal"): "agency:write",
     ("post", "/v1/agency/contribution-bills/{number}/repayment"): "agency:approve",

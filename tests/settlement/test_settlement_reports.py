@@ -48,6 +48,7 @@ def test_the_summary_tells_the_whole_night(finished: FinishedNight) -> None:
         "bank",
         "statements",
         "reports",
+        "requests",
     }
 
 

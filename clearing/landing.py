@@ -1,0 +1,252 @@
+"""The door for operators' files: kept at once, looked at as far as bytes alone can tell, and put into the inbox.
+
+The night decides what becomes of a file; the door says at once what the night would only say tomorrow. Nothing
+that came through it is lost: the archive has every byte before anybody is answered.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import date
+from enum import StrEnum
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, Engine, Table, insert, select
+
+from clearing.archive import keep
+from clearing.arrivals import FileRefusal
+from clearing.online.qr_tables import qr_batch_file
+from clearing.qr_intake import QR_FOLDER
+from clearing.tables import batch_file, rejected_file
+from clearing.wire.batch import FRAME, BatchError
+from clearing.wire.frame import BatchFrame
+from clearing.wire.qr_batch import QR_FRAME
+from clearing.workfiles import part_of, write_new
+from ledger.db import reading
+from ledger.durable import put_in_place
+from ledger.sharing import Writer
+
+
+class Status(StrEnum):
+    """Where a file stands; all but WAITING are said by a night, in the file's `.ack`, or by the door."""
+
+    WAITING = "waiting"
+    ACCEPTED = "accepted"
+    REPEATED = "repeated"
+    REJECTED = "rejected"
+
+
+class DoorRefusal(StrEnum):
+    """Why the door does not take a file, in order of precedence; FLAWED has the flaw of its frame as reason."""
+
+    BATCH_NAME_MALFORMED = "batch_name_malformed"
+    OTHER_OPERATOR = "other_operator"
+    BATCH_FLAWED = "batch_flawed"
+    BATCH_NUMBER_TAKEN = "batch_number_taken"
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a sender is told of a file, member by member as in its `.ack`; the last four of rejected ones only."""
+
+    name: str
+    sha256: str
+    status: Status
+    reason: str | None = None
+    offset: int | None = None
+    message: str | None = None
+    remedy: str | None = None
+
+    @property
+    def content(self) -> dict[str, object]:
+        """The members of its `.ack`."""
+        told = asdict(self)
+        return told if self.status is Status.REJECTED else {name: told[name] for name in TOLD_ALWAYS}
+
+
+TOLD_ALWAYS: Final = ("name", "sha256", "status")
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A file as it came, and the operator who sent it."""
+
+    sender: str
+    name: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TurnedAway:
+    """A file that the door did not take, and why; `reason`, `message` and `remedy` of the receipt are there."""
+
+    refusal: DoorRefusal
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of batch: its frame, where its files lie in the inbox, and where those taken are registered."""
+
+    frame: BatchFrame
+    folder: str
+    registered: Table
+
+
+KINDS: Final = (Kind(FRAME, "", batch_file), Kind(QR_FRAME, QR_FOLDER, qr_batch_file))
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """Where files land: the night's inbox and the archive."""
+
+    inbox: Path
+    archive: Path
+
+    def waiting(self, kind: Kind, name: str) -> Path:
+        """Where a file waits for the night."""
+        return self.inbox / kind.folder / name
+
+    def answered(self, kind: Kind, name: str) -> Path:
+        """Where the answer to it is."""
+        return self.inbox / kind.folder / "acks" / f"{name}.ack"
+
+
+def parse_name(name: str) -> tuple[Kind, str, int] | None:
+    """Kind, operator and sequence of a file's name; None where it is the name of no batch."""
+    for kind in KINDS:
+        if (found := kind.frame.parse_name(name)) is not None:
+            return kind, *found
+    return None
+
+
+def receive(
+    engine: Engine, writer: Writer, landing: Landing, file: Sent, business_date: date
+) -> Receipt | TurnedAway:
+    """Take a whole file that an operator sent. The same file again is answered alike and changes nothing.
+
+    What is flawed is written down as rejected on this business date, as the night would.
+    """
+    name, digest = file.name, keep(landing.archive, file.content)
+    parsed = parse_name(name)
+    if parsed is None:
+        remedy = f"name it OPERATOR-SEQUENCE, as {FRAME.name(file.sender, 42)}"
+        return _away(DoorRefusal.BATCH_NAME_MALFORMED, name, digest, f"{name!r} is no batch's name", remedy)
+    kind, operator, sequence = parsed
+    if operator != file.sender:
+        message = f"{name} is a file of {operator}, and {file.sender} sends it"
+        return _away(DoorRefusal.OTHER_OPERATOR, name, digest, message, "let every operator send its own")
+    flawed = flaw_of(kind, name, digest, file.content)
+    if flawed is not None:
+        writer.write(lambda conn: _write_down(conn, flawed, business_date))
+        with reading(engine) as conn:
+            before = standing(conn, landing, name)
+        if before is None or before.status is Status.REJECTED:
+            write_answer(landing.answered(kind, name), flawed)
+        return TurnedAway(DoorRefusal.BATCH_FLAWED, flawed)
+    with reading(engine) as conn:
+        held = _registered(conn, kind, operator, sequence)
+    if held == digest:
+        return Receipt(name, digest, Status.ACCEPTED)
+    held = held or _put(landing.waiting(kind, name), file.content, digest)
+    if held != digest:
+        message = f"number {sequence} of {operator} is {held}, this file is {digest}"
+        remedy = "find out which is right; send new taps under a new number"
+        return _away(DoorRefusal.BATCH_NUMBER_TAKEN, name, digest, message, remedy)
+    return Receipt(name, digest, Status.WAITING)
+
+
+def standing(conn: Connection, landing: Landing, name: str) -> Receipt | None:
+    """What became of the last file of a name: its `.ack`, or that it waits; None where none came."""
+    parsed = parse_name(name)
+    if parsed is None:
+        return None
+    kind, operator, sequence = parsed
+    answer = _read_answer(landing.answered(kind, name))
+    try:
+        digest = sha256(landing.waiting(kind, name).read_bytes()).hexdigest()
+    except FileNotFoundError:
+        digest = None
+    if digest is not None and (answer is None or answer.sha256 != digest):
+        return Receipt(name, digest, Status.WAITING)
+    if answer is None and (held := _registered(conn, kind, operator, sequence)) is not None:
+        return Receipt(name, held, Status.ACCEPTED)
+    return answer
+
+
+def flaw_of(kind: Kind, name: str, digest: str, content: bytes) -> Receipt | None:
+    """What is wrong with the bytes themselves, or with the name that they came under."""
+    try:
+        header = kind.frame.read(content).header
+    except BatchError as error:
+        return Receipt(
+            name, digest, Status.REJECTED, error.flaw.value, error.offset, str(error), error.remedy
+        )
+    expected = kind.frame.name(header.operator, header.sequence)
+    if expected == name:
+        return None
+    reason, message = FileRefusal.NAME_DIFFERS, f"the file is named {name}, but its header says {expected}"
+    return Receipt(name, digest, Status.REJECTED, reason, None, message, f"name it {expected}")
+
+
+def _away(refusal: DoorRefusal, name: str, digest: str, message: str, remedy: str) -> TurnedAway:
+    return TurnedAway(refusal, Receipt(name, digest, Status.REJECTED, refusal.value, None, message, remedy))
+
+
+def _registered(conn: Connection, kind: Kind, operator: str, sequence: int) -> str | None:
+    """The digest of the batch that a night has taken under a number."""
+    columns = kind.registered.c
+    query = select(columns.digest).where(columns.operator == operator, columns.sequence == sequence)
+    return conn.execute(query).scalar_one_or_none()
+
+
+def _put(path: Path, content: bytes, digest: str) -> str:
+    """Put a file into the inbox unless one of its name waits there; the digest of the one that does."""
+    if write_new(path, content):
+        return digest
+    try:
+        return sha256(path.read_bytes()).hexdigest()
+    except FileNotFoundError:
+        # A night has dealt with the one that was in the way.
+        return _put(path, content, digest)
+
+
+def _write_down(conn: Connection, receipt: Receipt, business_date: date) -> None:
+    """Register a flawed file as rejected."""
+    columns = rejected_file.c
+    known = select(columns.name).where(columns.name == receipt.name, columns.digest == receipt.sha256)
+    if conn.execute(known).one_or_none() is None:
+        conn.execute(
+            insert(rejected_file).values(
+                name=receipt.name, digest=receipt.sha256, collected_on=business_date, flaw=receipt.reason,
+                byte_offset=receipt.offset, message=receipt.message, remedy=receipt.remedy,
+            )
+        )  # fmt: skip
+
+
+def write_answer(path: Path, receipt: Receipt) -> None:
+    """Write an `.ack` as the night writes it."""
+    content = json.dumps(receipt.content, ensure_ascii=False, indent=1) + "\n"
+    put_in_place(part_of(path, content.encode()), path)
+
+
+def _read_answer(path: Path) -> Receipt | None:
+    try:
+        said: Mapping[str, object] = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    return receipt_of(said)
+
+
+def receipt_of(said: Mapping[str, object]) -> Receipt:
+    """An `.ack` as a value."""
+    offset = said.get("offset")
+    texts = {
+        name: None if said.get(name) is None else str(said[name]) for name in ("reason", "message", "remedy")
+    }
+    return Receipt(
+        str(said["name"]), str(said["sha256"]), Status(str(said["status"])), texts["reason"],
+        offset if isinstance(offset, int) else None, texts["message"], texts["remedy"],
+    )  # fmt: skip

@@ -1,0 +1,152 @@
+"""Taps that never came: the numbers that validators gave and nobody presented, asked for until they are too late."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from sqlalchemy import Connection, Engine, select
+
+from clearing.columns import day_number
+from clearing.context import Night, StepResult
+from clearing.facts import WINDOW_DAYS
+from clearing.gap_tables import terminal_run
+from clearing.intake import TAPS
+from clearing.pricing import PRICED
+from clearing.terminal_book import Row, Validator, known_of, run_rows, store
+from clearing.terminal_numbers import Counted, Numbered, count, number_of
+from clearing.verdict import Verdict
+from clearing.workfiles import write_bytes
+from ledger.db import reading
+
+UNCOUNTED = (Verdict.MALFORMED, Verdict.DUPLICATE, Verdict.DEVICE_UNKNOWN, Verdict.DEVICE_WITHDRAWN)
+"""Verdicts on taps that say nothing of the terminal they name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Numbers of a terminal that never came, `first` to `last` as the terminal counts; the night that noticed.
+
+    Where the counter wraps in between, `last` is below `first`.
+    """
+
+    operator: str
+    terminal: str
+    first: int
+    last: int
+    missing: int
+    since: date
+
+    @property
+    def order(self) -> tuple[object, ...]:
+        """By operator and terminal, the oldest first."""
+        return self.operator, self.terminal, self.since, self.first
+
+    @property
+    def wanted_until(self) -> date:
+        """The last business date on which such a tap is not too late."""
+        return self.since + timedelta(days=WINDOW_DAYS)
+
+
+def count_terminals(engine: Engine, night: Night) -> StepResult:
+    """Add the night's taps to what has come of each terminal, and ask each operator for what has not.
+
+    Leaves `out/requests/OPERATOR.json` for every operator with numbers that are still wanted.
+    """
+    validators, taps = _numbered(night)
+    with reading(engine) as conn:
+        known = known_of(conn, validators)
+        others = [gap for gap in open_gaps(conn) if (gap.operator, gap.terminal) not in validators]
+    found = count(taps, known, day_number(night.business_date))
+    names = sorted(validators, key=validators.__getitem__)
+    gaps = sorted([*others, *_gaps(run_rows(names, found.known))], key=lambda gap: gap.order)
+    wanted = [gap for gap in gaps if gap.wanted_until >= night.business_date]
+
+    def write(conn: Connection) -> None:
+        store(conn, names, known, found.known)
+
+    return StepResult(_counts(found, gaps), tuple(_requests(night, wanted)), write)
+
+
+def open_gaps(conn: Connection, operator: str | None = None) -> list[Gap]:
+    """Every number that is missing, of one operator or of all, by operator, terminal, life and number."""
+    query = select(terminal_run).where(terminal_run.c.gap_since.is_not(None))
+    if operator is not None:
+        query = query.where(terminal_run.c.operator == operator)
+    keys = (terminal_run.c[name] for name in ("operator", "terminal", "life", "first_no"))
+    return list(_gaps(tuple(row) for row in conn.execute(query.order_by(*keys))))
+
+
+def _counts(found: Counted, gaps: Sequence[Gap]) -> dict[str, int]:
+    return {
+        "gaps": len(gaps),
+        "missing_taps": sum(gap.missing for gap in gaps),
+        "missing_noticed": found.noticed,
+        "missing_came": found.closed,
+        "counters_restarted": found.restarted,
+        "numbers_unplaced": found.unplaced,
+    }
+
+
+def _numbered(night: Night) -> tuple[dict[Validator, int], Numbered]:
+    """Tonight's validators, each with its place, and their taps."""
+    names = ["operator", "terminal", "terminal_sequence", "at_s"]
+    taps: Any = pq.read_table(night.work / TAPS, columns=names)
+    priced: Any = pq.read_table(night.work / PRICED, columns=["verdict", "tac_ok"])
+    left_out: Any = pc.is_in(priced["verdict"], value_set=pa.array([one.value for one in UNCOUNTED]))
+    # A terminal that does not number its taps says 0.
+    counted: Any = pc.and_(pc.invert(left_out), pc.greater(taps["terminal_sequence"], pa.scalar(0)))
+    taps, sure = taps.filter(counted), priced["tac_ok"].filter(counted)
+    operators, terminals = (_coded(taps[name]) for name in ("operator", "terminal"))
+    keys = operators.indices.to_numpy().astype(np.int64) * max(1, len(terminals.dictionary))
+    keys += terminals.indices.to_numpy()
+    distinct, place = np.unique(keys, return_inverse=True)
+    pairs = [divmod(int(key), max(1, len(terminals.dictionary))) for key in distinct]
+    validators = {
+        (operators.dictionary[operator].as_py(), terminals.dictionary[terminal].as_py()): number
+        for number, (operator, terminal) in enumerate(pairs)
+    }
+    number, at_s = (np.asarray(taps[name].to_numpy(), np.int64) for name in names[2:])
+    signed = np.asarray(sure.to_numpy(), np.bool_)
+    return validators, Numbered(place.astype(np.int64), number, at_s, signed)
+
+
+def _coded(column: Any) -> Any:
+    """A column of texts as places in a dictionary."""
+    whole = column.combine_chunks()
+    return whole if pa.types.is_dictionary(whole.type) else whole.dictionary_encode()
+
+
+def _gaps(rows: Iterable[Row]) -> Iterator[Gap]:
+    for operator, terminal, _life, first_no, _last_no, after_no, since in rows:
+        if since is not None:
+            first, last = number_of(np.array([after_no + 1, first_no - 1])).tolist()
+            yield Gap(operator, terminal, first, last, first_no - after_no - 1, since)
+
+
+def _requests(night: Night, wanted: Sequence[Gap]) -> Iterator[Any]:
+    for operator, gaps in groupby(wanted, key=lambda gap: gap.operator):
+        asked = {
+            "operator": operator,
+            "business_date": night.business_date.isoformat(),
+            "terminals": [
+                {
+                    "terminal": gap.terminal,
+                    "first": gap.first,
+                    "last": gap.last,
+                    "missing": gap.missing,
+                    "noticed_on": gap.since.isoformat(),
+                    "age_days": (night.business_date - gap.since).days,
+                    "wanted_until": gap.wanted_until.isoformat(),
+                }
+                for gap in gaps
+            ],
+        }
+        path = night.folder / "out" / "requests" / f"{operator}.json"
+        yield write_bytes(path, json.dumps(asked, indent=1).encode() + b"\n")
