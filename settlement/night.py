@@ -64,6 +64,9 @@ STEPS: Final[tuple[tuple[str, Step], ...]] = (
 Observe = Callable[[str, str, StepResult | None], None]
 """Told (step, "started" | "done" | "already", result); "done" comes after the step is committed."""
 
+Clock = Callable[[], float]
+"""Seconds that only go on, by which steps are timed; it says nothing of the time of day."""
+
 
 class NightRefused(Exception):
     """The night stopped, or never started: at which step, why, and what to do before running it again."""
@@ -87,22 +90,24 @@ def unobserved(_step: str, _state: str, _result: StepResult | None) -> None:
     """Watch nothing."""
 
 
-def run_night(engine: Engine, night: Night, *, observe: Observe = unobserved) -> NightReport:
-    """Run the night of `night.business_date` from the first step that is not done yet.
+def run_night(
+    engine: Engine, night: Night, *, observe: Observe = unobserved, clock: Clock | None = None
+) -> NightReport:
+    """Run the night of `night.business_date` from the first step that is not done yet, timed by `clock`.
 
     Raises NightRefused where another night runs, an earlier one is not finished, the business date is not
     one that can be closed, or a step refuses; run again after the remedy, it goes on where it stopped.
     """
     try:
         with exclusive(engine, night.folder.parent):
-            return _run(engine, night, observe)
+            return _run(engine, night, observe, clock)
     except NightRunning as running:
         raise NightRefused(
             "start", f"a night is already running: {running}", "wait until it ends, then run this one again"
         ) from running
 
 
-def _run(engine: Engine, night: Night, observe: Observe) -> NightReport:
+def _run(engine: Engine, night: Night, observe: Observe, clock: Clock | None) -> NightReport:
     run, done = _start(engine, night)
     for position, (name, _) in enumerate(STEPS):
         if position < len(done):
@@ -112,7 +117,8 @@ def _run(engine: Engine, night: Night, observe: Observe) -> NightReport:
             continue
         observe(name, "started", None)
         # The booking instant is that of the first start, so that a resumed night books what it would have.
-        result = _do(engine, replace(night, at=run.started_at), position, finished_at=night.at)
+        booked = replace(night, at=run.started_at)
+        result = _do(engine, booked, position, finished_at=night.at, clock=clock)
         observe(name, "done", result)
     with reading(engine) as conn:
         steps = tuple(recorded_steps(conn, night.business_date))
@@ -171,8 +177,11 @@ def _require_untouched(record: StepRecord, name: str, night: Night) -> None:
         )
 
 
-def _do(engine: Engine, night: Night, position: int, *, finished_at: datetime) -> StepResult:
+def _do(
+    engine: Engine, night: Night, position: int, *, finished_at: datetime, clock: Clock | None
+) -> StepResult:
     name, step = STEPS[position]
+    began_s = clock() if clock else 0.0
     try:
         result = step(engine, night)
         marks = mark_files(result.files, night.folder)
@@ -181,7 +190,8 @@ def _do(engine: Engine, night: Night, position: int, *, finished_at: datetime) -
             result.write(conn)
             references = references_after(conn, newest)
             digest = step_digest(result.counts, marks, references)
-            record = StepRecord(name, result.counts, marks, len(references), digest)
+            took_ms = int((clock() - began_s) * 1000) if clock else None
+            record = StepRecord(name, result.counts, marks, len(references), digest, took_ms)
             record_step(conn, night.business_date, position, record, at=finished_at)
             if position == len(STEPS) - 1:
                 finish_run(conn, night.business_date, at=finished_at)
