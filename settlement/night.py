@@ -40,6 +40,8 @@ from settlement.peers import reconcile_peers
 from settlement.reconcile import reconcile
 from settlement.report_files import report
 from settlement.steps import close_day, instruct, net, seal
+from settlement.work_found import hand_over_work, refused
+from settlement.work_queue import Kind, clear, hand_over
 
 STEPS: Final[tuple[tuple[str, Step], ...]] = (
     ("check_books_before", check_books_before),
@@ -57,6 +59,7 @@ STEPS: Final[tuple[tuple[str, Step], ...]] = (
     ("report", report),
     ("reconcile_peers", reconcile_peers),
     ("reconcile", reconcile),
+    ("hand_over", hand_over_work),
     ("check_books_after", check_books_after),
     ("seal", seal),
 )
@@ -134,31 +137,29 @@ def _start(engine: Engine, night: Night) -> tuple[Run, list[StepRecord]]:
 
 
 def _require_turn(conn: Connection, business_date: date) -> None:
+    refusal = refusal_to_start(conn, business_date)
+    if refusal is not None:
+        raise NightRefused("start", *refusal)
+
+
+def refusal_to_start(conn: Connection, business_date: date) -> tuple[str, str] | None:
+    """Why the night of a business date cannot begin or go on now, and the remedy; None where it can."""
     earlier = unfinished_before(conn, business_date)
     if earlier is not None:
-        raise NightRefused(
-            "start",
-            f"the night of {earlier} was started and is not finished",
-            f"run the night of {earlier} first",
-        )
+        return f"the night of {earlier} was started and is not finished", f"run the night of {earlier} first"
     state = day_state(conn, business_date)
     if state is None:
-        raise NightRefused(
-            "start", f"business date {business_date} was never opened", "give a business date that is open"
-        )
+        return f"business date {business_date} was never opened", "give a business date that is open"
     if state is DayState.CLOSED:
-        raise NightRefused(
-            "start", f"business date {business_date} is closed already", "give a business date that is open"
-        )
+        return f"business date {business_date} is closed already", "give a business date that is open"
     older = conn.scalar(
         select(func.min(day_table.c.business_date)).where(
             day_table.c.business_date < business_date, day_table.c.state != DayState.CLOSED
         )
     )
     if older is not None:
-        raise NightRefused(
-            "start", f"business date {older} is not closed yet", f"run the night of {older} first"
-        )
+        return f"business date {older} is not closed yet", f"run the night of {older} first"
+    return None
 
 
 def _require_untouched(record: StepRecord, name: str, night: Night) -> None:
@@ -194,9 +195,17 @@ def _do(
             record = StepRecord(name, result.counts, marks, len(references), digest, took_ms)
             record_step(conn, night.business_date, position, record, at=finished_at)
             if position == len(STEPS) - 1:
-                finish_run(conn, night.business_date, at=finished_at)
-    except StepRefused as refused:
+                _finish(conn, night.business_date, at=finished_at)
+    except StepRefused as stop:
         with writing(engine) as conn:
-            refuse_run(conn, night.business_date, name, f"{refused.reason}; {refused.remedy}")
-        raise NightRefused(name, refused.reason, refused.remedy) from refused
+            refuse_run(conn, night.business_date, name, f"{stop.reason}; {stop.remedy}")
+            found = refused(night.business_date, name, stop.reason, stop.remedy)
+            hand_over(conn, [found], (), night.business_date, at=finished_at)
+        raise NightRefused(name, stop.reason, stop.remedy) from stop
     return result
+
+
+def _finish(conn: Connection, business_date: date, *, at: datetime) -> None:
+    finish_run(conn, business_date, at=at)
+    # All nights before this one are finished: whatever stopped one of them is over.
+    clear(conn, lambda item: item.kind is Kind.NIGHT_REFUSED, f"night {business_date}", at=at)

@@ -13,9 +13,8 @@ from typing import Final
 
 from sqlalchemy import Connection, func, select
 
-from clearing.intake import missing, pending_files
-from clearing.online.qr_tables import qr_batch_file
-from clearing.qr_intake import qr_inbox
+from clearing.intake import missing, pending_files, registered
+from clearing.qr_intake import held_batches, qr_inbox
 from clearing.tables import batch_file, tap
 from clearing.verdict import Money
 from clearing.wire.batch import FRAME, BatchError
@@ -93,18 +92,19 @@ class NightPlan:
 
 def plan_night(conn: Connection, business_date: date, inbox: Path) -> NightPlan:
     """Look at the inbox and the books; a plan is out of date as soon as another file comes."""
-    known = _digests(conn, batch_file.c)
+    known = registered(conn).digests
     files, bad = look_at(pending_files(inbox), FRAME, known)
-    code_files, bad_codes = look_at(
-        pending_files(qr_inbox(inbox)), QR_FRAME, _digests(conn, qr_batch_file.c)
-    )
+    code_files, bad_codes = look_at(pending_files(qr_inbox(inbox)), QR_FRAME, held_batches(conn))
     done = tuple(one.step for one in recorded_steps(conn, business_date))
     past = past_nights(conn, before=business_date)
     uncleared = select(func.coalesce(func.sum(batch_file.c.record_count), 0)).where(
         batch_file.c.cleared_on.is_(None)
     )
     retried = select(func.count()).select_from(tap).where(tap.c.money == Money.SUSPENDED.value)
-    uncleared_taps, retried_taps = int(conn.execute(uncleared).scalar_one()), conn.execute(retried).scalar_one()
+    uncleared_taps, retried_taps = (
+        int(conn.execute(uncleared).scalar_one()),
+        conn.execute(retried).scalar_one(),
+    )
     taps = uncleared_taps + retried_taps + sum(one.records for one in files if one.standing == "new")
     ahead = [name for name, _ in STEPS if name not in done]
     return NightPlan(
@@ -166,5 +166,15 @@ def header_of(path: Path, frame: BatchFrame) -> BatchHeader:
             return frame.header(data)
 
 
-def _digests(conn: Connection, columns: object) -> dict[tuple[str, int], str]:
-    raise AssertionError
+def _nights_before(conn: Connection, business_date: date) -> tuple[date, ...]:
+    columns = day_table.c
+    query = select(columns.business_date).where(
+        columns.business_date < business_date, columns.state != DayState.CLOSED
+    )
+    return tuple(conn.scalars(query.order_by(columns.business_date)))
+
+
+def _needed(past: Sequence[PastNight], taps: int) -> int:
+    """Bytes that the night will leave in files and in the books."""
+    seen, left = sum(night.taps for night in past), sum(night.left_bytes for night in past)
+    return taps * ((left // seen if seen else BYTES_PER_TAP) + BOOK_BYTES_PER_TAP)

@@ -119,7 +119,9 @@ class Watch:
         """What is expected, as this night has kept to it so far: a busy machine is busy to the end."""
         if self._took_ms < 1_000 or not self._expected_ms:
             return ms
-        return ms * min(max(self._took_ms, self._expected_ms // 4), self._expected_ms * 4) // self._expected_ms
+        return (
+            ms * min(max(self._took_ms, self._expected_ms // 4), self._expected_ms * 4) // self._expected_ms
+        )
 
 
 def progress_json(told: Progress) -> bytes:

@@ -172,14 +172,14 @@ work_event = Table(
     Column("happened", String(8), nullable=False),
     Column("at", Instant, nullable=False),
     Column("who", String(64), nullable=False),
-    Column("items", Id),  # how many taps, files or lines it stands for; null: the event says nothing of them
+    Column(
+        "item_count", Id
+    ),  # how many taps, files or lines it stands for; null: the event says nothing of them
     Column("amount_fen", Fen),
     Column("what", String(2000), nullable=False),
     Column("remedy", String(1000), nullable=False),
     CheckConstraint("number >= 1", name="number_starts_at_one"),
     CheckConstraint("who <> ''", name="somebody_did_it"),
-    CheckConstraint(
-        "happened IN ('raised', 'changed', 'taken', 'done', 'back', 'cleared')", name="happened"
-    ),
-    CheckConstraint("(happened IN ('raised', 'changed')) = (items IS NOT NULL)", name="figures"),
+    CheckConstraint("happened IN ('raised', 'changed', 'taken', 'done', 'back', 'cleared')", name="happened"),
+    CheckConstraint("(happened IN ('raised', 'changed')) = (item_count IS NOT NULL)", name="figures"),
 )

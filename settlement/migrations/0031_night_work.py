@@ -55,7 +55,7 @@ def upgrade() -> None:
         sa.Column("happened", sa.String(8), nullable=False),
         sa.Column("at", Instant, nullable=False),
         sa.Column("who", sa.String(64), nullable=False),
-        sa.Column("items", Id),
+        sa.Column("item_count", Id),
         sa.Column("amount_fen", Fen),
         sa.Column("what", sa.String(2000), nullable=False),
         sa.Column("remedy", sa.String(1000), nullable=False),
@@ -64,7 +64,7 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "happened IN ('raised', 'changed', 'taken', 'done', 'back', 'cleared')", name="happened"
         ),
-        sa.CheckConstraint("(happened IN ('raised', 'changed')) = (items IS NOT NULL)", name="figures"),
+        sa.CheckConstraint("(happened IN ('raised', 'changed')) = (item_count IS NOT NULL)", name="figures"),
     )
     _guard()
 
