@@ -28,6 +28,8 @@ from api.family_rides import cleared_rides
 from api.ledger_commands import ledger
 from api.night_commands import night, status
 from api.pos_commands import pos
+from api.queue_commands import queue
+from api.schedule import scheduler
 from api.tariff_commands import tariff
 from api.terminal_commands import terminals
 from api.web import doors_of, make_service, serve_service
@@ -58,10 +60,12 @@ app.add_typer(cards, name="cards")
 app.add_typer(counter, name="counter")
 app.add_typer(card, name="card")
 app.add_typer(night, name="night")
+app.add_typer(queue, name="queue")
 app.command("status")(status)
 app.command("bench")(bench)
 app.command("errands")(errands)
 app.command("loads")(loads)
+app.command("scheduler")(scheduler)
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 

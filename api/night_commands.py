@@ -3,6 +3,7 @@
 import shutil
 import time
 from datetime import date, datetime
+from itertools import islice
 from typing import Annotated, Any
 
 import typer
@@ -12,19 +13,26 @@ from sqlalchemy import Engine
 from typer.core import TyperGroup
 
 from api.demo_story import code_rides_table, operators_table, reconciled
-from api.doors import books, city, console, now, settings
+from api.doors import Refused, books, city, console, now, settings
 from api.night_plan_shown import show_plan
 from api.night_watch import clock_time, spell, watched
 from api.peers import connected_peers
+from api.queue_commands import show_items, today
 from city.home import CITY_ZONE
-from city.world import night_of
+from city.world import City, night_of
+from clearing.context import StepResult
+from clearing.peers import Peers
 from ledger.db import reading
-from settlement.night import run_night
+from settlement.night import NightReport, Observe, run_night, unobserved
 from settlement.night_lock import is_running
 from settlement.night_log import RunState, run_of
 from settlement.night_plan import plan_night
 from settlement.night_progress import Progress, read_progress
+from settlement.report_files import EXCEPTION_COLUMNS, exception_rows
 from settlement.reports import NightSummary, night_summary
+from settlement.work_queue import State, items_of
+
+EXCEPTIONS_SHOWN = 100
 
 
 class NightGroup(TyperGroup):
@@ -52,16 +60,25 @@ def run(
     """Run the night of a business day from the first step not done yet; a finished night changes nothing."""
     day = business_date.date()
     booked_at = at.replace(tzinfo=CITY_ZONE) if at else now()
-    with (
-        city() as opened,
-        connected_peers(settings()) as peers,
-        watched(console, opened.engine, day, opened.home.inbox, opened.home.nights) as watch,
-    ):
-        clearing = night_of(opened, day, at=booked_at, progress=watch.progress, peers=peers)
-        report = run_night(opened.engine, clearing, observe=watch.observe, clock=time.monotonic)
+    with city() as opened, connected_peers(settings()) as peers:
+        report = run_watched(opened, peers, day, booked_at)
     if report.already_finished:
         console.print(f"The night of {day} was finished before; nothing changed.")
     status(business_date)
+
+
+def run_watched(
+    opened: City, peers: Peers, day: date, at: datetime, *, observe: Observe = unobserved
+) -> NightReport:
+    """Run a night, shown on the console and timed; `observe` is told as well, after it was shown."""
+    with watched(console, opened.engine, day, opened.home.inbox, opened.home.nights) as watch:
+
+        def both(step: str, state: str, result: StepResult | None) -> None:
+            watch.observe(step, state, result)
+            observe(step, state, result)
+
+        clearing = night_of(opened, day, at=at, progress=watch.progress, peers=peers)
+        return run_night(opened.engine, clearing, observe=both, clock=time.monotonic)
 
 
 @night.command("plan")
@@ -87,6 +104,32 @@ def status(business_date: Day) -> None:
         console.print(f"No night of {summary.business_date} has been run yet; `onecard night` runs it.")
         return
     _show(summary)
+
+
+@night.command("exceptions")
+def exceptions(business_date: Day) -> None:
+    """List what the night did not simply accept, and what of the work queue it raised."""
+    day = business_date.date()
+    with books() as engine, reading(engine) as conn:
+        if run_of(conn, day) is None:
+            raise Refused(f"no night of {day} was run; give a business date whose night has begun")
+        rows = list(islice(exception_rows(conn, day), EXCEPTIONS_SHOWN + 1))
+        items = [item for item in items_of(conn, tuple(State)) if item.raised_on == day]
+    table = Table(
+        "exception", "file", "record", "card", "yuan", "money", "age", "what", title=f"Exceptions of {day}"
+    )
+    for row in rows[:EXCEPTIONS_SHOWN]:
+        one = dict(zip(EXCEPTION_COLUMNS, map(str, row), strict=True))
+        cells = (one["file"], one["record"], one["card"], one["amount yuan"], one["money"], one["age days"])
+        table.add_row(one["exception"], *map(escape, cells), escape(one["what"]))
+    console.print(table if rows else "The night has no exceptions.")
+    if len(rows) > EXCEPTIONS_SHOWN:
+        console.print(
+            f"More are in {settings().city_home().night(day)}/out/reports/exceptions.csv", soft_wrap=True
+        )
+    if items:
+        console.print("Raised for people (`onecard queue` takes them and calls them done):")
+        show_items(console, items, today())
 
 
 def _standing(engine: Engine, day: date) -> str:
