@@ -27,7 +27,7 @@ from api.family_day import family_cards, live_family
 from api.family_rides import cleared_rides
 from api.ledger_commands import ledger
 from api.night_commands import night, status
-from api.night_trials import dry_run_night, replace
+from api.night_trials import dry_run_night, replace_one, retry
 from api.pos_commands import pos
 from api.queue_commands import queue
 from api.schedule import scheduler
@@ -61,7 +61,8 @@ app.add_typer(cards, name="cards")
 app.add_typer(counter, name="counter")
 app.add_typer(card, name="card")
 night.command("dry-run")(dry_run_night)
-night.command("replace-batch")(replace)
+night.command("replace-batch")(replace_one)
+night.command("retry")(retry)
 app.add_typer(night, name="night")
 app.add_typer(queue, name="queue")
 app.command("status")(status)

@@ -1,8 +1,10 @@
-"""`onecard night dry-run` and `replace-batch`: what a night would come to, and a file of it that was wrong."""
+"""`onecard night dry-run`, `replace-batch`, `retry`: what a night would come to, and one operator's batch of it."""
 
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -14,8 +16,12 @@ from api.bars import bars
 from api.doors import Refused, city, console, now, settings
 from api.night_commands import Day
 from city.world import night_of
+from clearing.context import StepRefused
+from ledger.day import DayOrderError, current_day
+from ledger.db import reading
 from ledger.money import yuan
 from settlement.batch_replacement import Asked, ReplaceRefused, replace_batch
+from settlement.batch_retry import RetryRefused, retry_batch
 from settlement.dry_run import DryRun, dry_run
 from settlement.netting import Role
 from settlement.night_lock import NightRunning
@@ -38,7 +44,7 @@ def dry_run_night(
         console.print(f"Verdicts and prices: {keep / 'night' / 'work'}", soft_wrap=True, highlight=False)
 
 
-def replace(
+def replace_one(
     operator: Annotated[str, typer.Argument(help="whose batch")],
     sequence: Annotated[int, typer.Argument(help="its number")],
     file: Annotated[Path, typer.Argument(help="the file that takes its place, under the same number")],
@@ -74,6 +80,38 @@ def replace(
         f"{done.new_count} of {yuan(done.new_amount_fen)}; both files are in the archive. "
         f"`onecard night {done.night}` goes on at collect"
         + (f", and does {', '.join(done.undone)} anew" if done.undone else ""),
+        soft_wrap=True, highlight=False, markup=False,
+    )  # fmt: skip
+
+
+def retry(
+    operator: Annotated[str, typer.Argument(help="whose batch")],
+    sequence: Annotated[int, typer.Argument(help="its number")],
+) -> None:
+    """Judge a booked batch's taps in suspense now, between two nights, and book what is accepted on the open day."""
+    with city() as opened, bars(console) as shown:
+        with reading(opened.engine) as conn:
+            try:
+                day = current_day(conn)
+            except DayOrderError as error:
+                raise Refused(str(error)) from error
+        folder = opened.home.nights / "retry"
+        night = night_of(opened, day, at=now(), progress=shown.tell)
+        night = replace(night, folder=folder, inbox=folder / "inbox")
+        try:
+            done = retry_batch(opened.engine, night, operator, sequence)
+        except NightRunning as running:
+            raise Refused(f"a night is running: {running}; wait until it ends") from running
+        except StepRefused as stop:
+            raise Refused(str(stop)) from stop
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    if isinstance(done, RetryRefused):
+        raise Refused(f"{done.message}; {done.remedy}")
+    verdicts = ", ".join(f"{name} {count}" for name, count in sorted(done.verdicts.items()))
+    console.print(
+        f"Batch {sequence} of {operator}: {verdicts}. {done.paid_taps} taps of {yuan(done.paid_fen)} yuan are paid, "
+        f"on {done.business_date}",
         soft_wrap=True, highlight=False, markup=False,
     )  # fmt: skip
 
