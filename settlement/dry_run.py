@@ -129,9 +129,6 @@ def _apart(night: Night, scratch: Path, digests: Sequence[str]) -> Night:
 
 
 def _shares(judged: pa.Table, rides: Sequence[JudgedRide]) -> tuple[OperatorShare, ...]:
-    taps: Counter[str] = Counter()
-    presented_fen: Counter[str] = Counter()
-    paid_fen: Counter[str] = Counter()
     rows = zip(
         texts(judged, "operator"), numbers(judged, "amount_fen").tolist(), numbers(judged, "paid_fen").tolist(),
         strict=True,
@@ -139,13 +136,12 @@ def _shares(judged: pa.Table, rides: Sequence[JudgedRide]) -> tuple[OperatorShar
     of_codes = (
         (one.presented.operator, one.ride.amount_fen if one.ride else 0, one.paid_fen) for one in rides
     )
-    for operator, amount, paid in (*rows, *of_codes):
-        taps[operator] += 1
-        presented_fen[operator] += amount
-        paid_fen[operator] += paid
+    of: dict[str, list[tuple[int, int]]] = {}
+    for operator, presented_fen, paid_fen in (*rows, *of_codes):
+        of.setdefault(operator, []).append((presented_fen, paid_fen))
     return tuple(
-        OperatorShare(operator, taps[operator], presented_fen[operator], paid_fen[operator])
-        for operator in sorted(taps)
+        OperatorShare(operator, len(taps), sum(one for one, _ in taps), sum(one for _, one in taps))
+        for operator, taps in sorted(of.items())
     )
 
 

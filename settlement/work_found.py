@@ -113,7 +113,7 @@ def _peers(conn: Connection, business_date: date) -> Iterator[Found]:
     for (peer, waits_for), group in groupby(waiting, key=lambda one: (one.peer, one.waits_for)):
         held = list(group)
         oldest, amount_fen = min(one.since for one in held), sum(one.amount_fen for one in held)
-        what = f"{len(held)} of {waits_for} wait for {peer}, the oldest since {oldest}"
+        what = f"{waits_for}, waiting for {peer}: {len(held)}, the oldest since {oldest}"
         remedy = "see peer_waiting.csv; ask the institution"
         yield _found(
             Kind.PEER_OPEN, f"{peer} {waits_for}", business_date, len(held), amount_fen, what, remedy
@@ -122,7 +122,7 @@ def _peers(conn: Connection, business_date: date) -> Iterator[Found]:
     for who in ("biller", "insurer"):
         days = counts.get(f"{who}_days_open", 0)
         if days:
-            what = f"{days} days are not settled with the {who}{'s' if who == 'biller' else ''}"
+            what = f"days not settled with the {who}{'s' if who == 'biller' else ''}: {days}"
             remedy = "see peers.csv and peer_differences.csv"
             yield _found(Kind.PEER_OPEN, f"{who} days", business_date, days, 0, what, remedy)
 
@@ -150,7 +150,7 @@ def _suspended(conn: Connection, table: Table, word: str) -> Iterator[Found]:
     query = select(*keys, func.count(), total_fen(columns.amount_fen)).group_by(*keys)
     suspended = query.where(columns.money == Money.SUSPENDED.value)
     for first, operator, verdict, count, amount_fen in conn.execute(suspended):
-        what = f"{count} {word} of {operator}, first presented on {first}, are in suspense: {verdict}"
+        what = f"{word} of {operator}, first presented on {first}, in suspense: {verdict} ({count})"
         remedy = f"settle the cause; whatever is not settled within {WINDOW_DAYS} days is not paid"
         subject = f"{word} {operator} {verdict} {first}"
         yield _found(Kind.SUSPENDED, subject, first, count, amount_fen, what, remedy)
