@@ -20,16 +20,19 @@ from api.card_statement import card_statement
 from api.chip_commands import card
 from api.client_commands import clients
 from api.counter_commands import counter, loads
-from api.demo_story import code_rides_table, operators_table, reconciled, tell
-from api.doors import DEMO_MARK, Refused, books, city, console, fail, now, settings, write_text
+from api.demo_story import operators_table, tell
+from api.doors import DEMO_MARK, Refused, books, city, console, fail, settings, write_text
 from api.errands import errands
 from api.family_day import family_cards, live_family
 from api.family_rides import cleared_rides
 from api.gap_commands import explain_numbers, gaps, silent
 from api.intake_commands import intake
 from api.ledger_commands import ledger
-from api.peers import connected_peers
+from api.night_commands import night, status
+from api.night_trials import dry_run_night, replace_one, retry
 from api.pos_commands import pos
+from api.queue_commands import queue
+from api.schedule import scheduler
 from api.tariff_commands import tariff
 from api.terminal_commands import terminals
 from api.web import doors_of, make_service, serve_service
@@ -40,10 +43,9 @@ from city.plan import read_plan
 from city.replay import ReplayRefused, can_take, replay
 from city.report import totals_report
 from city.szt import TraceError
-from city.world import night_of
 from ledger.db import reading
 from ledger.money import yuan
-from settlement.night import NightRefused, run_night
+from settlement.night import NightRefused
 from settlement.reports import night_summary
 
 app = typer.Typer(
@@ -63,12 +65,18 @@ cards.add_typer(ends)
 app.add_typer(cards, name="cards")
 app.add_typer(counter, name="counter")
 app.add_typer(card, name="card")
+night.command("dry-run")(dry_run_night)
+night.command("replace-batch")(replace_one)
+night.command("retry")(retry)
+app.add_typer(night, name="night")
+app.add_typer(queue, name="queue")
+app.command("status")(status)
 app.command("bench")(bench)
 app.command("errands")(errands)
 app.command("intake")(intake)
 app.command("loads")(loads)
+app.command("scheduler")(scheduler)
 
-Day = Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="business date, such as 2026-03-02")]
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -108,50 +116,6 @@ def _make_room(home: Home) -> None:
         file.unlink()
     home.root.mkdir(parents=True, exist_ok=True)
     (home.root / DEMO_MARK).write_text("Made by `onecard demo`, which clears it away when it runs again.\n")
-
-
-@app.command()
-def night(
-    business_date: Day,
-    at: Annotated[
-        datetime | None,
-        typer.Option(formats=["%Y-%m-%dT%H:%M:%S"], help="booking instant in city time; default: now"),
-    ] = None,
-) -> None:
-    """Run the night of a business day from the first step not done yet; a finished night changes nothing."""
-    day = business_date.date()
-    booked_at = at.replace(tzinfo=CITY_ZONE) if at else now()
-    with city() as opened, connected_peers(settings()) as peers, bars(console) as shown:
-        clearing = night_of(opened, day, at=booked_at, progress=shown.tell, peers=peers)
-        report = run_night(opened.engine, clearing, observe=shown.observe)
-    if report.already_finished:
-        console.print(f"The night of {day} was finished before; nothing changed.")
-    status(business_date)
-
-
-@app.command()
-def status(business_date: Day) -> None:
-    """Show a night: its steps with counts and digests, and what each operator gets."""
-    with books() as engine, reading(engine) as conn:
-        summary = night_summary(conn, business_date.date())
-    if summary.booked_at is None:
-        console.print(f"No night of {summary.business_date} has been run yet; `onecard night` runs it.")
-        return
-    table = Table("step", "counts", "entries", "digest", title=f"{summary.business_date}: {summary.state}")
-    for step in summary.steps:
-        counts = ", ".join(f"{name} {count}" for name, count in step.counts.items() if count)
-        table.add_row(step.step, counts or "–", str(step.entries), step.digest.hex()[:16])
-    console.print(table)
-    if summary.code_verdicts:
-        console.print(code_rides_table(summary))
-    if summary.operators:
-        console.print(operators_table(summary))
-    for line in reconciled(summary):
-        console.print(line, soft_wrap=True)
-    if summary.refused:
-        console.print(f"[red]Refused at {summary.refused}[/red]", soft_wrap=True)
-    if summary.seal:
-        console.print(f"Sealed: root {summary.seal.root.hex()}", soft_wrap=True)
 
 
 @card.command("show")

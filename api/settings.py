@@ -1,5 +1,6 @@
 """What the environment says about where and how the city runs."""
 
+from datetime import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -43,6 +44,10 @@ class Settings(BaseSettings):
     peer_timeout_s: float = Field(
         default=5.0, gt=0, le=60, description="how long insurer and billers may take; the HSM twice that"
     )
+    cut_off: time = Field(
+        default=time(0, 30),
+        description="when a business day's night is run, in city time; before noon: on the calendar day after it",
+    )
     production: bool = Field(default=False, description="refuse demo keys and simulators")
 
     @field_validator("hsm")
@@ -50,6 +55,15 @@ class Settings(BaseSettings):
     def _host_and_port(cls, value: str | None) -> str | None:
         if value is not None:
             parse_addresses(value)
+        return value
+
+    @field_validator("cut_off")
+    @classmethod
+    def _in_city_time(cls, value: time) -> time:
+        if value.tzinfo is not None or value.microsecond:
+            raise ValueError(
+                f"{value.isoformat()} is no time of the city's clocks; give HH:MM, such as 00:30"
+            )
         return value
 
     @field_validator("insurer", "billers")

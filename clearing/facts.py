@@ -91,7 +91,7 @@ def registry_facts(conn: Connection, cards: Sequence[str]) -> dict[str, pa.Table
 
 
 def earlier_taps(conn: Connection, taps: pa.Table, business_date: date) -> pa.Table:
-    """Taps of tonight's cards decided on other nights, as far as they touch tonight's counters.
+    """Taps of tonight's cards that came before other nights, as far as they touch tonight's counters.
 
     Suspended ones are not among them, since they come before the night again; nor are malformed ones and
     duplicates, whose originals stand for them.
@@ -114,7 +114,7 @@ def earlier_taps(conn: Connection, taps: pa.Table, business_date: date) -> pa.Ta
         .join(near, columns.card_no == near.c.card_no)
         .where(
             columns.counter.between(near.c.lowest - 1, near.c.highest + 1),
-            columns.decided_on != business_date,
+            columns.business_date != business_date,
             columns.money != Money.SUSPENDED.value,
             columns.verdict.not_in([Verdict.MALFORMED.value, Verdict.DUPLICATE.value]),
         )

@@ -34,7 +34,7 @@ def collect(engine: Engine, night: Night) -> StepResult:
     """
     arrivals = _arrivals(night)
     with reading(engine) as conn:
-        before = _registered(conn)
+        before = registered(conn)
         retried = retried_taps(conn)
     try:
         outcomes = decide(arrivals, before, night.hsm)
@@ -88,7 +88,7 @@ def missing(keys: set[tuple[str, int]]) -> list[tuple[str, int]]:
 
 def missing_batches(conn: Connection) -> list[tuple[str, int]]:
     """The (operator, sequence) of batches that never came though a later one did."""
-    return missing(set(_registered(conn).digests))
+    return missing(set(registered(conn).digests))
 
 
 def clear_inbox(engine: Engine, night: Night) -> None:
@@ -96,7 +96,7 @@ def clear_inbox(engine: Engine, night: Night) -> None:
     with reading(engine) as conn:
         held = set(conn.scalars(select(batch_file.c.digest)))
         turned_away = _turned_away(conn)
-    for path in _files(night.inbox):
+    for path in pending_files(night.inbox):
         digest = sha256(path.read_bytes()).hexdigest()
         if digest in held or (path.name, digest) in turned_away:
             path.unlink()
@@ -107,7 +107,7 @@ def _turned_away(conn: Connection) -> set[tuple[str, str]]:
     return {(name, digest) for name, digest in conn.execute(query)}
 
 
-def _files(inbox: Path) -> list[Path]:
+def pending_files(inbox: Path) -> list[Path]:
     """Finished files in name order; those whose names begin with a dot are still being written."""
     if not inbox.is_dir():
         return []
@@ -120,7 +120,7 @@ def _files(inbox: Path) -> list[Path]:
 
 def _arrivals(night: Night) -> list[Arrival]:
     found = []
-    paths = _files(night.inbox)
+    paths = pending_files(night.inbox)
     for done, path in enumerate(paths):
         night.progress("files", done, len(paths))
         content = path.read_bytes()
@@ -128,7 +128,8 @@ def _arrivals(night: Night) -> list[Arrival]:
     return found
 
 
-def _registered(conn: Connection) -> Registered:
+def registered(conn: Connection) -> Registered:
+    """What nights have collected until now, and whose devices are known."""
     digests, uncleared = {}, []
     columns = batch_file.c
     rows = conn.execute(

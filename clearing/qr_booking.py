@@ -37,6 +37,26 @@ def clear_qr(engine: Engine, night: Night) -> StepResult:
     Raises StepRefused where the HSM cannot be asked; writing raises it where the ledger refuses. Then
     nothing is written, and the files stay where they are.
     """
+    outcomes, judged, held = judge_qr(engine, night)
+    taken = [outcome for outcome in outcomes if isinstance(outcome, QrTaken)]
+    numbers = set(held) | {(one.batch.header.operator, one.batch.header.sequence) for one in taken}
+    requests = [{"operator": operator, "sequence": sequence} for operator, sequence in missing(numbers)]
+    files = (write_bytes(night.work / "qr_missing.json", json.dumps(requests, indent=1).encode() + b"\n"),)
+
+    def write(conn: Connection) -> None:
+        post_qr(conn, night, outcomes, judged)
+
+    return StepResult(_counts(outcomes, judged), files, write)
+
+
+def judge_qr(
+    engine: Engine, night: Night
+) -> tuple[tuple[QrOutcome, ...], tuple[JudgedRide, ...], dict[tuple[str, int], str]]:
+    """What becomes of the night's QR batches and of their rides and those in suspense; batches held before.
+
+    Writes into the archive and the acknowledgements, nothing into the database. Raises StepRefused where the
+    HSM cannot be asked.
+    """
     with reading(engine) as conn:
         held, operators = held_batches(conn), known_operators(conn)
         retried = suspended_rides(conn)
@@ -49,15 +69,7 @@ def clear_qr(engine: Engine, night: Night) -> StepResult:
     with reading(engine) as conn:
         facts = qr_facts(conn, rides, keys, night)
     judged = decide_qr(rides, facts, business_date=night.business_date)
-    taken = [outcome for outcome in outcomes if isinstance(outcome, QrTaken)]
-    numbers = set(held) | {(one.batch.header.operator, one.batch.header.sequence) for one in taken}
-    requests = [{"operator": operator, "sequence": sequence} for operator, sequence in missing(numbers)]
-    files = (write_bytes(night.work / "qr_missing.json", json.dumps(requests, indent=1).encode() + b"\n"),)
-
-    def write(conn: Connection) -> None:
-        post_qr(conn, night, outcomes, judged)
-
-    return StepResult(_counts(outcomes, judged), files, write)
+    return outcomes, judged, held
 
 
 def empty_qr_inbox(engine: Engine, night: Night) -> StepResult:

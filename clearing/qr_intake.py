@@ -17,7 +17,7 @@ from card.hsm.errors import HsmError
 from clearing.archive import keep
 from clearing.arrivals import NO_SUCH_KEY, Arrival, FileRefusal, Rejected, Repeated
 from clearing.context import Night
-from clearing.intake import UNFINISHED
+from clearing.intake import pending_files
 from clearing.online.qr_tables import qr_batch_file
 from clearing.tables import rejected_file
 from clearing.wire.batch import BatchError
@@ -114,7 +114,7 @@ def clear_qr_inbox(engine: Engine, night: Night) -> int:
     with reading(engine) as conn:
         held, turned_away = set(held_batches(conn).values()), _turned_away(conn)
     removed = 0
-    for path in _files(qr_inbox(night.inbox)):
+    for path in pending_files(qr_inbox(night.inbox)):
         digest = sha256(path.read_bytes()).hexdigest()
         if digest in held or (path.name, digest) in turned_away:
             path.unlink()
@@ -175,20 +175,9 @@ def _mac_holds(batch: QrBatch, hsm: Hsm) -> bool:
         raise
 
 
-def _files(inbox: Path) -> list[Path]:
-    """Finished files in name order; those whose names begin with a dot are still being written."""
-    if not inbox.is_dir():
-        return []
-    return sorted(
-        path
-        for path in inbox.iterdir()
-        if path.is_file() and not path.name.startswith(".") and path.suffix not in UNFINISHED
-    )
-
-
 def _arrivals(night: Night) -> list[Arrival]:
     found = []
-    for path in _files(qr_inbox(night.inbox)):
+    for path in pending_files(qr_inbox(night.inbox)):
         content = path.read_bytes()
         found.append(Arrival(path.name, keep(night.archive, content), content))
     return found

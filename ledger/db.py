@@ -127,13 +127,24 @@ def driver(conn: Connection) -> Iterator[Any]:
 
 
 def migrate(engine: Engine, revision: str = "head") -> None:
-    """Bring the schema up, or down to an older `revision`; `base` is before all, `-1` one back."""
+    """Bring the schema up, or down to an older `revision`; `base` is before all, `-1` one back.
+
+    A schema that is up already is only read, so that nobody who just looks waits for a long writer.
+    """
     config = Config(ALEMBIC_INI)
+    if revision == "head" and _is_newest(engine, config):
+        return
     config.attributes["engine"] = engine
     if revision == "base" or revision.startswith("-") or _is_older(engine, config, revision):
         command.downgrade(config, revision)
     else:
         command.upgrade(config, revision)
+
+
+def _is_newest(engine: Engine, config: Config) -> bool:
+    with reading(engine) as conn:
+        current = MigrationContext.configure(conn).get_current_revision()
+    return current is not None and current == ScriptDirectory.from_config(config).get_current_head()
 
 
 def _is_older(engine: Engine, config: Config, revision: str) -> bool:

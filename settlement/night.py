@@ -40,6 +40,8 @@ from settlement.peers import reconcile_peers
 from settlement.reconcile import reconcile
 from settlement.report_files import report
 from settlement.steps import close_day, instruct, net, seal
+from settlement.work_found import hand_over_work, refused
+from settlement.work_queue import Kind, clear, hand_over
 
 STEPS: Final[tuple[tuple[str, Step], ...]] = (
     ("check_books_before", check_books_before),
@@ -57,12 +59,16 @@ STEPS: Final[tuple[tuple[str, Step], ...]] = (
     ("report", report),
     ("reconcile_peers", reconcile_peers),
     ("reconcile", reconcile),
+    ("hand_over", hand_over_work),
     ("check_books_after", check_books_after),
     ("seal", seal),
 )
 
 Observe = Callable[[str, str, StepResult | None], None]
 """Told (step, "started" | "done" | "already", result); "done" comes after the step is committed."""
+
+Clock = Callable[[], float]
+"""Seconds that only go on, by which steps are timed; it says nothing of the time of day."""
 
 
 class NightRefused(Exception):
@@ -87,22 +93,24 @@ def unobserved(_step: str, _state: str, _result: StepResult | None) -> None:
     """Watch nothing."""
 
 
-def run_night(engine: Engine, night: Night, *, observe: Observe = unobserved) -> NightReport:
-    """Run the night of `night.business_date` from the first step that is not done yet.
+def run_night(
+    engine: Engine, night: Night, *, observe: Observe = unobserved, clock: Clock | None = None
+) -> NightReport:
+    """Run the night of `night.business_date` from the first step that is not done yet, timed by `clock`.
 
     Raises NightRefused where another night runs, an earlier one is not finished, the business date is not
     one that can be closed, or a step refuses; run again after the remedy, it goes on where it stopped.
     """
     try:
         with exclusive(engine, night.folder.parent):
-            return _run(engine, night, observe)
+            return _run(engine, night, observe, clock)
     except NightRunning as running:
         raise NightRefused(
             "start", f"a night is already running: {running}", "wait until it ends, then run this one again"
         ) from running
 
 
-def _run(engine: Engine, night: Night, observe: Observe) -> NightReport:
+def _run(engine: Engine, night: Night, observe: Observe, clock: Clock | None) -> NightReport:
     run, done = _start(engine, night)
     for position, (name, _) in enumerate(STEPS):
         if position < len(done):
@@ -112,7 +120,8 @@ def _run(engine: Engine, night: Night, observe: Observe) -> NightReport:
             continue
         observe(name, "started", None)
         # The booking instant is that of the first start, so that a resumed night books what it would have.
-        result = _do(engine, replace(night, at=run.started_at), position, finished_at=night.at)
+        booked = replace(night, at=run.started_at)
+        result = _do(engine, booked, position, finished_at=night.at, clock=clock)
         observe(name, "done", result)
     with reading(engine) as conn:
         steps = tuple(recorded_steps(conn, night.business_date))
@@ -128,31 +137,29 @@ def _start(engine: Engine, night: Night) -> tuple[Run, list[StepRecord]]:
 
 
 def _require_turn(conn: Connection, business_date: date) -> None:
+    refusal = refusal_to_start(conn, business_date)
+    if refusal is not None:
+        raise NightRefused("start", *refusal)
+
+
+def refusal_to_start(conn: Connection, business_date: date) -> tuple[str, str] | None:
+    """Why the night of a business date cannot begin or go on now, and the remedy; None where it can."""
     earlier = unfinished_before(conn, business_date)
     if earlier is not None:
-        raise NightRefused(
-            "start",
-            f"the night of {earlier} was started and is not finished",
-            f"run the night of {earlier} first",
-        )
+        return f"the night of {earlier} was started and is not finished", f"run the night of {earlier} first"
     state = day_state(conn, business_date)
     if state is None:
-        raise NightRefused(
-            "start", f"business date {business_date} was never opened", "give a business date that is open"
-        )
+        return f"business date {business_date} was never opened", "give a business date that is open"
     if state is DayState.CLOSED:
-        raise NightRefused(
-            "start", f"business date {business_date} is closed already", "give a business date that is open"
-        )
+        return f"business date {business_date} is closed already", "give a business date that is open"
     older = conn.scalar(
         select(func.min(day_table.c.business_date)).where(
             day_table.c.business_date < business_date, day_table.c.state != DayState.CLOSED
         )
     )
     if older is not None:
-        raise NightRefused(
-            "start", f"business date {older} is not closed yet", f"run the night of {older} first"
-        )
+        return f"business date {older} is not closed yet", f"run the night of {older} first"
+    return None
 
 
 def _require_untouched(record: StepRecord, name: str, night: Night) -> None:
@@ -171,8 +178,11 @@ def _require_untouched(record: StepRecord, name: str, night: Night) -> None:
         )
 
 
-def _do(engine: Engine, night: Night, position: int, *, finished_at: datetime) -> StepResult:
+def _do(
+    engine: Engine, night: Night, position: int, *, finished_at: datetime, clock: Clock | None
+) -> StepResult:
     name, step = STEPS[position]
+    began_s = clock() if clock else 0.0
     try:
         result = step(engine, night)
         marks = mark_files(result.files, night.folder)
@@ -181,12 +191,21 @@ def _do(engine: Engine, night: Night, position: int, *, finished_at: datetime) -
             result.write(conn)
             references = references_after(conn, newest)
             digest = step_digest(result.counts, marks, references)
-            record = StepRecord(name, result.counts, marks, len(references), digest)
+            took_ms = int((clock() - began_s) * 1000) if clock else None
+            record = StepRecord(name, result.counts, marks, len(references), digest, took_ms)
             record_step(conn, night.business_date, position, record, at=finished_at)
             if position == len(STEPS) - 1:
-                finish_run(conn, night.business_date, at=finished_at)
-    except StepRefused as refused:
+                _finish(conn, night.business_date, at=finished_at)
+    except StepRefused as stop:
         with writing(engine) as conn:
-            refuse_run(conn, night.business_date, name, f"{refused.reason}; {refused.remedy}")
-        raise NightRefused(name, refused.reason, refused.remedy) from refused
+            refuse_run(conn, night.business_date, name, f"{stop.reason}; {stop.remedy}")
+            found = refused(night.business_date, name, stop.reason, stop.remedy)
+            hand_over(conn, [found], (), night.business_date, at=finished_at)
+        raise NightRefused(name, stop.reason, stop.remedy) from stop
     return result
+
+
+def _finish(conn: Connection, business_date: date, *, at: datetime) -> None:
+    finish_run(conn, business_date, at=at)
+    # All nights before this one are finished: whatever stopped one of them is over.
+    clear(conn, lambda item: item.kind is Kind.NIGHT_REFUSED, f"night {business_date}", at=at)

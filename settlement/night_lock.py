@@ -14,6 +14,8 @@ NIGHT_LOCK: Final = 0x0CA2E
 
 LOCK_FILE: Final = "night.lock"
 _LINGER_MS: Final = 1_500
+_LOOK_S: Final = 0.5
+"""For how long somebody who looks whether a night runs may be mistaken for one."""
 
 
 class NightRunning(Exception):
@@ -26,7 +28,7 @@ def exclusive(engine: Engine, folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / LOCK_FILE)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=_LOOK_S)
     except Timeout as held:
         raise NightRunning(f"{folder / LOCK_FILE} is locked by another process") from held
     try:
@@ -37,6 +39,26 @@ def exclusive(engine: Engine, folder: Path) -> Iterator[None]:
             yield
     finally:
         lock.release()
+
+
+def is_running(engine: Engine, folder: Path) -> bool:
+    """Whether some process holds the lock of the night at this moment; `folder` as for `exclusive`."""
+    if (folder / LOCK_FILE).exists():
+        lock = FileLock(folder / LOCK_FILE)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return True
+        lock.release()
+    if engine.dialect.name != "postgresql":
+        return False
+    with engine.connect() as conn:
+        held = text(
+            "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1"
+            " AND classid = 0 AND objid = :key"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))"
+        )
+        return bool(conn.execute(held, {"key": NIGHT_LOCK}).scalar_one())
 
 
 @contextmanager

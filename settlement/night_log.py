@@ -51,13 +51,17 @@ class FileMark:
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
-    """A finished step. `digest` covers counts, files' bytes and the references of the entries it booked."""
+    """A finished step. `digest` covers counts, files' bytes and the references of the entries it booked.
+
+    `duration_ms` is what it took, where somebody took the time; it is no part of what the step did.
+    """
 
     step: str
     counts: Mapping[str, int]
     files: tuple[FileMark, ...]
     entries: int
     digest: bytes
+    duration_ms: int | None = None
 
 
 def run_of(conn: Connection, business_date: date) -> Run | None:
@@ -129,6 +133,7 @@ def record_step(
             "entries": record.entries,
             "digest": record.digest,
             "finished_at": at,
+            "duration_ms": record.duration_ms,
         },
     )
 
@@ -143,6 +148,7 @@ def recorded_steps(conn: Connection, business_date: date) -> list[StepRecord]:
             tuple(FileMark(*mark) for mark in row.files),
             row.entries,
             bytes(row.digest),
+            row.duration_ms,
         )
         for row in conn.execute(query.order_by(night_step.c.position))
     ]

@@ -51,7 +51,7 @@ def net(engine: Engine, night: Night) -> StepResult:
         }
         positions = net_positions(
             gross_fen,
-            _payers(conn, night.business_date),
+            payers_of(conn, night.business_date),
             agreements_on(conn, night.business_date),
             participants_of(conn),
         )
@@ -165,7 +165,7 @@ def seal(engine: Engine, night: Night) -> StepResult:
     return StepResult({"entries": contents.entries, "key_version": key_version}, (path,), write)
 
 
-def _payers(conn: Connection, business_date: date) -> dict[str, int]:
+def payers_of(conn: Connection, business_date: date) -> dict[str, int]:
     """What was taken since the last netting, by source, and what earlier nights had carried forward."""
     last = last_done(conn, "net", before=business_date)
     taken = dict(taken_for_clearing(conn, last, business_date))

@@ -1,4 +1,4 @@
-"""The tables of this room: participants, their agreements, net positions, instructions, nights."""
+"""The tables of this room: participants, their agreements, net positions, instructions, nights, work."""
 
 from sqlalchemy import (
     JSON,
@@ -15,9 +15,10 @@ from sqlalchemy import (
     SmallInteger,
     String,
     Table,
+    UniqueConstraint,
 )
 
-from ledger.db import Fen, Instant, metadata
+from ledger.db import Fen, Id, Instant, metadata
 
 participant = Table(
     "settlement_participant",
@@ -121,5 +122,64 @@ night_step = Table(
     Column("entries", BigInteger, nullable=False),
     Column("digest", LargeBinary(32), nullable=False),
     Column("finished_at", Instant, nullable=False),
+    Column("duration_ms", BigInteger),  # null: nobody took the time
     ForeignKeyConstraint(["business_date"], ["night_run.business_date"]),
+)
+
+batch_replacement = Table(
+    "batch_replacement",
+    metadata,
+    # A file that was withdrawn before its night booked it; append-only, the archive keeps both files.
+    Column("operator", String(8), primary_key=True),
+    Column("sequence", Id, primary_key=True),
+    Column("number", Integer, primary_key=True),  # from 1
+    Column("night", Date, nullable=False),  # the business date whose night had collected it
+    Column("old_digest", String(64), nullable=False),
+    Column("old_count", Id, nullable=False),
+    Column("old_amount_fen", Fen, nullable=False),
+    Column("new_digest", String(64), nullable=False),
+    Column("new_count", Id, nullable=False),
+    Column("new_amount_fen", Fen, nullable=False),
+    Column("undone", JSON, nullable=False),  # [step, digest in hex] of every step that is done anew
+    Column("reason", String(500), nullable=False),
+    Column("replaced_by", String(64), nullable=False),
+    Column("replaced_at", Instant, nullable=False),
+    CheckConstraint("number >= 1", name="number_starts_at_one"),
+    CheckConstraint("old_digest <> new_digest", name="content_differs"),
+    CheckConstraint("reason <> '' and replaced_by <> ''", name="somebody_says_why"),
+    ForeignKeyConstraint(["operator", "sequence"], ["batch_file.operator", "batch_file.sequence"]),
+)
+
+work_item = Table(
+    "work_item",
+    metadata,
+    # Something a person must look at, known by what it is about; append-only, what became of it are its events.
+    Column("number", Id, primary_key=True, autoincrement=False),
+    Column("kind", String(24), nullable=False),
+    Column("subject", String(320), nullable=False),
+    Column("raised_on", Date, nullable=False),  # the business date whose night found it first
+    Column("due_on", Date, nullable=False),
+    UniqueConstraint("kind", "subject"),
+    CheckConstraint("number >= 1", name="number_starts_at_one"),
+    CheckConstraint("due_on >= raised_on", name="due_after_raised"),
+)
+
+work_event = Table(
+    "work_event",
+    metadata,
+    Column("item", Id, ForeignKey("work_item.number"), primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),  # from 1
+    Column("happened", String(8), nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("who", String(64), nullable=False),
+    Column(
+        "item_count", Id
+    ),  # how many taps, files or lines it stands for; null: the event says nothing of them
+    Column("amount_fen", Fen),
+    Column("what", String(2000), nullable=False),
+    Column("remedy", String(1000), nullable=False),
+    CheckConstraint("number >= 1", name="number_starts_at_one"),
+    CheckConstraint("who <> ''", name="somebody_did_it"),
+    CheckConstraint("happened IN ('raised', 'changed', 'taken', 'done', 'back', 'cleared')", name="happened"),
+    CheckConstraint("(happened IN ('raised', 'changed')) = (item_count IS NOT NULL)", name="figures"),
 )

@@ -31,9 +31,11 @@ from settlement.reconcile import operator_stages
 from settlement.report_files import EXCEPTION_COLUMNS, exception_rows
 from settlement.reports import NightSummary, night_summary
 from settlement.tables import night_run
+from settlement.work_queue import items_of
 
 SCOPE: Final = "finance:read"
 EXCEPTIONS_SHOWN: Final = 100
+WORK_SHOWN: Final = 50
 SHOWN_BY_THE_PAGE: Final = (
     "business_date", "state", "booked_at", "refused", "steps", "files_accepted", "files_rejected", "verdicts",
     "operators", "positions", "trial_balance", "purse_liabilities_fen", "pending_loads_fen", "seal", "files",
@@ -93,12 +95,14 @@ def one_night(request: Request, business_date: date, doors: Doors, *, follow: bo
         known = nights(conn)
         reconciled = list(_reconciled(conn, words, summary, doors.archive))
         exceptions = list(islice(exception_rows(conn, business_date), EXCEPTIONS_SHOWN + 1))
+        work = items_of(conn)[:WORK_SHOWN]
     more_sheets, more_figures = further(words, summary, SHOWN_BY_THE_PAGE)
     return render(
         request, "finance.html", night=summary, known=known, steps=steps_of(summary), follow=follow,
         sheets=[*_moneys(words, summary), *more_sheets], figures=more_figures, reconciled=reconciled,
         exceptions=listed(words, "exceptions", EXCEPTION_COLUMNS, exceptions[:EXCEPTIONS_SHOWN]),
-        more_exceptions=len(exceptions) > EXCEPTIONS_SHOWN, folders=folders_of(summary.files),
+        work=sheet(words, "work", work, _WORK_COLUMNS), folders=folders_of(summary.files),
+        more_exceptions=len(exceptions) > EXCEPTIONS_SHOWN,
         books=sheet(words, "trial_balance", summary.trial_balance, _TRIAL_COLUMNS),
     )  # fmt: skip
 
@@ -166,6 +170,7 @@ _CHIP_COLUMNS = (
     "card_no", "chip_fen", "loaded_fen", "purse_fen", "difference_fen", "suspended_fen", "rejected_fen",
     "shortfall_fen", "missing_taps", "reason",
 )  # fmt: skip
+_WORK_COLUMNS = ("number", "kind", "what", "amount_fen", "raised_on", "due_on", "state", "who")
 _BANK_COLUMNS = ("end_to_end_id", "participant", "amount_fen", "value_date", "state", "message_id")
 _STAGE_COLUMNS = (
     "operator", "files", "records", "taps", "filed_fen", "presented_fen", "paid_fen", "booked_fen", "agrees"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from hashlib import sha256
+from mmap import mmap
 
 from clearing.wire.bcd import date_of, moment_of, pack_date
 
@@ -137,30 +138,43 @@ class BatchFrame:
             raise ValueError(f"a batch MAC has 16 bytes, not {len(seal)}")
         return head + body + _TRAILER.pack(self.trailer_magic, digest, seal, bytes(12))
 
+    def header(self, data: bytes | mmap) -> BatchHeader:
+        """The header of a file whose length and ends are right, without a look at its records.
+
+        Raises BatchError with the first flaw that shows so; checksum, totals and MAC are not asked.
+        """
+        self._check_form(data)
+        return self._header(data)
+
     def read(self, data: bytes) -> Framed:
         """Read a file whole; raises BatchError with the first flaw. Its MAC is the HSM's to check."""
         self._check_form(data)
         trailer_at = len(data) - PART_BYTES
-        _, padded, sequence, day, made_at, _, count, amount_fen, mac_key_version, zero = (
-            self._layout.unpack_from(data)
-        )
+        zero = self._layout.unpack_from(data)[-1]
         _, digest, mac, zero_after = _TRAILER.unpack_from(data, trailer_at)
         if sha256(memoryview(data)[:trailer_at]).digest() != digest:
             raise BatchError(BatchFlaw.CHECKSUM, trailer_at + 4, "SHA-256", digest.hex(), _RESEND)
+        header = self._header(data)
+        if any(zero) or any(zero_after):
+            offset = self._after_size(13) if any(zero) else len(data) - 12
+            raise BatchError(BatchFlaw.RESERVED, offset, "reserved bytes", "not zero", _REMAKE)
+        records = memoryview(data)[PART_BYTES:trailer_at]
+        if (found_fen := self.sum_of(records)) != header.amount_fen:
+            value = f"{header.amount_fen}, but the records sum to {found_fen}"
+            raise BatchError(BatchFlaw.TOTAL, self._after_size(4), "sum", value, _REMAKE)
+        return Framed(header, records, digest, mac)
+
+    def _header(self, data: bytes | mmap) -> BatchHeader:
+        _, padded, sequence, day, made_at, _, count, amount_fen, mac_key_version, _ = (
+            self._layout.unpack_from(data)
+        )
         operator = _operator(padded)
         _check_number(operator, sequence)
         header = BatchHeader(
             operator, sequence, _business_date(day), made_at, count, amount_fen, mac_key_version
         )
         self._check_header(header)
-        if any(zero) or any(zero_after):
-            offset = self._after_size(13) if any(zero) else len(data) - 12
-            raise BatchError(BatchFlaw.RESERVED, offset, "reserved bytes", "not zero", _REMAKE)
-        records = memoryview(data)[PART_BYTES:trailer_at]
-        if (found_fen := self.sum_of(records)) != amount_fen:
-            value = f"{amount_fen}, but the records sum to {found_fen}"
-            raise BatchError(BatchFlaw.TOTAL, self._after_size(4), "sum", value, _REMAKE)
-        return Framed(header, records, digest, mac)
+        return header
 
     @property
     def _layout(self) -> struct.Struct:
@@ -170,7 +184,7 @@ class BatchFrame:
     def _after_size(self, offset: int) -> int:
         return _SIZE_AT + self.size_bytes + offset
 
-    def _check_form(self, data: bytes) -> None:
+    def _check_form(self, data: bytes | mmap) -> None:
         """Length, magic numbers and count, from the front: what can be said before the checksum is asked."""
         if not data:
             raise BatchError(BatchFlaw.EMPTY, 0, "length", 0, _RESEND)
@@ -191,7 +205,7 @@ class BatchFrame:
             place = len(data) - PART_BYTES
             raise BatchError(BatchFlaw.TRAILER, place, "the trailer's beginning", found.hex(), _RESEND)
 
-    def _wrong_length(self, data: bytes, count: int, expected: int) -> BatchError:
+    def _wrong_length(self, data: bytes | mmap, count: int, expected: int) -> BatchError:
         """Tell a wrong count from a wrong length: a file that ends in a trailer of its own came whole."""
         fits, rest = divmod(len(data) - 2 * PART_BYTES, self.record_bytes)
         ended_before = data[expected - PART_BYTES : expected - PART_BYTES + 4] == self.trailer_magic

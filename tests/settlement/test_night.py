@@ -34,7 +34,7 @@ def test_the_steps_are_those_of_the_design_in_their_order() -> None:
     assert NAMES == [
         "check_books_before", "ask_insurer", "withdraw_claims", "tell_billers", "close_day", "collect",
         "verify", "match", "price", "post", "net", "instruct", "report", "reconcile_peers", "reconcile",
-        "check_books_after", "seal",
+        "hand_over", "check_books_after", "seal",
     ]  # fmt: skip
 
 

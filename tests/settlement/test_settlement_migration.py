@@ -13,7 +13,8 @@ OURS = {
     table.name
     for table in (
         tables.participant, tables.agreement, tables.calendar_year, tables.calendar_day, tables.position,
-        tables.instruction, tables.night_run, tables.night_step,
+        tables.instruction, tables.night_run, tables.night_step, tables.batch_replacement, tables.work_item,
+        tables.work_event,
     )
 }  # fmt: skip
 

@@ -1,0 +1,176 @@
+"""`onecard night`: a business day's clearing, run, planned, and looked at while it runs."""
+
+import shutil
+import time
+from datetime import date, datetime
+from itertools import islice
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+from sqlalchemy import Engine
+from typer.core import TyperGroup
+
+from api.demo_story import code_rides_table, operators_table, reconciled
+from api.doors import Refused, books, city, console, now, settings
+from api.night_plan_shown import show_plan
+from api.night_watch import clock_time, spell, watched
+from api.peers import connected_peers
+from api.queue_commands import show_items, today
+from city.home import CITY_ZONE
+from city.world import City, night_of
+from clearing.context import StepResult
+from clearing.peers import Peers
+from ledger.db import reading
+from settlement.night import NightReport, Observe, run_night, unobserved
+from settlement.night_lock import is_running
+from settlement.night_log import RunState, run_of
+from settlement.night_plan import plan_night
+from settlement.night_progress import Progress, read_progress
+from settlement.report_files import EXCEPTION_COLUMNS, exception_rows
+from settlement.reports import NightSummary, night_summary
+from settlement.work_queue import State, items_of
+
+EXCEPTIONS_SHOWN = 100
+
+
+class NightGroup(TyperGroup):
+    """`onecard night 2026-03-02` runs that night, as it always did."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Take what begins with a digit for a business date."""
+        return super().resolve_command(ctx, ["run", *args] if args[0][:1].isdigit() else args)
+
+
+night = typer.Typer(
+    cls=NightGroup, no_args_is_help=True, help="A business day's night: DATE runs it; or look at it first."
+)
+Day = Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="business date, such as 2026-03-02")]
+
+
+@night.command("run")
+def run(
+    business_date: Day,
+    at: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%dT%H:%M:%S"], help="booking instant in city time; default: now"),
+    ] = None,
+) -> None:
+    """Run the night of a business day from the first step not done yet; a finished night changes nothing."""
+    day = business_date.date()
+    booked_at = at.replace(tzinfo=CITY_ZONE) if at else now()
+    with city() as opened, connected_peers(settings()) as peers:
+        report = run_watched(opened, peers, day, booked_at)
+    if report.already_finished:
+        console.print(f"The night of {day} was finished before; nothing changed.")
+    status(business_date)
+
+
+def run_watched(
+    opened: City, peers: Peers, day: date, at: datetime, *, observe: Observe = unobserved
+) -> NightReport:
+    """Run a night, shown on the console and timed; `observe` is told as well, after it was shown."""
+    with watched(console, opened.engine, day, opened.home.inbox, opened.home.nights) as watch:
+
+        def both(step: str, state: str, result: StepResult | None) -> None:
+            watch.observe(step, state, result)
+            observe(step, state, result)
+
+        clearing = night_of(opened, day, at=at, progress=watch.progress, peers=peers)
+        return run_night(opened.engine, clearing, observe=both, clock=time.monotonic)
+
+
+@night.command("plan")
+def plan(business_date: Day) -> None:
+    """Say what the night has before it: files by their headers, taps, expected minutes, space; nothing is written."""
+    home = settings().city_home()
+    with books() as engine, reading(engine) as conn:
+        found = plan_night(conn, business_date.date(), home.inbox)
+    show_plan(console, found, free_bytes=shutil.disk_usage(home.root).free)
+
+
+@night.command("status")
+def status(business_date: Day) -> None:
+    """Show a night: what it is at while it runs, its steps with counts and digests, what each operator gets."""
+    day = business_date.date()
+    with books() as engine:
+        with reading(engine) as conn:
+            summary = night_summary(conn, day)
+            begun = run_of(conn, day)
+        if begun is not None and begun.state is RunState.RUNNING:
+            console.print(_standing(engine, day), soft_wrap=True, highlight=False)
+    if summary.booked_at is None:
+        console.print(f"No night of {summary.business_date} has been run yet; `onecard night` runs it.")
+        return
+    _show(summary)
+
+
+@night.command("exceptions")
+def exceptions(business_date: Day) -> None:
+    """List what the night did not simply accept, and what of the work queue it raised."""
+    day = business_date.date()
+    with books() as engine, reading(engine) as conn:
+        if run_of(conn, day) is None:
+            raise Refused(f"no night of {day} was run; give a business date whose night has begun")
+        rows = list(islice(exception_rows(conn, day), EXCEPTIONS_SHOWN + 1))
+        items = [item for item in items_of(conn, tuple(State)) if item.raised_on == day]
+    table = Table(
+        "exception", "file", "record", "card", "yuan", "money", "age", "what", title=f"Exceptions of {day}"
+    )
+    for row in rows[:EXCEPTIONS_SHOWN]:
+        one = dict(zip(EXCEPTION_COLUMNS, map(str, row), strict=True))
+        cells = (one["file"], one["record"], one["card"], one["amount yuan"], one["money"], one["age days"])
+        table.add_row(one["exception"], *map(escape, cells), escape(one["what"]))
+    console.print(table if rows else "The night has no exceptions.")
+    if len(rows) > EXCEPTIONS_SHOWN:
+        console.print(
+            f"More are in {settings().city_home().night(day)}/out/reports/exceptions.csv", soft_wrap=True
+        )
+    if items:
+        console.print("Raised for people (`onecard queue` takes them and calls them done):")
+        show_items(console, items, today())
+
+
+def _standing(engine: Engine, day: date) -> str:
+    """In a sentence, what a night that is not finished is doing."""
+    nights = settings().city_home().nights
+    if not is_running(engine, nights):
+        return (
+            f"[yellow]The night of {day} was interrupted: nobody runs it now.[/yellow] "
+            f"`onecard night {day}` goes on at the first step that is not done"
+        )
+    told = read_progress(nights)
+    if told is None or told.business_date != day:
+        return f"The night of {day} runs, and has told nothing yet (or on another machine)"
+    return _in_words(told)
+
+
+def _in_words(told: Progress) -> str:
+    rows = f", {told.done:,} of {told.total:,} {told.what} ({told.per_s:,}/s)" if told.total else ""
+    return (
+        f"The night of {told.business_date} runs: {told.step}, step {told.steps_done + 1} of {told.steps}{rows}, "
+        f"for {spell(now() - told.step_began_at)}; step done about {clock_time(told.step_ends_at)}, "
+        f"night about {clock_time(told.night_ends_at)} (told {spell(now() - told.told_at)} ago)"
+    )
+
+
+def _show(summary: NightSummary) -> None:
+    table = Table(
+        "step", "counts", "entries", "took", "digest", title=f"{summary.business_date}: {summary.state}"
+    )
+    for step in summary.steps:
+        counts = ", ".join(f"{name} {count}" for name, count in step.counts.items() if count)
+        took = "–" if step.duration_ms is None else f"{step.duration_ms / 1000:.1f} s"
+        table.add_row(step.step, counts or "–", str(step.entries), took, step.digest.hex()[:16])
+    console.print(table)
+    if summary.code_verdicts:
+        console.print(code_rides_table(summary))
+    if summary.operators:
+        console.print(operators_table(summary))
+    for line in reconciled(summary):
+        console.print(line, soft_wrap=True)
+    if summary.refused:
+        console.print(f"[red]Refused at {escape(summary.refused)}[/red]", soft_wrap=True)
+    if summary.seal:
+        console.print(f"Sealed: root {summary.seal.root.hex()}", soft_wrap=True)

@@ -1,0 +1,82 @@
+"""A night's plan in tables and sentences."""
+
+from datetime import timedelta
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from api.night_watch import spell
+from ledger.money import yuan
+from settlement.night_plan import NightPlan, PlannedFile
+
+MIB = 1 << 20
+_FILES_SHOWN = 200
+_GAPS_SHOWN = 20
+
+
+def show_plan(console: Console, plan: NightPlan, *, free_bytes: int) -> None:
+    """Say what the night will find, how long it will take, and what has to be done before it."""
+
+    def say(line: str) -> None:
+        console.print(line, soft_wrap=True, highlight=False)
+
+    if plan.files:
+        console.print(_files_table("Batches of taps", plan.files))
+    if plan.code_files:
+        console.print(_files_table("Batches of rides on codes", plan.code_files))
+    for bad in plan.bad:
+        say(
+            f"[red]Will be turned away:[/red] {escape(bad.name)}: {escape(bad.message)}; {escape(bad.remedy)}"
+        )
+    for operator, sequence in plan.missing[:_GAPS_SHOWN]:
+        say(f"Missing: batch {sequence} of {operator}; ask the operator to send it")
+    if len(plan.missing) > _GAPS_SHOWN:
+        say(f"Missing: {len(plan.missing) - _GAPS_SHOWN} more batches")
+    say(
+        f"{plan.taps:,} taps before the night of {plan.business_date}: {plan.retried_taps:,} of them out of "
+        f"suspense, {plan.uncleared_taps:,} collected before and not booked"
+    )
+    if plan.steps_done:
+        say(f"Already done: {', '.join(plan.steps_done)}; the night goes on after {plan.steps_done[-1]}")
+    _show_time(console, plan)
+    needed, free = plan.needed_bytes // MIB, free_bytes // MIB
+    say(f"Space: about {needed:,} MiB needed, {free:,} MiB free")
+    if plan.needed_bytes > free_bytes:
+        say("[red]There is not enough space:[/red] make room under ONECARD_HOME before the night starts")
+    if plan.nights_before:
+        say(
+            f"[red]Not closed yet:[/red] {', '.join(map(str, plan.nights_before))}; run their nights first, in order"
+        )
+    if plan.refusal:
+        say(f"[red]The night would not start:[/red] {plan.refusal[0]}; {plan.refusal[1]}")
+
+
+def _show_time(console: Console, plan: NightPlan) -> None:
+    table = Table("step", "expected", title="Expected time")
+    table.columns[1].justify = "right"
+    for step, ms in plan.expected_ms.items():
+        table.add_row(step, spell(timedelta(milliseconds=ms)))
+    table.add_row("all", spell(timedelta(milliseconds=plan.total_ms)))
+    console.print(table)
+    console.print(
+        f"By the pace of the last {plan.experience} nights."
+        if plan.experience
+        else "No night was timed before: these are defaults (docs/operations/night.md), not experience.",
+        soft_wrap=True, highlight=False,
+    )  # fmt: skip
+
+
+def _files_table(title: str, files: tuple[PlannedFile, ...]) -> Table:
+    table = Table("file", "operator's day", "records", "yuan", "standing", title=title)
+    for column in (table.columns[2], table.columns[3]):
+        column.justify = "right"
+    for one in files[:_FILES_SHOWN]:
+        table.add_row(
+            one.name, str(one.business_date), f"{one.records:,}", yuan(one.amount_fen), one.standing
+        )
+    if len(files) > _FILES_SHOWN:
+        table.add_row(f"and {len(files) - _FILES_SHOWN} more", "", "", "", "")
+    records, amount_fen = sum(one.records for one in files), sum(one.amount_fen for one in files)
+    table.add_row("all", "", f"{records:,}", yuan(amount_fen), "")
+    return table

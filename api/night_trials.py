@@ -1,0 +1,165 @@
+"""`onecard night dry-run`, `replace-batch`, `retry`: what a night would come to, and one operator's batch of it."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from api.bars import bars
+from api.doors import Refused, city, console, now, settings
+from api.night_commands import Day
+from city.world import night_of
+from clearing.context import StepRefused
+from ledger.day import DayOrderError, current_day
+from ledger.db import reading
+from ledger.money import yuan
+from settlement.batch_replacement import Asked, ReplaceRefused, replace_batch
+from settlement.batch_retry import RetryRefused, retry_batch
+from settlement.dry_run import DryRun, dry_run
+from settlement.netting import Role
+from settlement.night_lock import NightRunning
+
+
+def dry_run_night(
+    business_date: Day,
+    keep: Annotated[
+        Path | None,
+        typer.Option("--keep", help="work in this empty folder, and leave verdicts and prices in it"),
+    ] = None,
+) -> None:
+    """Say what the night would come to: verdicts, prices, positions. Nothing is booked, moved or acknowledged."""
+    day = business_date.date()
+    with city() as opened, bars(console) as shown, _scratch(keep) as scratch:
+        night = night_of(opened, day, at=now(), progress=shown.tell)
+        found = dry_run(opened.engine, night, scratch)
+    _show(found)
+    if keep is not None:
+        console.print(f"Verdicts and prices: {keep / 'night' / 'work'}", soft_wrap=True, highlight=False)
+
+
+def replace_one(
+    operator: Annotated[str, typer.Argument(help="whose batch")],
+    sequence: Annotated[int, typer.Argument(help="its number")],
+    file: Annotated[Path, typer.Argument(help="the file that takes its place, under the same number")],
+    reason: Annotated[str, typer.Option("--reason", help="why; kept")],
+    by: Annotated[str, typer.Option("--by", help="who does it; kept")],
+) -> None:
+    """Replace a batch that a stopped night has collected and not booked; the night collects it anew when it goes on."""
+    for name, value, longest in (("--reason", reason, 500), ("--by", by, 64)):
+        if not value.strip() or len(value) > longest:
+            raise Refused(f"{name} {value!r} has {len(value)} characters; give 1 to {longest}")
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise Refused(f"{file} cannot be read: {error.strerror}; give the path of the new file") from error
+    asked = Asked(operator, sequence, content, reason, by, now())
+    home = settings().city_home()
+    with city() as opened:
+        try:
+            done = replace_batch(
+                opened.engine,
+                asked,
+                hsm=opened.hsm,
+                inbox=home.inbox,
+                archive=home.archive,
+                nights=home.nights,
+            )
+        except NightRunning as running:
+            raise Refused(f"a night is running: {running}; stop it or wait until it ends") from running
+    if isinstance(done, ReplaceRefused):
+        raise Refused(f"{done.message}; {done.remedy}")
+    console.print(
+        f"Batch {sequence} of {operator}: {done.old_count} taps of {yuan(done.old_amount_fen)} yuan are replaced by "
+        f"{done.new_count} of {yuan(done.new_amount_fen)}; both files are in the archive. "
+        f"`onecard night {done.night}` goes on at collect"
+        + (f", and does {', '.join(done.undone)} anew" if done.undone else ""),
+        soft_wrap=True, highlight=False, markup=False,
+    )  # fmt: skip
+
+
+def retry(
+    operator: Annotated[str, typer.Argument(help="whose batch")],
+    sequence: Annotated[int, typer.Argument(help="its number")],
+) -> None:
+    """Judge a booked batch's taps in suspense now, between two nights, and book what is accepted on the open day."""
+    with city() as opened, bars(console) as shown:
+        with reading(opened.engine) as conn:
+            try:
+                day = current_day(conn)
+            except DayOrderError as error:
+                raise Refused(str(error)) from error
+        folder = opened.home.nights / "retry"
+        night = night_of(opened, day, at=now(), progress=shown.tell)
+        night = replace(night, folder=folder, inbox=folder / "inbox")
+        try:
+            done = retry_batch(opened.engine, night, operator, sequence)
+        except NightRunning as running:
+            raise Refused(f"a night is running: {running}; wait until it ends") from running
+        except StepRefused as stop:
+            raise Refused(str(stop)) from stop
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    if isinstance(done, RetryRefused):
+        raise Refused(f"{done.message}; {done.remedy}")
+    verdicts = ", ".join(f"{name} {count}" for name, count in sorted(done.verdicts.items()))
+    console.print(
+        f"Batch {sequence} of {operator}: {verdicts}. {done.paid_taps} taps of {yuan(done.paid_fen)} yuan are paid, "
+        f"on {done.business_date}",
+        soft_wrap=True, highlight=False, markup=False,
+    )  # fmt: skip
+
+
+@contextmanager
+def _scratch(keep: Path | None) -> Iterator[Path]:
+    if keep is None:
+        with tempfile.TemporaryDirectory(prefix="onecard-dry-run-") as folder:
+            yield Path(folder)
+        return
+    if keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
+        raise Refused(f"--keep {keep} is not an empty folder; give one that is, or one that does not exist")
+    keep.mkdir(parents=True, exist_ok=True)
+    yield keep
+
+
+def _show(found: DryRun) -> None:
+    for step, counts in found.counts.items():
+        said = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
+        console.print(f"{step}: {said or 'nothing'}", soft_wrap=True, highlight=False, markup=False)
+    if found.shares:
+        table = Table(
+            "operator", "taps", "presented", "would be paid", title="Tonight's taps and rides, yuan"
+        )
+        for share in found.shares:
+            table.add_row(share.operator, f"{share.taps:,}", yuan(share.presented_fen), yuan(share.paid_fen))
+        console.print(_right(table))
+    if found.positions:
+        paid = {one.creditor.id: str(one.value_date) for one in found.instructions}
+        table = Table(
+            "role", "party", "gross", "fee", "position", "standing", "paid on", title="Positions, yuan"
+        )
+        for row in found.positions:
+            amounts = (yuan(amount) for amount in (row.gross_fen, row.fee_fen, row.position_fen))
+            value_date = paid.get(row.party, "") if row.role is Role.PARTICIPANT else ""
+            table.add_row(row.role, row.party, *amounts, row.standing, value_date)
+        console.print(table)
+    for refusal in found.refusals:
+        console.print(
+            f"[red]Would refuse at {refusal.step}:[/red] {escape(refusal.reason)}; {escape(refusal.remedy)}",
+            soft_wrap=True, highlight=False,
+        )  # fmt: skip
+    console.print(
+        "Nothing was booked. Institutions were not asked; the ledger's own refusals show in the night."
+    )
+
+
+def _right(table: Table) -> Table:
+    for column in table.columns[1:]:
+        column.justify = "right"
+    return table

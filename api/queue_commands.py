@@ -1,0 +1,101 @@
+"""`onecard queue`: what people must look at after the nights, taken, done, or given back, by name and with a note."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from api.doors import Refused, books, console, now
+from city.home import CITY_ZONE
+from ledger.db import reading, writing
+from ledger.money import yuan
+from settlement.work_queue import Happened, Item, QueueRefused, State, events_of, item_of, items_of, move
+
+queue = typer.Typer(no_args_is_help=True, help="The work queue: what people must look at after the nights.")
+
+Number = Annotated[int, typer.Argument(help="the item's number, as `onecard queue list` shows it")]
+By = Annotated[str, typer.Option("--by", help="who does it; kept with the item")]
+Note = Annotated[str, typer.Option("--note", help="why, or what was found out; kept with the item")]
+
+
+@queue.command("list")
+def list_items(
+    done_too: Annotated[bool, typer.Option("--done-too", help="also what is done")] = False,
+) -> None:
+    """List items, the earliest deadline first, with how late they are."""
+    states = tuple(State) if done_too else (State.OPEN, State.TAKEN)
+    with books() as engine, reading(engine) as conn:
+        items = items_of(conn, states)
+    if not items:
+        console.print("Nothing waits for anybody.")
+        return
+    show_items(console, items, today())
+
+
+@queue.command("show")
+def show(number: Number) -> None:
+    """Show one item with everything that happened to it."""
+    with books() as engine, reading(engine) as conn:
+        item, events = item_of(conn, number), events_of(conn, number)
+    if item is None:
+        raise Refused(f"no item has number {number}; `onecard queue list` names them")
+    show_items(console, [item], today())
+    console.print(f"To do: {escape(item.remedy)}", soft_wrap=True, highlight=False)
+    table = Table("when", "what happened", "by", "said")
+    for event in events:
+        when = event.at.astimezone(CITY_ZONE).strftime("%Y-%m-%d %H:%M")
+        table.add_row(when, event.happened, escape(event.who), escape(event.what))
+    console.print(table)
+
+
+@queue.command("take")
+def take(number: Number, by: By, note: Note = "") -> None:
+    """Take an item: it is yours until it is done or given back."""
+    _move(number, Happened.TAKEN, by, note)
+
+
+@queue.command("done")
+def done(number: Number, by: By, note: Note = "") -> None:
+    """Say that an item is dealt with, and how; a night that still finds it after its deadline raises it again."""
+    _move(number, Happened.DONE, by, note)
+
+
+@queue.command("back")
+def back(number: Number, by: By, note: Note = "") -> None:
+    """Give an item back to all, also one that was called done and is not."""
+    _move(number, Happened.BACK, by, note)
+
+
+def today() -> date:
+    """The calendar day in the city."""
+    return now().astimezone(CITY_ZONE).date()
+
+
+def show_items(console: Console, items: Sequence[Item], day: date) -> None:
+    """Items as a table; a deadline that has passed is red."""
+    table = Table("no", "kind", "what", "yuan", "raised", "due", "state", "by")
+    table.columns[3].justify = "right"
+    for item in items:
+        late = item.late_on(day)
+        due = f"[red]{item.due_on}, {late} days late[/red]" if late else str(item.due_on)
+        table.add_row(
+            str(item.number), item.kind, escape(item.what), yuan(item.amount_fen), str(item.raised_on), due,
+            item.state, escape(item.who),
+        )  # fmt: skip
+    console.print(table)
+
+
+def _move(number: int, happened: Happened, who: str, note: str) -> None:
+    if not who.strip() or len(who) > 64:
+        raise Refused(f"--by {who!r} names nobody; give a name of 1 to 64 characters")
+    if len(note) > 2000:
+        raise Refused(f"--note has {len(note)} characters; give at most 2000")
+    with books() as engine, writing(engine) as conn:
+        item = move(conn, number, happened, who=who, note=note, at=now())
+    if isinstance(item, QueueRefused):
+        raise Refused(f"{item.message}; {item.remedy}")
+    console.print(f"Item {item.number} is {item.state}: {escape(item.what)}", soft_wrap=True, highlight=False)

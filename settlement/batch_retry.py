@@ -1,0 +1,139 @@
+"""A booked batch's taps in suspense, judged again between two nights by what is known now (docs/decisions/0052).
+
+All taps in suspense are judged, as the night would judge them: a copy or a clone shows only beside the other one.
+Only those of the batch get what comes of it, booked on the open day as an entry of its own.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from enum import StrEnum
+
+import numpy as np
+import pyarrow as pa
+from sqlalchemy import Connection, Engine, func, select
+
+from clearing import steps as clearing
+from clearing.booking import judged_taps
+from clearing.columns import numbers, rows_where, tap_table, texts, truths
+from clearing.context import Night, StepRefused
+from clearing.intake import TAPS
+from clearing.postings import OVERCHARGE, SHORTFALL, batch_columns
+from clearing.records import keep_positions, renew_taps
+from clearing.suspense import retried_taps
+from clearing.tables import batch_file
+from clearing.verdict import Money
+from clearing.workfiles import write_table
+from ledger.accounts import open_accounts
+from ledger.balances import balances_of
+from ledger.chart import account
+from ledger.columns import in_pieces, post_columns, prepare_columns
+from ledger.day import current_day
+from ledger.db import reading, writing
+from ledger.directory import Directory
+from ledger.entry import Refused
+from ledger.tables import entry as entry_table
+from settlement.night_lock import exclusive
+from settlement.night_log import unfinished_before
+
+
+class RetryRefusal(StrEnum):
+    """Why a batch is not judged again now, in order of precedence: the first that applies is told."""
+
+    BATCH_UNKNOWN = "batch_unknown"
+    NOT_BOOKED = "not_booked"
+    NIGHT_UNFINISHED = "night_unfinished"
+    NOTHING_SUSPENDED = "nothing_suspended"
+
+
+@dataclass(frozen=True, slots=True)
+class RetryRefused:
+    """A batch that is not judged again, and what to do."""
+
+    refusal: RetryRefusal
+    message: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """What became of a batch's taps in suspense: how many by verdict, and what was booked for its operator."""
+
+    business_date: date
+    verdicts: Mapping[str, int]
+    paid_taps: int
+    paid_fen: int
+
+
+def retry_batch(engine: Engine, night: Night, operator: str, sequence: int) -> Retried | RetryRefused:
+    """Judge a booked batch's taps in suspense now. `night` is of the open day, with a folder and inbox of its own.
+
+    Raises NightRunning while a night runs, StepRefused where a step or the ledger refuses; then nothing is written.
+    """
+    with exclusive(engine, night.folder.parent):
+        with reading(engine) as conn:
+            refused = refusal_to_retry(conn, operator, sequence)
+            night = replace(night, business_date=current_day(conn)) if refused is None else night
+            suspended = retried_taps(conn)
+        if refused is not None:
+            return refused
+        write_table(night.work / TAPS, tap_table(suspended))
+        for step in (clearing.verify, clearing.match, clearing.price):
+            step(engine, night)
+        judged = judged_taps(night)
+        ours = np.array([one == operator for one in texts(judged, "operator")], np.bool_)
+        batch = rows_where(judged, ours & (numbers(judged, "sequence") == sequence))
+        paid_money = np.array([money == Money.PAID.value for money in texts(batch, "money")], np.bool_)
+        paid = rows_where(batch, paid_money & (numbers(batch, "amount_fen") > 0))
+        with writing(engine) as conn:
+            if paid.num_rows:
+                _book(conn, Directory(engine), night, paid)
+            renew_taps(conn, batch, night.business_date)
+            keep_positions(conn, rows_where(batch, truths(batch, "chained")))
+    verdicts = Counter(texts(batch, "verdict"))
+    return Retried(night.business_date, verdicts, paid.num_rows, int(numbers(paid, "paid_fen").sum()))
+
+
+def refusal_to_retry(conn: Connection, operator: str, sequence: int) -> RetryRefused | None:
+    """The first reason why a batch cannot be judged again now, or None."""
+    columns = batch_file.c
+    query = select(columns.cleared_on).where(columns.operator == operator, columns.sequence == sequence)
+    row = conn.execute(query).one_or_none()
+    name = f"batch {sequence} of {operator}"
+    if row is None:
+        return RetryRefused(RetryRefusal.BATCH_UNKNOWN, f"{name} never came", "give a batch that did")
+    if row.cleared_on is None:
+        remedy = "run its night; a wrong file is replaced by `onecard night replace-batch`"
+        return RetryRefused(RetryRefusal.NOT_BOOKED, f"{name} is not booked yet", remedy)
+    unfinished = unfinished_before(conn, date.max)
+    if unfinished is not None:
+        remedy = f"run the night of {unfinished} to its end first"
+        return RetryRefused(
+            RetryRefusal.NIGHT_UNFINISHED, f"the night of {unfinished} is not finished", remedy
+        )
+    if not any((one.operator, one.sequence) == (operator, sequence) for one in retried_taps(conn)):
+        remedy = "what is decided stays: what is to be corrected comes as a batch under a new number"
+        return RetryRefused(RetryRefusal.NOTHING_SUSPENDED, f"{name} has no tap in suspense", remedy)
+    return None
+
+
+def _book(conn: Connection, directory: Directory, night: Night, paid: pa.Table) -> None:
+    operator, sequence = texts(paid, "operator")[0], int(numbers(paid, "sequence")[0])
+    codes = [f"purse:{card_no}" for card_no in set(texts(paid, "card_no"))]
+    purses_fen = {one.code.removeprefix("purse:"): one.balance_fen for one in balances_of(conn, codes)}
+    open_accounts(
+        conn, [account(code) for code in (OVERCHARGE, SHORTFALL, f"clearing:{operator}")], at=night.at
+    )
+    made_at = {(operator, sequence): night.at}
+    headings, lines = batch_columns(paid, purses_fen, made_at, night.business_date)
+    # The night of this day may book others of the batch out of suspense, under the reference without a number.
+    earlier = select(func.count()).where(entry_table.c.reference.startswith(f"{headings[0].reference}:"))
+    number = conn.execute(earlier).scalar_one() + 1
+    headings = [replace(one, reference=f"{one.reference}:{number}") for one in headings]
+    for some, own in in_pieces(headings, lines):
+        prepared = prepare_columns(some, own, directory, business_date=night.business_date)
+        for answer in post_columns(conn, prepared, directory, at=night.at):
+            if isinstance(answer, Refused):
+                reason = f"the ledger refuses {answer.reference}: {answer.message}"
+                raise StepRefused("retry", reason, "clear its reason, then try again")

@@ -1,0 +1,163 @@
+"""What a night hands to people: read from the books after everything is booked and reconciled."""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import date, timedelta
+from itertools import groupby
+from typing import Final
+
+from sqlalchemy import Connection, Engine, Table, func, select
+
+from clearing.context import Night, StepResult
+from clearing.facts import WINDOW_DAYS
+from clearing.intake import missing_batches
+from clearing.online.qr_tables import qr_ride
+from clearing.tables import rejected_file, tap
+from clearing.verdict import Money, Verdict
+from ledger.db import reading
+from ledger.money import yuan
+from ledger.snapshots import total_fen
+from settlement.netting import Standing
+from settlement.night_log import recorded_steps
+from settlement.peers import waiting_items
+from settlement.positions import positions_of
+from settlement.work_queue import DAYS, Found, Kind, hand_over
+
+PRICE_DIFFERENCE_FEN: Final = 1_000
+"""What an operator may have charged above the tariff on one night before somebody looks at it."""
+
+STANDING: Final = (Kind.FILE_MISSING, Kind.POSITION_CARRIED, Kind.PEER_OPEN, Kind.SUSPENDED)
+"""Found every night for as long as they last; the rest belongs to the night that found it."""
+
+_NUMBERS_NAMED: Final = 20
+
+
+def hand_over_work(engine: Engine, night: Night) -> StepResult:
+    """Put what a person must look at into the work queue; the counts are by kind, of what was found."""
+    with reading(engine) as conn:
+        found = found_by_night(conn, night.business_date)
+    counts = Counter(one.kind.value for one in found)
+
+    def write(conn: Connection) -> None:
+        hand_over(conn, found, STANDING, night.business_date, at=night.at)
+
+    return StepResult(
+        {kind.value: counts[kind.value] for kind in Kind if kind is not Kind.NIGHT_REFUSED}, write=write
+    )
+
+
+def found_by_night(conn: Connection, business_date: date) -> list[Found]:
+    """Everything that the night of a business date leaves for people, in the order of kinds and subjects."""
+    found = [
+        *_clones(conn, business_date),
+        *_rejected(conn, business_date),
+        *_missing(conn, business_date),
+        *_carried(conn, business_date),
+        *_peers(conn, business_date),
+        *_prices(conn, business_date),
+        *_suspended(conn, tap, "taps"),
+        *_suspended(conn, qr_ride, "rides on codes"),
+    ]
+    order = tuple(Kind)
+    return sorted(found, key=lambda one: (order.index(one.kind), one.subject))
+
+
+def refused(business_date: date, step: str, reason: str, remedy: str) -> Found:
+    """A night that stopped, as an item of the queue."""
+    return Found(Kind.NIGHT_REFUSED, f"{business_date}", business_date, 1, 0, f"{step}: {reason}", remedy)
+
+
+def _clones(conn: Connection, business_date: date) -> Iterator[Found]:
+    columns = tap.c
+    query = (
+        select(columns.card_no, func.count(), total_fen(columns.amount_fen))
+        .where(columns.decided_on == business_date, columns.verdict == Verdict.COUNTER_CONFLICT.value)
+        .group_by(columns.card_no)
+    )
+    for card_no, taps, amount_fen in conn.execute(query):
+        what = f"card {card_no} made {taps} taps of which two have one counter; it is hotlisted"
+        remedy = (
+            "find the cloned or broken card; decide the taps in suspense with its holder and the operators"
+        )
+        yield _found(Kind.CLONE, card_no, business_date, taps, amount_fen, what, remedy)
+
+
+def _rejected(conn: Connection, business_date: date) -> Iterator[Found]:
+    query = select(rejected_file).where(rejected_file.c.collected_on == business_date)
+    for row in conn.execute(query):
+        what = f"{row.name}: {row.message.removesuffix(f'; {row.remedy}')}"
+        subject = f"{row.name} {row.digest[:16]}"
+        yield _found(Kind.FILE_REJECTED, subject, business_date, 1, 0, what, row.remedy)
+
+
+def _missing(conn: Connection, business_date: date) -> Iterator[Found]:
+    for operator, gaps in groupby(missing_batches(conn), key=lambda gap: gap[0]):
+        numbers = [sequence for _, sequence in gaps]
+        named = ", ".join(map(str, numbers[:_NUMBERS_NAMED]))
+        more = f" and {len(numbers) - _NUMBERS_NAMED} more" if numbers[_NUMBERS_NAMED:] else ""
+        what = f"batches {named}{more} of {operator} never came, though later ones did"
+        remedy = "ask the operator to send them"
+        yield _found(Kind.FILE_MISSING, operator, business_date, len(numbers), 0, what, remedy)
+
+
+def _carried(conn: Connection, business_date: date) -> Iterator[Found]:
+    for row in positions_of(conn, business_date):
+        if row.standing is Standing.CARRIED:
+            what = f"{row.party} owes {yuan(-row.position_fen)} yuan, carried into the next night"
+            remedy = "if it does not earn that soon, ask it to pay"
+            yield _found(Kind.POSITION_CARRIED, row.party, business_date, 1, row.position_fen, what, remedy)
+
+
+def _peers(conn: Connection, business_date: date) -> Iterator[Found]:
+    waiting = sorted(waiting_items(conn, business_date), key=lambda one: (one.peer, one.waits_for))
+    for (peer, waits_for), group in groupby(waiting, key=lambda one: (one.peer, one.waits_for)):
+        held = list(group)
+        oldest, amount_fen = min(one.since for one in held), sum(one.amount_fen for one in held)
+        what = f"{waits_for}, waiting for {peer}: {len(held)}, the oldest since {oldest}"
+        remedy = "see peer_waiting.csv; ask the institution"
+        yield _found(
+            Kind.PEER_OPEN, f"{peer} {waits_for}", business_date, len(held), amount_fen, what, remedy
+        )
+    counts = {one.step: one.counts for one in recorded_steps(conn, business_date)}.get("reconcile_peers", {})
+    for who in ("biller", "insurer"):
+        days = counts.get(f"{who}_days_open", 0)
+        if days:
+            what = f"days not settled with the {who}{'s' if who == 'biller' else ''}: {days}"
+            remedy = "see peers.csv and peer_differences.csv"
+            yield _found(Kind.PEER_OPEN, f"{who} days", business_date, days, 0, what, remedy)
+
+
+def _prices(conn: Connection, business_date: date) -> Iterator[Found]:
+    columns = tap.c
+    over_fen = total_fen(columns.amount_fen - columns.paid_fen)
+    query = (
+        select(columns.operator, func.count(), over_fen)
+        .where(columns.decided_on == business_date, columns.verdict == Verdict.PRICE_DIFFERS.value)
+        .group_by(columns.operator)
+        .having(over_fen > PRICE_DIFFERENCE_FEN)
+    )
+    for operator, taps, amount_fen in conn.execute(query):
+        what = f"{operator} charged {yuan(amount_fen)} yuan above the tariff on {taps} taps"
+        remedy = "compare its tariff with ours; riders are owed the difference (suspense:overcharge)"
+        yield _found(
+            Kind.PRICE_DIFFERS, f"{operator} {business_date}", business_date, taps, amount_fen, what, remedy
+        )
+
+
+def _suspended(conn: Connection, table: Table, word: str) -> Iterator[Found]:
+    columns = table.c
+    keys = (columns.business_date, columns.operator, columns.verdict)
+    query = select(*keys, func.count(), total_fen(columns.amount_fen)).group_by(*keys)
+    suspended = query.where(columns.money == Money.SUSPENDED.value)
+    for first, operator, verdict, count, amount_fen in conn.execute(suspended):
+        what = f"{word} of {operator}, first presented on {first}, in suspense: {verdict} ({count})"
+        remedy = f"settle the cause; whatever is not settled within {WINDOW_DAYS} days is not paid"
+        subject = f"{word} {operator} {verdict} {first}"
+        yield _found(Kind.SUSPENDED, subject, first, count, amount_fen, what, remedy)
+
+
+def _found(
+    kind: Kind, subject: str, since: date, items: int, amount_fen: int, what: str, remedy: str
+) -> Found:
+    due_on = since + timedelta(days=DAYS[kind])
+    return Found(kind, subject, due_on, items, amount_fen, what[:2000], remedy)

@@ -1,0 +1,141 @@
+"""The night's commands as an operator of the night types them, on one small day from its plan to the work it leaves."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from card.hsm.client import Hsm
+from ledger.db import make_engine
+from settlement.night_lock import exclusive
+from settlement.night_progress import PROGRESS_FILE
+from tests.settlement.small_day import METRO_TAPS, ROOT, prepare, put
+from tests.support.night_books import contents
+from tests.support.waiting import wait_until
+
+DAY = "2018-09-01"
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def home(tmp_path: Path, sqlite_template: Path, city_hsm: Hsm) -> Path:
+    """The small day, with its files in the inbox."""
+    home = tmp_path / "var"
+    tariff = "shenzhen-2018.json"
+    (home / "tariffs").mkdir(parents=True)
+    shutil.copy(ROOT / "clearing" / "sectors" / "transit" / "tariffs" / tariff, home / "tariffs")
+    shutil.copyfile(sqlite_template, home / "onecard.db")
+    engine = make_engine(f"sqlite:///{home / 'onecard.db'}")
+    prepare(engine, city_hsm, home)
+    engine.dispose()
+    return home
+
+
+@pytest.fixture
+def onecard(home: Path, hsm_address: str) -> Command:
+    """Run one command in that home."""
+
+    def run(*words: str | Path) -> "subprocess.CompletedProcess[str]":
+        settings = {"ONECARD_HOME": str(home), "ONECARD_HSM": hsm_address, "COLUMNS": "200"}
+        return subprocess.run(
+            [Path(sys.executable).with_name("onecard"), *words],
+            env={**os.environ, **settings}, capture_output=True, text=True, check=False,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    return run
+
+
+def said(ended: "subprocess.CompletedProcess[str]") -> str:
+    assert (ended.returncode, ended.stderr) == (0, "")
+    return ended.stdout
+
+
+def test_a_night_is_planned_run_dry_and_run_and_leaves_its_work_to_people(
+    home: Path, onecard: Command
+) -> None:
+    before = contents(home / "inbox")
+    plan = said(onecard("night", "plan", DAY))
+    for words in (
+        "METRO-1-00000001.ocb", "Will be turned away: METRO-1-00000002.ocb", "Missing: batch 2 of BUS-1",
+        "12 taps before the night", "No night was timed before", "MiB free",
+    ):  # fmt: skip
+        assert words in plan
+    dry = said(onecard("night", "dry-run", DAY, "--keep", home / "dry"))
+    assert "Nothing was booked" in dry
+    assert (home / "dry" / "night" / "work" / "priced.parquet").exists()
+    assert contents(home / "inbox") == before
+    assert "No night of 2018-09-01" in said(onecard("night", "status", DAY))
+    ran = said(onecard("night", DAY, "--at", "2018-09-02T00:30:00"))
+    assert "collect done in" in ran
+    assert "18 of 18 steps" in ran
+    assert "2018-09-01: finished" in ran
+    assert "was finished before; nothing changed" in said(onecard("night", DAY))
+    assert "Raised for people" in said(onecard("night", "exceptions", DAY))
+    assert "By the pace of the last 1 nights" in said(onecard("night", "plan", "2018-09-02"))
+    assert "it has booked" in onecard("night", "dry-run", DAY).stderr
+
+
+def test_work_is_taken_done_and_given_back_by_name(onecard: Command) -> None:
+    said(onecard("night", DAY, "--at", "2018-09-02T00:30:00"))
+    listed = said(onecard("queue", "list"))
+    assert "METRO-1-00000002.ocb" in listed
+    assert "days late" in listed
+    assert "Item 1 is taken" in said(onecard("queue", "take", "1", "--by", "Li"))
+    refused = onecard("queue", "done", "1", "--by", "Wu", "--note", "sent again")
+    assert (refused.returncode, "item 1 was taken by Li; have it given back first" in refused.stderr) == (
+        1,
+        True,
+    )
+    assert "Item 1 is done" in said(onecard("queue", "done", "1", "--by", "Li", "--note", "sent again"))
+    assert "METRO-1-00000002.ocb" not in said(onecard("queue", "list"))
+    assert "Item 1 is open" in said(onecard("queue", "back", "1", "--by", "Wu", "--note", "it was not"))
+    shown = said(onecard("queue", "show", "1"))
+    assert all(word in shown for word in ("raised", "taken", "sent again", "it was not", "To do:"))
+    assert "no item has number 99" in onecard("queue", "take", "99", "--by", "Li").stderr
+    assert "--by '' names nobody" in onecard("queue", "take", "1", "--by", "").stderr
+
+
+def test_an_interrupted_night_shows_as_such_and_takes_a_replaced_batch(
+    home: Path, onecard: Command, city_hsm: Hsm, tmp_path: Path
+) -> None:
+    for tariff in (home / "tariffs").iterdir():
+        tariff.rename(home / tariff.name)
+    refused = onecard("night", DAY, "--at", "2018-09-02T00:30:00")
+    assert (refused.returncode, "there is no tariff" in refused.stderr) == (1, True)
+    assert "match: there is no tariff" in said(onecard("queue", "list"))
+    engine = make_engine(f"sqlite:///{home / 'onecard.db'}")
+    file = put(tmp_path / "again", city_hsm, "METRO-1", 1, METRO_TAPS[1:])
+    words = ("night", "replace-batch", "METRO-1", "1", file, "--reason", "doubled", "--by", "Li")
+    with exclusive(engine, home / "nights"):
+        assert "a night is running" in onecard(*words).stderr
+    engine.dispose()
+    replaced = said(onecard(*words))
+    assert "goes on at collect, and does collect, verify anew" in replaced
+    for tariff in home.glob("*.json"):
+        tariff.rename(home / "tariffs" / tariff.name)
+    assert "2018-09-01: finished" in said(onecard("night", DAY))
+    again = onecard(*words)
+    assert (again.returncode, "under a new number" in again.stderr) == (1, True)
+    assert "tac_wrong 1" in said(onecard("night", "retry", "BUS-1", "1"))
+    assert "has no tap in suspense" in onecard("night", "retry", "METRO-1", "1").stderr
+
+
+def test_a_killed_night_is_said_to_be_interrupted_and_goes_on(
+    home: Path, onecard: Command, hsm_address: str
+) -> None:
+    settings = {"ONECARD_HOME": str(home), "ONECARD_HSM": hsm_address}
+    words = [str(Path(sys.executable).with_name("onecard")), "night", DAY, "--at", "2018-09-02T00:30:00"]
+    with subprocess.Popen(words, env={**os.environ, **settings}, stdout=subprocess.DEVNULL) as process:
+        wait_until(lambda: (home / "nights" / PROGRESS_FILE).exists())
+        process.send_signal(signal.SIGSTOP)
+        running = onecard("night", "status", DAY)
+        process.kill()
+    assert "The night of 2018-09-01 runs: " in said(running)
+    assert "was interrupted: nobody runs it now" in said(onecard("night", "status", DAY))
+    assert "2018-09-01: finished" in said(onecard("night", DAY))
