@@ -82,6 +82,10 @@ def _whole(tariff: FareTariff) -> Iterator[Flaw]:
         if not any(tariff.valid_from <= day <= after for day in days):
             yield Flaw(f"calendars.{name}", "no day in force", "list its days in the validity", remark=True)
     yield from _aliases(tariff)
+    for number, line in tariff.lines.items():
+        if line.mode not in tariff.modes:
+            remedy = "its taps find no price: name one of the tariff's modes, if they should"
+            yield Flaw(f"lines.{number}.mode", line.mode, remedy, remark=True)
 
 
 def _aliases(tariff: FareTariff) -> Iterator[Flaw]:
