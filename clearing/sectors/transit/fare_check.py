@@ -95,6 +95,10 @@ def _aliases(tariff: FareTariff) -> Iterator[Flaw]:
     for alias, station in tariff.aliases.items():
         if station not in known:
             yield Flaw(f"aliases.{alias}", station, "name a station that one of the fares knows")
+        if alias in known and alias != station:
+            yield Flaw(
+                f"aliases.{alias}", station, "take it away: a station of that name has fares of its own"
+            )
 
 
 def _names(tariff: FareTariff) -> Iterator[Flaw]:
