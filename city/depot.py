@@ -26,7 +26,7 @@ from city.drawer import Drawer, KeptChip
 from city.factory import Factory
 from city.home import Home
 from city.office import Office
-from city.world import AGENT, tariffs_of
+from city.world import AGENT, carried_tariff
 from clearing.qr_intake import qr_inbox
 from clearing.wire.batch import Ride
 from ledger.day import current_day
@@ -158,7 +158,7 @@ def work(
     orders = json.loads((home / "orders.json").read_text(encoding="utf-8"))
     version, _, key = issuer_key.partition(":")
     place = Home(city)
-    (tariff,) = tariffs_of(place)
+    tariff = carried_tariff(place)
     with ExitStack() as stack:
         engine = make_engine(os.environ["ONECARD_DATABASE"])
         stack.callback(engine.dispose)

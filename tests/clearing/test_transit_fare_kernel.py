@@ -7,7 +7,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clearing.sectors.transit.fare_columns import FareColumns, price_columns
+from clearing.sectors.transit.fare_arrays import FareColumns
+from clearing.sectors.transit.fare_columns import price_columns
 from clearing.sectors.transit.fare_exact import fits_words
 from clearing.sectors.transit.fare_reference import price_slowly
 from clearing.sectors.transit.fare_taps import Holding

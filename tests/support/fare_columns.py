@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from clearing.sectors.transit.fare_arrays import GUEST, NEW, SETTLED
-from clearing.sectors.transit.fare_columns import FareColumns
+from clearing.sectors.transit.fare_arrays import GUEST, NEW, SETTLED, FareColumns
 from clearing.sectors.transit.recorded_taps import RecordedTap
 
 
@@ -33,8 +32,8 @@ def fare_columns(taps: Sequence[NightTap]) -> FareColumns:
     records = [tap.id.encode().ljust(64, b"\0")[:64] for tap in facts]
     states = [SETTLED if one.settled_fen is not None else NEW if one.proved else GUEST for one in taps]
     return FareColumns(
-        card_no=pa.array([tap.card_no for tap in facts], pa.string()),
-        operator=pa.array([tap.operator for tap in facts], pa.string()),
+        card_no=pa.chunked_array([[tap.card_no for tap in facts]], pa.string()),
+        operator=pa.chunked_array([[tap.operator for tap in facts]], pa.string()),
         sequence=ints("sequence"),
         position=ints("position"),
         at_s=ints("at_s"),

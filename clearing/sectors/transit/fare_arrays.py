@@ -4,10 +4,12 @@ Names (modes, lines, categories, fares, rules, products) are numbered over all t
 S scopes, F fares, D discounts, C caps and W windows stand one after the other, those of a tariff together.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 Ints = npt.NDArray[np.int64]
 Truths = npt.NDArray[np.bool_]
@@ -27,6 +29,31 @@ DAY, WEEK, MONTH = 0, 1, 2
 NEW, GUEST, SETTLED, COPY = 0, 1, 2, 3
 """Taps that come before the night; those that nothing proves yet; those priced by earlier nights; repeated ones."""
 UNPRICED_FEN = -1
+
+
+@dataclass(frozen=True, slots=True)
+class FareColumns:
+    """Taps, a row each: those before the night first, in their order there, then those that earlier nights settled.
+
+    `state` is NEW, GUEST (nothing proves it) or SETTLED; a settled one has the price `settled_fen`, -1 for none.
+    """
+
+    card_no: "pa.ChunkedArray[Any]"
+    operator: "pa.ChunkedArray[Any]"
+    sequence: Ints
+    position: Ints
+    at_s: Ints
+    ride: Ints
+    line: Ints
+    station: Ints
+    holder_class: Ints
+    list_fare_fen: Ints
+    linked: Truths
+    full_fare: Truths
+    retried: Truths
+    records: npt.NDArray[np.uint8]
+    state: Ints
+    settled_fen: Ints
 
 
 class Taps(NamedTuple):

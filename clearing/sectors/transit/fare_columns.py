@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from clearing.sectors.transit.base_fare import fares_fen
-from clearing.sectors.transit.fare_arrays import ENTRY, EXIT, RIDE, Holdings, Ints, Taps, Truths
+from clearing.sectors.transit.fare_arrays import ENTRY, EXIT, RIDE, FareColumns, Holdings, Ints, Taps
 from clearing.sectors.transit.fare_exact import fits_words
 from clearing.sectors.transit.fare_kernel import price_taps
 from clearing.sectors.transit.fare_names import Names, ints, names_of
@@ -22,31 +22,6 @@ from clearing.sectors.transit.recorded_taps import RIDES, category_of, line_of, 
 from clearing.wire.record import HIGHEST_HOLDER_CLASS, Ride
 
 KINDS = {TapKind.RIDE: RIDE, TapKind.ENTRY: ENTRY, TapKind.EXIT: EXIT}
-
-
-@dataclass(frozen=True, slots=True)
-class FareColumns:
-    """Taps, a row each: those before the night first, in their order there, then those that earlier nights settled.
-
-    `state` is NEW, GUEST (nothing proves it) or SETTLED; a settled one has the price `settled_fen`, -1 for none.
-    """
-
-    card_no: "pa.Array[pa.StringScalar]"
-    operator: "pa.Array[pa.StringScalar]"
-    sequence: Ints
-    position: Ints
-    at_s: Ints
-    ride: Ints
-    line: Ints
-    station: Ints
-    holder_class: Ints
-    list_fare_fen: Ints
-    linked: Truths
-    full_fare: Truths
-    retried: Truths
-    records: npt.NDArray[np.uint8]
-    state: Ints
-    settled_fen: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +67,14 @@ def price_columns(
     return FarePrices(prices, refusals, most)
 
 
-def coded(values: "pa.Array[pa.Scalar]") -> tuple[Ints, list[object]]:
+def coded(values: "pa.Array[Any] | pa.ChunkedArray[Any]") -> tuple[Ints, list[Any]]:
     """Each value's number, and the values by number, in the order in which they were first met."""
-    encoded = values.dictionary_encode()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.combine_chunks()
+    whole = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    encoded = whole.dictionary_encode()
     return np.asarray(encoded.indices.to_numpy(), np.int64), encoded.dictionary.to_pylist()
 
 
-def _ranked(texts: "pa.Array[pa.StringScalar]") -> tuple[Ints, list[str]]:
+def _ranked(texts: "pa.ChunkedArray[Any]") -> tuple[Ints, list[str]]:
     numbers, found = coded(texts)
     ordered = sorted(found)
     rank = ints([ordered.index(text) for text in found])

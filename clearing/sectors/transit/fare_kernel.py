@@ -89,7 +89,7 @@ def _together(tables: Tables, taps: Taps, entry: int, at_s: int) -> bool:
     tariff, mode = taps.tariff[entry], taps.mode[entry]
     if tariff < 0 or not tables.modes.gated[tariff, mode]:
         return False
-    return at_s - taps.at_s[entry] <= tables.modes.forget_s[tariff, mode]
+    return bool(at_s - taps.at_s[entry] <= tables.modes.forget_s[tariff, mode])
 
 
 @njit(cache=True, nogil=True)

@@ -1,6 +1,6 @@
 """Numbers for the names of all tariffs of a night, and the scopes, windows and modes in those numbers."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -99,6 +99,11 @@ def ints(rows: Sequence[object], width: int | None = None) -> Ints:
     return made if width is None else made.reshape(-1, width)
 
 
+def column(rows: Ints, place: int) -> Ints:
+    """One column of rows, contiguous as the kernel is compiled for."""
+    return np.ascontiguousarray(rows[:, place])
+
+
 def among(allowed: Sequence[str], names: Numbers) -> Truths:
     """Which names a list allows; an empty list allows all."""
     return np.array([not allowed or name in allowed for name in names], np.bool_)
@@ -149,11 +154,12 @@ class ScopeList:
             _rows([among(scope.fares, names.fares) for scope in self.scopes], len(names.fares)),
             ints(self.ranges, 2),
         )
-        minutes, on = ints(self.minutes, 2), ints(self.on, 2)
         weekdays = np.array(self.weekdays, np.bool_).reshape(-1, len(WEEKDAYS))
-        # Rows of a pair are not contiguous columns; the kernel is compiled for contiguous ones.
-        columns = (np.ascontiguousarray(pair[:, place]) for pair in (minutes, on) for place in (0, 1))
-        windows = Windows(weekdays, *columns, ints(self.calendars, 2), ints(self.days))
+        minutes, on = ints(self.minutes, 2), ints(self.on, 2)
+        windows = Windows(
+            weekdays, column(minutes, 0), column(minutes, 1), column(on, 0), column(on, 1),
+            ints(self.calendars, 2), ints(self.days),
+        )  # fmt: skip
         return scopes, windows
 
 
@@ -167,10 +173,15 @@ def _minutes(clock: str) -> int:
 
 def modes_of(tariffs: Sequence[FareTariff], names: Numbers) -> Modes:
     """What each tariff says of each mode."""
+    shape = len(tariffs), len(names)
+
+    def none() -> Ints:
+        return np.zeros(shape, np.int64)
+
     made = Modes(
-        *(np.zeros((len(tariffs), len(names)), np.bool_) for _ in range(2)),
-        *(np.zeros((len(tariffs), len(names)), np.int64) for _ in range(7)),
-    )
+        np.zeros(shape, np.bool_), np.zeros(shape, np.bool_),
+        none(), none(), none(), none(), none(), none(), none(),
+    )  # fmt: skip
     for place, tariff in enumerate(tariffs):
         for name, mode in tariff.modes.items():
             here = place, names[name]
@@ -198,8 +209,3 @@ def known_categories(tariffs: Sequence[FareTariff], names: Numbers) -> Truths:
     return _rows(
         [np.array([name in tariff.categories for name in names], np.bool_) for tariff in tariffs], len(names)
     )
-
-
-def numbered(names: Mapping[str, int], wanted: Iterable[str]) -> Ints:
-    """The numbers of names, -1 for one that is not there."""
-    return ints([names.get(name, -1) for name in wanted])

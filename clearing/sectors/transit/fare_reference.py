@@ -3,43 +3,25 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Protocol
-
-import pyarrow as pa
+from typing import Any
 
 from clearing.sectors.transit.card_fares import Priced, price_card
-from clearing.sectors.transit.fare_arrays import COPY, GUEST, SETTLED, UNPRICED_FEN, Ints, Truths
+from clearing.sectors.transit.fare_arrays import COPY, GUEST, SETTLED, UNPRICED_FEN, FareColumns, Ints
 from clearing.sectors.transit.fare_tables import REFUSALS
 from clearing.sectors.transit.fare_taps import Holding
 from clearing.sectors.transit.fare_tariff import FareTariff
 from clearing.sectors.transit.recorded_taps import START, RecordedTap, named_taps
 
 
-class TapFacts(Protocol):
-    """What is read of `fare_columns.FareColumns`."""
-
-    card_no: "pa.Array[pa.StringScalar]"
-    operator: "pa.Array[pa.StringScalar]"
-    sequence: Ints
-    position: Ints
-    at_s: Ints
-    ride: Ints
-    line: Ints
-    station: Ints
-    holder_class: Ints
-    list_fare_fen: Ints
-    linked: Truths
-    full_fare: Truths
-    settled_fen: Ints
-
-
-def recorded(taps: TapFacts) -> list[RecordedTap]:
+def recorded(taps: FareColumns) -> list[RecordedTap]:
     """The taps of columns, one by one."""
     facts = (
         taps.sequence, taps.position, taps.at_s, taps.ride, taps.line, taps.station, taps.holder_class,
         taps.list_fare_fen, taps.linked, taps.full_fare,
     )  # fmt: skip
-    texts = zip(taps.operator.to_pylist(), taps.card_no.to_pylist(), strict=True)
+    operators: list[Any] = taps.operator.to_pylist()
+    cards: list[Any] = taps.card_no.to_pylist()
+    texts = zip(operators, cards, strict=True)
     return [
         RecordedTap(operator, sequence, position, card_no, *rest)
         for (operator, card_no), (sequence, position, *rest) in zip(
@@ -49,7 +31,7 @@ def recorded(taps: TapFacts) -> list[RecordedTap]:
 
 
 def price_slowly(
-    tariffs: tuple[FareTariff, ...], taps: TapFacts, state: Ints, holdings: Sequence[Holding], as_of_s: int,
+    tariffs: tuple[FareTariff, ...], taps: FareColumns, state: Ints, holdings: Sequence[Holding], as_of_s: int,
     price_fen: Ints, refusal: Ints,
 ) -> None:  # fmt: skip
     """As the kernel does: fill in the price of every tap that is not settled, or -1 and the number of the refusal.
@@ -87,3 +69,10 @@ def _told(leg: Priced | None) -> tuple[int, int]:
     if leg.refusal is not None:
         return UNPRICED_FEN, REFUSALS.index(leg.refusal) + 1
     return leg.price_fen, 0
+
+
+def lone_fare_fen(tariffs: tuple[FareTariff, ...], tap: RecordedTap) -> int | None:
+    """What a tap would cost as the only one there is, as a ride on a code is; None where it has no price."""
+    [own] = named_taps(tariffs, [tap])
+    [leg] = price_card(tariffs, [own], (), own.at)
+    return None if leg.refusal else leg.price_fen

@@ -37,6 +37,7 @@ from clearing.sectors.transit.fare_names import (
     Names,
     ScopeList,
     among,
+    column,
     ints,
     known_categories,
     modes_of,
@@ -218,6 +219,7 @@ def _discounts(tariffs: Sequence[FareTariff], names: Names, scopes: ScopeList) -
         ranges.append((first, len(parts)))
     products = ints([_product(tariff, names, discount) for tariff, discount in own], 3)
     quotas = ints([(one.quota.legs, PERIODS[one.quota.per]) if one.quota else (0, 0) for _, one in own], 2)
+    paid = ints(pays, 4)
     transfers = [discount.transfer for _, discount in own]
     return Discounts(
         _ranges([len(tariff.discounts) for tariff in tariffs]),
@@ -225,8 +227,8 @@ def _discounts(tariffs: Sequence[FareTariff], names: Names, scopes: ScopeList) -
         ints([scopes.add(tariff, discount.scope) for tariff, discount in own]),
         np.array([discount.last for _, discount in own], np.bool_),
         np.array([discount.only_linked for _, discount in own], np.bool_),
-        *_columns(products),
-        *_columns(quotas),
+        column(products, 0), column(products, 1), column(products, 2),
+        column(quotas, 0), column(quotas, 1),
         ints([one.within_min * MINUTE_S if one else -1 for one in transfers]),
         ints([SINCE[one.measured_from] if one else 0 for one in transfers]),
         np.array([among(one.after_modes if one else (), names.modes) for one in transfers], np.bool_)
@@ -235,14 +237,10 @@ def _discounts(tariffs: Sequence[FareTariff], names: Names, scopes: ScopeList) -
         .reshape(-1, len(names.fares)),
         np.array([bool(one and one.other_line) for one in transfers], np.bool_),
         ints([one.most if one else 0 for one in transfers]),
-        *_columns(ints(pays, 4)),
+        column(paid, 0), column(paid, 1), column(paid, 2), column(paid, 3),
         ints(ranges, 2),
         ints(parts, 3),
     )  # fmt: skip
-
-
-def _columns(rows: Ints) -> list[Ints]:
-    return [np.ascontiguousarray(rows[:, place]) for place in range(rows.shape[1])]
 
 
 def _product(tariff: FareTariff, names: Names, discount: Discount) -> tuple[int, int, int]:
