@@ -23,8 +23,8 @@ class SaleDiffers(Exception):
 
     def __init__(self, sale: Sale, before: Holding) -> None:
         super().__init__(
-            f"reference {sale.reference} is {before.product} for card {before.card}:"
-            f" give {sale.holding.product} for card {sale.holding.card} a reference of its own"
+            f"reference {sale.reference} is {sale.holding.product} for card {sale.holding.card} now, and was"
+            f" {before.product} for card {before.card} before: give it a reference of its own"
         )
 
 
