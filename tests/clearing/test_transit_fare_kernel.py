@@ -77,7 +77,7 @@ def fast(
 
 
 @given(fare_tariffs(1), st.none() | fare_tariffs(2), night_taps(), holdings, st.integers(0, DAYS))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_the_kernel_prices_every_tap_as_the_slow_function_does(
     tariff: FareTariff, second: FareTariff | None, taps: list[NightTap], bought: list[Holding], days: int
 ) -> None:
@@ -88,7 +88,7 @@ def test_the_kernel_prices_every_tap_as_the_slow_function_does(
 
 
 @given(night_taps(), holdings)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_the_kernel_prices_the_example_city_as_the_slow_function_does(
     taps: list[NightTap], bought: list[Holding]
 ) -> None:
