@@ -21,7 +21,7 @@ from city.insurer import Mode, RunningInsurer, running_insurer
 from city.phone import Phone
 from city.plan import read_plan
 from city.sectors import GAS, INSTITUTIONS, establish, insure
-from city.world import City, tariffs_of
+from city.world import City, carried_tariff
 from clearing.peers import Peers
 from clearing.qr_intake import qr_inbox
 from clearing.sectors.utilities.catalogue import Supply
@@ -147,7 +147,7 @@ def _ride_by_code(city: City, family: Family, phone: Program, business_date: dat
     handset = Phone(SEED)
     handset.certificate = family.certificate(at, handset.device_key, phone)
     version, key = city.hsm.qr_public_key()
-    (tariff,) = tariffs_of(city.home)
+    tariff = carried_tariff(city.home)
     with QrOutbox(city.home.world / f"{QR_OPERATOR}-qr.db") as outbox:
         bus = QrValidator(Identity(terminal_of(QR_OPERATOR_INDEX, 0)), outbox, {version: key}, tariff)
         ride = bus.scan(handset.show(at=at), RideFacts(Ride.BUS, 250, line=100), at=at)

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from api.doors import Refused
-from clearing.sectors.transit.fare_check import check_tariff
-from clearing.sectors.transit.fare_file import Flaw, TariffFlawed, read_fares
+from clearing.sectors.transit.fare_check import usable_fares
+from clearing.sectors.transit.fare_file import Flaw, TariffFlawed
 from clearing.sectors.transit.fare_tariff import FareTariff
 
 TariffFile = Annotated[Path, typer.Argument(metavar="TARIFF", help="a fare tariff (docs/formats/tariff.md)")]
@@ -36,12 +36,9 @@ def text_of(path: Path) -> str:
 def fares_in(path: Path) -> FareTariff:
     """The fare tariff in a file, fit to price by. Raises Refused with its flaws; remarks are none."""
     try:
-        found = read_fares(text_of(path))
+        return usable_fares(text_of(path))
     except TariffFlawed as error:
         raise flawed(path, error.flaws) from error
-    if wrong := tuple(flaw for flaw in check_tariff(found) if not flaw.remark):
-        raise flawed(path, wrong)
-    return found
 
 
 def flawed(path: Path, flaws: tuple[Flaw, ...]) -> Refused:

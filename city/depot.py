@@ -27,7 +27,7 @@ from city.drawer import Drawer, KeptChip
 from city.factory import Factory
 from city.home import Home
 from city.office import Office
-from city.world import AGENT, tariffs_of
+from city.world import AGENT, carried_tariff
 from clearing.qr_intake import qr_inbox
 from clearing.wire.batch import Ride
 from clearing.wire.signed import Keys
@@ -164,7 +164,7 @@ def work(
     """Serve the riders of `orders.json`, hand in the day's records, and end; the books are at ONECARD_DATABASE."""
     orders = json.loads((home / "orders.json").read_text(encoding="utf-8"))
     place = Home(city)
-    (tariff,) = tariffs_of(place)
+    tariff = carried_tariff(place)
     with ExitStack() as stack:
         engine = make_engine(os.environ["ONECARD_DATABASE"])
         stack.callback(engine.dispose)

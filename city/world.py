@@ -16,6 +16,9 @@ from city.processes import running_hsm
 from clearing.context import Night
 from clearing.devices import Device, register_devices
 from clearing.peers import NOBODY, Peers
+from clearing.sectors.transit.fare_check import usable_fares
+from clearing.sectors.transit.fare_file import is_fare_file
+from clearing.sectors.transit.fare_tariff import FareTariff
 from clearing.wire.tariff import Tariff, parse_tariff
 from ledger.accounts import open_accounts
 from ledger.archive import Archive
@@ -113,9 +116,22 @@ def install(city: City, devices: Sequence[Device]) -> None:
         register_devices(conn, devices)
 
 
-def tariffs_of(home: Home) -> tuple[Tariff, ...]:
-    """Every tariff that this city has ever had in force, from its folder of tariff files."""
-    return tuple(parse_tariff(path.read_text()) for path in sorted(home.tariffs.glob("*.json")))
+def tariffs_of(home: Home) -> tuple[Tariff | FareTariff, ...]:
+    """Every tariff that this city has ever had in force, from its folder of tariff files.
+
+    Raises TariffError or TariffFlawed for a file that no night can price by.
+    """
+    found: list[Tariff | FareTariff] = []
+    for path in sorted(home.tariffs.glob("*.json")):
+        text = path.read_text(encoding="utf-8")
+        found.append(usable_fares(text) if is_fare_file(text) else parse_tariff(text))
+    return tuple(found)
+
+
+def carried_tariff(home: Home) -> Tariff:
+    """The one simple tariff, which validators carry, whatever the night prices by."""
+    (tariff,) = (tariff for tariff in tariffs_of(home) if isinstance(tariff, Tariff))
+    return tariff
 
 
 def night_of(

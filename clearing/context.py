@@ -12,6 +12,7 @@ from card.hsm.client import Hsm
 from clearing.engine.duck import IN_PROCESS
 from clearing.engine.rules import RuleEngine
 from clearing.peers import NOBODY, Peers
+from clearing.sectors.transit.fare_tariff import FareTariff
 from clearing.wire.tariff import Tariff
 from ledger.archive import Archive as LedgerArchive
 
@@ -32,7 +33,7 @@ class Night:
     inbox: Path
     archive: Path
     hsm: Hsm
-    tariffs: tuple[Tariff, ...]
+    tariffs: tuple[Tariff | FareTariff, ...]
     progress: Callable[[str, int, int], None]
     peers: Peers = NOBODY
     ledger_archive: LedgerArchive | None = None

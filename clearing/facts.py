@@ -11,6 +11,7 @@ from sqlalchemy import ARRAY, Connection, FromClause, Integer, Select, Text, bin
 from card.tables import card, hotlist
 from clearing.columns import day_number, rows_where, truths
 from clearing.context import Night
+from clearing.sectors.transit.fare_tariff import FareTariff
 from clearing.tables import card_position, chip_load, device, tap
 from clearing.verdict import Money, Verdict
 from clearing.wire.bcd import CITY_ZONE
@@ -22,6 +23,9 @@ WINDOW_DAYS = 30
 
 FOR_EVER = 1 << 40
 """Seconds, days or fen beyond any that occur: where there is no end."""
+
+NO_FARES = pa.table({name: pa.array([], pa.int64()) for name in ("no", "price_fen", "max_fare_fen")})
+"""The prices by history where all tariffs are simple: the rules price by those themselves."""
 
 DISBELIEVED = (Verdict.CARD_UNKNOWN, Verdict.TAC_WRONG, Verdict.COUNTER_CONFLICT)
 """Verdicts on taps that the card may never have made."""
@@ -136,10 +140,14 @@ def earlier_taps(conn: Connection, taps: pa.Table, business_date: date) -> pa.Ta
     )
 
 
-def tariff_facts(tariffs: Sequence[Tariff]) -> dict[str, pa.Table]:
-    """Tariffs as tables: periods, limits of a ride, bands from floor to top, shares of the holder classes."""
+def tariff_facts(tariffs: Sequence[Tariff | FareTariff]) -> dict[str, pa.Table]:
+    """Simple tariffs as tables: periods, limits of a ride, bands from floor to top, shares of the holder classes.
+
+    Where one is a fare tariff there are none of them: then `history_fare` has all prices.
+    """
     periods, rides, bands, classes = [], [], [], []
-    for tariff_no, tariff in enumerate(tariffs):
+    simple = [tariff for tariff in tariffs if isinstance(tariff, Tariff)]
+    for tariff_no, tariff in enumerate(simple if len(simple) == len(tariffs) else ()):
         last_day = FOR_EVER if tariff.valid_to is None else day_number(tariff.valid_to)
         periods.append(
             (tariff_no, tariff.version, day_number(tariff.valid_from), last_day, tariff.linked_discount_fen)
@@ -167,6 +175,7 @@ def tariff_facts(tariffs: Sequence[Tariff]) -> dict[str, pa.Table]:
             bands, tariff_no=number, ride=number, floor_fen=number, top_fen=number, pay_bp=number
         ),
         "tariff_class": _table(classes, tariff_no=number, holder_class=number, pay_bp=number),
+        "history_fare": NO_FARES,
     }
 
 

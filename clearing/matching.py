@@ -8,6 +8,7 @@ from clearing.columns import texts
 from clearing.context import Night, StepRefused, StepResult
 from clearing.engine.rules import MATCH
 from clearing.facts import earlier_taps, night_facts, registry_facts, tariff_facts
+from clearing.history_fares import fares_made, make_fares
 from clearing.intake import TAPS
 from clearing.verdict import Verdict
 from clearing.verification import TACS
@@ -29,9 +30,10 @@ def match(engine: Engine, night: Night) -> StepResult:
     with reading(engine) as conn:
         facts = registry_facts(conn, cards)
         facts["earlier"] = earlier_taps(conn, taps, night.business_date)
-    inputs = {"tap": night.work / TAPS, "tac": night.work / TACS}
+    fares = make_fares(engine, night, taps, read_table(night.work / TACS))
+    inputs = {"tap": night.work / TAPS, "tac": night.work / TACS} | fares_made(night)
     facts |= night_facts(night) | tariff_facts(night.tariffs)
-    path = night.rules.run(MATCH, {**inputs, **facts}, "verdict", night.work / VERDICTS)
+    path = night.rules.run(MATCH, {**facts, **inputs}, "verdict", night.work / VERDICTS)
     found = Counter(texts(read_table(path), "verdict"))
     counts = {verdict.value: found[verdict] for verdict in Verdict if verdict is not Verdict.PRICE_DIFFERS}
-    return StepResult(counts, (path,))
+    return StepResult(counts, (path,) if fares is None else (path, fares))

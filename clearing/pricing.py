@@ -9,6 +9,7 @@ from clearing.columns import numbers, texts
 from clearing.context import Night, StepResult
 from clearing.engine.rules import PRICE
 from clearing.facts import tariff_facts
+from clearing.history_fares import fares_made, unpriced
 from clearing.intake import TAPS
 from clearing.matching import VERDICTS
 from clearing.verdict import MONEY, Money, Verdict
@@ -26,9 +27,9 @@ def price(_engine: Engine, night: Night) -> StepResult:
     moneys = pa.table(
         {"verdict": [verdict.value for verdict in MONEY], "money": [money.value for money in MONEY.values()]}
     )
-    inputs = {"tap": night.work / TAPS, "verdict": night.work / VERDICTS}
+    inputs = {"tap": night.work / TAPS, "verdict": night.work / VERDICTS} | fares_made(night)
     facts = {"verdict_money": moneys} | tariff_facts(night.tariffs)
-    path = night.rules.run(PRICE, {**inputs, **facts}, "paid", night.work / PRICED)
+    path = night.rules.run(PRICE, {**facts, **inputs}, "paid", night.work / PRICED)
     priced = read_table(path)
     found = Counter(texts(priced, "money"))
     counts = {money.value: found[money] for money in Money}
@@ -37,4 +38,5 @@ def price(_engine: Engine, night: Night) -> StepResult:
         "presented_fen": int(numbers(taps, "amount_fen").sum()),
         "paid_fen": int(numbers(priced, "paid_fen").sum()),
     }
+    counts |= unpriced(night)
     return StepResult(counts, (path,))

@@ -8,6 +8,10 @@ from hashlib import sha256
 from clearing.devices import Device
 from clearing.facts import WINDOW_DAYS
 from clearing.qr_verdict import QrVerdict
+from clearing.sectors.transit.fare_reference import lone_fare_fen
+from clearing.sectors.transit.fare_tariff import FareTariff
+from clearing.sectors.transit.matrix_file import fare_tariffs
+from clearing.sectors.transit.recorded_taps import RecordedTap
 from clearing.verdict import Money
 from clearing.wire.bcd import CITY_ZONE, moment_of
 from clearing.wire.qr import FORGERIES, QrCode, QrError, check_code, read_code
@@ -58,7 +62,7 @@ class QrFacts:
     locked: Mapping[str, datetime]
     paid: Collection[CodeKey]
     known: Collection[tuple[str, str]]
-    tariffs: Sequence[Tariff]
+    tariffs: Sequence[Tariff | FareTariff]
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,8 +214,36 @@ def _judged(
     return JudgedRide(presented, found.ride, found.code, "", verdict, money, price_fen, paid_fen)
 
 
-def _price_fen(found: _Readable, tariffs: Sequence[Tariff]) -> int | None:
-    """The price by the tariff in force on the day of the ride, the later of two; None where none prices it."""
+def _price_fen(found: _Readable, tariffs: Sequence[Tariff | FareTariff]) -> int | None:
+    """The price by the tariff in force on the day of the ride, the later of two; None where none prices it.
+
+    A code has no history: by a fare tariff it pays what a lone ride pays, and a journey as its gate took it.
+    """
+    simple = [tariff for tariff in tariffs if isinstance(tariff, Tariff)]
+    if len(simple) < len(tariffs):
+        return lone_fare_fen(fare_tariffs(tariffs), _recorded(found))
+    return _simple_fen(found, simple)
+
+
+def _recorded(found: _Readable) -> RecordedTap:
+    ride, place = found.ride, found.presented.place
+    return RecordedTap(
+        found.presented.operator,
+        place[1],
+        place[2],
+        found.code.certificate.holder,
+        int(found.at.timestamp()),
+        ride.ride,
+        ride.line,
+        ride.station,
+        found.code.certificate.holder_class,
+        ride.list_fare_fen,
+        ride.linked,
+        ride.full_fare,
+    )
+
+
+def _simple_fen(found: _Readable, tariffs: Sequence[Tariff]) -> int | None:
     day, holder_class = found.at.astimezone(CITY_ZONE).date(), found.code.certificate.holder_class
     tariff = tariff_on(tariffs, day)
     if tariff is None or holder_class not in tariff.class_pay_bp or found.ride.ride not in tariff.bands:

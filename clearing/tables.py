@@ -149,6 +149,18 @@ chip_load = Table(
     UniqueConstraint("card_no", "load_counter"),
 )
 
+fare_holding = Table(
+    "fare_holding",
+    metadata,
+    # A fare product that a card bought: what discounts of a fare tariff may ask (docs/fares.md).
+    Column("reference", String(64), primary_key=True),  # the seller's own
+    Column("card_no", String(20), nullable=False),
+    Column("product", String(100), nullable=False),
+    Column("bought_at", Instant, nullable=False),
+    CheckConstraint("length(card_no) = 20", name="card_no_is_20_digits"),
+    Index("ix_fare_holding_card_no", "card_no"),
+)
+
 load_attempt = Table(
     "load_attempt",
     metadata,

@@ -14,7 +14,8 @@ RECORD_BYTES = 64
 RECORD_VERSION = 1
 KINDS = (6, 9)
 """Transaction types that a card signs for: purchase and CAPP purchase."""
-HOLDER_CLASSES = (1, 2, 3)
+HIGHEST_HOLDER_CLASS = 255
+"""Classes are numbered from 1: 1 standard, 2 half and 3 free; what further ones are, the city's tariff says."""
 LINKED_FLAG, FULL_FARE_FLAG = 1, 2
 
 RECORD_DTYPE = np.dtype(
@@ -137,7 +138,7 @@ def unreadable(rows: np.ndarray) -> npt.NDArray[np.bool_]:
         | ~np.isin(rows["ride"], list(Ride))
         | ~np.isin(rows["kind"], KINDS)
     )
-    bad |= ~np.isin(rows["holder_class"], HOLDER_CLASSES) | (rows["flags"] > (LINKED_FLAG | FULL_FARE_FLAG))
+    bad |= (rows["holder_class"] == 0) | (rows["flags"] > (LINKED_FLAG | FULL_FARE_FLAG))
     for field in ("card_no", "moment"):
         packed = rows[field]
         bad |= ((packed >> 4 > 9) | (packed & 15 > 9)).any(axis=1)
@@ -165,8 +166,8 @@ def _check(version: int, ride: int, kind: int, moment: bytes, holder_class: int,
         raise RecordError("kind", f"{kind:02X}", "it must be 06 purchase or 09 CAPP purchase")
     if not _is_moment(moment):
         raise RecordError("moment", moment.hex().upper(), "it must be a date and time YYYYMMDDHHMMSS")
-    if holder_class not in HOLDER_CLASSES:
-        raise RecordError("holder_class", holder_class, "it must be 1 standard, 2 half or 3 free")
+    if not 1 <= holder_class <= HIGHEST_HOLDER_CLASS:
+        raise RecordError("holder_class", holder_class, f"it must be 1 to {HIGHEST_HOLDER_CLASS}")
     if flags > (LINKED_FLAG | FULL_FARE_FLAG):
         raise RecordError("flags", f"{flags:02X}", "only 01 linked trip and 02 full fare are known")
 

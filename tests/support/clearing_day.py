@@ -17,6 +17,7 @@ from clearing import steps
 from clearing.context import Night, Step, StepResult
 from clearing.devices import Device, register_devices
 from clearing.online.load import LoadOrder, LoadProof, authorise_loads, confirm_loads
+from clearing.sectors.transit.fare_tariff import FareTariff
 from clearing.tables import tap
 from clearing.wire.batch import batch_name, write_batch
 from clearing.wire.bcd import CITY_ZONE, pack_moment
@@ -126,7 +127,7 @@ class SmallCity:
     engine: Engine
     hsm: Hsm
     home: Path
-    tariffs: tuple[Tariff, ...] = field(default_factory=lambda: (shenzhen(),))
+    tariffs: tuple[Tariff | FareTariff, ...] = field(default_factory=lambda: (shenzhen(),))
 
     def __post_init__(self) -> None:
         self.inbox.mkdir(parents=True)
@@ -135,14 +136,14 @@ class SmallCity:
     def inbox(self) -> Path:
         return self.home / "inbox"
 
-    def furnish(self, *, cards: int = 3, purse_fen: int = 1_000_000) -> None:
-        """Open the day, register cards with money in their purses, and two operators with two devices each."""
+    def furnish(self, *, cards: int = 3, purse_fen: int = 1_000_000, day: date = DAY) -> None:
+        """Open a day, register cards with money in their purses, and two operators with two devices each."""
         records = [
             CardRecord(card_no(n), ISSUER, 1, 1, 0, at(0, day=date(2018, 1, 1))) for n in range(1, cards + 1)
         ]
         long_ago = at(0, day=date(2018, 1, 1))
         with writing(self.engine) as conn:
-            open_day(conn, DAY, at=at(0))
+            open_day(conn, day, at=at(0))
             register(conn, records, at=at(0))
             register_devices(
                 conn,
@@ -152,7 +153,7 @@ class SmallCity:
             open_accounts(conn, [account("equity:capital")], at=at(0))
             if purse_fen:
                 lines = tuple(Line("equity:capital", f"purse:{r.card_no}", purse_fen) for r in records)
-                answers = post(conn, [Entry("opening", "opening", DAY, at(0), lines)], at=at(0))
+                answers = post(conn, [Entry("opening", "opening", day, at(0), lines)], at=at(0))
                 assert isinstance(answers[0], Posted)
 
     def batch(

@@ -109,7 +109,7 @@ def fares_between(tariff: FareTariff, fare: Fare, start: str, end: str) -> int |
         case ByDistance():
             return _by_distance(tariff, fare.price, start, end)
         case ByAreas():
-            return _by_areas(fare.price, start, end)
+            return by_areas(fare.price, start, end)
         case AsListed():
             return Unpriced.LIST_FARE_MISSING
 
@@ -196,7 +196,8 @@ def _in_matrix(matrix: Matrix, start: str, end: str) -> int | Unpriced:
     return Unpriced.NO_SUCH_JOURNEY if found_fen is None else found_fen
 
 
-def _by_areas(price: ByAreas, start: str, end: str) -> int | Unpriced:
+def by_areas(price: ByAreas, start: str, end: str) -> int | Unpriced:
+    """The fare of the first pair of areas in which the two stations lie."""
     if start not in price.areas and end not in price.areas and ANYWHERE not in {p.start for p in price.pairs}:
         return Unpriced.STATION_UNKNOWN
     starts, ends = (*price.areas.get(start, ()), ANYWHERE), (*price.areas.get(end, ()), ANYWHERE)
@@ -220,6 +221,11 @@ def _by_distance(tariff: FareTariff, price: ByDistance, start: str, end: str) ->
 
 def shortest_m(lines: Mapping[str, Mapping[str, int]], start: str, end: str) -> int | None:
     """The shortest way in metres along lines that meet at their common stations; None where there is none."""
+    return shortest_ways_m(lines, start).get(end)
+
+
+def shortest_ways_m(lines: Mapping[str, Mapping[str, int]], start: str) -> dict[str, int]:
+    """The shortest ways in metres from a station to all that can be reached along lines."""
     near: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for line in lines.values():
         stops = sorted(line.items(), key=lambda stop: stop[1])
@@ -229,10 +235,10 @@ def shortest_m(lines: Mapping[str, Mapping[str, int]], start: str, end: str) -> 
     best, queue = {start: 0}, [(0, start)]
     while queue:
         way_m, station = heappop(queue)
-        if station == end:
-            return way_m
+        if way_m > best[station]:
+            continue
         for other, step_m in near[station]:
             if way_m + step_m < best.get(other, way_m + step_m + 1):
                 best[other] = way_m + step_m
                 heappush(queue, (best[other], other))
-    return None
+    return best

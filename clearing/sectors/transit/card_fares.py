@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from fractions import Fraction
+from types import MappingProxyType
 
 from clearing.sectors.transit.base_fare import Base, base_fare, fits
 from clearing.sectors.transit.fare_legs import Leg, LegKind, legs_of
@@ -50,6 +51,21 @@ class Priced:
     steps: tuple[Step, ...] = ()
 
 
+Settled = Mapping[str, int | None]
+"""What earlier nights have settled, by the id of the tap: its price in fen, None where it had none."""
+NOTHING_SETTLED: Settled = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A leg's price, and what the card is to remember of it: nothing where `base` is None."""
+
+    priced: Priced
+    base: Base | None = None
+    given: frozenset[str] = frozenset()
+    used: frozenset[tuple[str, date]] = frozenset()
+
+
 @dataclass(slots=True)
 class _Chain:
     """Legs that were linked by transfers: the first, how many transfers, what they paid together."""
@@ -71,7 +87,11 @@ class _Card:
 
 
 def price_cards(
-    tariffs: tuple[FareTariff, ...], taps: Iterable[Tap], holdings: Iterable[Holding], as_of: datetime
+    tariffs: tuple[FareTariff, ...],
+    taps: Iterable[Tap],
+    holdings: Iterable[Holding],
+    as_of: datetime,
+    settled: Settled = NOTHING_SETTLED,
 ) -> Mapping[str, tuple[Priced, ...]]:
     """Price all legs of all cards; `as_of` says which entries may still find their exits."""
     by_card: dict[str, list[Tap]] = defaultdict(list)
@@ -80,15 +100,48 @@ def price_cards(
     bought: dict[str, list[Holding]] = defaultdict(list)
     for holding in holdings:
         bought[holding.card].append(holding)
-    return {card: price_card(tariffs, by_card[card], bought[card], as_of) for card in sorted(by_card)}
+    return {
+        card: price_card(tariffs, by_card[card], bought[card], as_of, settled) for card in sorted(by_card)
+    }
 
 
 def price_card(
-    tariffs: tuple[FareTariff, ...], taps: Iterable[Tap], holdings: Iterable[Holding], as_of: datetime
+    tariffs: tuple[FareTariff, ...],
+    taps: Iterable[Tap],
+    holdings: Iterable[Holding],
+    as_of: datetime,
+    settled: Settled = NOTHING_SETTLED,
 ) -> tuple[Priced, ...]:
-    """Price all legs of one card, in the order of the taps that pay; in which order taps are given is all one."""
-    card = _Card(tuple(holdings))
-    return tuple(_price(card, leg) for leg in legs_of(tariffs, taps, as_of))
+    """Price all legs of one card, in the order of the taps that pay; in which order taps are given is all one.
+
+    Taps in `settled` keep the price that stands there. They count in full, whether they come before the others
+    or after: so no cap is exceeded by a tap that comes late.
+    """
+    taps = tuple(taps)
+    past = _Card(tuple(holdings))
+    left: dict[str, tuple[_Judged, int]] = {}
+    for leg in legs_of(tariffs, [tap for tap in taps if tap.id in settled], as_of):
+        judged, settled_fen = _judge(past, leg), settled[leg.pays.id]
+        if judged.base is not None and settled_fen is not None:
+            counted_fen = max(0, settled_fen - judged.priced.penalty_fen)
+            left[leg.pays.id] = judged, counted_fen
+            _count(past, judged, counted_fen)
+            _follow(past, judged, counted_fen)
+    card = _Card(tuple(holdings), past.paid, past.used)
+    found = []
+    for leg in legs_of(tariffs, taps, as_of):
+        if leg.pays.id in settled:
+            found.append(Priced(leg, settled[leg.pays.id] or 0))
+            if leg.pays.id in left:
+                _follow(card, *left[leg.pays.id])
+            continue
+        judged = _judge(card, leg)
+        found.append(judged.priced)
+        if judged.base is not None:
+            counted_fen = judged.priced.price_fen - judged.priced.penalty_fen
+            _count(card, judged, counted_fen)
+            _follow(card, judged, counted_fen)
+    return tuple(found)
 
 
 def period_start(per: Period, day: date) -> date:
@@ -107,23 +160,24 @@ def rounded(due: Fraction) -> int:
     return (2 * due.numerator + due.denominator) // (2 * due.denominator)
 
 
-def _price(card: _Card, leg: Leg) -> Priced:
+def _judge(card: _Card, leg: Leg) -> _Judged:
+    """What a leg costs after those that the card remembers; the card is left as it is."""
     if leg.kind is LegKind.OPEN:
-        return Priced(leg, 0, steps=(Step("entry", "the journey is not over yet", Fraction(0)),))
+        return _Judged(Priced(leg, 0, steps=(Step("entry", "the journey is not over yet", Fraction(0)),)))
     tariff = leg.tariff
     if tariff is None:
-        return Priced(leg, 0, refusal=Unpriced.NO_TARIFF)
+        return _Judged(Priced(leg, 0, refusal=Unpriced.NO_TARIFF))
     base = base_fare(tariff, leg)
     if isinstance(base, Unpriced):
-        return Priced(leg, 0, refusal=base)
+        return _Judged(Priced(leg, 0, refusal=base))
     due = Fraction(base.amount_fen)
     steps = [Step(base.fare, base.because, due)]
     if base.penalty:
-        return Priced(leg, base.amount_fen, base.amount_fen, steps=tuple(steps))
+        return _Judged(Priced(leg, base.amount_fen, base.amount_fen, steps=tuple(steps)))
     if leg.pays.full_fare:
         steps.append(Step("full fare", "no discounts and no caps", due))
-        return _with_overtime(tariff, leg, base.amount_fen, steps)
-    transfers = set()
+        return _Judged(_with_overtime(tariff, leg, base.amount_fen, steps))
+    given, used = set(), set()
     for discount in tariff.discounts:
         if not fits(tariff, discount.scope, leg, base.fare) or (discount.only_linked and not leg.pays.linked):
             continue
@@ -133,15 +187,15 @@ def _price(card: _Card, leg: Leg) -> Priced:
             continue
         after, why = _reduced(card, tariff, discount, leg, due)
         if after < due and discount.quota:
-            card.used[_key(tariff, discount.name, discount.quota.per, leg)] += 1
+            used.add(_key(tariff, discount.name, discount.quota.per, leg))
         steps.append(Step(discount.name, why, after))
         due = after
-        transfers.add(discount.name)
+        given.add(discount.name)
         if discount.last:
             break
     price_fen = _capped(card, tariff, leg, base.fare, rounded(due), steps)
-    _remember(card, tariff, leg, base, price_fen, transfers)
-    return _with_overtime(tariff, leg, price_fen, steps)
+    priced = _with_overtime(tariff, leg, price_fen, steps)
+    return _Judged(priced, base, frozenset(given), frozenset(used))
 
 
 def _against(card: _Card, tariff: FareTariff, discount: Discount, leg: Leg) -> str:
@@ -250,22 +304,32 @@ def _capped(card: _Card, tariff: FareTariff, leg: Leg, fare: str, price_fen: int
     return price_fen
 
 
-def _remember(
-    card: _Card, tariff: FareTariff, leg: Leg, base: Base, price_fen: int, transfers: set[str]
-) -> None:
+def _count(card: _Card, judged: _Judged, counted_fen: int) -> None:
+    """Remember what the leg has cost and used in its periods."""
+    leg, tariff, base = judged.priced.leg, judged.priced.leg.tariff, judged.base
+    assert tariff is not None and base is not None
     for cap in tariff.caps:
         if fits(tariff, cap.scope, leg, base.fare):
-            card.paid[_key(tariff, cap.name, cap.per, leg)] += price_fen
+            card.paid[_key(tariff, cap.name, cap.per, leg)] += counted_fen
     for discount in tariff.discounts:
         if isinstance(discount.pay, PaySteps) and fits(tariff, discount.scope, leg, base.fare):
-            card.paid[_key(tariff, discount.name, discount.pay.per, leg)] += price_fen
+            card.paid[_key(tariff, discount.name, discount.pay.per, leg)] += counted_fen
+    for key in judged.used:
+        card.used[key] += 1
+
+
+def _follow(card: _Card, judged: _Judged, counted_fen: int) -> None:
+    """Remember the leg as the one before, and in chains of transfers."""
+    leg, tariff, base = judged.priced.leg, judged.priced.leg.tariff, judged.base
+    assert tariff is not None and base is not None
+    for discount in tariff.discounts:
         if discount.transfer:
             chain = card.chains.get(discount.name)
-            if chain is not None and discount.name in transfers:
+            if chain is not None and discount.name in judged.given:
                 chain.transfers += 1
-                chain.paid_fen += price_fen
+                chain.paid_fen += counted_fen
             else:
-                card.chains[discount.name] = _Chain(leg, 0, price_fen)
+                card.chains[discount.name] = _Chain(leg, 0, counted_fen)
     card.before = (leg, base.fare)
 
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from clearing.sectors.transit.base_fare import fares_fen, stations_of
-from clearing.sectors.transit.fare_file import Flaw
+from clearing.sectors.transit.fare_file import Flaw, TariffFlawed, read_fares
 from clearing.sectors.transit.fare_tariff import (
     AsListed,
     ByAreas,
@@ -42,6 +42,14 @@ def check_tariff(tariff: FareTariff) -> list[Flaw]:
         *(flaw for place in range(len(tariff.discounts)) for flaw in _discount(tariff, place)),
         *(flaw for place, cap in enumerate(tariff.caps) for flaw in _cap(tariff, place, cap)),
     ]
+
+
+def usable_fares(text: str) -> FareTariff:
+    """Read a fare tariff that can be priced by; raises TariffFlawed with every flaw of the file. Remarks are none."""
+    found = read_fares(text)
+    if wrong := tuple(flaw for flaw in check_tariff(found) if not flaw.remark):
+        raise TariffFlawed(wrong)
+    return found
 
 
 def check_together(tariffs: Sequence[tuple[str, FareTariff]]) -> list[Flaw]:
@@ -82,6 +90,10 @@ def _whole(tariff: FareTariff) -> Iterator[Flaw]:
         if not any(tariff.valid_from <= day <= after for day in days):
             yield Flaw(f"calendars.{name}", "no day in force", "list its days in the validity", remark=True)
     yield from _aliases(tariff)
+    for own, line in tariff.lines.items():
+        if line.mode not in tariff.modes:
+            remedy = "its taps find no price: name one of the tariff's modes, if they should"
+            yield Flaw(f"lines.{own}.mode", line.mode, remedy, remark=True)
 
 
 def _aliases(tariff: FareTariff) -> Iterator[Flaw]:
@@ -91,6 +103,10 @@ def _aliases(tariff: FareTariff) -> Iterator[Flaw]:
     for alias, station in tariff.aliases.items():
         if station not in known:
             yield Flaw(f"aliases.{alias}", station, "name a station that one of the fares knows")
+        if alias in known and alias != station:
+            yield Flaw(
+                f"aliases.{alias}", station, "take it away: a station of that name has fares of its own"
+            )
 
 
 def _names(tariff: FareTariff) -> Iterator[Flaw]:

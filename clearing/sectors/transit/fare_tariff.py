@@ -19,6 +19,7 @@ Share = Annotated[int, Ge(0), Le(WHOLE_BP)]
 Minutes = Annotated[int, Ge(1), Le(60 * 24 * 31)]
 Metres = Annotated[int, Ge(0), Le(10_000_000)]
 Name = Annotated[str, StringConstraints(pattern=r"^\S(.*\S)?$", max_length=100)]
+LineNumber = Annotated[str, StringConstraints(pattern=r"^(0|[1-9]\d{0,4})$")]
 Clock = Annotated[str, StringConstraints(pattern=r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$")]
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -334,6 +335,14 @@ class Product(_Strict):
 
 
 @dataclass(frozen=True, slots=True)
+class Line(_Strict):
+    """What stands behind a line's number in tap records: its name, and the mode that its taps are of."""
+
+    name: Name
+    mode: Name
+
+
+@dataclass(frozen=True, slots=True)
 class FareTariff(_Strict):
     """A tariff: in force for legs that begin from `valid_from` through `valid_to` (null: until replaced)."""
 
@@ -357,6 +366,8 @@ class FareTariff(_Strict):
     """Networks of lines; each line has its stations with their metres along it."""
     aliases: Mapping[str, Name] = field(default_factory=dict)
     """Other names of stations, such as the `line-station` numbers of tap records."""
+    lines: Mapping[LineNumber, Line] = field(default_factory=dict)
+    """Lines by their numbers in tap records; one that is not here has its number for a name, and its ride's mode."""
 
     def day_of(self, at: datetime) -> date:
         """The day of an instant in this tariff's zone."""

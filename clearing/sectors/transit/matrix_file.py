@@ -2,7 +2,7 @@
 
 import gzip
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from clearing.sectors.transit.csv_rows import rows_of
@@ -41,6 +41,10 @@ class PaidArea:
     overtime_fen: int
     forget_min: int
     missing_exit_fen: int
+
+
+GATES_TELL = PaidArea(limit_min=1_440, overtime_fen=0, forget_min=1_440, missing_exit_fen=0)
+"""How the gates of a simple tariff are taken: they state the list fare of every journey, whole or not."""
 
 
 def read_matrix(data: bytes) -> Matrix:
@@ -127,6 +131,16 @@ def fares_of_rules(
         discounts=_discounts(rules),
         matrices={"metro": matrix} if matrix else {},
         aliases={alias: station for alias, station in aliases.items() if station in known},
+    )
+
+
+def fare_tariffs(tariffs: Sequence[Tariff | FareTariff]) -> tuple[FareTariff, ...]:
+    """All tariffs as fare tariffs, the simple ones converted; none where there are only simple ones."""
+    if not any(isinstance(tariff, FareTariff) for tariff in tariffs):
+        return ()
+    return tuple(
+        tariff if isinstance(tariff, FareTariff) else fares_of_rules(tariff, None, {}, GATES_TELL)
+        for tariff in tariffs
     )
 
 

@@ -9,19 +9,13 @@ from sqlalchemy import Connection, select
 
 from clearing.columns import CITY_OFFSET_S
 from clearing.sectors.transit.card_fares import Priced, price_cards
-from clearing.sectors.transit.fare_taps import Tap, TapKind, Unpriced
+from clearing.sectors.transit.fare_taps import Tap, Unpriced
 from clearing.sectors.transit.fare_tariff import FareTariff
+from clearing.sectors.transit.recorded_taps import RecordedTap, named
 from clearing.sectors.transit.taps_file import ChargedTap
 from clearing.tables import tap as tap_table
 from clearing.verdict import Money
-from clearing.wire.record import Ride, TapRecord
-
-RIDES = {
-    Ride.BUS: ("bus", TapKind.RIDE),
-    Ride.METRO_ENTRY: ("metro", TapKind.ENTRY),
-    Ride.METRO_EXIT: ("metro", TapKind.EXIT),
-    Ride.FERRY: ("ferry", TapKind.RIDE),
-}
+from clearing.wire.record import TapRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +90,7 @@ def day_end(day: date) -> datetime:
 
 
 def cleared_day(conn: Connection, day: date, tariff: FareTariff) -> list[ChargedTap]:
-    """The taps that were paid on a business date, with the category that the tariff has for their holder class.
-
-    A station is the `line-station` number of its record, for the tariff's aliases to name. Holder classes that
-    no category stands for keep their number, and find no price.
-    """
-    names = {number: name for name, numbers in tariff.categories.items() for number in numbers}
+    """The taps that were paid on a business date, as the tariff names their modes, lines and holder categories."""
     query = (
         select(tap_table)
         .where(tap_table.c.decided_on == day, tap_table.c.money == Money.PAID.value)
@@ -109,21 +98,20 @@ def cleared_day(conn: Connection, day: date, tariff: FareTariff) -> list[Charged
     )
     found = []
     for row in conn.execute(query):
-        mode, kind = RIDES[Ride(row.ride)]
         record = TapRecord.unpack(row.record)
-        tap = Tap(
-            id=f"{row.operator}/{row.sequence}/{row.position}",
-            card=row.card_no,
-            at=row.event_at,
-            kind=kind,
-            mode=mode,
-            station=f"{row.line}-{row.station}",
-            operator=row.operator,
-            line=str(row.line),
-            category=names.get(row.holder_class, f"class {row.holder_class}"),
-            list_fare_fen=None if kind is TapKind.ENTRY else row.list_fare_fen,
-            linked=record.linked,
-            full_fare=record.full_fare,
+        recorded = RecordedTap(
+            row.operator,
+            row.sequence,
+            row.position,
+            row.card_no,
+            int(row.event_at.timestamp()),
+            row.ride,
+            row.line,
+            row.station,
+            row.holder_class,
+            row.list_fare_fen,
+            record.linked,
+            record.full_fare,
         )
-        found.append(ChargedTap(tap, row.paid_fen))
+        found.append(ChargedTap(named(tariff, recorded), row.paid_fen))
     return found
