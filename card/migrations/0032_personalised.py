@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0032_personalised"
-down_revision = "0022_card_office"
+down_revision = "0031_night_work"
 branch_labels = None
 depends_on = None
 

@@ -6,7 +6,7 @@ from alembic import op
 from ledger.db import Instant
 
 revision = "0033_fare_holdings"
-down_revision = "0022_card_office"
+down_revision = "0032_personalised"
 branch_labels = None
 depends_on = None
 

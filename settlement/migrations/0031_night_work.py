@@ -6,7 +6,7 @@ from alembic import op
 from ledger.db import Fen, Id, Instant
 
 revision = "0031_night_work"
-down_revision = "0022_card_office"
+down_revision = "0030_terminal_gaps"
 branch_labels = None
 depends_on = None
 
