@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Engine, select
 
 from card.hsm.client import Hsm
+from clearing.columns import texts
 from clearing.sectors.transit.fare_products import Sale, SaleDiffers, keep_sales
 from clearing.sectors.transit.fare_taps import Tap, TapKind
 from clearing.sectors.transit.fare_tariff import FareTariff, Line
@@ -45,7 +46,7 @@ def with_trams(tariffs: tuple[FareTariff, ...]) -> tuple[FareTariff, ...]:
 
 def presented(examples: Examples) -> list[Presented]:
     """The document's taps as records of a small city's operator, each charged what stands in the document."""
-    found = []
+    found: list[Presented] = []
     for tap in examples.taps:
         line = LINES.get(tap.line) or int(tap.line)
         codes = {
@@ -105,7 +106,7 @@ def kept(city: SmallCity) -> dict[Key, tuple[int | None, int]]:
 
 
 def refusals(city: SmallCity, day: date) -> list[str]:
-    rows: list[str] = read_table(city.night(day).work / "fares.parquet").column("refusal").to_pylist()
+    rows = texts(read_table(city.night(day).work / "fares.parquet"), "refusal")
     return sorted(reason for reason in rows if reason)
 
 

@@ -12,13 +12,16 @@ import pytest
 from city.szt import SztTap, read_trace
 from clearing.sectors.transit.card_fares import Priced, price_cards
 from clearing.sectors.transit.fare_check import check_tariff
+from clearing.sectors.transit.fare_columns import price_columns
 from clearing.sectors.transit.fare_file import TariffFlawed, read_fares, write_fares
 from clearing.sectors.transit.fare_legs import LegKind
 from clearing.sectors.transit.fare_taps import Tap, TapKind
 from clearing.sectors.transit.fare_tariff import FareTariff, Matrix
 from clearing.sectors.transit.matrix_file import PaidArea, fares_of_rules, read_codes, read_matrix
+from clearing.sectors.transit.recorded_taps import RecordedTap
 from clearing.wire.record import Ride
 from clearing.wire.tariff import parse_tariff
+from tests.support.fare_columns import NightTap, fare_columns
 from tests.support.fare_examples import FARES
 
 RULES = parse_tariff((FARES.parent / "tariffs" / "shenzhen-2018.json").read_text(encoding="utf-8"))
@@ -72,6 +75,28 @@ def test_the_matrix_of_2024_knows_nearly_every_journey_of_2018(shared_data: Path
     assert abs(odd.price_fen - paid_fen[odd.leg.pays.id]) == 95, "one step of the matrix, less 5%"
     others = [leg for leg in legs if leg.leg.kind is not LegKind.JOURNEY]
     assert [leg for leg in others if leg.price_fen != paid_fen[leg.leg.pays.id]] == []
+
+
+def night_tap(row: SztTap) -> NightTap:
+    line, station = divmod(int(row.row), 1 << 16)
+    return NightTap(
+        RecordedTap(
+            row.company, 1, row.row, row.card, int(row.at.timestamp()), int(row.ride), line, station,
+            row.holder_class, row.list_fare_fen, row.linked, row.full_fare,
+        )
+    )  # fmt: skip
+
+
+def test_the_nights_kernel_prices_every_real_tap_as_it_paid(shared_data: Path) -> None:
+    data = (shared_data / "szt" / "szt_taps_10k_sample.csv").read_bytes()
+    taps = [row for row in read_trace(data) if isinstance(row, SztTap)]
+    paid_fen = [int(line["deal_money"]) for line in csv.DictReader(data.decode("utf-8-sig").splitlines())]
+    columns = fare_columns([night_tap(row) for row in taps])
+    tariff = fares_of_rules(RULES, None, {}, AREA)
+    found = price_columns((tariff,), columns, [], int(AS_OF.timestamp()))
+    assert (int(columns.list_fare_fen.sum()), int(found.price_fen.sum())) == (2_135_950, 1_745_845)
+    assert found.price_fen.tolist() == paid_fen
+    assert not found.refusal.any()
 
 
 def test_the_published_matrix_has_every_pair_and_makes_a_tariff_without_flaws(
