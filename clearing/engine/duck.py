@@ -1,35 +1,77 @@
 """The night's rules on DuckDB, in this process."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
+import numpy as np
+import pyarrow as pa
 
 from clearing.engine.rules import Inputs, rule_text, view_name
-from clearing.workfiles import write_batches
+from clearing.workfiles import write_rows
 
 BATCH_ROWS = 1 << 16
 
 
+class _OutOfOrder(Exception):
+    """Rows that did not come in the order of their `no`."""
+
+
 @dataclass(frozen=True, slots=True)
 class DuckEngine:
-    """A database in memory for each run, gone after it."""
+    """A database in memory for each run, gone after it.
+
+    It holds at most `memory_mib`; what does not fit it spills into the folder `spill`, by default beside the result.
+    `threads` run at once, by default as many as there are cores.
+    """
+
+    memory_mib: int = 1024
+    threads: int | None = None
+    spill: Path | None = None
 
     def run(self, rules: Sequence[str], inputs: Inputs, result: str, to: Path) -> Path:
         """Run rules in order over named tables (see RuleEngine).
 
-        Each rule is computed once and kept, since later rules read it more than once.
+        Each rule is computed once and kept, since later rules read it more than once; the result is not kept.
         """
-        with duckdb.connect(":memory:") as engine:
+        with duckdb.connect(":memory:", config=self._config(to)) as engine:
             for name, table in inputs.items():
                 if isinstance(table, Path):
                     engine.read_parquet(str(table)).create_view(name)
                 else:
                     engine.register(name, table)
             for rule in rules:
-                engine.execute(f"CREATE TEMP TABLE {view_name(rule)} AS {rule_text(rule)}")
-            return write_batches(to, engine.table(result).order("no").to_arrow_reader(BATCH_ROWS))
+                kind = "VIEW" if view_name(rule) == result else "TABLE"
+                engine.execute(f"CREATE TEMP {kind} {view_name(rule)} AS {rule_text(rule)}")
+            # Rows keep the order of the taps unless a join had to turn round, and sorting them all is dear.
+            try:
+                return _written(engine.table(result), to)
+            except _OutOfOrder:
+                return _written(engine.table(result).order("no"), to)
+
+    def _config(self, to: Path) -> dict[str, str | int]:
+        config: dict[str, str | int] = {
+            "memory_limit": f"{self.memory_mib}MiB",
+            "temp_directory": str(self.spill or to.parent / "spill"),
+        }
+        return config if self.threads is None else config | {"threads": self.threads}
+
+
+def _written(rows: duckdb.DuckDBPyRelation, to: Path) -> Path:
+    with rows.to_arrow_reader(BATCH_ROWS) as reader:
+        return write_rows(to, reader.schema, _in_order(reader), packed=True)
+
+
+def _in_order(batches: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    """The same batches. Raises _OutOfOrder at a `no` that is not above all before it."""
+    last = -1
+    for batch in batches:
+        numbers = batch.column("no").to_numpy()
+        if len(numbers) and (numbers[0] <= last or (np.diff(numbers) <= 0).any()):
+            raise _OutOfOrder
+        last = int(numbers[-1]) if len(numbers) else last
+        yield batch
 
 
 IN_PROCESS = DuckEngine()
