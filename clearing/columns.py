@@ -57,7 +57,7 @@ class Presented:
     presented_on: date
     retried: bool
     positions: npt.NDArray[np.int64]
-    records: bytes
+    records: bytes | memoryview
 
 
 def day_number(day: date) -> int:

@@ -178,7 +178,7 @@ def _devices(conn: Connection) -> pa.Table:
         conn,
         select(device),
         Field(columns.terminal, TERMINAL_WIDTH),
-        Field(columns.operator, OPERATOR_WIDTH),
+        Field(columns.operator, OPERATOR_WIDTH, padded=True),
         Field(seconds(conn, columns.valid_from)),
         Field(func.coalesce(seconds(conn, columns.valid_to), FOR_EVER)),
         Field(func.coalesce(columns.max_amount_fen, 0)),

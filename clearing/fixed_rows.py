@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import BigInteger, ColumnElement, Connection, Select, String, cast, func, literal
+from sqlalchemy import BigInteger, ColumnElement, Connection, Select, String, cast, func, literal, type_coerce
 
 from ledger.bulk import driver
 
@@ -23,14 +23,18 @@ _POWERS = 10 ** np.arange(NUMBER_WIDTH - 1, -1, -1, dtype=np.int64)
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A column of a query that is never null: a text of at most `width` characters, or a whole number."""
+    """A column of a query that is never null: a text of `width` characters, or a whole number.
+
+    A text may be shorter only where it is to be `padded` by blanks.
+    """
 
     column: ColumnElement[Any]
     width: int | None = None  # None: a number
+    padded: bool = False
 
 
 def fixed_rows(conn: Connection, query: Select[Any], *fields: Field) -> list[Any]:
-    """These fields of a query's rows: texts as n × width ASCII characters, padded by blanks, numbers as int64."""
+    """These fields of a query's rows: texts as n × width ASCII characters, numbers as int64."""
     line = _written(conn, fields[0])
     for field in fields[1:]:
         line = line.concat(_written(conn, field))
@@ -63,6 +67,8 @@ def texts_of(lines: Lines) -> list[str]:
 def _written(conn: Connection, field: Field) -> ColumnElement[str]:
     postgresql = conn.dialect.name == "postgresql"
     if field.width is not None:
+        if not field.padded:
+            return type_coerce(field.column, String)
         if postgresql:
             return func.rpad(field.column, field.width, " ", type_=String)
         return func.printf(f"%-{field.width}s", field.column, type_=String)

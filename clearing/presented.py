@@ -118,6 +118,8 @@ def _cut(groups: Iterable[Presented], rows: int) -> Iterator[list[Presented]]:
     """The same records in the same order, in lists of exactly so many rows but for the last."""
     held, room = list[Presented](), rows
     for group in groups:
+        # Parts are views of the group's own bytes.
+        group = replace(group, records=memoryview(group.records))
         while len(group.positions) >= room:
             head, group = _parted(group, room)
             yield [*held, head]

@@ -1,6 +1,5 @@
 """Asking the HSM about the TAC of every tap, in bulk."""
 
-from collections import deque
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,17 +11,16 @@ from sqlalchemy import Engine
 from card.hsm.bulk import BULK_ROWS
 from card.hsm.columns import TacColumns
 from card.hsm.errors import HsmError
+from clearing.columns import truths
 from clearing.context import Night, StepRefused, StepResult
 from clearing.intake import TAPS, clear_inbox
 from clearing.presented import pieces
-from clearing.wire.batch import RECORD_DTYPE, unreadable
+from clearing.wire.batch import RECORD_DTYPE
 from clearing.workfiles import write_rows
 
 TACS = "tac.parquet"
 """The readable taps whose TAC is wrong; that of every other one is right."""
 TAC_SCHEMA = pa.schema({"no": pa.int64(), "tac_ok": pa.bool_()})
-
-Numbers = npt.NDArray[np.int64]
 
 
 def verify(engine: Engine, night: Night) -> StepResult:
@@ -43,30 +41,28 @@ def verify(engine: Engine, night: Night) -> StepResult:
 
 
 def _wrong_tacs(night: Night, counts: dict[str, int]) -> Iterator[pa.RecordBatch]:
-    """The readable taps whose TAC is wrong, while more are on their way to the HSM; `counts` keeps up with them."""
-    asked: deque[Numbers] = deque()
-    known = pq.read_metadata(night.work / TAPS).num_rows
-    for right in night.hsm.verify_tacs_in_turn(_asked(night, asked)):
-        numbers = asked.popleft()
-        wrong = numbers[~right]
-        counts["taps"] += len(numbers)
-        counts["right"] += len(numbers) - len(wrong)
+    """The readable taps whose TAC is wrong, while others are on their way to the HSM; `counts` keeps up."""
+    malformed = truths(pq.read_table(night.work / TAPS, columns=["malformed"]), "malformed")
+    first = 0
+    for right in night.hsm.verify_tacs_in_turn(_asked(night)):
+        readable = ~malformed[first : first + len(right)]
+        wrong = first + np.flatnonzero(readable & ~right)
+        counts["taps"] += int(readable.sum())
         counts["wrong"] += len(wrong)
-        night.progress("TACs", counts["taps"], known)
-        yield pa.record_batch([wrong, np.zeros(len(wrong), np.bool_)], TAC_SCHEMA)
+        counts["right"] = counts["taps"] - counts["wrong"]
+        first += len(right)
+        night.progress("TACs", first, len(malformed))
+        yield pa.RecordBatch.from_arrays(
+            [pa.array(wrong), pa.array(np.zeros(len(wrong), np.bool_))], schema=TAC_SCHEMA
+        )
 
 
-def _asked(night: Night, asked: deque[Numbers]) -> Iterator[TacColumns]:
-    """What the HSM is asked, some rows at a time; the numbers of their taps are put behind `asked`."""
-    for first_no, groups in pieces(night):
+def _asked(night: Night) -> Iterator[TacColumns]:
+    """What the HSM is asked, some rows at a time; it is asked about malformed ones, too, and not heard."""
+    for _, groups in pieces(night):
         rows = np.frombuffer(b"".join(group.records for group in groups), RECORD_DTYPE)
         for start in range(0, len(rows), BULK_ROWS):
-            some = rows[start : start + BULK_ROWS]
-            readable = np.flatnonzero(~unreadable(some))
-            if not len(readable):
-                continue
-            asked.append(first_no + start + readable)
-            yield tac_columns(some if len(readable) == len(some) else some[readable])
+            yield tac_columns(rows[start : start + BULK_ROWS])
 
 
 def tac_columns(rows: npt.NDArray[np.void]) -> TacColumns:

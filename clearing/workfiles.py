@@ -23,7 +23,8 @@ def write_table(path: Path, table: pa.Table) -> Path:
 
 def write_batches(path: Path, batches: pa.RecordBatchReader) -> Path:
     """Write a stream of rows as Parquet; how they came in batches leaves no trace."""
-    return write_rows(path, batches.schema, batches, packed=True)
+    few = [field.name for field in batches.schema if pa.types.is_string(field.type)]
+    return write_rows(path, batches.schema, batches, packed=few)
 
 
 def write_rows(

@@ -1,18 +1,18 @@
 """A day's taps at random, a million at a time, as columns: who rides where, what is charged, and what goes wrong."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import date, timedelta
 from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
 
+from city.benchmarks.tac_maker import Sign
 from city.day import ISSUER, terminal_of
 from clearing.verification import tac_columns
 from clearing.wire.batch import RECORD_DTYPE, Ride
 from clearing.wire.bcd import pack_date
 from clearing.wire.tariff import Tariff, fare_fen
-from city.benchmarks.tac_maker import Sign
 
 PIECE_ROWS = 1_000_000
 CARD_PREFIX = "0310487"

@@ -1,21 +1,15 @@
 """The night's rules on DuckDB, in this process."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
-import numpy as np
-import pyarrow as pa
 
 from clearing.engine.rules import Inputs, rule_text, view_name
-from clearing.workfiles import write_rows
+from clearing.workfiles import write_batches
 
 BATCH_ROWS = 1 << 16
-
-
-class _OutOfOrder(Exception):
-    """Rows that did not come in the order of their `no`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +38,8 @@ class DuckEngine:
             for rule in rules:
                 kind = "VIEW" if view_name(rule) == result else "TABLE"
                 engine.execute(f"CREATE TEMP {kind} {view_name(rule)} AS {rule_text(rule)}")
-            # Rows keep the order of the taps unless a join had to turn round, and sorting them all is dear.
-            try:
-                return _written(engine.table(result), to)
-            except _OutOfOrder:
-                return _written(engine.table(result).order("no"), to)
+            ordered = engine.table(result).order("no").to_arrow_reader(BATCH_ROWS)
+            return write_batches(to, ordered)
 
     def _config(self, to: Path) -> dict[str, str | int]:
         config: dict[str, str | int] = {
@@ -56,22 +47,6 @@ class DuckEngine:
             "temp_directory": str(self.spill or to.parent / "spill"),
         }
         return config if self.threads is None else config | {"threads": self.threads}
-
-
-def _written(rows: duckdb.DuckDBPyRelation, to: Path) -> Path:
-    with rows.to_arrow_reader(BATCH_ROWS) as reader:
-        return write_rows(to, reader.schema, _in_order(reader), packed=True)
-
-
-def _in_order(batches: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
-    """The same batches. Raises _OutOfOrder at a `no` that is not above all before it."""
-    last = -1
-    for batch in batches:
-        numbers = batch.column("no").to_numpy()
-        if len(numbers) and (numbers[0] <= last or (np.diff(numbers) <= 0).any()):
-            raise _OutOfOrder
-        last = int(numbers[-1]) if len(numbers) else last
-        yield batch
 
 
 IN_PROCESS = DuckEngine()
