@@ -41,7 +41,8 @@ def ride(counter: int, days: int = 0, **changes: object) -> TapRecord:
 def looked_at(city: SmallCity, day: int) -> list[int]:
     """The numbers of the taps that got a closer look in that night."""
     work = city.night(DAY + timedelta(days=day)).work
-    return numbers(pq.read_table(work / "look.parquet"), "no").tolist()
+    found: list[int] = numbers(pq.read_table(work / "look.parquet"), "no").tolist()
+    return found
 
 
 def test_taps_that_follow_the_books_need_no_closer_look(city: SmallCity) -> None:
