@@ -13,8 +13,19 @@ import numpy as np
 import pyarrow as pa
 from sqlalchemy import ARRAY, Connection, DateTime, Engine, FromClause, Text, bindparam, func, or_, select
 
-from clearing.columns import CITY_OFFSET_S, day_number, numbers, rows_of, rows_where, texts, truths
+from clearing.columns import (
+    CITY_OFFSET_S,
+    DAY_S,
+    day_number,
+    numbers,
+    rows_of,
+    rows_where,
+    tap_table,
+    texts,
+    truths,
+)
 from clearing.context import Night
+from clearing.presented import presented_taps
 from clearing.sectors.transit.fare_arrays import GUEST, NEW, SETTLED, FareColumns, Ints
 from clearing.sectors.transit.fare_products import holdings_of
 from clearing.sectors.transit.fare_tables import REFUSALS
@@ -22,15 +33,17 @@ from clearing.sectors.transit.fare_tariff import EntryExit, FareTariff, PaySteps
 from clearing.sectors.transit.matrix_file import fare_tariffs
 from clearing.tables import tap
 from clearing.verdict import Money, Verdict
+from clearing.verification import TACS
 from clearing.wire.record import FULL_FARE_FLAG, LINKED_FLAG, RECORD_BYTES
-from clearing.workfiles import read_table, write_table
+from clearing.workfiles import counted, read_table, write_table
 from ledger.db import reading
 
 FARES = "fares.parquet"
-DAY_S = 86_400
+NO_FARES = pa.table({name: pa.array([], pa.int64()) for name in ("no", "price_fen", "max_fare_fen")})
+"""The prices by history where all tariffs are simple: the rules price by those themselves."""
 
 
-def make_fares(engine: Engine, night: Night, taps: pa.Table, tacs: pa.Table) -> Path | None:
+def make_fares(engine: Engine, night: Night) -> Path | None:
     """Price tonight's readable taps and keep that as a file; None where simple tariffs are all there are.
 
     The price is a function of the taps that the cards really made: those whose TAC is right, whatever becomes of
@@ -42,12 +55,15 @@ def make_fares(engine: Engine, night: Night, taps: pa.Table, tacs: pa.Table) -> 
     # Only a night that prices by history needs the compiler, which takes a second to load.
     from clearing.sectors.transit.fare_columns import price_columns
 
+    taken = [*_FACTS, "no", "retried", "malformed"]
+    taps = pa.concat_tables([piece.select(taken) for piece in (tap_table([]), *presented_taps(night))])
     readable = rows_where(taps, ~truths(taps, "malformed"))
     cards = sorted(set(texts(readable, "card_no")))
     with reading(engine) as conn:
         settled = _settled(conn, readable, tariffs, night.business_date)
         holdings = holdings_of(conn, cards)
-    columns = _columns(readable, truths(tacs, "tac_ok"), settled)
+    proved = ~np.isin(numbers(readable, "no"), numbers(read_table(night.work / TACS), "no"))
+    columns = _columns(readable, proved, settled)
     as_of_s = (day_number(night.business_date) + 1) * DAY_S - CITY_OFFSET_S
     found = price_columns(tariffs, columns, holdings, as_of_s)
     tonight = slice(0, readable.num_rows)
@@ -64,16 +80,14 @@ def make_fares(engine: Engine, night: Night, taps: pa.Table, tacs: pa.Table) -> 
     return write_table(night.work / FARES, table)
 
 
-def fares_made(night: Night) -> dict[str, Path]:
-    """The table of prices that `make_fares` has left for the rules, if it had to."""
-    path = night.work / FARES
-    return {"history_fare": path} if fare_tariffs(night.tariffs) else {}
+def fares_made(night: Night) -> Path | pa.Table:
+    """The prices that `make_fares` has left for the rules, if it had to; none where all tariffs are simple."""
+    return night.work / FARES if fare_tariffs(night.tariffs) else NO_FARES
 
 
 def unpriced(night: Night) -> dict[str, int]:
     """How many of tonight's taps the fare tariffs do not price, by the reason."""
-    made = fares_made(night)
-    reasons = Counter(texts(read_table(made["history_fare"]), "refusal")) if made else Counter[str]()
+    reasons = counted(night.work / FARES, "refusal") if fare_tariffs(night.tariffs) else Counter[str]()
     return {f"unpriced_{reason}": reasons[reason] for reason in REFUSALS if reasons[reason]}
 
 
@@ -131,7 +145,7 @@ def _settled(
         for row in conn.execute(query)
     ]
     names = ["card_no", "operator", "record", *_NUMBERS, "price_fen"]
-    kinds = [pa.string(), pa.string(), pa.binary(), *[pa.int64()] * 9]
+    kinds = [pa.string(), pa.string(), pa.binary(RECORD_BYTES), *[pa.int64()] * 9]
     values = list(zip(*rows, strict=True)) if rows else [() for _ in names]
     return pa.table({name: pa.array(own, kind) for name, own, kind in zip(names, values, kinds, strict=True)})
 

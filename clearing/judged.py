@@ -10,23 +10,30 @@ from typing import Final
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from clearing.columns import is_text, numbers
+from clearing.columns import is_text, numbers, rows_where, truths
 from clearing.context import Night, StepRefused
 from clearing.intake import TAPS
+from clearing.presented import presented_taps
 from clearing.pricing import PRICED
 
 PIECE_ROWS: Final = 100_000
 """Taps in memory at once, of one batch or of several; a larger batch is booked whole, as it is one entry."""
 
+Batch = tuple[str, int]
+"""Operator and sequence."""
+
 _MEMORY: Final = "800MB"
-_JUDGED: Final = (
-    "CREATE VIEW judged AS SELECT taps.*, priced.* EXCLUDE (no), priced.no AS priced_no"
+_ALL_JUDGED: Final = (
+    "CREATE VIEW all_judged AS SELECT taps.*, priced.* EXCLUDE (no), priced.no AS priced_no,"
+    " lpad(hex(card_head), 4, '0') || lpad(hex(card_tail), 16, '0') AS card_no"
     " FROM taps POSITIONAL JOIN priced"
 )
+_JUDGED: Final = "CREATE VIEW judged AS SELECT * FROM all_judged"
 _ONES_PAID: Final = "CREATE VIEW paid AS SELECT * FROM judged WHERE money = 'paid' AND amount_fen > 0"
 _BOOKED: Final = "SELECT no, operator, sequence, retried, card_no, counter, amount_fen, paid_fen FROM paid"
-_ALL: Final = "SELECT count(*), count(*) FILTER (no IS DISTINCT FROM priced_no) FROM judged"
+_STRANGERS: Final = "SELECT count(*) FROM all_judged WHERE no IS DISTINCT FROM priced_no"
 _PAID: Final = (
     "SELECT count(*), coalesce(sum(paid_fen), 0)::BIGINT, coalesce(sum(amount_fen), 0)::BIGINT,"
     " count(DISTINCT (operator, sequence)) FROM paid"
@@ -34,16 +41,21 @@ _PAID: Final = (
 
 
 class Judged:
-    """The taps of one night in the order of `no`; made by `judged_taps`."""
+    """The taps of one night, or of one batch of it, in the order of `no`; made by `judged_taps`."""
 
-    def __init__(self, night: Night, engine: duckdb.DuckDBPyConnection) -> None:
-        self._engine = engine
+    def __init__(self, night: Night, engine: duckdb.DuckDBPyConnection, batch: Batch | None) -> None:
+        self._night, self._engine, self._batch = night, engine, batch
         for name, path in (("taps", night.work / TAPS), ("priced", night.work / PRICED)):
             engine.read_parquet(str(path)).create_view(name)
-        engine.execute(_JUDGED)
+        engine.execute(_ALL_JUDGED)
+        if batch is None:
+            engine.execute(_JUDGED)
+        else:
+            engine.table("all_judged").filter(_of_batch(*batch)).create_view("judged")
         engine.execute(_ONES_PAID)
         # Of files of different lengths, the shorter one is filled up with nulls.
-        ((self.taps, strangers),) = engine.sql(_ALL).fetchall()
+        ((strangers,),) = engine.sql(_STRANGERS).fetchall()
+        ((self.taps,),) = engine.sql("SELECT count(*) FROM judged").fetchall()
         if strangers:
             raise StepRefused(
                 "post", "the priced taps are not the collected ones", "run the night again from `collect`"
@@ -52,11 +64,11 @@ class Judged:
 
     def fresh(self) -> Iterator[pa.Table]:
         """Those that come before a night for the first time, some at a time."""
-        return self._stream("SELECT * EXCLUDE (priced_no) FROM judged WHERE NOT retried")
+        return self._whole(again=False)
 
     def retried(self) -> Iterator[pa.Table]:
         """Those that came before an earlier night already."""
-        return self._stream("SELECT * EXCLUDE (priced_no) FROM judged WHERE retried")
+        return self._whole(again=True)
 
     def paid(self) -> Iterator[pa.Table]:
         """Those that cost something and are paid, in pieces of whole batches."""
@@ -72,6 +84,18 @@ class Judged:
         last = pa.concat_tables(waiting) if waiting else None
         if last is not None and last.num_rows:
             yield last
+
+    def by_operator(self) -> list[tuple[str, int, int, int]]:
+        """Each operator's taps, what they show as taken, and what of it is paid, in fen; by operator."""
+        query = (
+            "SELECT operator, count(*), sum(amount_fen)::BIGINT, sum(paid_fen)::BIGINT"
+            " FROM judged GROUP BY operator ORDER BY operator"
+        )
+        return self._engine.sql(query).fetchall()
+
+    def verdicts(self) -> dict[str, int]:
+        """How many taps have each verdict."""
+        return dict(self._engine.sql("SELECT verdict, count(*) FROM judged GROUP BY verdict").fetchall())
 
     def operators(self) -> list[str]:
         """Who is paid for a tap, in order."""
@@ -107,6 +131,23 @@ class Judged:
             " FROM judged WHERE chained GROUP BY card_no ORDER BY card_no"
         )
 
+    def _whole(self, *, again: bool) -> Iterator[pa.Table]:
+        """All that is known of the taps that came before an earlier night, or of the others."""
+        with pq.ParquetFile(self._night.work / PRICED) as file:
+            rest, priced = file.schema_arrow.empty_table(), file.iter_batches(PIECE_ROWS)
+            for taps in presented_taps(self._night):
+                while rest.num_rows < taps.num_rows:
+                    rest = pa.concat_tables([rest, pa.Table.from_batches([next(priced)])])
+                own, rest = rest.slice(0, taps.num_rows), rest.slice(taps.num_rows)
+                for name in own.column_names[1:]:
+                    taps = taps.append_column(name, own[name])
+                wanted = truths(taps, "retried") == again
+                if self._batch is not None:
+                    operator, sequence = self._batch
+                    wanted &= is_text(taps, "operator", operator) & (numbers(taps, "sequence") == sequence)
+                if wanted.any():
+                    yield rows_where(taps, wanted)
+
     def _texts(self, query: str) -> list[str]:
         return [text for (text,) in self._engine.sql(query).fetchall()]
 
@@ -116,12 +157,20 @@ class Judged:
 
 
 @contextmanager
-def judged_taps(night: Night) -> Iterator[Judged]:
-    """Open what the steps before have left. Raises StepRefused where their files are not of the same taps."""
+def judged_taps(night: Night, batch: Batch | None = None) -> Iterator[Judged]:
+    """Open what the steps before have left, of all taps or of one batch.
+
+    Raises StepRefused where their files are not of the same taps.
+    """
     with duckdb.connect(":memory:") as engine:
         engine.execute(f"SET memory_limit = '{_MEMORY}'")
         engine.execute(f"SET temp_directory = '{night.work / 'post.tmp'}'")
-        yield Judged(night, engine)
+        yield Judged(night, engine, batch)
+
+
+def _of_batch(operator: str, sequence: int) -> duckdb.Expression:
+    same_operator = duckdb.ColumnExpression("operator") == duckdb.ConstantExpression(operator)
+    return same_operator & (duckdb.ColumnExpression("sequence") == duckdb.ConstantExpression(sequence))
 
 
 def _before_last_batch(table: pa.Table) -> int:

@@ -1,14 +1,18 @@
 """The files that one step of the night leaves for the next: whole or not there, same content, same bytes."""
 
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ledger.durable import put_beside, put_in_place
 
-GROUP_ROWS = 1 << 20
+GROUP_ROWS = 1 << 18
 """Rows of a Parquet file that are written and read at once."""
 
 
@@ -22,17 +26,28 @@ def write_table(path: Path, table: pa.Table) -> Path:
 
 
 def write_batches(path: Path, batches: pa.RecordBatchReader) -> Path:
-    """Write a stream of rows as Parquet, as `write_table` would; how they came in batches leaves no trace."""
+    """Write a stream of rows as Parquet; how they came in batches leaves no trace."""
+    few = [field.name for field in batches.schema if pa.types.is_string(field.type)]
+    return write_rows(path, batches.schema, batches, packed=few)
+
+
+def write_rows(
+    path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch], *, packed: Sequence[str]
+) -> Path:
+    """Write batches of rows as Parquet, GROUP_ROWS at a time; columns of few values are `packed`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
-    with pq.ParquetWriter(part, batches.schema, compression="zstd") as writer:
-        held: list[pa.RecordBatch] = []
+    options: dict[str, Any] = {"compression": "lz4", "use_dictionary": list(packed)}
+    with pq.ParquetWriter(part, schema, **options) as writer:
+        held, rows = list[pa.RecordBatch](), 0
         for batch in batches:
             held.append(batch)
-            if sum(one.num_rows for one in held) >= GROUP_ROWS:
+            rows += batch.num_rows
+            while rows >= GROUP_ROWS:
                 whole = pa.Table.from_batches(held)
-                writer.write_table(whole.slice(0, GROUP_ROWS))
+                writer.write_table(whole.slice(0, GROUP_ROWS), row_group_size=GROUP_ROWS)
                 held = whole.slice(GROUP_ROWS).to_batches()
+                rows -= GROUP_ROWS
         if held:
             writer.write_table(pa.Table.from_batches(held))
     put_in_place(part, path)
@@ -59,6 +74,21 @@ def part_of(path: Path, content: bytes) -> Path:
     with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False) as part:
         part.write(content)
     return Path(part.name)
+
+
+def counted(path: Path, column: str) -> Counter[str]:
+    """How many rows of a Parquet file have each text of a column; read a piece at a time."""
+    found: Counter[str] = Counter()
+    for batch in pq.ParquetFile(path).iter_batches(columns=[column]):
+        counts: Any = pc.value_counts(batch.column(0))
+        found.update({each["values"]: each["counts"] for each in counts.to_pylist()})
+    return found
+
+
+def summed(path: Path, column: str) -> int:
+    """The sum of a column of whole numbers of a Parquet file; read a piece at a time."""
+    batches = pq.ParquetFile(path).iter_batches(columns=[column])
+    return sum(pc.sum(batch.column(0), min_count=0).as_py() for batch in batches)
 
 
 def read_table(path: Path) -> pa.Table:

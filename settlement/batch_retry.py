@@ -4,27 +4,24 @@ All taps in suspense are judged, as the night would judge them: a copy or a clon
 Only those of the batch get what comes of it, booked on the open day as an entry of its own.
 """
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 
-import numpy as np
 import pyarrow as pa
 from sqlalchemy import Connection, Engine, func, select
 
 from clearing import steps as clearing
-from clearing.booking import judged_taps
-from clearing.columns import numbers, rows_where, tap_table, texts, truths
+from clearing.columns import numbers, texts
 from clearing.context import Night, StepRefused
-from clearing.intake import TAPS
-from clearing.postings import OVERCHARGE, SHORTFALL, batch_columns
+from clearing.intake import write_taps
+from clearing.judged import Judged, judged_taps
+from clearing.postings import OVERCHARGE, SHORTFALL, batch_columns, shares
+from clearing.presented import lay_out
 from clearing.records import keep_positions, renew_taps
 from clearing.suspense import retried_taps
 from clearing.tables import batch_file
-from clearing.verdict import Money
-from clearing.workfiles import write_table
 from ledger.accounts import open_accounts
 from ledger.balances import balances_of
 from ledger.chart import account
@@ -78,21 +75,16 @@ def retry_batch(engine: Engine, night: Night, operator: str, sequence: int) -> R
             suspended = retried_taps(conn)
         if refused is not None:
             return refused
-        write_table(night.work / TAPS, tap_table(suspended))
+        lay_out(night, [], suspended)
+        write_taps(night, 0)
         for step in (clearing.verify, clearing.match, clearing.price):
             step(engine, night)
-        judged = judged_taps(night)
-        ours = np.array([one == operator for one in texts(judged, "operator")], np.bool_)
-        batch = rows_where(judged, ours & (numbers(judged, "sequence") == sequence))
-        paid_money = np.array([money == Money.PAID.value for money in texts(batch, "money")], np.bool_)
-        paid = rows_where(batch, paid_money & (numbers(batch, "amount_fen") > 0))
-        with writing(engine) as conn:
-            if paid.num_rows:
-                _book(conn, Directory(engine), night, paid)
-            renew_taps(conn, batch, night.business_date)
-            keep_positions(conn, rows_where(batch, truths(batch, "chained")))
-    verdicts = Counter(texts(batch, "verdict"))
-    return Retried(night.business_date, verdicts, paid.num_rows, int(numbers(paid, "paid_fen").sum()))
+        with judged_taps(night, (operator, sequence)) as judged, writing(engine) as conn:
+            if judged.paid_taps:
+                _book(conn, Directory(engine), night, judged)
+            renew_taps(conn, judged.retried(), night.business_date)
+            keep_positions(conn, judged.positions())
+            return Retried(night.business_date, judged.verdicts(), judged.paid_taps, judged.paid_fen)
 
 
 def refusal_to_retry(conn: Connection, operator: str, sequence: int) -> RetryRefused | None:
@@ -118,15 +110,19 @@ def refusal_to_retry(conn: Connection, operator: str, sequence: int) -> RetryRef
     return None
 
 
-def _book(conn: Connection, directory: Directory, night: Night, paid: pa.Table) -> None:
+def _book(conn: Connection, directory: Directory, night: Night, judged: Judged) -> None:
+    paid = pa.concat_tables(judged.paid())
     operator, sequence = texts(paid, "operator")[0], int(numbers(paid, "sequence")[0])
-    codes = [f"purse:{card_no}" for card_no in set(texts(paid, "card_no"))]
+    cards = texts(paid, "card_no")
+    codes = [f"purse:{card_no}" for card_no in set(cards)]
     purses_fen = {one.code.removeprefix("purse:"): one.balance_fen for one in balances_of(conn, codes)}
     open_accounts(
         conn, [account(code) for code in (OVERCHARGE, SHORTFALL, f"clearing:{operator}")], at=night.at
     )
     made_at = {(operator, sequence): night.at}
-    headings, lines = batch_columns(paid, purses_fen, made_at, night.business_date)
+    counters, amounts, paid_fen = (numbers(paid, name) for name in ("counter", "amount_fen", "paid_fen"))
+    parts = shares(cards, counters, amounts, paid_fen, purses_fen)
+    headings, lines = batch_columns(paid, parts, made_at, night.business_date)
     # The night of this day may book others of the batch out of suspense, under the reference without a number.
     earlier = select(func.count()).where(entry_table.c.reference.startswith(f"{headings[0].reference}:"))
     number = conn.execute(earlier).scalar_one() + 1

@@ -11,23 +11,21 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import pyarrow as pa
 from sqlalchemy import Connection, Engine
 
 from clearing import steps as clearing
 from clearing.archive import archived
-from clearing.booking import judged_taps
-from clearing.columns import numbers, rows_where, texts
+from clearing.columns import numbers, texts
 from clearing.context import Night, Step, StepRefused
 from clearing.intake import pending_files, registered
+from clearing.judged import Judged, judged_taps
 from clearing.peers import NOBODY
 from clearing.postings import shares
 from clearing.qr_booking import judge_qr
 from clearing.qr_intake import qr_inbox
 from clearing.qr_rides import JudgedRide
 from clearing.qr_shortfall import shorts_fen, wallets_fen
-from clearing.verdict import Money
 from ledger.balances import balances_of
 from ledger.db import reading
 from settlement.agreements import agreements_on
@@ -42,6 +40,10 @@ from settlement.night_log import recorded_steps
 from settlement.participants import SCHEME, participants_of
 from settlement.steps import payers_of
 
+_NONE_PAID: Final = pa.table(
+    {"card_no": pa.array([], pa.string())}
+    | {name: pa.array([], pa.int64()) for name in ("counter", "amount_fen", "paid_fen")}
+)
 UP_TO_PRICES: Final[tuple[tuple[str, Step], ...]] = (
     ("check_books_before", check_books_before),
     ("collect", clearing.collect),
@@ -105,9 +107,8 @@ def dry_run(engine: Engine, night: Night, scratch: Path) -> DryRun:
     except StepRefused as stop:
         found.refusals.append(Refusal(stop.step, stop.reason, stop.remedy))
         return found
-    judged = judged_taps(dry)
-    found.shares = _shares(judged, rides)
-    with reading(engine) as conn:
+    with judged_taps(dry) as judged, reading(engine) as conn:
+        found.shares = _shares(judged, rides)
         _settle(conn, found, _sources(conn, judged, rides))
     return found
 
@@ -128,31 +129,27 @@ def _apart(night: Night, scratch: Path, digests: Sequence[str]) -> Night:
     return dry
 
 
-def _shares(judged: pa.Table, rides: Sequence[JudgedRide]) -> tuple[OperatorShare, ...]:
-    rows = zip(
-        texts(judged, "operator"), numbers(judged, "amount_fen").tolist(), numbers(judged, "paid_fen").tolist(),
-        strict=True,
-    )  # fmt: skip
+def _shares(judged: Judged, rides: Sequence[JudgedRide]) -> tuple[OperatorShare, ...]:
     of_codes = (
-        (one.presented.operator, one.ride.amount_fen if one.ride else 0, one.paid_fen) for one in rides
+        (one.presented.operator, 1, one.ride.amount_fen if one.ride else 0, one.paid_fen) for one in rides
     )
-    of: dict[str, list[tuple[int, int]]] = {}
-    for operator, presented_fen, paid_fen in (*rows, *of_codes):
-        of.setdefault(operator, []).append((presented_fen, paid_fen))
+    of: dict[str, list[tuple[int, int, int]]] = {}
+    for operator, *share in (*judged.by_operator(), *of_codes):
+        taps, presented_fen, paid_fen = share
+        of.setdefault(operator, []).append((taps, presented_fen, paid_fen))
     return tuple(
-        OperatorShare(operator, len(taps), sum(one for one, _ in taps), sum(one for _, one in taps))
-        for operator, taps in sorted(of.items())
+        OperatorShare(operator, *(sum(parts) for parts in zip(*shares, strict=True)))
+        for operator, shares in sorted(of.items())
     )
 
 
-def _sources(conn: Connection, judged: pa.Table, rides: Sequence[JudgedRide]) -> dict[str, int]:
+def _sources(conn: Connection, judged: Judged, rides: Sequence[JudgedRide]) -> dict[str, int]:
     """Whose money the night would take for operators, in fen by the first segment of the account.
 
     What holders owe for earlier rides would be taken back first; here it is not, and more shows as theirs.
     """
-    paid = rows_where(
-        judged, np.array([money == Money.PAID.value for money in texts(judged, "money")], np.bool_)
-    )
+    pieces = (piece.select(_NONE_PAID.column_names) for piece in judged.paid())
+    paid = pa.concat_tables([_NONE_PAID, *pieces])
     codes = sorted({f"purse:{card_no}" for card_no in texts(paid, "card_no")})
     purses_fen = {one.code.removeprefix("purse:"): one.balance_fen for one in balances_of(conn, codes)}
     parts = shares(

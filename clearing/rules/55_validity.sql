@@ -1,6 +1,5 @@
--- Was the tap made outside the days of the card, which every device reads from the card itself?
-SELECT tap.no,
-       CASE WHEN tap.at_s < card.valid_from_s THEN 'early' ELSE 'late' END AS validity
-FROM tap
-JOIN card ON card.card_no = tap.card_no AND card.issuer = tap.issuer
-WHERE tap.at_s < card.valid_from_s OR tap.at_s >= card.valid_to_s
+-- Cards whose days begin or end among the instants of tonight's taps. Every device reads the days from the card.
+SELECT card.card_head, card.card_tail, card.issuer_no, card.valid_from_s, card.valid_to_s
+FROM card
+CROSS JOIN (SELECT MIN(at_s) AS first_s, MAX(at_s) AS last_s FROM tap WHERE NOT malformed) span
+WHERE card.valid_from_s > span.first_s OR card.valid_to_s <= span.last_s

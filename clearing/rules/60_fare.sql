@@ -1,6 +1,5 @@
 -- The tariff's price of every tap whose day it covers, in fen. Of two tariffs in force the later one holds.
--- Where the city has fare tariffs, prices have been made of the cards' histories and come in as they are; then
--- there are no simple ones here.
+-- Where the city has fare tariffs there are no simple ones here: prices are made of the cards' histories, before.
 -- Full fare pays the list fare; a class with a share of its own pays that share; all others pay band by band,
 -- less the linked trip's discount and never less than nothing. One rounding, half up, from hundredths of a
 -- hundredth of a fen; the dividend is made divisible first, so that no engine rounds by itself.
@@ -38,7 +37,3 @@ FROM (SELECT due.*, CAST((due_bp + 5000 - (due_bp + 5000) % 10000) / 10000 AS BI
              AND banded.ride = tap.ride
              AND banded.list_fare_fen = tap.list_fare_fen
             WHERE NOT tap.malformed) due) priced
-UNION ALL
-SELECT no, max_fare_fen, price_fen
-FROM history_fare
-WHERE price_fen IS NOT NULL

@@ -1,14 +1,12 @@
 -- Who pays what: a tap to be paid is paid at the lower of its amount and the tariff's price. A grey tap that
 -- nothing has proved within the window is rejected in the end.
-SELECT verdict.no, verdict.tac_ok, verdict.chained, fare.price_fen,
-       CASE WHEN verdict.verdict = 'accepted' AND fare.price_fen <> tap.amount_fen THEN 'price_differs'
+SELECT verdict.no, verdict.tac_ok, verdict.chained, verdict.price_fen,
+       CASE WHEN verdict.verdict = 'accepted' AND verdict.price_fen <> verdict.amount_fen THEN 'price_differs'
             ELSE verdict.verdict END AS verdict,
        CASE WHEN verdict.verdict = 'tac_wrong' AND verdict.window_over THEN 'rejected'
             ELSE verdict_money.money END AS money,
        CASE WHEN verdict_money.money <> 'paid' THEN 0
-            WHEN fare.price_fen < tap.amount_fen THEN fare.price_fen
-            ELSE tap.amount_fen END AS paid_fen
+            WHEN verdict.price_fen < verdict.amount_fen THEN verdict.price_fen
+            ELSE verdict.amount_fen END AS paid_fen
 FROM verdict
-JOIN tap ON tap.no = verdict.no
 JOIN verdict_money ON verdict_money.verdict = verdict.verdict
-LEFT JOIN fare ON fare.no = verdict.no

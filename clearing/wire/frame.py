@@ -138,7 +138,7 @@ class BatchFrame:
             raise ValueError(f"a batch MAC has 16 bytes, not {len(seal)}")
         return head + body + _TRAILER.pack(self.trailer_magic, digest, seal, bytes(12))
 
-    def header(self, data: bytes | mmap) -> BatchHeader:
+    def header(self, data: bytes | memoryview | mmap) -> BatchHeader:
         """The header of a file whose length and ends are right, without a look at its records.
 
         Raises BatchError with the first flaw that shows so; checksum, totals and MAC are not asked.
@@ -146,7 +146,7 @@ class BatchFrame:
         self._check_form(data)
         return self._header(data)
 
-    def read(self, data: bytes) -> Framed:
+    def read(self, data: bytes | memoryview) -> Framed:
         """Read a file whole; raises BatchError with the first flaw. Its MAC is the HSM's to check."""
         self._check_form(data)
         trailer_at = len(data) - PART_BYTES
@@ -164,7 +164,7 @@ class BatchFrame:
             raise BatchError(BatchFlaw.TOTAL, self._after_size(4), "sum", value, _REMAKE)
         return Framed(header, records, digest, mac)
 
-    def _header(self, data: bytes | mmap) -> BatchHeader:
+    def _header(self, data: bytes | memoryview | mmap) -> BatchHeader:
         _, padded, sequence, day, made_at, _, count, amount_fen, mac_key_version, _ = (
             self._layout.unpack_from(data)
         )
@@ -184,7 +184,7 @@ class BatchFrame:
     def _after_size(self, offset: int) -> int:
         return _SIZE_AT + self.size_bytes + offset
 
-    def _check_form(self, data: bytes | mmap) -> None:
+    def _check_form(self, data: bytes | memoryview | mmap) -> None:
         """Length, magic numbers and count, from the front: what can be said before the checksum is asked."""
         if not data:
             raise BatchError(BatchFlaw.EMPTY, 0, "length", 0, _RESEND)
@@ -205,7 +205,7 @@ class BatchFrame:
             place = len(data) - PART_BYTES
             raise BatchError(BatchFlaw.TRAILER, place, "the trailer's beginning", found.hex(), _RESEND)
 
-    def _wrong_length(self, data: bytes | mmap, count: int, expected: int) -> BatchError:
+    def _wrong_length(self, data: bytes | memoryview | mmap, count: int, expected: int) -> BatchError:
         """Tell a wrong count from a wrong length: a file that ends in a trailer of its own came whole."""
         fits, rest = divmod(len(data) - 2 * PART_BYTES, self.record_bytes)
         ended_before = data[expected - PART_BYTES : expected - PART_BYTES + 4] == self.trailer_magic
