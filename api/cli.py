@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -21,7 +22,18 @@ from api.chip_commands import card
 from api.client_commands import clients
 from api.counter_commands import counter, loads
 from api.demo_story import code_rides_table, operators_table, reconciled, tell
-from api.doors import DEMO_MARK, Refused, books, city, console, fail, now, settings, write_text
+from api.doors import (
+    DEMO_MARK,
+    Refused,
+    books,
+    chosen_engine,
+    city,
+    console,
+    fail,
+    now,
+    settings,
+    write_text,
+)
 from api.errands import errands
 from api.family_day import family_cards, live_family
 from api.family_rides import cleared_rides
@@ -39,6 +51,8 @@ from city.replay import ReplayRefused, can_take, replay
 from city.report import totals_report
 from city.szt import TraceError
 from city.world import night_of
+from clearing.engine.choice import DUCKDB, check_name
+from clearing.engine.rules import EngineFailed
 from ledger.db import reading
 from ledger.money import yuan
 from settlement.night import NightRefused, run_night
@@ -111,13 +125,22 @@ def night(
         datetime | None,
         typer.Option(formats=["%Y-%m-%dT%H:%M:%S"], help="booking instant in city time; default: now"),
     ] = None,
+    engine: Annotated[
+        str, typer.Option(help="where the rules run: duckdb, or a Spark master (local[2], spark://host:port)")
+    ] = DUCKDB,
 ) -> None:
     """Run the night of a business day from the first step not done yet; a finished night changes nothing."""
     day = business_date.date()
     booked_at = at.replace(tzinfo=CITY_ZONE) if at else now()
-    with city() as opened, connected_peers(settings()) as peers, bars(console) as shown:
+    check_name(engine)
+    with (
+        city() as opened,
+        chosen_engine(engine, opened) as rules,
+        connected_peers(settings()) as peers,
+        bars(console) as shown,
+    ):
         clearing = night_of(opened, day, at=booked_at, progress=shown.tell, peers=peers)
-        report = run_night(opened.engine, clearing, observe=shown.observe)
+        report = run_night(opened.engine, replace(clearing, rules=rules), observe=shown.observe)
     if report.already_finished:
         console.print(f"The night of {day} was finished before; nothing changed.")
     status(business_date)
@@ -249,7 +272,7 @@ def main() -> None:
     """Run one command; what a person can mend is said in a line, and the exit status is 1."""
     try:
         app()
-    except (Refused, NightRefused, ReplayRefused, TraceError, HsmError) as error:
+    except (Refused, NightRefused, ReplayRefused, TraceError, HsmError, EngineFailed) as error:
         sys.exit(fail(error).exit_code)
     except OperationalError as error:
         sys.exit(fail(f"the database cannot be used: {error.orig}; check ONECARD_DATABASE").exit_code)
