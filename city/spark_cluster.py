@@ -63,7 +63,7 @@ def _daemon(home: Path, log_file: Path, name: str, *words: str) -> Iterator[subp
         "SPARK_LOCAL_DIRS": str(home),
         "SPARK_DAEMON_MEMORY": "256m",
     }
-    command = [_spark_home() / "bin" / "spark-class", name, *words, "--webui-port", "0"]
+    command = [str(_spark_home() / "bin" / "spark-class"), name, *words, "--webui-port", "0"]
     with log_file.open("wb") as log:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=home, env=environment,

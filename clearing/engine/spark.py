@@ -26,6 +26,9 @@ TYPES: Mapping[str, pa.DataType] = {
 }
 """What a result's columns may be: the types that both engines write alike."""
 
+PARTITIONS_A_CORE = 4
+"""So that a partition is small in memory, and a slow machine gets fewer of them; Spark joins those that stay tiny."""
+
 Frame = Any
 """A DataFrame of Spark."""
 
@@ -34,6 +37,7 @@ Frame = Any
 class SparkEngine:
     """A session with a Spark master; `hsm` is how the machines of the cluster reach the HSMs.
 
+    Work is cut into `partitions`, or into as many as suit the cores and the taps where they are not given.
     Every rule's result is kept as Parquet in a folder beside the file that is to be made, and is gone when that is
     there. So all machines have to see that folder under the same path, a rule is computed once, and a worker that
     dies takes nothing with it that cannot be read or computed again.
@@ -42,6 +46,7 @@ class SparkEngine:
     session: Session
     master: str
     hsm: HsmAccess
+    partitions: int | None = None
 
     def run(self, rules: Sequence[str], inputs: Inputs, result: str, to: Path) -> Path:
         """Run rules in order over named tables (see RuleEngine). Raises EngineFailed."""
@@ -64,11 +69,20 @@ class SparkEngine:
         """Have every machine ask the HSMs about its part of the taps (see TacEngine). Raises EngineFailed."""
         with self._scratch(to) as scratch:
             readable = self._read(taps).where("NOT malformed").select(*ASKED)
-            wanted = self.session.sparkContext.defaultParallelism
-            if readable.rdd.getNumPartitions() < wanted:
-                readable = readable.repartition(wanted)
+            cores = self.session.sparkContext.defaultParallelism
+            if self.partitions is not None:
+                readable = readable.repartition(self.partitions)
+            elif readable.rdd.getNumPartitions() < cores:
+                readable = readable.repartition(cores)
             answered = readable.mapInArrow(asking(self.hsm), ANSWERED).orderBy("no")
             return _gather(answered, _keep(answered, scratch / "tac"), to)
+
+    def _cut(self) -> None:
+        """Tell the session into how many partitions to cut what it sorts, joins and sums."""
+        chosen, conf = self.partitions, self.session.conf
+        of_cores = PARTITIONS_A_CORE * self.session.sparkContext.defaultParallelism
+        conf.set("spark.sql.shuffle.partitions", of_cores if chosen is None else chosen)
+        conf.set("spark.sql.adaptive.coalescePartitions.enabled", chosen is None)
 
     def _read(self, path: Path) -> Frame:
         return self.session.read.parquet(_plain(path))
@@ -83,6 +97,7 @@ class SparkEngine:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         try:
+            self._cut()
             yield folder
         except (PySparkException, Py4JError) as error:
             raise EngineFailed(

@@ -23,8 +23,6 @@ JAVA_VERSIONS = range(17, 22)
 CONNECT_TIMEOUT_S = 5.0
 WORKERS_TIMEOUT_S = 60.0
 """How long a cluster may take to give the first executor; Spark itself would wait for ever."""
-PARTITIONS_A_CORE = 4
-"""So that a partition is small in memory and a slow machine gets fewer; Spark joins those that stay tiny."""
 ARROW_ROWS = 50_000
 """Rows of a batch given to Python: those of one bulk request to the HSM."""
 
@@ -88,9 +86,6 @@ def spark_session(
         try:
             if not master.startswith("local"):
                 _await_workers(session, master)
-            if "spark.sql.shuffle.partitions" not in chosen:
-                cores = session.sparkContext.defaultParallelism
-                session.conf.set("spark.sql.shuffle.partitions", PARTITIONS_A_CORE * cores)
             yield session
         finally:
             session.stop()
