@@ -159,6 +159,6 @@ def _plain(path: Path) -> str:
 
 def _cause(text: str) -> str:
     """The line of Spark's long stories that says what happened."""
-    python = re.findall(r"^(?:\w+\.)+\w*(?:Error|Exception): .+$", text, re.MULTILINE)
+    python = re.findall(r"^(?:\w+\.)*\w*(?:Error|Exception): .+$", text, re.MULTILINE)
     lines = [line.strip() for line in (python or text.splitlines()) if line.strip()]
     return lines[-1 if python else 0] if lines else "no reason given"

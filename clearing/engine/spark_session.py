@@ -78,11 +78,10 @@ def spark_session(
             "spark.driver.bindAddress": driver,
             "spark.sql.warehouse.dir": folder,
             "spark.local.dir": folder,
-            "spark.pyspark.python": python,
-            "spark.pyspark.driver.python": python,
             **(settings or {}),
         }
         session = _start(master, chosen, Path(folder) / "spark.log")
+        session.sparkContext.pythonExec = python
         try:
             if not master.startswith("local"):
                 _await_workers(session, master)

@@ -110,8 +110,11 @@ def test_a_number_too_large_for_its_type_is_told_and_leaves_nothing(
 ) -> None:
     city = one_night(sqlite_template, hsm, tmp_path / "city", seed=3)
     taps = read_table(city.night().work / "taps.parquet")
-    huge = pa.array(np.full(taps.num_rows, 1 << 60))
-    taps = taps.set_column(taps.schema.get_field_index("list_fare_fen"), "list_fare_fen", huge)
+    sharing = next(number for number, pay_bp in shenzhen().class_pay_bp.items() if pay_bp is not None)
+    for name, value in (("list_fare_fen", 1 << 60), ("holder_class", sharing)):
+        taps = taps.set_column(
+            taps.schema.get_field_index(name), name, pa.array(np.full(taps.num_rows, value))
+        )
     with pytest.raises(EngineFailed, match=r"price\.parquet: .*overflow"):
         spark.run(PRICE[:1], {"tap": taps} | tariff_facts([shenzhen()]), "fare", tmp_path / "price.parquet")
     assert list(tmp_path.glob("price.parquet*")) == []
