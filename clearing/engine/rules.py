@@ -50,8 +50,8 @@ class RuleEngine(Protocol):
 class TacEngine(Protocol):
     """An engine whose own machines ask the HSM, each about its part of the taps."""
 
-    def verify(self, taps: Path, to: Path) -> Path:
-        """Write for every readable tap of a taps file whether its TAC verifies: `no`, `tac_ok`, in order of `no`.
+    def verify(self, pieces: pa.Table, to: Path) -> Path:
+        """Ask about pieces of files of records (see tac_batches); the answers, by `no`, become a Parquet file.
 
         Raises EngineFailed.
         """

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from card.hsm.access import HsmAccess
 from clearing.engine.rules import EngineFailed, Inputs, rule_text, view_name
 from clearing.engine.spark_session import ARROW_ROWS, Session, spark_session
-from clearing.engine.tac_batches import ANSWERED, ASKED, asking
+from clearing.engine.tac_batches import ANSWERED, asking
 from clearing.workfiles import write_batches, write_table
 
 TYPES: Mapping[str, pa.DataType] = {
@@ -51,6 +51,7 @@ class SparkEngine:
     def run(self, rules: Sequence[str], inputs: Inputs, result: str, to: Path) -> Path:
         """Run rules in order over named tables (see RuleEngine). Raises EngineFailed."""
         with self._scratch(to) as scratch:
+            self._cut()
             for name, table in inputs.items():
                 given = (
                     write_table(scratch / f"in-{name}.parquet", table)
@@ -65,24 +66,20 @@ class SparkEngine:
                 self._read(kept).createOrReplaceTempView(name)
             return _gather(self.session.table(result), scratch / result, to)
 
-    def verify(self, taps: Path, to: Path) -> Path:
-        """Have every machine ask the HSMs about its part of the taps (see TacEngine). Raises EngineFailed."""
+    def verify(self, pieces: pa.Table, to: Path) -> Path:
+        """Have every machine ask the HSMs about its part of the pieces (see TacEngine). Raises EngineFailed."""
         with self._scratch(to) as scratch:
-            readable = self._read(taps).where("NOT malformed").select(*ASKED)
-            cores = self.session.sparkContext.defaultParallelism
-            if self.partitions is not None:
-                readable = readable.repartition(self.partitions)
-            elif readable.rdd.getNumPartitions() < cores:
-                readable = readable.repartition(cores)
-            answered = readable.mapInArrow(asking(self.hsm), ANSWERED).orderBy("no")
+            asked = self._read(write_table(scratch / "pieces.parquet", pieces)).repartition(self._cut())
+            answered = asked.mapInArrow(asking(self.hsm), ANSWERED).orderBy("no")
             return _gather(answered, _keep(answered, scratch / "tac"), to)
 
-    def _cut(self) -> None:
-        """Tell the session into how many partitions to cut what it sorts, joins and sums."""
+    def _cut(self) -> int:
+        """Tell the session into how many partitions to cut what it sorts, joins and sums: so many."""
         chosen, conf = self.partitions, self.session.conf
-        of_cores = PARTITIONS_A_CORE * self.session.sparkContext.defaultParallelism
-        conf.set("spark.sql.shuffle.partitions", of_cores if chosen is None else chosen)
+        partitions = chosen or PARTITIONS_A_CORE * self.session.sparkContext.defaultParallelism
+        conf.set("spark.sql.shuffle.partitions", partitions)
         conf.set("spark.sql.adaptive.coalescePartitions.enabled", chosen is None)
+        return int(partitions)
 
     def _read(self, path: Path) -> Frame:
         return self.session.read.parquet(_plain(path))
@@ -97,7 +94,6 @@ class SparkEngine:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         try:
-            self._cut()
             yield folder
         except (PySparkException, Py4JError) as error:
             raise EngineFailed(

@@ -17,7 +17,7 @@ from city.spark_cluster import SparkCluster, running_spark
 from city.world import open_city
 
 TAPS = 300
-PATIENCE_S = 300.0
+PATIENCE_S = 600.0
 MADE = ("tac.parquet", "verdicts.parquet", "priced.parquet")
 
 
