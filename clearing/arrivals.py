@@ -1,12 +1,17 @@
 """What becomes of an arrived file: taken, a repetition, or turned away for the first reason that applies."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
 
 from card.hsm.client import Hsm
 from card.hsm.errors import HsmError
-from clearing.wire.batch import Batch, BatchError, batch_name, read_batch
+from clearing.archive import archived
+from clearing.wire.batch import Batch, BatchError, BatchHeader, batch_name, read_batch
+from clearing.wire.frame import PART_BYTES
 
 NO_SUCH_KEY = "12"
 """The HSM's answer where a file names a key version that it does not hold: the file is at fault."""
@@ -27,7 +32,6 @@ class Arrival:
 
     name: str
     digest: str
-    content: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,7 @@ class Taken:
     """A file registered as a batch."""
 
     arrival: Arrival
-    batch: Batch
+    header: BatchHeader
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,20 +72,24 @@ class Registered:
     operators: set[str]
 
 
-def decide(arrivals: Sequence[Arrival], before: Registered, hsm: Hsm) -> list[Outcome]:
-    """What becomes of each file. The result does not depend on the order of the files.
+def decide(
+    arrivals: Sequence[Arrival], before: Registered, hsm: Hsm, archive: Path, told: Callable[[int], None]
+) -> list[Outcome]:
+    """What becomes of each file, read from the archive; the result does not depend on the order of the files.
 
-    Raises HsmError where the HSM cannot be asked.
+    `told` hears how many have been looked at. Raises HsmError where the HSM cannot be asked.
     """
     digests = dict(before.digests)
     outcomes: dict[str, Outcome] = {}
     held = set(digests.values())
-    for arrival in sorted(arrivals, key=lambda arrival: arrival.name):
-        outcome = (
-            Repeated(arrival) if arrival.digest in held else _judge(arrival, digests, before.operators, hsm)
-        )
+    for done, arrival in enumerate(sorted(arrivals, key=lambda arrival: arrival.name)):
+        told(done)
+        outcome: Outcome = Repeated(arrival)
+        if arrival.digest not in held:
+            with _mapped(archived(archive, arrival.digest)) as content:
+                outcome = _judge(arrival, content, digests, before.operators, hsm)
         if isinstance(outcome, Taken):
-            digests[batch_key(outcome.batch)] = arrival.digest
+            digests[batch_key(outcome.header)] = arrival.digest
         outcomes[arrival.name] = outcome
     # A copy under a wrong name is a repetition even where its name sorts before the right one.
     held |= set(digests.values())
@@ -93,21 +101,33 @@ def decide(arrivals: Sequence[Arrival], before: Registered, hsm: Hsm) -> list[Ou
     ]
 
 
-def batch_key(batch: Batch) -> tuple[str, int]:
+def batch_key(header: BatchHeader) -> tuple[str, int]:
     """Operator and sequence: what a batch is known by."""
-    return batch.header.operator, batch.header.sequence
+    return header.operator, header.sequence
+
+
+@contextmanager
+def _mapped(path: Path) -> Iterator[bytes]:
+    """A file's bytes without reading them into memory; one that is empty cannot be mapped."""
+    with path.open("rb") as file:
+        if not path.stat().st_size:
+            yield b""
+            return
+        with mmap(file.fileno(), 0, access=ACCESS_READ) as content, memoryview(content) as view:
+            yield view
 
 
 def _judge(
-    arrival: Arrival, digests: dict[tuple[str, int], str], operators: set[str], hsm: Hsm
+    arrival: Arrival, content: bytes, digests: dict[tuple[str, int], str], operators: set[str], hsm: Hsm
 ) -> Taken | Rejected:
     try:
-        batch = read_batch(arrival.content)
+        batch = read_batch(content)
     except BatchError as error:
         return Rejected(arrival, error.flaw.value, error.offset, str(error), error.remedy)
-    refused = _refusal(arrival, batch, digests, operators, hsm)
+    with batch.records:
+        refused = _refusal(arrival, batch, digests, operators, hsm)
     if refused is None:
-        return Taken(arrival, batch)
+        return Taken(arrival, batch.header)
     flaw, offset, message, remedy = refused
     return Rejected(arrival, flaw.value, offset, message, remedy)
 
@@ -121,10 +141,11 @@ def _refusal(
         message = f"operator {header.operator} has no registered device"
         return FileRefusal.OPERATOR_UNKNOWN, 4, message, "register its devices, then send it again"
     if not _mac_holds(batch, hsm):
+        mac_at = 2 * PART_BYTES + batch.records.nbytes - 28
         message = f"the MAC does not hold under version {header.mac_key_version} of {header.operator}'s key"
         return (
             FileRefusal.MAC_WRONG,
-            len(arrival.content) - 28,
+            mac_at,
             message,
             "make it with the operator's own key",
         )
@@ -132,7 +153,7 @@ def _refusal(
     if arrival.name != expected:
         message = f"the file is named {arrival.name}, but its header says {expected}"
         return FileRefusal.NAME_DIFFERS, None, message, f"name it {expected}"
-    taken_by = digests.get(batch_key(batch))
+    taken_by = digests.get(batch_key(header))
     if taken_by is not None:
         message = (
             f"number {header.sequence} of {header.operator} is {taken_by}, this file is {arrival.digest}"

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, Engine, insert, select, update
 from card.hotlist import HotlistEntry, hotlist_card, hotlisted
 from clearing.columns import numbers, rows_where, texts, truths
 from clearing.context import Night, StepRefused, StepResult
-from clearing.intake import TAPS
 from clearing.postings import OVERCHARGE, SHORTFALL, batch_columns
+from clearing.presented import presented_table
 from clearing.pricing import PRICED
 from clearing.records import keep_positions, keep_taps, renew_taps
 from clearing.tables import batch_file, cleared_night
@@ -73,7 +73,7 @@ def post(engine: Engine, night: Night) -> StepResult:
 
 def judged_taps(night: Night) -> pa.Table:
     """Tonight's taps with their verdicts, prices and payments, by `no`."""
-    taps, priced = read_table(night.work / TAPS), read_table(night.work / PRICED)
+    taps, priced = presented_table(night), read_table(night.work / PRICED)
     if not taps["no"].equals(priced["no"]):
         raise StepRefused(
             "post", "the priced taps are not the collected ones", "run the night again from `collect`"

@@ -9,30 +9,39 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from clearing.wire.batch import RECORD_BYTES, RECORD_DTYPE, RecordError, TapRecord, unreadable
-from clearing.wire.record import FULL_FARE_FLAG, LINKED_FLAG
+from clearing.wire.batch import RECORD_BYTES, RECORD_DTYPE, RecordError, TapRecord
+from clearing.wire.moments import moments_of
+from clearing.wire.record import FULL_FARE_FLAG, LINKED_FLAG, unreadable_at
 
 EPOCH = date(1970, 1, 1)
 CITY_OFFSET_S = 8 * 3600
 """The city's zone has kept to UTC+8 since 1992."""
 
+RULE_NUMBERS = ("ride", "counter", "balance_before_fen", "amount_fen", "list_fare_fen", "holder_class")
+"""Fields of a record that the rules read as they are."""
 NUMBERS = (
-    "ride",
-    "counter",
-    "balance_before_fen",
-    "amount_fen",
+    *RULE_NUMBERS,
     "kind",
     "terminal_sequence",
     "key_version",
     "algorithm",
-    "list_fare_fen",
-    "holder_class",
     "line",
     "station",
     "tariff_version",
     "hotlist_version",
 )
 TEXTS = ("issuer", "card_no", "terminal", "tac")
+
+# Texts of digits as numbers, by which rules join many times faster. A card's twenty digits are two numbers.
+_KEYS = np.dtype(
+    {
+        "names": ["issuer_no", "card_head", "card_tail", "terminal_no"],
+        "formats": [">u4", ">u2", ">i8", ">u8"],
+        "offsets": [2, 6, 8, 25],
+        "itemsize": RECORD_BYTES,
+    }
+)
+_TERMINAL_BITS = np.int64((1 << 48) - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +57,7 @@ class Presented:
     presented_on: date
     retried: bool
     positions: npt.NDArray[np.int64]
-    records: bytes
+    records: bytes | memoryview
 
 
 def day_number(day: date) -> int:
@@ -57,13 +66,19 @@ def day_number(day: date) -> int:
 
 
 def rows_of(table: pa.Table) -> npt.NDArray[np.void]:
-    """The records of a taps table, as rows of RECORD_DTYPE (big-endian)."""
-    return np.frombuffer(b"".join(_values(table, "record")), RECORD_DTYPE)
+    """The records of a table with a column of them, as rows of RECORD_DTYPE (big-endian)."""
+    parts = []
+    for chunk in table.column("record").chunks:
+        found: Any = chunk
+        start = found.offset * RECORD_BYTES
+        parts.append(memoryview(found.buffers()[1])[start : start + len(found) * RECORD_BYTES])
+    return np.frombuffer(b"".join(parts), RECORD_DTYPE)
 
 
 def texts(table: pa.Table, name: str) -> list[str]:
     """A column of texts without nulls."""
-    return _values(table, name)
+    values: list[Any] = table.column(name).to_pylist()
+    return values
 
 
 def numbers(table: pa.Table, name: str) -> npt.NDArray[np.int64]:
@@ -81,28 +96,76 @@ def rows_where(table: pa.Table, wanted: npt.NDArray[np.bool_]) -> pa.Table:
     return table.filter(pa.array(wanted))
 
 
-def _values(table: pa.Table, name: str) -> list[Any]:
-    values: list[Any] = table.column(name).to_pylist()
-    return values
+def card_keys(card_nos: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Card numbers, n × 20 digits in ASCII, as the two numbers that the rules know a card by: head and tail.
 
-
-def tap_table(groups: Sequence[Presented]) -> pa.Table:
-    """All taps before a night, sorted by (operator, sequence, position) and numbered `no` in that order.
-
-    A record that cannot be read keeps its raw columns, has no `at_s` and `tap_day`, and says why in `flaw`.
-    `at_s` is seconds since the epoch, `tap_day` and `presented_day` are days since it, `tap_day` in the
-    city's zone.
+    They are the number's bytes on the chip: its first two, and the other eight with the highest bit as a sign.
     """
-    groups = sorted(groups, key=lambda group: (group.operator, group.sequence))
-    raw = b"".join(group.records for group in groups)
+    digits = card_nos & 15
+    packed = digits[:, 0::2] << 4 | digits[:, 1::2]
+    head = packed[:, 0].astype(np.int64) << 8 | packed[:, 1]
+    return head, np.ascontiguousarray(packed[:, 2:]).view(">i8").ravel().astype(np.int64)
+
+
+def card_texts(head: npt.NDArray[np.int64], tail: npt.NDArray[np.int64]) -> list[str]:
+    """The card numbers of such pairs, 20 digits each."""
+    packed = np.empty((len(head), 10), np.uint8)
+    packed[:, :2] = head.astype(">u2").view(np.uint8).reshape(-1, 2)
+    packed[:, 2:] = tail.astype(">i8").view(np.uint8).reshape(-1, 8)
+    found: list[str] = _hex_text(packed).to_pylist()
+    return found
+
+
+def hex_numbers(texts: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """Texts of at most 15 hex digits in upper case, n × digits in ASCII, as numbers."""
+    found = np.zeros(len(texts), np.int64)
+    for column in texts.T:
+        found = found << 4 | ((column & 15) + 9 * (column > ord("9")))
+    return found
+
+
+def tap_table(groups: Sequence[Presented], first_no: int = 0) -> pa.Table:
+    """Taps with all that is known of them, sorted by (operator, sequence, position), numbered `no` in that order.
+
+    Numbers begin at `first_no`. A record that cannot be read keeps its raw columns, has no `at_s` and `tap_day`,
+    and says why in `flaw`. `at_s` is seconds since the epoch, `tap_day` and `presented_day` are days since it,
+    `tap_day` in the city's zone.
+    """
+    groups, raw = _sorted(groups)
     rows = np.frombuffer(raw, RECORD_DTYPE)
-    sizes = [len(group.positions) for group in groups]
-    of_group = np.repeat(np.arange(len(groups)), sizes)
-    bad = unreadable(rows)
-    at_s, tap_day = _moments(rows["moment"], bad)
+    table = _rule_table(groups, raw, first_no)
     columns: dict[str, pa.Array[Any]] = {
-        "no": pa.array(np.arange(len(rows), dtype=np.int64)),
-        "operator": pa.array([group.operator for group in groups], pa.string()).take(of_group),
+        "flaw": _flaws(raw, truths(table, "malformed")),
+        "record": pa.Array.from_buffers(pa.binary(RECORD_BYTES), len(rows), [None, pa.py_buffer(raw)]),
+    }
+    columns |= {name: pa.array(rows[name].astype(np.int64)) for name in NUMBERS if name not in RULE_NUMBERS}
+    columns |= {name: _hex_text(rows[name]) for name in TEXTS}
+    for name, column in columns.items():
+        table = table.append_column(name, column)
+    return table
+
+
+def rule_table(groups: Sequence[Presented], first_no: int = 0) -> pa.Table:
+    """Of the same taps in the same order only what the rules read, cards and terminals as numbers."""
+    return _rule_table(*_sorted(groups), first_no)
+
+
+def _sorted(groups: Sequence[Presented]) -> tuple[list[Presented], bytes]:
+    """Groups as taps are numbered, and all their records."""
+    ordered = sorted(groups, key=lambda group: (group.operator, group.sequence))
+    return ordered, b"".join(group.records for group in ordered)
+
+
+def _rule_table(groups: Sequence[Presented], raw: bytes, first_no: int) -> pa.Table:
+    rows = np.frombuffer(raw, RECORD_DTYPE)
+    of_group = np.repeat(np.arange(len(groups)), [len(group.positions) for group in groups])
+    moments = moments_of(rows["moment"])
+    bad = unreadable_at(rows, moments)
+    seconds = moments.days * 86_400 + moments.seconds - CITY_OFFSET_S
+    operators = pa.array([group.operator for group in groups], pa.string()).dictionary_encode()
+    columns: dict[str, pa.Array[Any]] = {
+        "no": pa.array(np.arange(first_no, first_no + len(rows), dtype=np.int64)),
+        "operator": operators.take(pa.array(of_group)).cast(pa.string()),
         "sequence": _spread([group.sequence for group in groups], of_group),
         "position": pa.array(
             np.concatenate([group.positions for group in groups]) if groups else np.empty(0, np.int64)
@@ -110,26 +173,22 @@ def tap_table(groups: Sequence[Presented]) -> pa.Table:
         "presented_day": _spread([day_number(group.presented_on) for group in groups], of_group),
         "retried": pa.array(np.array([group.retried for group in groups], np.bool_)[of_group]),
         "malformed": pa.array(bad),
-        "flaw": _flaws(raw, bad),
-        "record": pa.Array.from_buffers(
-            pa.binary(), len(rows), [None, _offsets(len(rows), RECORD_BYTES), pa.py_buffer(raw)]
-        ),
-        "at_s": at_s,
-        "tap_day": tap_day,
+        "at_s": pa.array(seconds, mask=bad),
+        "tap_day": pa.array(moments.days, mask=bad),
         "linked": pa.array((rows["flags"] & LINKED_FLAG) != 0),
         "full_fare": pa.array((rows["flags"] & FULL_FARE_FLAG) != 0),
     }
-    columns |= {name: pa.array(rows[name].astype(np.int64)) for name in NUMBERS}
-    columns |= {name: _hex_text(rows[name]) for name in TEXTS}
+    columns |= {name: pa.array(rows[name].astype(np.int64)) for name in RULE_NUMBERS}
+    keys = rows.view(_KEYS)
+    columns |= {
+        name: pa.array(keys[name].astype(np.int64)) for name in ("issuer_no", "card_head", "card_tail")
+    }
+    columns["terminal_no"] = pa.array(keys["terminal_no"].astype(np.int64) & _TERMINAL_BITS)
     return pa.table(columns)
 
 
 def _spread(values: list[int], of_group: npt.NDArray[np.int64]) -> "pa.Array[Any]":
     return pa.array(np.array(values, np.int64)[of_group])
-
-
-def _offsets(count: int, width: int) -> pa.Buffer:
-    return pa.py_buffer((np.arange(count + 1, dtype=np.int64) * width).astype(np.int32).tobytes())
 
 
 def _hex_text(packed: npt.NDArray[np.uint8]) -> "pa.Array[Any]":
@@ -138,20 +197,10 @@ def _hex_text(packed: npt.NDArray[np.uint8]) -> "pa.Array[Any]":
     digits = np.frombuffer(b"0123456789ABCDEF", np.uint8)
     text = np.empty((count, 2 * width), np.uint8)
     text[:, 0::2], text[:, 1::2] = digits[packed >> 4], digits[packed & 15]
+    ends = (np.arange(count + 1, dtype=np.int64) * 2 * width).astype(np.int32)
     return pa.Array.from_buffers(
-        pa.string(), count, [None, _offsets(count, 2 * width), pa.py_buffer(text.tobytes())]
+        pa.string(), count, [None, pa.py_buffer(ends.tobytes()), pa.py_buffer(text.tobytes())]
     )
-
-
-def _moments(
-    moment: npt.NDArray[np.uint8], bad: npt.NDArray[np.bool_]
-) -> "tuple[pa.Array[Any], pa.Array[Any]]":
-    pairs = (moment >> 4).astype(np.int64) * 10 + (moment & 15)
-    pairs[bad] = (19, 70, 1, 1, 0, 0, 0)  # any day of the calendar: it is masked below
-    months = (pairs[:, 0] * 100 + pairs[:, 1] - 1970) * 12 + pairs[:, 2] - 1
-    days = months.astype("M8[M]").astype("M8[D]").astype(np.int64) + pairs[:, 3] - 1
-    seconds = days * 86_400 + pairs[:, 4] * 3_600 + pairs[:, 5] * 60 + pairs[:, 6] - CITY_OFFSET_S
-    return pa.array(seconds, mask=bad), pa.array(days, mask=bad)
 
 
 def _flaws(raw: bytes, bad: npt.NDArray[np.bool_]) -> "pa.Array[Any]":

@@ -2,22 +2,57 @@
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
-from sqlalchemy import ARRAY, Connection, FromClause, Integer, Select, Text, bindparam, func, select
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Integer,
+    Select,
+    Text,
+    bindparam,
+    func,
+    select,
+)
 
 from card.tables import card, hotlist
-from clearing.columns import day_number, rows_where, truths
+from clearing.columns import card_keys, card_texts, day_number, hex_numbers, numbers
 from clearing.context import Night
+from clearing.fixed_rows import Field, fixed_rows, seconds, texts_of
 from clearing.tables import card_position, chip_load, device, tap
 from clearing.verdict import Money, Verdict
+from clearing.wire.bcd import CITY_ZONE
 from clearing.wire.tariff import Tariff
 from ledger.bulk import one_of
 
 WINDOW_DAYS = 30
 """Taps older than this when first presented are not paid; grey taps unproved for longer are rejected."""
+
+RECENT_DAYS = 3
+"""A card with a tap older than this gets a closer look; of the others, no load before then lies between two taps."""
+
+CARDS_AT_ONCE = 50_000
+CARD_WIDTH, ISSUER_WIDTH, TERMINAL_WIDTH, OPERATOR_WIDTH = 20, 8, 12, 8
+
+_CARD = [("card_head", pa.int64()), ("card_tail", pa.int64())]
+LOADS = pa.schema([*_CARD, ("at_s", pa.int64()), ("amount_fen", pa.int64())])
+EARLIER = pa.schema(
+    [
+        *_CARD,
+        ("counter", pa.int64()),
+        ("record", pa.binary()),
+        ("tac_ok", pa.bool_()),
+        ("believed", pa.bool_()),
+        ("balance_before_fen", pa.int64()),
+        ("amount_fen", pa.int64()),
+        ("at_s", pa.int64()),
+    ]
+)
 
 FOR_EVER = 1 << 40
 """Seconds, days or fen beyond any that occur: where there is no end."""
@@ -32,67 +67,82 @@ def epoch_s(at: datetime) -> int:
 
 
 def night_facts(night: Night) -> dict[str, pa.Table]:
-    """The night itself: its day and the presentment window."""
+    """The night itself: its day, the presentment window, and since when a tap is recent."""
     return {
         "night": pa.table(
             {
                 "business_day": pa.array([day_number(night.business_date)], pa.int64()),
                 "window_days": pa.array([WINDOW_DAYS], pa.int64()),
+                "recent_day": pa.array([day_number(night.business_date) - RECENT_DAYS], pa.int64()),
             }
         )
     }
 
 
-def registry_facts(conn: Connection, cards: Sequence[str]) -> dict[str, pa.Table]:
-    """Devices, the hotlist, and of these cards: the register's entry, the position, confirmed loads."""
-    devices = [
-        (row.terminal, row.operator, epoch_s(row.valid_from), _end_s(row.valid_to), row.max_amount_fen)
-        for row in conn.execute(select(device))
-    ]
-    listed = [
-        (row.card_no, epoch_s(row.listed_at), epoch_s(row.effective_at))
-        for row in conn.execute(select(hotlist))
-    ]
-    known = _of_cards(conn, select(card.c.card_no, card.c.issuer), cards)
-    positions = _of_cards(conn, select(card_position.c.card_no, card_position.c.first_counter), cards)
-    loads = _of_cards(
-        conn,
-        select(chip_load.c.card_no, chip_load.c.confirmed_at, chip_load.c.amount_fen).where(
-            chip_load.c.confirmed_at.is_not(None)
-        ),
-        cards,
-    )
-    text, number = pa.string(), pa.int64()
+def registry_facts(conn: Connection, night: Night) -> dict[str, pa.Table]:
+    """Devices, the hotlist, the register of cards, their positions, and cards loaded since their last tap."""
     return {
-        "device": _table(
-            devices,
-            terminal=text,
-            operator=text,
-            valid_from_s=number,
-            valid_to_s=number,
-            max_amount_fen=number,
+        "device": _devices(conn),
+        "hotlist": _of_cards(
+            conn,
+            select(hotlist),
+            hotlist.c.card_no,
+            listed_s=seconds(conn, hotlist.c.listed_at),
+            effective_s=seconds(conn, hotlist.c.effective_at),
         ),
-        "hotlist": _table(listed, card_no=text, listed_s=number, effective_s=number),
-        "card": _table(known, card_no=text, issuer=text),
-        "card_position": _table(positions, card_no=text, first_counter=number),
-        "chip_load": _table(
-            [(card_no, epoch_s(at), amount_fen) for card_no, at, amount_fen in loads],
-            card_no=text,
-            at_s=number,
-            amount_fen=number,
+        "card": _registered(conn),
+        "card_position": _of_cards(
+            conn,
+            select(card_position),
+            card_position.c.card_no,
+            first_counter=card_position.c.first_counter,
+            counter=card_position.c.counter,
+            balance_fen=card_position.c.balance_fen,
         ),
+        "loaded": _of_cards(conn, _loaded_since(night), chip_load.c.card_no),
     }
 
 
-def earlier_taps(conn: Connection, taps: pa.Table, business_date: date) -> pa.Table:
-    """Taps of tonight's cards decided on other nights, as far as they touch tonight's counters.
+def looked_at_facts(conn: Connection, looked: pa.Table, business_date: date) -> dict[str, pa.Table]:
+    """The past of the cards that get a closer look: taps of other nights, confirmed loads.
+
+    `looked` has these cards' readable taps, by `card_head`, `card_tail` and `counter`.
+    """
+    spans = looked.group_by(["card_head", "card_tail"]).aggregate([("counter", "min"), ("counter", "max")])
+    spans = spans.sort_by([("card_head", "ascending"), ("card_tail", "ascending")])
+    earlier, loads = [], []
+    for start in range(0, spans.num_rows, CARDS_AT_ONCE):
+        some = spans.slice(start, CARDS_AT_ONCE)
+        cards = card_texts(numbers(some, "card_head"), numbers(some, "card_tail"))
+        lowest, highest = numbers(some, "counter_min").tolist(), numbers(some, "counter_max").tolist()
+        earlier.append(earlier_taps(conn, cards, lowest, highest, business_date))
+        confirmed = select(chip_load).where(
+            chip_load.c.confirmed_at.is_not(None), one_of(conn, chip_load.c.card_no, cards)
+        )
+        loads.append(
+            _of_cards(
+                conn,
+                confirmed,
+                chip_load.c.card_no,
+                at_s=seconds(conn, chip_load.c.confirmed_at),
+                amount_fen=chip_load.c.amount_fen,
+            )
+        )
+    return {
+        "earlier": pa.concat_tables([EARLIER.empty_table(), *earlier]),
+        "chip_load": pa.concat_tables([LOADS.empty_table(), *loads]),
+    }
+
+
+def earlier_taps(
+    conn: Connection, cards: list[str], lowest: list[int], highest: list[int], business_date: date
+) -> pa.Table:
+    """Taps of these cards decided on other nights, as far as they touch tonight's counters (`lowest` to `highest`).
 
     Suspended ones are not among them, since they come before the night again; nor are malformed ones and
     duplicates, whose originals stand for them.
     """
-    readable = rows_where(taps, ~truths(taps, "malformed"))
-    spans = readable.group_by("card_no").aggregate([("counter", "min"), ("counter", "max")])
-    near = _near(conn, spans.sort_by("card_no"))
+    near = _near(conn, cards, lowest, highest)
     columns = tap.c
     query = (
         select(
@@ -117,17 +167,62 @@ def earlier_taps(conn: Connection, taps: pa.Table, business_date: date) -> pa.Ta
         (*row[:4], row.verdict not in DISBELIEVED, *row[5:7], epoch_s(row.event_at))
         for row in conn.execute(query)
     ]
-    return _table(
-        decided,
-        card_no=pa.string(),
-        counter=pa.int64(),
-        record=pa.binary(),
-        tac_ok=pa.bool_(),
-        believed=pa.bool_(),
-        balance_before_fen=pa.int64(),
-        amount_fen=pa.int64(),
-        at_s=pa.int64(),
+    found, *others = zip(*decided, strict=True) if decided else [()] * (len(EARLIER) - 1)
+    digits = np.frombuffer("".join(found).encode("ascii"), np.uint8).reshape(-1, CARD_WIDTH)
+    return pa.table([*map(pa.array, card_keys(digits)), *others], EARLIER)
+
+
+def _devices(conn: Connection) -> pa.Table:
+    columns = device.c
+    terminals, operators, valid_from_s, valid_to_s, limits = fixed_rows(
+        conn,
+        select(device),
+        Field(columns.terminal, TERMINAL_WIDTH),
+        Field(columns.operator, OPERATOR_WIDTH, padded=True),
+        Field(seconds(conn, columns.valid_from)),
+        Field(func.coalesce(seconds(conn, columns.valid_to), FOR_EVER)),
+        Field(func.coalesce(columns.max_amount_fen, 0)),
     )
+    return pa.table(
+        {
+            "terminal_no": hex_numbers(terminals),
+            "operator": pa.array(texts_of(operators), pa.string()),
+            "valid_from_s": valid_from_s,
+            "valid_to_s": valid_to_s,
+            "max_amount_fen": pa.array(limits, mask=limits == 0),
+        }
+    )
+
+
+def _registered(conn: Connection) -> pa.Table:
+    card_nos, issuers = fixed_rows(
+        conn, select(card), Field(card.c.card_no, CARD_WIDTH), Field(card.c.issuer, ISSUER_WIDTH)
+    )
+    head, tail = card_keys(card_nos)
+    return pa.table({"card_head": head, "card_tail": tail, "issuer_no": hex_numbers(issuers)})
+
+
+def _loaded_since(night: Night) -> Select[Any]:
+    """Confirmed loads that may lie between two taps of a card which are compared without a closer look."""
+    recent = datetime.combine(night.business_date - timedelta(days=RECENT_DAYS), time(0), CITY_ZONE)
+    return (
+        select(chip_load)
+        .outerjoin(card_position, card_position.c.card_no == chip_load.c.card_no)
+        .where(
+            (chip_load.c.confirmed_at >= recent) | (chip_load.c.confirmed_at >= card_position.c.event_at),
+        )
+    )
+
+
+def _of_cards(
+    conn: Connection, query: Select[Any], card_no: ColumnElement[str], **values: ColumnElement[int]
+) -> pa.Table:
+    """Rows about cards: whose, as the numbers that the rules know cards by, and some whole numbers."""
+    card_nos, *found = fixed_rows(
+        conn, query, Field(card_no, CARD_WIDTH), *(Field(value) for value in values.values())
+    )
+    head, tail = card_keys(card_nos)
+    return pa.table({"card_head": head, "card_tail": tail, **dict(zip(values, found, strict=True))})
 
 
 def tariff_facts(tariffs: Sequence[Tariff]) -> dict[str, pa.Table]:
@@ -164,15 +259,8 @@ def tariff_facts(tariffs: Sequence[Tariff]) -> dict[str, pa.Table]:
     }
 
 
-def _end_s(valid_to: datetime | None) -> int:
-    return FOR_EVER if valid_to is None else epoch_s(valid_to)
-
-
-def _near(conn: Connection, spans: pa.Table) -> FromClause:
+def _near(conn: Connection, cards: list[str], lowest: list[int], highest: list[int]) -> FromClause:
     """Card numbers with their lowest and highest counter, sent as one parameter, as a table to join."""
-    cards, lowest, highest = (
-        spans.column(name).to_pylist() for name in ("card_no", "counter_min", "counter_max")
-    )
     if conn.dialect.name == "postgresql":
         arrays = (
             bindparam(None, cards, ARRAY(Text)),
@@ -187,10 +275,6 @@ def _near(conn: Connection, spans: pa.Table) -> FromClause:
             for place, name in enumerate(("card_no", "lowest", "highest"))
         )
     ).subquery("near")
-
-
-def _of_cards(conn: Connection, query: Select[Any], cards: Sequence[str]) -> list[Any]:
-    return list(conn.execute(query.where(one_of(conn, query.selected_columns["card_no"], cards))))
 
 
 def _table(rows: Sequence[Sequence[Any]], **columns: pa.DataType) -> pa.Table:

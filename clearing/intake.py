@@ -1,28 +1,33 @@
 """Taking operators' files in: every file is kept, acknowledged, and either registered or turned away."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date
-from hashlib import sha256
+from hashlib import file_digest
 from pathlib import Path
 
-import numpy as np
+import pyarrow as pa
 from sqlalchemy import Connection, Engine, insert, select
 
 from card.hsm.errors import HsmError
-from clearing.archive import fetch, keep
+from clearing.archive import fetch, keep_file
 from clearing.arrivals import Arrival, Outcome, Registered, Rejected, Repeated, Taken, batch_key, decide
-from clearing.columns import Presented, tap_table
+from clearing.columns import rule_table
 from clearing.context import Night, StepRefused, StepResult
 from clearing.devices import known_operators
+from clearing.presented import Source, lay_out, rule_pieces
 from clearing.suspense import retried_taps
 from clearing.tables import batch_file, rejected_file
-from clearing.wire.batch import Batch, read_batch
+from clearing.wire.batch import BatchHeader, read_batch
 from clearing.wire.bcd import moment_of
-from clearing.workfiles import write_bytes, write_table
+from clearing.workfiles import write_bytes, write_rows
 from ledger.db import reading
 
 TAPS = "taps.parquet"
+"""What the rules read of every tap (`rule_table`)."""
+PACKED = ("operator", "sequence", "presented_day", "tap_day", "terminal_no", "issuer_no", "card_head", "ride",
+          "holder_class", "list_fare_fen", "amount_fen")  # fmt: skip
+"""Columns of few values, which are written as numbers of a list."""
 UNFINISHED = (".part", ".tmp")
 """Endings of files that their senders are still writing."""
 
@@ -37,7 +42,13 @@ def collect(engine: Engine, night: Night) -> StepResult:
         before = _registered(conn)
         retried = retried_taps(conn)
     try:
-        outcomes = decide(arrivals, before, night.hsm)
+        outcomes = decide(
+            arrivals,
+            before,
+            night.hsm,
+            night.archive,
+            lambda done: night.progress("batches", done, len(arrivals)),
+        )
     except HsmError as error:
         raise StepRefused(
             "collect", f"batch MACs cannot be checked: {error}", "restore the HSM, run again"
@@ -45,11 +56,11 @@ def collect(engine: Engine, night: Night) -> StepResult:
     for outcome in outcomes:
         _acknowledge(night.inbox, outcome)
     taken = [outcome for outcome in outcomes if isinstance(outcome, Taken)]
-    fresh = [_presented(outcome.batch, night.business_date) for outcome in taken]
-    for key in before.uncleared:
-        fresh.append(_presented(read_batch(fetch(night.archive, before.digests[key])), night.business_date))
-    taps = tap_table([*fresh, *retried])
-    gaps = missing(set(before.digests) | {batch_key(outcome.batch) for outcome in taken})
+    fresh = [_source(one.header, one.arrival.digest, night.business_date) for one in taken]
+    fresh += [_source_again(night, before.digests[key]) for key in before.uncleared]
+    sources, again = lay_out(night, fresh, retried)
+    path, taps = _write_taps(night, sum(one.count for one in fresh))
+    gaps = missing(set(before.digests) | {batch_key(outcome.header) for outcome in taken})
     rejected = [outcome for outcome in outcomes if isinstance(outcome, Rejected)]
     counts = {
         "files": len(arrivals),
@@ -58,7 +69,7 @@ def collect(engine: Engine, night: Night) -> StepResult:
         "rejected": len(rejected),
         "missing": len(gaps),
         "batches": len(fresh),
-        "taps": taps.num_rows,
+        "taps": taps,
         "retried": sum(len(group.positions) for group in retried),
     }
 
@@ -67,7 +78,9 @@ def collect(engine: Engine, night: Night) -> StepResult:
 
     requests = [{"operator": operator, "sequence": sequence} for operator, sequence in gaps]
     files = (
-        write_table(night.work / TAPS, taps),
+        path,
+        sources,
+        again,
         write_bytes(night.work / "missing.json", json.dumps(requests, indent=1).encode() + b"\n"),
     )
     return StepResult(counts, files, write)
@@ -97,7 +110,8 @@ def clear_inbox(engine: Engine, night: Night) -> None:
         held = set(conn.scalars(select(batch_file.c.digest)))
         turned_away = _turned_away(conn)
     for path in _files(night.inbox):
-        digest = sha256(path.read_bytes()).hexdigest()
+        with path.open("rb") as file:
+            digest = file_digest(file, "sha256").hexdigest()
         if digest in held or (path.name, digest) in turned_away:
             path.unlink()
 
@@ -123,8 +137,7 @@ def _arrivals(night: Night) -> list[Arrival]:
     paths = _files(night.inbox)
     for done, path in enumerate(paths):
         night.progress("files", done, len(paths))
-        content = path.read_bytes()
-        found.append(Arrival(path.name, keep(night.archive, content), content))
+        found.append(Arrival(path.name, keep_file(night.archive, path)))
     return found
 
 
@@ -143,9 +156,29 @@ def _registered(conn: Connection) -> Registered:
     return Registered(digests, uncleared, known_operators(conn))
 
 
-def _presented(batch: Batch, business_date: date) -> Presented:
-    positions = np.arange(batch.header.count, dtype=np.int64)
-    return Presented(*batch_key(batch), business_date, False, positions, bytes(batch.records))
+def _source(header: BatchHeader, digest: str, business_date: date) -> Source:
+    return Source(header.operator, header.sequence, business_date, header.count, digest)
+
+
+def _source_again(night: Night, digest: str) -> Source:
+    """A batch that a night before this one registered and never cleared."""
+    header = read_batch(fetch(night.archive, digest)).header
+    return _source(header, digest, night.business_date)
+
+
+def _write_taps(night: Night, fresh: int) -> tuple[Path, int]:
+    """Lay out what the rules read of all taps; the file, and how many they are."""
+    count = 0
+
+    def told() -> Iterator[pa.RecordBatch]:
+        nonlocal count
+        for table in rule_pieces(night):
+            yield from table.to_batches()
+            count += table.num_rows
+            night.progress("taps", count, max(count, fresh))
+
+    path = write_rows(night.work / TAPS, rule_table([]).schema, told(), packed=PACKED)
+    return path, count
 
 
 def _acknowledge(inbox: Path, outcome: Outcome) -> None:
@@ -173,7 +206,7 @@ def _register(
 ) -> None:
     batches = []
     for outcome in taken:
-        header = outcome.batch.header
+        header = outcome.header
         batches.append(
             {
                 "operator": header.operator,

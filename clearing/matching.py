@@ -1,20 +1,33 @@
 """A verdict for every tap, from what the registries, the past and the HSM know."""
 
 from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
 
-from sqlalchemy import Engine
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from sqlalchemy import Connection, Engine
 
-from clearing.columns import texts
 from clearing.context import Night, StepRefused, StepResult
-from clearing.engine.rules import MATCH
-from clearing.facts import earlier_taps, night_facts, registry_facts, tariff_facts
+from clearing.engine.rules import FARE, KINDS, LOOK, MATCH, Inputs
+from clearing.facts import looked_at_facts, night_facts, registry_facts, tariff_facts
 from clearing.intake import TAPS
+from clearing.presented import pieces
 from clearing.verdict import Verdict
 from clearing.verification import TACS
-from clearing.workfiles import read_table
+from clearing.wire.batch import RECORD_BYTES
+from clearing.workfiles import write_rows
 from ledger.db import reading
 
 VERDICTS = "verdicts.parquet"
+SPANNED = ("card_head", "card_tail", "counter")
+CONTENT = pa.binary(RECORD_BYTES)
+
+Records = tuple[int, npt.NDArray[np.uint8]]
+"""The number of a tap, and the records of it and of those after it, n × 64 bytes."""
 
 
 def match(engine: Engine, night: Night) -> StepResult:
@@ -24,14 +37,49 @@ def match(engine: Engine, night: Night) -> StepResult:
     """
     if not night.tariffs:
         raise StepRefused("match", "there is no tariff", "give the night the tariffs of its days")
-    taps = read_table(night.work / TAPS)
-    cards = sorted(set(texts(taps, "card_no")))
     with reading(engine) as conn:
-        facts = registry_facts(conn, cards)
-        facts["earlier"] = earlier_taps(conn, taps, night.business_date)
-    inputs = {"tap": night.work / TAPS, "tac": night.work / TACS}
-    facts |= night_facts(night) | tariff_facts(night.tariffs)
-    path = night.rules.run(MATCH, {**inputs, **facts}, "verdict", night.work / VERDICTS)
-    found = Counter(texts(read_table(path), "verdict"))
+        path = judge(conn, night, {"tap": night.work / TAPS, "tac": night.work / TACS}, record_pieces(night))
+    found: Counter[str] = Counter()
+    for batch in pq.ParquetFile(path).iter_batches(columns=["verdict"]):
+        for counted in pc.value_counts(batch.column(0)).to_pylist():
+            found[counted["values"]] += counted["counts"]
     counts = {verdict.value: found[verdict] for verdict in Verdict if verdict is not Verdict.PRICE_DIFFERS}
     return StepResult(counts, (path,))
+
+
+def judge(conn: Connection, night: Night, inputs: Inputs, records: Iterator[Records]) -> Path:
+    """Write the verdicts on the taps of `inputs`; `records` are those of all of them, by their `no`."""
+    work, rules = night.work, night.rules
+    facts = registry_facts(conn, night) | night_facts(night)
+    known: Inputs = {**inputs, **facts}
+    look = rules.run(LOOK, known, "look", work / "look.parquet")
+    kinds = rules.run(KINDS, inputs, "kinds", work / "kinds.parquet")
+    fare = rules.run(FARE, {"tap": kinds, **tariff_facts(night.tariffs)}, "fare", work / "fare.parquet")
+    schema = pq.read_schema(look).append(pa.field("record", CONTENT))
+    looked = write_rows(work / "looked.parquet", schema, _looked(look, records, schema), packed=True)
+    past = looked_at_facts(conn, pq.read_table(look, columns=list(SPANNED)), night.business_date)
+    given: Inputs = {**known, **past, "looked": looked, "kinds": kinds, "fare": fare}
+    return rules.run(MATCH, given, "verdict", work / VERDICTS)
+
+
+def record_pieces(night: Night) -> Iterator[Records]:
+    """The records of all taps of the night, in order."""
+    for first_no, groups in pieces(night):
+        raw = b"".join(group.records for group in groups)
+        yield first_no, np.frombuffer(raw, np.uint8).reshape(-1, RECORD_BYTES)
+
+
+def _looked(look: Path, records: Iterator[Records], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """The taps that get a closer look, with their content."""
+    first_no, rows = 0, np.empty((0, RECORD_BYTES), np.uint8)
+    for batch in pq.ParquetFile(look).iter_batches():
+        wanted = batch.column("no").to_numpy()
+        content, done = np.empty((len(wanted), RECORD_BYTES), np.uint8), 0
+        while done < len(wanted):
+            upto = int(np.searchsorted(wanted, first_no + len(rows)))
+            content[done:upto] = rows[wanted[done:upto] - first_no]
+            done = upto
+            if done < len(wanted):
+                first_no, rows = next(records)
+        held = pa.Array.from_buffers(CONTENT, len(wanted), [None, pa.py_buffer(content)])
+        yield pa.record_batch([*batch.columns, held], schema)

@@ -30,6 +30,13 @@ QR_FOLDER = "qr"
 
 
 @dataclass(frozen=True, slots=True)
+class Received(Arrival):
+    """An arrived file with its bytes: rides on codes are few."""
+
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class QrTaken:
     """A file taken as a batch."""
 
@@ -60,7 +67,7 @@ def collect_qr(
 
 
 def decide_files(
-    arrivals: Sequence[Arrival], held: Mapping[tuple[str, int], str], operators: set[str], hsm: Hsm
+    arrivals: Sequence[Received], held: Mapping[tuple[str, int], str], operators: set[str], hsm: Hsm
 ) -> tuple[QrOutcome, ...]:
     """What becomes of each file, in the order of names; copies of a file that is taken are repetitions."""
     digests = dict(held)
@@ -123,7 +130,7 @@ def clear_qr_inbox(engine: Engine, night: Night) -> int:
 
 
 def _judge(
-    arrival: Arrival, digests: Mapping[tuple[str, int], str], operators: set[str], hsm: Hsm
+    arrival: Received, digests: Mapping[tuple[str, int], str], operators: set[str], hsm: Hsm
 ) -> QrOutcome:
     if arrival.digest in digests.values():
         return Repeated(arrival)
@@ -135,7 +142,7 @@ def _judge(
 
 
 def _refused(
-    arrival: Arrival,
+    arrival: Received,
     batch: QrBatch,
     digests: Mapping[tuple[str, int], str],
     operators: set[str],
@@ -186,11 +193,11 @@ def _files(inbox: Path) -> list[Path]:
     )
 
 
-def _arrivals(night: Night) -> list[Arrival]:
+def _arrivals(night: Night) -> list[Received]:
     found = []
     for path in _files(qr_inbox(night.inbox)):
         content = path.read_bytes()
-        found.append(Arrival(path.name, keep(night.archive, content), content))
+        found.append(Received(path.name, keep(night.archive, content), content))
     return found
 
 

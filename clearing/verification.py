@@ -1,41 +1,68 @@
 """Asking the HSM about the TAC of every tap, in bulk."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.parquet as pq
 from sqlalchemy import Engine
 
+from card.hsm.bulk import BULK_ROWS
 from card.hsm.columns import TacColumns
 from card.hsm.errors import HsmError
-from clearing.columns import rows_of, rows_where, truths
+from clearing.columns import truths
 from clearing.context import Night, StepRefused, StepResult
 from clearing.intake import TAPS, clear_inbox
-from clearing.workfiles import read_table, write_table
+from clearing.presented import pieces
+from clearing.wire.batch import RECORD_DTYPE
+from clearing.workfiles import write_rows
 
 TACS = "tac.parquet"
+"""The readable taps whose TAC is wrong; that of every other one is right."""
+TAC_SCHEMA = pa.schema({"no": pa.int64(), "tac_ok": pa.bool_()})
 
 
 def verify(engine: Engine, night: Night) -> StepResult:
-    """Write down for every readable tap whether its TAC verifies.
+    """Write down which readable taps have a TAC that does not verify.
 
     Raises StepRefused where the HSM cannot be asked.
     """
     # What `collect` has committed is certain to be held, so the inbox need not keep it.
     clear_inbox(engine, night)
-    taps = read_table(night.work / TAPS)
-    readable = ~truths(taps, "malformed")
-    rows = rows_of(taps)[readable]
-    night.progress("TACs", 0, len(rows))
+    counts = {"taps": 0, "right": 0, "wrong": 0}
     try:
-        right = night.hsm.verify_tacs(tac_columns(rows)) if len(rows) else np.zeros(0, np.bool_)
+        path = write_rows(night.work / TACS, TAC_SCHEMA, _wrong_tacs(night, counts), packed=True)
     except HsmError as error:
         raise StepRefused(
             "verify", f"TACs cannot be checked: {error}", "restore the HSM, run again"
         ) from error
-    night.progress("TACs", len(rows), len(rows))
-    table = pa.table({"no": rows_where(taps, readable).column("no"), "tac_ok": pa.array(right)})
-    counts = {"taps": len(rows), "right": int(right.sum()), "wrong": int((~right).sum())}
-    return StepResult(counts, (write_table(night.work / TACS, table),))
+    return StepResult(counts, (path,))
+
+
+def _wrong_tacs(night: Night, counts: dict[str, int]) -> Iterator[pa.RecordBatch]:
+    """The readable taps whose TAC is wrong, while others are on their way to the HSM; `counts` keeps up."""
+    malformed = truths(pq.read_table(night.work / TAPS, columns=["malformed"]), "malformed")
+    first = 0
+    for right in night.hsm.verify_tacs_in_turn(_asked(night)):
+        readable = ~malformed[first : first + len(right)]
+        wrong = first + np.flatnonzero(readable & ~right)
+        counts["taps"] += int(readable.sum())
+        counts["wrong"] += len(wrong)
+        counts["right"] = counts["taps"] - counts["wrong"]
+        first += len(right)
+        night.progress("TACs", first, len(malformed))
+        yield pa.RecordBatch.from_arrays(
+            [pa.array(wrong), pa.array(np.zeros(len(wrong), np.bool_))], schema=TAC_SCHEMA
+        )
+
+
+def _asked(night: Night) -> Iterator[TacColumns]:
+    """What the HSM is asked, some rows at a time; it is asked about malformed ones, too, and not heard."""
+    for _, groups in pieces(night):
+        rows = np.frombuffer(b"".join(group.records for group in groups), RECORD_DTYPE)
+        for start in range(0, len(rows), BULK_ROWS):
+            yield tac_columns(rows[start : start + BULK_ROWS])
 
 
 def tac_columns(rows: npt.NDArray[np.void]) -> TacColumns:

@@ -1,5 +1,6 @@
 """The files that one step of the night leaves for the next: whole or not there, same content, same bytes."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -7,7 +8,7 @@ import pyarrow.parquet as pq
 
 from ledger.durable import put_in_place
 
-GROUP_ROWS = 1 << 20
+GROUP_ROWS = 1 << 18
 """Rows of a Parquet file that are written and read at once."""
 
 
@@ -21,17 +22,27 @@ def write_table(path: Path, table: pa.Table) -> Path:
 
 
 def write_batches(path: Path, batches: pa.RecordBatchReader) -> Path:
-    """Write a stream of rows as Parquet, as `write_table` would; how they came in batches leaves no trace."""
+    """Write a stream of rows as Parquet; how they came in batches leaves no trace."""
+    few = [field.name for field in batches.schema if pa.types.is_string(field.type)]
+    return write_rows(path, batches.schema, batches, packed=few)
+
+
+def write_rows(
+    path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch], *, packed: bool | Sequence[str]
+) -> Path:
+    """Write batches of rows as Parquet, GROUP_ROWS at a time; columns of few values are `packed`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
-    with pq.ParquetWriter(part, batches.schema, compression="zstd") as writer:
-        held: list[pa.RecordBatch] = []
+    with pq.ParquetWriter(part, schema, compression="lz4", use_dictionary=packed) as writer:
+        held, rows = list[pa.RecordBatch](), 0
         for batch in batches:
             held.append(batch)
-            if sum(one.num_rows for one in held) >= GROUP_ROWS:
+            rows += batch.num_rows
+            while rows >= GROUP_ROWS:
                 whole = pa.Table.from_batches(held)
-                writer.write_table(whole.slice(0, GROUP_ROWS))
+                writer.write_table(whole.slice(0, GROUP_ROWS), row_group_size=GROUP_ROWS)
                 held = whole.slice(GROUP_ROWS).to_batches()
+                rows -= GROUP_ROWS
         if held:
             writer.write_table(pa.Table.from_batches(held))
     put_in_place(part, path)

@@ -1,23 +1,56 @@
-"""Run the night of a prepared home in a process of its own and say how much memory it took."""
+"""Run the night of a prepared home in a process of its own and say how long each step took and how much memory."""
 
 import json
 import sys
+import time
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
 from city.benchmarks.memory import peak_kib
 from city.benchmarks.workload import DAY
 from city.home import CITY_ZONE, Home
-from city.world import night_of, open_city
+from city.world import City, night_of, open_city
+from clearing import steps
+from clearing.context import Night, Step
+from ledger.db import writing
 from settlement.night import run_night
+
+RULE_STEPS: dict[str, Step] = {
+    "collect": steps.collect,
+    "verify": steps.verify,
+    "match": steps.match,
+    "price": steps.price,
+}
+
+
+def rule_steps(city: City) -> Iterator[tuple[str, float, dict[str, int]]]:
+    """Run the night from files to prices, and nothing else of it; each step's name, seconds and counts."""
+    night = the_night(city)
+    for name, step in RULE_STEPS.items():
+        began = time.perf_counter()
+        result = step(city.engine, night)
+        with writing(city.engine) as conn:
+            result.write(conn)
+        yield name, time.perf_counter() - began, dict(result.counts)
+
+
+def the_night(city: City) -> Night:
+    """The night of the generated day."""
+    at = datetime(DAY.year, DAY.month, DAY.day, 23, 30, tzinfo=CITY_ZONE)
+    return night_of(city, DAY, at=at, progress=lambda *_: None)
 
 
 def main() -> None:
-    """`python -m city.benchmarks.one_night HOME`: prints one JSON object, memory in MiB."""
+    """`python -m city.benchmarks.one_night HOME whole|rules`: prints one JSON object, memory in MiB."""
     with open_city(Home(Path(sys.argv[1]))) as city:
-        at = datetime(DAY.year, DAY.month, DAY.day, 23, 30, tzinfo=CITY_ZONE)
-        run_night(city.engine, night_of(city, DAY, at=at, progress=lambda *_: None))
-    print(json.dumps({"peak_mib": round(peak_kib() / 1024, 1)}))
+        took_s, counts = {}, {}
+        if sys.argv[2] == "rules":
+            for name, seconds, found in rule_steps(city):
+                took_s[name], counts[name] = seconds, found
+        else:
+            run_night(city.engine, the_night(city))
+    print(json.dumps({"peak_mib": round(peak_kib() / 1024, 1), "took_s": took_s, "counts": counts}))
 
 
 if __name__ == "__main__":

@@ -1,129 +1,133 @@
 """A generated day for benchmarks: batch files with real TACs, and a founded city that can clear them."""
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from random import Random
 
-from card.chip.keys import SUITES, CardKeys, Order, purchase_tac, unwrap_card_keys
-from card.hsm.codec import CardKeyRef
+import numpy as np
+
 from card.registry import CardRecord, register
-from city.day import ISSUER, STATIONS, terminal_of
+from card.tables import card, hotlist
+from city.benchmarks.day_columns import DayColumns, card_digits
+from city.benchmarks.tac_maker import tac_maker
+from city.day import ISSUER, terminal_of
 from city.home import CITY_ZONE
 from city.plan import CityPlan
 from city.world import AGENT, City, found, install
 from clearing.devices import Device
-from clearing.wire.batch import Ride, TapRecord, batch_name, write_batch
+from clearing.wire.batch import RECORD_BYTES, batch_name, write_batch
 from clearing.wire.bcd import pack_moment
-from clearing.wire.tariff import fare_fen, parse_tariff
+from clearing.wire.tariff import parse_tariff
+from ledger.bulk import insert_rows
 from ledger.db import writing
 from ledger.entry import Entry, Line, Refused
 from ledger.post import post
 
 DAY = date(2026, 3, 2)
+MOST_CARDS = 2_000_000
 TAPS_A_CARD = 5
-PURSE_FEN = 50_000
-ANOMALIES_PERCENT = 2
-FARES_FEN = (100, 200, 250, 300, 500)
+PURSE_FEN = 100_000
+PLACES = 500
+"""Terminals of every operator; the last of each was withdrawn at seven."""
+HOTLISTED_EVERY = 10_000
+LISTED = (time(9), time(10))
+"""When those cards were put on the list, and from when every device had to hold it."""
 
 
-def prepare(city: City, plan: CityPlan, *, taps: int, seed: int = 1) -> dict[str, bytes]:
-    """Found a city with cards enough for `taps`, their purses full, and drop the day's batches into its inbox.
+@dataclass(frozen=True, slots=True)
+class Registries:
+    """What the city knows beforehand: how many cards, which are listed since and from when, whose the terminals are."""
 
-    One tap in a hundred comes twice and one has a TAC with a turned bit. Returns every operator's records.
+    cards: int
+    listed: frozenset[str]
+    listed_at: datetime
+    effective_at: datetime
+    devices: tuple[Device, ...]
+
+
+def prepare(
+    city: City, plan: CityPlan, *, taps: int, seed: int = 1, purses: bool = True, registry: int | None = None
+) -> Registries:
+    """Found a city with cards enough for about `taps` and drop the day's batches into its inbox.
+
+    Two taps in a hundred are wrong in some way, all ways alike. Only with `purses` is there money to book; without,
+    two million cards are registered in seconds. `registry` says how many are, where more than the day needs.
     """
     dawn = datetime.combine(DAY, time(4), CITY_ZONE)
     found(city, plan, business_date=DAY, at=dawn)
-    numbers = [f"0310487{index + 1:013d}" for index in range(max(1, taps // TAPS_A_CARD))]
+    cards = min(MOST_CARDS, max(20, taps // TAPS_A_CARD))
+    numbers = card_digits(max(cards, registry or 0))
+    registries = Registries(
+        len(numbers),
+        frozenset(_text(number) for number in numbers[::HOTLISTED_EVERY]),
+        *(datetime.combine(DAY, at, CITY_ZONE) for at in LISTED),
+        tuple(_devices(plan, dawn)),
+    )
+    _register(city, [_text(number) for number in numbers], dawn, purses=purses)
+    install(city, registries.devices)
+    listed = ((number, *_listing(registries), "lost") for number in sorted(registries.listed))
     with writing(city.engine) as conn:
-        register(conn, [CardRecord(n, ISSUER, 1, 1, 0, dawn - timedelta(days=30)) for n in numbers], at=dawn)
+        insert_rows(conn, hotlist, listed)
+    operators = [one.id for one in plan.operators]
+    sequences = dict.fromkeys(operators, 0)
+    day = DayColumns(parse_tariff(plan.tariff_text), DAY, cards, len(operators), PLACES, seed)
+    with tac_maker() as sign:
+        for records, of_operator in day.pieces(taps, sign):
+            for index, operator in enumerate(operators):
+                own = records[of_operator == index]
+                if len(own):
+                    sequences[operator] += 1
+                    _drop(city, operator, sequences[operator], own.tobytes(), at=dawn + timedelta(hours=18))
+    return registries
+
+
+def bodies(city: City, operators: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    """Every operator's records in the order of its batches, as they lie in the inbox."""
+    for operator in sorted(operators):
+        paths = sorted(city.home.inbox.glob(f"{operator}-*.ocb"))
+        yield operator, b"".join(path.read_bytes()[RECORD_BYTES:-RECORD_BYTES] for path in paths)
+
+
+def _text(digits: bytes | np.bytes_) -> str:
+    return bytes(digits).decode("ascii")
+
+
+def _listing(registries: Registries) -> tuple[datetime, datetime]:
+    return registries.listed_at, registries.effective_at
+
+
+def _devices(plan: CityPlan, dawn: datetime) -> Iterator[Device]:
+    since, seven = dawn - timedelta(days=365), dawn.replace(hour=7)
+    for index, operator in enumerate(plan.operators):
+        for place in range(PLACES):
+            until = seven if place == PLACES - 1 else None
+            yield Device(terminal_of(index, place), operator.id, since, until)
+
+
+def _register(city: City, numbers: list[str], dawn: datetime, *, purses: bool) -> None:
+    """Enter the cards in the register; with purses, there is money in each."""
+    issued = dawn - timedelta(days=30)
+    with writing(city.engine) as conn:
+        if not purses:
+            insert_rows(conn, card, ((n, ISSUER, 1, 1, 0, issued, "active", dawn) for n in numbers))
+            return
+        register(conn, [CardRecord(n, ISSUER, 1, 1, 0, issued) for n in numbers], at=dawn)
         lines = tuple(Line(f"agent:{AGENT}", f"purse:{number}", PURSE_FEN, number) for number in numbers)
-        refused = [
-            r
-            for r in post(conn, [Entry("opening", "opening", DAY, dawn, lines)], at=dawn)
-            if isinstance(r, Refused)
-        ]
+        answers = post(conn, [Entry("opening", "opening", DAY, dawn, lines)], at=dawn)
+    refused = [answer for answer in answers if isinstance(answer, Refused)]
     if refused:
         raise RuntimeError(refused[0].message)
-    places = [
-        (terminal_of(index, stop), one.id)
-        for index, one in enumerate(plan.operators)
-        for stop in range(STATIONS)
-    ]
-    install(city, [Device(terminal, operator, dawn - timedelta(days=365)) for terminal, operator in places])
-    records = list(_spoilt(_records(city, plan, numbers, places, taps, Random(seed)), Random(seed + 1)))
-    owner = dict(places)
-    presented: dict[str, list[bytes]] = {one.id: [] for one in plan.operators}
-    for record in records:
-        presented[owner[record.terminal]].append(record.pack())
-    for operator, packed in presented.items():
-        _drop(city, operator, packed, at=dawn + timedelta(hours=18))
-    return {operator: b"".join(packed) for operator, packed in presented.items()}
 
 
-def _drop(city: City, operator: str, records: list[bytes], *, at: datetime) -> None:
-    """Put the operator's first batch into the inbox."""
+def _drop(city: City, operator: str, sequence: int, records: bytes, *, at: datetime) -> None:
+    """Put a batch of the operator into the inbox."""
     data = write_batch(
         operator=operator,
-        sequence=1,
+        sequence=sequence,
         business_date=DAY,
         made_at=pack_moment(at),
         mac_key_version=1,
-        records=records,
+        records=[records[start : start + RECORD_BYTES] for start in range(0, len(records), RECORD_BYTES)],
         mac=lambda digest: city.hsm.batch_mac(operator, digest, 1),
     )
-    (city.home.inbox / batch_name(operator, 1)).write_bytes(data)
-
-
-def card_keys(city: City, numbers: list[str]) -> dict[str, CardKeys]:
-    """The keys of generated cards, as their chips would hold them."""
-    transport_key = bytes.fromhex(city.transport_key_file.read_text())
-    references = {number: CardKeyRef.of(ISSUER, number) for number in numbers}
-    return {
-        number: unwrap_card_keys(city.hsm.card_keys(keys).wrapped, transport_key)
-        for number, keys in references.items()
-    }
-
-
-def _records(
-    city: City, plan: CityPlan, numbers: list[str], places: list[tuple[str, str]], taps: int, rng: Random
-) -> Iterator[TapRecord]:
-    """Rides card by card, each card's in order, with their TACs."""
-    tariff, suite = parse_tariff(plan.tariff_text), SUITES[0]
-    sequences = dict.fromkeys((terminal for terminal, _ in places), 0)
-    start = datetime.combine(DAY, time(6), CITY_ZONE)
-    keys = card_keys(city, numbers)
-    left = taps
-    for number in numbers:
-        balance_fen, at = PURSE_FEN, start + timedelta(seconds=rng.randrange(3_600))
-        for counter in range(min(left, TAPS_A_CARD)):
-            at += timedelta(seconds=600 + rng.randrange(3_600))
-            terminal, _ = rng.choice(places)
-            sequences[terminal] += 1
-            list_fen = rng.choice(FARES_FEN)
-            amount_fen = fare_fen(
-                tariff, ride=Ride.BUS, list_fare_fen=list_fen, holder_class=1, linked=False, full_fare=False
-            )
-            moment = pack_moment(at)
-            tac = purchase_tac(
-                suite, keys[number], Order(9, amount_fen, bytes.fromhex(terminal)),
-                terminal_sequence=sequences[terminal], moment=moment,
-            )  # fmt: skip
-            yield TapRecord(
-                ride=Ride.BUS, issuer=ISSUER, card_no=number, counter=counter, balance_before_fen=balance_fen,
-                amount_fen=amount_fen, kind=9, terminal=terminal, terminal_sequence=sequences[terminal],
-                moment=moment, key_version=1, algorithm=0, tac=tac, list_fare_fen=list_fen, holder_class=1,
-                linked=False, full_fare=False, line=1, station=1, tariff_version=tariff.version, hotlist_version=0,
-            )  # fmt: skip
-            balance_fen -= amount_fen
-        left -= TAPS_A_CARD
-
-
-def _spoilt(records: Iterator[TapRecord], rng: Random) -> Iterator[TapRecord]:
-    for record in records:
-        draw = rng.randrange(100)
-        if draw < ANOMALIES_PERCENT // 2:
-            yield record
-        elif draw < ANOMALIES_PERCENT:
-            record = replace(record, tac=bytes([record.tac[0] ^ 1]) + record.tac[1:])
-        yield record
+    (city.home.inbox / batch_name(operator, sequence)).write_bytes(data)

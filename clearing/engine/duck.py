@@ -14,22 +14,39 @@ BATCH_ROWS = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class DuckEngine:
-    """A database in memory for each run, gone after it."""
+    """A database in memory for each run, gone after it.
+
+    It holds at most `memory_mib`; what does not fit it spills into the folder `spill`, by default beside the result.
+    `threads` run at once, by default as many as there are cores.
+    """
+
+    memory_mib: int = 1024
+    threads: int | None = None
+    spill: Path | None = None
 
     def run(self, rules: Sequence[str], inputs: Inputs, result: str, to: Path) -> Path:
         """Run rules in order over named tables (see RuleEngine).
 
-        Each rule is computed once and kept, since later rules read it more than once.
+        Each rule is computed once and kept, since later rules read it more than once; the result is not kept.
         """
-        with duckdb.connect(":memory:") as engine:
+        with duckdb.connect(":memory:", config=self._config(to)) as engine:
             for name, table in inputs.items():
                 if isinstance(table, Path):
                     engine.read_parquet(str(table)).create_view(name)
                 else:
                     engine.register(name, table)
             for rule in rules:
-                engine.execute(f"CREATE TEMP TABLE {view_name(rule)} AS {rule_text(rule)}")
-            return write_batches(to, engine.table(result).order("no").to_arrow_reader(BATCH_ROWS))
+                kind = "VIEW" if view_name(rule) == result else "TABLE"
+                engine.execute(f"CREATE TEMP {kind} {view_name(rule)} AS {rule_text(rule)}")
+            ordered = engine.table(result).order("no").to_arrow_reader(BATCH_ROWS)
+            return write_batches(to, ordered)
+
+    def _config(self, to: Path) -> dict[str, str | int]:
+        config: dict[str, str | int] = {
+            "memory_limit": f"{self.memory_mib}MiB",
+            "temp_directory": str(self.spill or to.parent / "spill"),
+        }
+        return config if self.threads is None else config | {"threads": self.threads}
 
 
 IN_PROCESS = DuckEngine()

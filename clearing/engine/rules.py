@@ -7,18 +7,25 @@ from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
+LOOK = ("02_breaks", "04_look")
+"""Which taps need a closer look; of these few, their content and their cards' past are read."""
+
+KINDS = ("06_kinds",)
+"""One tap of each kind that a tariff tells from others; FARE prices them as if they were all taps."""
+
+FARE = ("60_fare",)
+
 MATCH = (
     "10_copies",
     "20_place",
     "30_belief",
     "40_conflict",
-    "50_listed",
-    "60_fare",
     "70_bounds",
     "80_continuity",
+    "85_closer",
     "90_verdict",
 )
-"""What makes a verdict of a tap; the tap's own facts and the registries go in."""
+"""What makes a verdict of a tap; the tap's own facts, the registries and what the rules above left go in."""
 
 PRICE = ("60_fare", "95_paid")
 """What a tap is paid, once it has a verdict."""

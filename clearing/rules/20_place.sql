@@ -1,13 +1,14 @@
--- Was the terminal this operator's when it took the tap, and is the card one of ours?
-SELECT tap.no,
-       CASE WHEN COUNT(device.terminal) = 0 THEN 'unknown'
-            WHEN MAX(CASE WHEN tap.at_s < device.valid_to_s THEN 1 ELSE 0 END) = 0 THEN 'withdrawn'
-            ELSE 'registered' END AS device_state,
-       MIN(CASE WHEN tap.at_s < device.valid_to_s THEN device.max_amount_fen END) AS device_limit_fen,
-       COUNT(card.card_no) > 0 AS card_known
-FROM tap
-LEFT JOIN device
-  ON device.terminal = tap.terminal AND device.operator = tap.operator AND device.valid_from_s <= tap.at_s
-LEFT JOIN card
-  ON card.card_no = tap.card_no AND card.issuer = tap.issuer
-GROUP BY tap.no
+-- When was a terminal an operator's? Its time in periods that do not overlap, each from `from_s` until before
+-- `until_s`: registered, or withdrawn from a registration that ended; and the least limit of a tap then, if any.
+SELECT period.terminal_no, period.operator, period.from_s, period.until_s,
+       MAX(CASE WHEN period.from_s < device.valid_to_s THEN 1 ELSE 0 END) = 1 AS registered,
+       MIN(CASE WHEN period.from_s < device.valid_to_s THEN device.max_amount_fen END) AS limit_fen
+FROM (SELECT terminal_no, operator, at_s AS from_s,
+             LEAD(at_s, 1, 1099511627776) OVER (PARTITION BY terminal_no, operator ORDER BY at_s) AS until_s
+      FROM (SELECT terminal_no, operator, valid_from_s AS at_s FROM device
+            UNION
+            SELECT terminal_no, operator, valid_to_s AS at_s FROM device) turn) period
+JOIN device
+  ON device.terminal_no = period.terminal_no AND device.operator = period.operator
+ AND device.valid_from_s <= period.from_s
+GROUP BY period.terminal_no, period.operator, period.from_s, period.until_s

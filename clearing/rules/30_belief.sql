@@ -1,25 +1,34 @@
 -- Did the card really make this tap? Its TAC says so; failing that, once a night has passed, the card's next
 -- tap does, when it began with just the balance that this one left.
-SELECT tap.no, tap.card_no, tap.counter, tap.balance_before_fen, tap.amount_fen, tap.at_s,
-       place.device_state, place.card_known, copies.duplicate,
-       tac.tac_ok OR proof.no IS NOT NULL AS believed
-FROM tap
-JOIN copies ON copies.no = tap.no
-JOIN place ON place.no = tap.no
-JOIN tac ON tac.no = tap.no
+WITH heard AS (
+    SELECT looked.no, looked.retried, looked.card_head, looked.card_tail, looked.counter,
+           looked.balance_before_fen, looked.amount_fen, looked.at_s,
+           COALESCE(place.registered, FALSE) AS registered, card.card_tail IS NOT NULL AS card_known,
+           copies.duplicate, COALESCE(tac.tac_ok, TRUE) AS tac_ok
+    FROM looked
+    JOIN copies ON copies.no = looked.no
+    LEFT JOIN place
+      ON place.terminal_no = looked.terminal_no AND place.operator = looked.operator
+     AND place.from_s <= looked.at_s AND looked.at_s < place.until_s
+    LEFT JOIN card
+      ON card.card_tail = looked.card_tail AND card.card_head = looked.card_head
+     AND card.issuer_no = looked.issuer_no
+    LEFT JOIN tac ON tac.no = looked.no
+)
+SELECT heard.no, heard.card_head, heard.card_tail, heard.counter, heard.balance_before_fen, heard.amount_fen,
+       heard.at_s, heard.registered, heard.card_known, heard.duplicate, heard.tac_ok,
+       heard.tac_ok OR proof.no IS NOT NULL AS believed
+FROM heard
 LEFT JOIN (SELECT DISTINCT grey.no
-           FROM tap grey
-           JOIN tac grey_tac ON grey_tac.no = grey.no
-           JOIN (SELECT tap.card_no, tap.counter, tap.balance_before_fen
-                 FROM tap
-                 JOIN copies ON copies.no = tap.no
-                 JOIN place ON place.no = tap.no
-                 JOIN tac ON tac.no = tap.no
-                 WHERE NOT copies.duplicate AND place.card_known AND tac.tac_ok
+           FROM heard grey
+           JOIN (SELECT card_head, card_tail, counter, balance_before_fen
+                 FROM heard
+                 WHERE NOT duplicate AND card_known AND tac_ok
                  UNION ALL
-                 SELECT card_no, counter, balance_before_fen FROM earlier WHERE tac_ok AND believed) successor
-             ON successor.card_no = grey.card_no
+                 SELECT card_head, card_tail, counter, balance_before_fen
+                 FROM earlier WHERE tac_ok AND believed) successor
+             ON successor.card_tail = grey.card_tail AND successor.card_head = grey.card_head
             AND successor.counter = grey.counter + 1
             AND successor.balance_before_fen = grey.balance_before_fen - grey.amount_fen
-           WHERE grey.retried AND NOT grey_tac.tac_ok) proof
-  ON proof.no = tap.no
+           WHERE grey.retried AND NOT grey.tac_ok) proof
+  ON proof.no = heard.no

@@ -1,25 +1,35 @@
--- The first that applies.
+-- The first that applies. A tap that needed no closer look (`closer`) has nothing of what that finds.
+-- Out of bounds is what could not have been charged here: above the tariff's or the device's limit, nothing for a
+-- ride that costs something, or a day that no tariff covers. An entry to the metro rightly takes nothing.
+-- `chained` taps are those that the card made, whatever becomes of their money.
 SELECT tap.no,
        CASE WHEN tap.malformed THEN 'malformed'
-            WHEN belief.duplicate THEN 'duplicate'
-            WHEN belief.device_state = 'unknown' THEN 'device_unknown'
-            WHEN belief.device_state = 'withdrawn' THEN 'device_withdrawn'
-            WHEN NOT belief.card_known THEN 'card_unknown'
-            WHEN NOT belief.believed THEN 'tac_wrong'
-            WHEN conflict.no IS NOT NULL THEN 'counter_conflict'
-            WHEN listed.listing = 'effective' THEN 'hotlisted'
-            WHEN listed.listing = 'grace' THEN 'hotlisted_grace'
-            WHEN bounds.too_late THEN 'too_late'
-            WHEN bounds.out_of_bounds THEN 'amount_out_of_bounds'
-            WHEN continuity.gap THEN 'balance_gap'
+            WHEN closer.duplicate THEN 'duplicate'
+            WHEN place.terminal_no IS NULL THEN 'device_unknown'
+            WHEN NOT place.registered THEN 'device_withdrawn'
+            WHEN NOT closer.card_known THEN 'card_unknown'
+            WHEN NOT closer.believed THEN 'tac_wrong'
+            WHEN closer.in_conflict THEN 'counter_conflict'
+            WHEN tap.at_s >= hotlist.listed_s AND tap.at_s >= hotlist.effective_s THEN 'hotlisted'
+            WHEN tap.at_s >= hotlist.listed_s THEN 'hotlisted_grace'
+            WHEN tap.presented_day - tap.tap_day > night.window_days THEN 'too_late'
+            WHEN bounds.max_fare_fen IS NULL
+              OR tap.amount_fen > bounds.max_fare_fen
+              OR tap.amount_fen > place.limit_fen
+              OR tap.amount_fen < 0
+              OR (tap.amount_fen = 0 AND tap.ride <> 2 AND bounds.price_fen > 0) THEN 'amount_out_of_bounds'
+            WHEN closer.gap THEN 'balance_gap'
             ELSE 'accepted' END AS verdict,
-       COALESCE(tac.tac_ok, FALSE) AS tac_ok,
-       continuity.no IS NOT NULL AS chained,
-       tap.retried AND COALESCE(bounds.window_over, FALSE) AS window_over
+       NOT tap.malformed AND COALESCE(closer.tac_ok, TRUE) AS tac_ok,
+       NOT tap.malformed AND COALESCE(closer.chained, TRUE) AS chained,
+       tap.retried AND COALESCE(night.business_day - tap.tap_day > night.window_days, FALSE) AS window_over
 FROM tap
-LEFT JOIN tac ON tac.no = tap.no
-LEFT JOIN belief ON belief.no = tap.no
-LEFT JOIN conflict ON conflict.no = tap.no
-LEFT JOIN listed ON listed.no = tap.no
-LEFT JOIN bounds ON bounds.no = tap.no
-LEFT JOIN continuity ON continuity.no = tap.no
+CROSS JOIN night
+LEFT JOIN closer ON closer.no = tap.no
+LEFT JOIN place
+  ON place.terminal_no = tap.terminal_no AND place.operator = tap.operator
+ AND place.from_s <= tap.at_s AND tap.at_s < place.until_s
+LEFT JOIN hotlist ON hotlist.card_tail = tap.card_tail AND hotlist.card_head = tap.card_head
+LEFT JOIN bounds
+  ON bounds.list_fare_fen = tap.list_fare_fen AND bounds.ride = tap.ride AND bounds.tap_day = tap.tap_day
+ AND bounds.holder_class = tap.holder_class AND bounds.linked = tap.linked AND bounds.full_fare = tap.full_fare

@@ -1,6 +1,7 @@
 """One tap as an operator presents it: 64 bytes of a batch file (docs/formats/batch.md)."""
 
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clearing.wire.bcd import MOMENT_BYTES, digits_of, moment_of, pack_digits
+from clearing.wire.moments import Moments, moments_of
 
 RECORD_BYTES = 64
 RECORD_VERSION = 1
@@ -43,6 +45,11 @@ RECORD_DTYPE = np.dtype(
     ]
 )
 """The record as columns. Byte fields stay rows of `u1`: a NumPy `S` type would drop their trailing zeros."""
+
+# A card's number as two words; to look for digits, their order does not matter.
+_CARD_WORDS = np.dtype(
+    {"names": ["long", "short"], "formats": ["<u8", "<u2"], "offsets": [6, 14], "itemsize": RECORD_BYTES}
+)
 
 _LAYOUT = struct.Struct(">BB4s10sHIIB6sI7sBB4sIBBHHHH")
 
@@ -132,28 +139,30 @@ class TapRecord:
 
 def unreadable(rows: np.ndarray) -> npt.NDArray[np.bool_]:
     """Say for every row of `RECORD_DTYPE` whether `TapRecord.unpack` would refuse it."""
-    bad = (
-        (rows["version"] != RECORD_VERSION)
-        | ~np.isin(rows["ride"], list(Ride))
-        | ~np.isin(rows["kind"], KINDS)
-    )
-    bad |= ~np.isin(rows["holder_class"], HOLDER_CLASSES) | (rows["flags"] > (LINKED_FLAG | FULL_FARE_FLAG))
-    for field in ("card_no", "moment"):
-        packed = rows[field]
-        bad |= ((packed >> 4 > 9) | (packed & 15 > 9)).any(axis=1)
-    found: npt.NDArray[np.bool_] = bad | ~_on_the_calendar(rows["moment"])
+    return unreadable_at(rows, moments_of(rows["moment"]))
+
+
+def unreadable_at(rows: np.ndarray, moments: Moments) -> npt.NDArray[np.bool_]:
+    """The same, where the moments of the rows have been read already."""
+    bad = ~(_RIDES[rows["ride"]] & _KINDS[rows["kind"]] & _CLASSES[rows["holder_class"]])
+    bad |= rows["version"] != RECORD_VERSION
+    bad |= rows["flags"] > (LINKED_FLAG | FULL_FARE_FLAG)
+    digits = rows.view(_CARD_WORDS)
+    bad |= _beyond_nine(digits["long"]) | _beyond_nine(digits["short"])
+    found: npt.NDArray[np.bool_] = bad | ~moments.good
     return found
 
 
-def _on_the_calendar(moment: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-    pairs = (moment >> 4).astype(np.int64) * 10 + (moment & 15)
-    year, month, day = pairs[:, 0] * 100 + pairs[:, 1], pairs[:, 2], pairs[:, 3]
-    leap = ((year % 4 == 0) & (year % 100 != 0)) | (year % 400 == 0)
-    lengths = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
-    days = lengths[np.where(month <= 12, month, 0)] + ((month == 2) & leap)
-    clock = (pairs[:, 4] < 24) & (pairs[:, 5] < 60) & (pairs[:, 6] < 60)
-    on: npt.NDArray[np.bool_] = (year >= 1) & (day >= 1) & (day <= days) & clock
-    return on
+def _known(values: Iterable[int]) -> npt.NDArray[np.bool_]:
+    """Which values of a byte are known."""
+    return np.isin(np.arange(256), list(values))
+
+
+def _beyond_nine(packed: npt.NDArray[np.unsignedinteger]) -> npt.NDArray[np.bool_]:
+    """Whether any half byte of a word is no digit: it has its highest bit, and one of the two after it."""
+    eights = packed.dtype.type(int("8" * 2 * packed.dtype.itemsize, 16))
+    found: npt.NDArray[np.bool_] = (packed & (packed << 1 | packed << 2) & eights) != 0
+    return found
 
 
 def _check(version: int, ride: int, kind: int, moment: bytes, holder_class: int, flags: int) -> None:
@@ -205,3 +214,6 @@ def _exactly(field: str, value: bytes, width: int) -> bytes:
     if len(value) != width:
         raise RecordError(field, value.hex().upper(), f"it must have {width} bytes")
     return value
+
+
+_RIDES, _KINDS, _CLASSES = _known(RIDES), _known(KINDS), _known(HOLDER_CLASSES)

@@ -20,10 +20,9 @@ from sqlalchemy import func, select
 from card.hotlist import HotlistEntry, hotlist_card, hotlisted
 from card.hsm.client import Hsm
 from city.processes import RunningHsm
-from clearing.columns import numbers, texts
+from clearing.columns import numbers
 from clearing.devices import Device, register_devices
-from clearing.engine.rules import MATCH
-from clearing.facts import earlier_taps, night_facts, registry_facts, tariff_facts
+from clearing.matching import judge, record_pieces
 from clearing.tables import tap
 from clearing.verdict import Money, Verdict
 from clearing.wire.bcd import pack_moment
@@ -33,7 +32,6 @@ from ledger.balances import balances
 from ledger.checks import check_books
 from ledger.db import make_engine, reading, writing
 from tests.support.clearing_day import DAY, ISSUER, TAP, SmallCity, at, card_no, shenzhen, signed, terminal_no
-from tests.support.rules import run
 from tests.support.verdict_reference import Kept, Key, Reference
 
 Value = TypeVar("Value")
@@ -238,10 +236,8 @@ def test_the_order_and_repetition_of_files_change_nothing(sqlite_template: Path,
 
 
 def _judged_in_order(city: SmallCity, taps: pa.Table, tacs: pa.Table) -> pa.Table:
+    night, records = city.night(), list(record_pieces(city.night()))
     with reading(city.engine) as conn:
-        facts = registry_facts(conn, sorted(set(texts(taps, "card_no"))))
-        facts["earlier"] = earlier_taps(conn, taps, DAY)
-    facts |= night_facts(city.night()) | tariff_facts(city.tariffs)
-    found = run(MATCH, {"tap": taps, "tac": tacs} | facts, "verdict")
+        found = read_table(judge(conn, night, {"tap": taps, "tac": tacs}, iter(records)))
     assert numbers(found, "no").tolist() == sorted(numbers(taps, "no").tolist())
     return found

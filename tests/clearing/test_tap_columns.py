@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clearing.columns import Presented, numbers, rows_of, tap_table, texts, truths
-from clearing.engine.rules import MATCH, PRICE, rule_text
+from clearing.engine.rules import FARE, KINDS, LOOK, MATCH, PRICE, rule_text
 from clearing.facts import epoch_s, tariff_facts
 from clearing.verification import tac_columns
 from clearing.wire.bcd import moment_of, pack_moment
@@ -175,7 +175,7 @@ def test_ten_thousand_real_taps_are_priced_to_the_fen(shared_data: Path) -> None
     assert priced(raw, [shenzhen()]) == [int(row["deal_money"]) for row in rows]
 
 
-@pytest.mark.parametrize("rule", sorted({*MATCH, *PRICE}))
+@pytest.mark.parametrize("rule", sorted({*LOOK, *KINDS, *FARE, *MATCH, *PRICE}))
 def test_a_rule_is_one_select_with_its_reason_above_it(rule: str) -> None:
     text = rule_text(rule)
     assert text.startswith("-- ")

@@ -39,20 +39,58 @@ def verify_des(cells: Any, rows: int, chosen: Any, roots: Any, planes: Any, verd
     two uint64; `planes` are those of `scratch`.
     """
     starts = column_starts(rows)
-    for row in range(WORDS):
-        planes[_ZEROS, row] = 0
-        planes[_ONES, row] = ~np.uint64(0)
+    _begin(planes)
     for first in range(0, len(chosen), LANES):
         lanes = chosen[first : first + LANES]
-        _read(cells, starts, lanes, roots, planes)
-        _diversify(planes, _ROOT, _ISSUER, _ISSUER_KEY)
-        _diversify(planes, _ISSUER_KEY, _CARD, _CARD_KEY)
-        for bit in range(64):
-            xor_rows(planes, _CARD_KEY + bit, _CARD_KEY + bit, _CARD_KEY + 64 + bit)
-        _compare_mac(planes)
+        left, right = _mac(cells, starts, lanes, roots, planes)
+        _compare_mac(planes, left, right)
         for lane in range(len(lanes)):
             wrong = planes[_WRONG, lane // 64] >> np.uint64(63 - lane % 64) & np.uint64(1)
             verdicts[first + lane] = wrong == 0
+
+
+def make_des(cells: Any, rows: int, chosen: Any, roots: Any, planes: Any, tacs: Any) -> None:
+    """Write for each of the `chosen` rows the TAC that its card would make, a number; the rest as in `verify_des`."""
+    starts = column_starts(rows)
+    _begin(planes)
+    for first in range(0, len(chosen), LANES):
+        lanes = chosen[first : first + LANES]
+        left, right = _mac(cells, starts, lanes, roots, planes)
+        for place in range(32):
+            xor_rows(planes, _TAC + _PLACES[place], left + place, _ZEROS)
+            xor_rows(planes, _TAC + _PLACES[32 + place], right + place, _ZEROS)
+        _transpose(planes, _TAC)
+        for lane in range(len(lanes)):
+            tacs[first + lane] = planes[_TAC + lane % 64, lane // 64] >> np.uint64(32)
+
+
+@njit
+def _begin(planes: Any) -> None:
+    """Set the planes that never change."""
+    for row in range(WORDS):
+        planes[_ZEROS, row] = 0
+        planes[_ONES, row] = ~np.uint64(0)
+
+
+@njit
+def _mac(cells: Any, starts: Any, lanes: Any, roots: Any, planes: Any) -> Any:
+    """Read the lanes and make the CBC-MACs of their messages under their keys; where its two halves stand."""
+    _read(cells, starts, lanes, roots, planes)
+    _diversify(planes, _ROOT, _ISSUER, _ISSUER_KEY)
+    _diversify(planes, _ISSUER_KEY, _CARD, _CARD_KEY)
+    for bit in range(64):
+        xor_rows(planes, _CARD_KEY + bit, _CARD_KEY + bit, _CARD_KEY + 64 + bit)
+    for place in range(64):
+        xor_rows(planes, place, _MESSAGE + _PLACES[place], _ZEROS)
+    _sixteen_rounds(planes, _LEFT, _RIGHT, _CARD_KEY, _FORWARD)
+    left, right = _RIGHT, _LEFT
+    for block in (_MESSAGE + 64, _MESSAGE + 128):
+        for place in range(32):
+            xor_rows(planes, left + place, left + place, block + _PLACES[place])
+            xor_rows(planes, right + place, right + place, block + _PLACES[32 + place])
+        _sixteen_rounds(planes, left, right, _CARD_KEY, _FORWARD)
+        left, right = right, left
+    return left, right
 
 
 @njit
@@ -103,18 +141,8 @@ def _diversify(planes: Any, key: int, factor: int, target: int) -> None:
 
 
 @njit
-def _compare_mac(planes: Any) -> None:
-    """Mark the lanes whose TAC is not the left half of the CBC-MAC of their message under their key."""
-    for place in range(64):
-        xor_rows(planes, place, _MESSAGE + _PLACES[place], _ZEROS)
-    _sixteen_rounds(planes, _LEFT, _RIGHT, _CARD_KEY, _FORWARD)
-    left, right = _RIGHT, _LEFT
-    for block in (_MESSAGE + 64, _MESSAGE + 128):
-        for place in range(32):
-            xor_rows(planes, left + place, left + place, block + _PLACES[place])
-            xor_rows(planes, right + place, right + place, block + _PLACES[32 + place])
-        _sixteen_rounds(planes, left, right, _CARD_KEY, _FORWARD)
-        left, right = right, left
+def _compare_mac(planes: Any, left: int, right: int) -> None:
+    """Mark the lanes whose TAC is not the left half of their MAC."""
     xor_rows(planes, _WRONG, _ZEROS, _ZEROS)
     for place in range(32):
         if _PLACES[place] < 32:

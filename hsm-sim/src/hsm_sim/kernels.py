@@ -5,7 +5,7 @@ Compiling takes seconds, in which nothing is verified: it is to be done beside t
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,13 @@ _VERDICTS = types.Array(types.boolean, 1, "C")
 _DES_SIGNATURE = types.void(_CELLS, types.int64, _CHOSEN, _ROOTS, _PLANES, _VERDICTS)
 _SM4_SIGNATURE = types.void(_CELLS, types.int64, _CHOSEN, _ROOTS, _VERDICTS)
 
+_MAKE_SIGNATURE = types.void(_CELLS, types.int64, _CHOSEN, _ROOTS, _PLANES, types.Array(types.uint32, 1, "C"))
+
+Compiled = TypeVar("Compiled")
+Maker = Callable[[int, Bytes, Mapping[int, bytes]], npt.NDArray[np.uint32]]
+"""Makes the TACs of rows: takes their number, the columns of F0 (what stands in that of the TAC does not matter), and
+the root of each key version."""
+
 # A worked purchase, and its right TAC in each suite.
 _KNOWN_ROOT = bytes.fromhex("00112233445566778899AABBCCDDEEFF")
 _KNOWN_ROW = bytes.fromhex("01011000FFFFFFFF4870000000001234000000C8065180000000010000005720260131164329")
@@ -51,23 +58,42 @@ def compiled_verifiers(folder: Path | None) -> Mapping[int, Verifier]:
     Where the folder cannot be used they are compiled all the same. Raises KernelsUnfit where they do not verify
     what they should.
     """
-    verifiers = _from_folder(folder) if folder else None
-    verifiers = verifiers or _compiled(cache=False)
+    verifiers = _from_folder(folder, _compiled)
     prove(verifiers)
     return verifiers
 
 
-def _from_folder(folder: Path) -> Mapping[int, Verifier] | None:
+def compiled_maker(folder: Path | None) -> Maker:
+    """What makes TACs of the international suite, as cards would; compiled and kept like the verifiers."""
+    return _from_folder(folder, _compiled_maker)
+
+
+def _from_folder(folder: Path | None, compiled: Callable[[bool], Compiled]) -> Compiled:
+    """What is compiled, or taken from the folder where it can be used."""
+    if folder is None:
+        return compiled(False)
     made_from = b"".join(Path(str(module.__file__)).read_bytes() for module in _SOURCES)
     try:
         with kept(folder, made_from) as files:
             config.CACHE_DIR = str(files)
-            return _compiled(cache=True)
+            return compiled(True)
     except OSError:
-        return None
+        return compiled(False)
 
 
-def _compiled(*, cache: bool) -> Mapping[int, Verifier]:
+def _compiled_maker(cache: bool) -> Maker:
+    make_des = njit(_MAKE_SIGNATURE, cache=cache, nogil=True)(des_kernel.make_des)
+    planes = des_kernel.scratch()
+
+    def maker(rows: int, cells: Bytes, roots: Mapping[int, bytes]) -> npt.NDArray[np.uint32]:
+        tacs = np.empty(rows, np.uint32)
+        make_des(cells, rows, np.arange(rows), _by_version(roots), planes, tacs)
+        return tacs
+
+    return maker
+
+
+def _compiled(cache: bool) -> Mapping[int, Verifier]:
     # Only the outermost functions are kept: they contain all that they call.
     verify_des = njit(_DES_SIGNATURE, cache=cache, nogil=True)(des_kernel.verify_des)
     verify_sm4 = njit(_SM4_SIGNATURE, cache=cache, nogil=True)(sm4_kernel.verify_sm4)

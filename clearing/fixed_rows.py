@@ -1,0 +1,101 @@
+"""Whole tables out of the database without a step per row: every row a line of ASCII, all of one width."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import BigInteger, ColumnElement, Connection, Select, String, cast, func, literal, type_coerce
+
+from ledger.bulk import driver
+
+Lines = npt.NDArray[np.uint8]
+Numbers = npt.NDArray[np.int64]
+
+NUMBER_WIDTH = 19
+_OFFSET = 1 << 62
+"""Added to a number before it is written, so that none has a sign and all have as many digits."""
+_ROWS = 100_000
+_POWERS = 10 ** np.arange(NUMBER_WIDTH - 1, -1, -1, dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A column of a query that is never null: a text of `width` characters, or a whole number.
+
+    A text may be shorter only where it is to be `padded` by blanks.
+    """
+
+    column: ColumnElement[Any]
+    width: int | None = None  # None: a number
+    padded: bool = False
+
+
+def fixed_rows(conn: Connection, query: Select[Any], *fields: Field) -> list[Any]:
+    """These fields of a query's rows: texts as n × width ASCII characters, numbers as int64."""
+    line = _written(conn, fields[0])
+    for field in fields[1:]:
+        line = line.concat(_written(conn, field))
+    chosen = query.with_only_columns(line, maintain_column_froms=True)
+    raw = b"".join(_copied(conn, chosen) if conn.dialect.name == "postgresql" else _fetched(conn, chosen))
+    widths = [field.width or NUMBER_WIDTH for field in fields]
+    table = np.frombuffer(raw, np.uint8).reshape(-1, sum(widths))
+    ends = np.cumsum([0, *widths])
+    return [
+        table[:, start:end] if field.width else _numbers(table[:, start:end])
+        for field, start, end in zip(fields, ends[:-1], ends[1:], strict=True)
+    ]
+
+
+def seconds(conn: Connection, instant: ColumnElement[Any]) -> ColumnElement[int]:
+    """An instant as whole seconds since the epoch."""
+    if conn.dialect.name == "postgresql":
+        return cast(func.floor(func.extract("epoch", instant)), BigInteger)
+    return func.unixepoch(instant)
+
+
+def texts_of(lines: Lines) -> list[str]:
+    """Lines of characters as texts, without the blanks they were padded by."""
+    count, width = lines.shape
+    whole = np.ascontiguousarray(lines).view(f"S{width}").reshape(count)
+    found: list[str] = np.char.rstrip(whole.astype(f"U{width}")).tolist()
+    return found
+
+
+def _written(conn: Connection, field: Field) -> ColumnElement[str]:
+    postgresql = conn.dialect.name == "postgresql"
+    if field.width is not None:
+        if not field.padded:
+            return type_coerce(field.column, String)
+        if postgresql:
+            return func.rpad(field.column, field.width, " ", type_=String)
+        return func.printf(f"%-{field.width}s", field.column, type_=String)
+    number = field.column + literal(_OFFSET, BigInteger)
+    return cast(number, String) if postgresql else func.printf("%d", number, type_=String)
+
+
+def _numbers(lines: Lines) -> Numbers:
+    found = np.full(len(lines), -_OFFSET, np.int64)
+    for place, power in enumerate(_POWERS):
+        found += (lines[:, place] & 15) * power
+    return found
+
+
+def _copied(conn: Connection, query: Select[Any]) -> Iterator[bytes]:
+    compiled = query.compile(dialect=conn.dialect, compile_kwargs={"render_postcompile": True})
+    statement = f"COPY ({compiled}) TO STDOUT"
+    with (
+        driver(conn) as connection,
+        connection.cursor() as cursor,
+        cursor.copy(statement, compiled.params) as copy,
+    ):
+        for block in copy:
+            yield bytes(block).replace(b"\n", b"")
+
+
+def _fetched(conn: Connection, query: Select[Any]) -> Iterator[bytes]:
+    rows = chain.from_iterable(conn.execute(query).cursor)
+    while some := "".join(islice(rows, _ROWS)):
+        yield some.encode("ascii")

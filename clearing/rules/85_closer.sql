@@ -1,0 +1,8 @@
+-- What the closer look found of each tap that got one.
+SELECT belief.no, belief.duplicate, belief.card_known, belief.tac_ok, belief.believed,
+       conflict.no IS NOT NULL AS in_conflict,
+       continuity.no IS NOT NULL AS chained,
+       COALESCE(continuity.gap, FALSE) AS gap
+FROM belief
+LEFT JOIN conflict ON conflict.no = belief.no
+LEFT JOIN continuity ON continuity.no = belief.no

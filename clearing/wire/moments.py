@@ -1,0 +1,57 @@
+"""Dates and times in binary-coded decimal, by the million: looked up byte by byte, without a step per record."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from clearing.wire.bcd import MOMENT_BYTES
+
+Numbers = npt.NDArray[np.int64]
+
+_NEVER = -10_000_000
+"""What a byte that cannot stand in its place counts for: nothing that is added to it makes it good."""
+_LAST_YEAR = 9999
+
+
+def _table(low: int, high: int, worth: int) -> npt.NDArray[np.int32]:
+    """What each byte counts for where it must be two digits from `low` to `high`: the number less `low`, by `worth`."""
+    found = np.full(256, _NEVER, np.int32)
+    for number in range(low, high + 1):
+        found[int(str(number), 16)] = (number - low) * worth
+    return found
+
+
+_CENTURIES, _YEARS = _table(0, 99, 1200), _table(0, 99, 12)
+_MONTHS, _DAYS = _table(1, 12, 1), _table(1, 31, 1)
+_HOURS, _MINUTES, _SECONDS = _table(0, 23, 3_600), _table(0, 59, 60), _table(0, 59, 1)
+
+# By the number of months since the year 0, which is no year: when a month begins, and its last day less one.
+_BEGINS = np.arange("0000-01", f"{_LAST_YEAR + 1}-01", dtype="M8[M]").astype("M8[D]").astype(np.int64)
+_LAST = np.append(np.diff(_BEGINS), 31) - 1
+_FIRST_MONTH = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Days since 1970-01-01, seconds of the day, and which are moments at all; the others count as day 0, second 0."""
+
+    days: Numbers
+    seconds: Numbers
+    good: npt.NDArray[np.bool_]
+
+
+def moments_of(packed: npt.NDArray[np.uint8]) -> Moments:
+    """Read n × 7 bytes YYYYMMDDHHMMSS; those that `moment_of` would refuse are not good."""
+    if packed.ndim != 2 or packed.shape[1] != MOMENT_BYTES:
+        raise ValueError(f"moments of shape {packed.shape}: give {MOMENT_BYTES} bytes a row")
+    century, year, month, day, hour, minute, second = (packed[:, place] for place in range(MOMENT_BYTES))
+    months = _CENTURIES[century] + _YEARS[year] + _MONTHS[month]
+    seconds = _HOURS[hour] + _MINUTES[minute] + _SECONDS[second]
+    of_month = _DAYS[day]
+    good = (months >= _FIRST_MONTH) & (seconds >= 0) & (of_month >= 0)
+    months[~good] = 0
+    good &= of_month <= _LAST[months]
+    days = _BEGINS[months] + of_month
+    days[~good] = 0
+    return Moments(days, np.where(good, seconds, 0).astype(np.int64), good)
