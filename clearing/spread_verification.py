@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,9 +13,9 @@ from clearing.context import Night, StepResult
 from clearing.engine.rules import TacEngine
 from clearing.engine.tac_batches import PIECES
 from clearing.intake import TAPS, clear_inbox
+from clearing.presented import pieces
 from clearing.verification import TACS
 from clearing.wire.batch import RECORD_BYTES
-from clearing.workfiles import read_table
 
 RECORDS = "tac.records"
 """The records themselves, 64 bytes each in the order of their taps, while they are asked about."""
@@ -28,24 +27,24 @@ def verify_spread(engine: Engine, night: Night, machines: TacEngine) -> StepResu
     clear_inbox(engine, night)
     records = (night.work / RECORDS).resolve()
     try:
-        pieces = pa.Table.from_pylist([*_laid_out(night.work / TAPS, records)], PIECES)
-        path = machines.verify(pieces, night.work / TACS)
+        asked = pa.Table.from_pylist([*_laid_out(night, records)], PIECES)
+        path = machines.verify(asked, night.work / TACS)
     finally:
         records.unlink(missing_ok=True)
-    right = truths(read_table(path), "tac_ok")
-    night.progress("TACs", len(right), len(right))
-    return StepResult({"taps": len(right), "right": int(right.sum()), "wrong": int((~right).sum())}, (path,))
+    readable = int((~truths(pq.read_table(night.work / TAPS, columns=["malformed"]), "malformed")).sum())
+    wrong = pq.read_metadata(path).num_rows
+    night.progress("TACs", readable, readable)
+    return StepResult({"taps": readable, "right": readable - wrong, "wrong": wrong}, (path,))
 
 
-def _laid_out(taps: Path, records: Path) -> Iterator[dict[str, int | str]]:
-    """Write the records of a taps file one behind another: the pieces they are asked about in."""
-    first_no = 0
-    with records.open("wb") as out, pq.ParquetFile(taps) as file:
-        for batch in file.iter_batches(BULK_ROWS, columns=["record"]):
-            packed: Any = batch.column(0).cast(pa.binary(RECORD_BYTES))
-            start = packed.offset * RECORD_BYTES
-            out.write(memoryview(packed.buffers()[1])[start : start + len(packed) * RECORD_BYTES])
-            yield {
-                "first_no": first_no, "path": str(records), "offset": first_no * RECORD_BYTES, "count": len(batch),
-            }  # fmt: skip
-            first_no += len(batch)
+def _laid_out(night: Night, records: Path) -> Iterator[dict[str, int | str]]:
+    """Write the records of all taps one behind another: the pieces they are asked about in."""
+    with records.open("wb") as out:
+        for first_no, groups in pieces(night):
+            end_no = first_no + sum(len(group.positions) for group in groups)
+            out.writelines(group.records for group in groups)
+            for start in range(first_no, end_no, BULK_ROWS):
+                yield {
+                    "first_no": start, "path": str(records), "offset": start * RECORD_BYTES,
+                    "count": min(BULK_ROWS, end_no - start),
+                }  # fmt: skip

@@ -15,7 +15,8 @@ from card.hsm.access import HsmAccess
 from clearing.engine.rules import EngineFailed, Inputs, rule_text, view_name
 from clearing.engine.spark_session import ARROW_ROWS, Session, spark_session
 from clearing.engine.tac_batches import ANSWERED, asking
-from clearing.workfiles import write_batches, write_table
+from clearing.verification import TAC_SCHEMA
+from clearing.workfiles import write_batches, write_rows, write_table
 
 TYPES: Mapping[str, pa.DataType] = {
     "bigint": pa.int64(),
@@ -71,7 +72,8 @@ class SparkEngine:
         with self._scratch(to) as scratch:
             asked = self._read(write_table(scratch / "pieces.parquet", pieces)).repartition(self._cut())
             answered = asked.mapInArrow(asking(self.hsm), ANSWERED).orderBy("no")
-            return _gather(answered, _keep(answered, scratch / "tac"), to)
+            parts = _parts(_keep(answered, scratch / "tac"))
+            return write_rows(to, TAC_SCHEMA, _batches(parts, TAC_SCHEMA), packed=True)
 
     def _cut(self) -> int:
         """Tell the session into how many partitions to cut what it sorts, joins and sums: so many."""
@@ -127,8 +129,11 @@ def _keep(frame: Frame, folder: Path) -> Path:
 def _gather(frame: Frame, folder: Path, to: Path) -> Path:
     """Put what was kept in order into one file, holding little of it at a time."""
     schema = pa.schema([(column.name, _type(column)) for column in frame.schema.fields])
-    parts = sorted(folder.glob("part-*.parquet"))
-    return write_batches(to, pa.RecordBatchReader.from_batches(schema, _batches(parts, schema)))
+    return write_batches(to, pa.RecordBatchReader.from_batches(schema, _batches(_parts(folder), schema)))
+
+
+def _parts(folder: Path) -> list[Path]:
+    return sorted(folder.glob("part-*.parquet"))
 
 
 def _batches(parts: Sequence[Path], schema: pa.Schema) -> Iterator[pa.RecordBatch]:

@@ -16,7 +16,7 @@ _NUMBER: pa.DataType = pa.int64()
 PIECES = pa.schema([("first_no", _NUMBER), ("path", pa.string()), ("offset", _NUMBER), ("count", _NUMBER)])
 """A piece: `count` records of 64 bytes from a byte of a file, the first of them tap `first_no` of the night."""
 ANSWERED = "no BIGINT, tac_ok BOOLEAN"
-"""Columns that go out, in the words of Spark SQL: a row a readable tap."""
+"""Columns that go out, in the words of Spark SQL: a row a readable tap whose TAC is wrong."""
 
 AskPieces = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
@@ -44,5 +44,6 @@ def _asked(hsm: Hsm, *, first_no: int, path: str, offset: int, count: int) -> pa
         raise ValueError(f"{path} has {len(rows)} records from byte {offset} on, and not {count}")
     readable = np.flatnonzero(~unreadable(rows))
     right = hsm.verify_tacs(tac_columns(rows[readable])) if len(readable) else np.zeros(0, np.bool_)
-    columns: list[pa.Array[Any]] = [pa.array(first_no + readable), pa.array(right, pa.bool_())]
+    wrong = first_no + readable[~right]
+    columns: list[pa.Array[Any]] = [pa.array(wrong), pa.array(np.zeros(len(wrong), np.bool_))]
     return pa.RecordBatch.from_arrays(columns, ["no", "tac_ok"])

@@ -78,7 +78,8 @@ def test_dirty_nights_have_the_same_bytes_on_both_engines(
         for night in range(2):
             city.clear(DAY + timedelta(days=night))
         city.engine.dispose()
-        assert both.compared == {"verdicts.parquet": 2, "priced.parquet": 2}
+        made = ("look", "kinds", "fare", "verdicts", "priced")
+        assert both.compared == {f"{name}.parquet": 2 for name in made}
 
 
 def test_tacs_asked_about_by_machines_are_those_of_this_process(
