@@ -56,14 +56,18 @@ def running_spark(home: Path, *, workers: int = 2) -> Iterator[SparkCluster]:
 
 @contextmanager
 def _daemon(home: Path, log_file: Path, name: str, *words: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run one of Spark's daemons in a process group of its own, so that what it starts ends with it."""
+    """Run one of Spark's daemons in a process group of its own, so that what it starts ends with it.
+
+    The kernel ends it when this process is killed and cannot.
+    """
     environment = {
         **os.environ,
         "SPARK_LOCAL_IP": LOOPBACK,
         "SPARK_LOCAL_DIRS": str(home),
         "SPARK_DAEMON_MEMORY": "256m",
     }
-    command = [str(_spark_home() / "bin" / "spark-class"), name, *words, "--webui-port", "0"]
+    spark_class = str(_spark_home() / "bin" / "spark-class")
+    command = ["setpriv", "--pdeathsig", "KILL", spark_class, name, *words, "--webui-port", "0"]
     with log_file.open("wb") as log:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=home, env=environment,

@@ -24,7 +24,7 @@ from ledger.db import writing
 
 DEFAULT_TAPS = 100_000
 PARTITIONS = (1, 2, 4)
-PATIENCE_S = 120.0
+PATIENCE_S = 900.0
 """How long the HSM may take: figures are wanted, whatever else the machine does."""
 STEPS = (("verify", steps.verify), ("match", steps.match), ("price", steps.price))
 

@@ -62,17 +62,16 @@ class SparkEngine:
                 self._read(given).createOrReplaceTempView(name)
             for rule in rules:
                 name = view_name(rule)
-                frame = self.session.sql(rule_text(rule))
-                kept = _keep(frame.orderBy("no") if name == result else frame, scratch / name)
+                kept = _keep(self.session.sql(rule_text(rule)), scratch / name)
                 self._read(kept).createOrReplaceTempView(name)
-            return _gather(self.session.table(result), scratch / result, to)
+            return self._gather(scratch / result, to)
 
     def verify(self, pieces: pa.Table, to: Path) -> Path:
         """Have every machine ask the HSMs about its part of the pieces (see TacEngine). Raises EngineFailed."""
         with self._scratch(to) as scratch:
             asked = self._read(write_table(scratch / "pieces.parquet", pieces)).repartition(self._cut())
-            answered = asked.mapInArrow(asking(self.hsm), ANSWERED).orderBy("no")
-            parts = _parts(_keep(answered, scratch / "tac"))
+            answered = asked.mapInArrow(asking(self.hsm), ANSWERED)
+            parts = self._in_order(_keep(answered, scratch / "tac"))[1]
             return write_rows(to, TAC_SCHEMA, _batches(parts, TAC_SCHEMA), packed=True)
 
     def _cut(self) -> int:
@@ -82,6 +81,21 @@ class SparkEngine:
         conf.set("spark.sql.shuffle.partitions", partitions)
         conf.set("spark.sql.adaptive.coalescePartitions.enabled", chosen is None)
         return int(partitions)
+
+    def _gather(self, kept: Path, to: Path) -> Path:
+        """Put what was kept into one file in order of `no`, holding little of it at a time."""
+        ordered, parts = self._in_order(kept)
+        schema = pa.schema([(column.name, _type(column)) for column in ordered.schema.fields])
+        return write_batches(to, pa.RecordBatchReader.from_batches(schema, _batches(parts, schema)))
+
+    def _in_order(self, kept: Path) -> tuple[Frame, list[Path]]:
+        """What was kept, in order of `no`: as a frame, and as files.
+
+        Sorting looks at everything twice, so it is sorted out of its files: else the HSM would be asked twice.
+        """
+        ordered = self._read(kept).orderBy("no")
+        folder = _keep(ordered, kept.with_name(f"{kept.name}-in-order"))
+        return ordered, sorted(folder.glob("part-*.parquet"))
 
     def _read(self, path: Path) -> Frame:
         return self.session.read.parquet(_plain(path))
@@ -121,19 +135,9 @@ def spark_engine(
 
 
 def _keep(frame: Frame, folder: Path) -> Path:
-    """Write a frame as Parquet, a file a partition, their names in its order."""
+    """Write a frame as Parquet: a file a partition, in the order of their names."""
     frame.write.parquet(f"file://{folder}")
     return folder
-
-
-def _gather(frame: Frame, folder: Path, to: Path) -> Path:
-    """Put what was kept in order into one file, holding little of it at a time."""
-    schema = pa.schema([(column.name, _type(column)) for column in frame.schema.fields])
-    return write_batches(to, pa.RecordBatchReader.from_batches(schema, _batches(_parts(folder), schema)))
-
-
-def _parts(folder: Path) -> list[Path]:
-    return sorted(folder.glob("part-*.parquet"))
 
 
 def _batches(parts: Sequence[Path], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
