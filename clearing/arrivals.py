@@ -107,7 +107,7 @@ def batch_key(header: BatchHeader) -> tuple[str, int]:
 
 
 @contextmanager
-def _mapped(path: Path) -> Iterator[bytes]:
+def _mapped(path: Path) -> Iterator[bytes | memoryview]:
     """A file's bytes without reading them into memory; one that is empty cannot be mapped."""
     with path.open("rb") as file:
         if not path.stat().st_size:
@@ -118,7 +118,11 @@ def _mapped(path: Path) -> Iterator[bytes]:
 
 
 def _judge(
-    arrival: Arrival, content: bytes, digests: dict[tuple[str, int], str], operators: set[str], hsm: Hsm
+    arrival: Arrival,
+    content: bytes | memoryview,
+    digests: dict[tuple[str, int], str],
+    operators: set[str],
+    hsm: Hsm,
 ) -> Taken | Rejected:
     try:
         batch = read_batch(content)

@@ -112,7 +112,7 @@ def card_texts(head: npt.NDArray[np.int64], tail: npt.NDArray[np.int64]) -> list
     packed = np.empty((len(head), 10), np.uint8)
     packed[:, :2] = head.astype(">u2").view(np.uint8).reshape(-1, 2)
     packed[:, 2:] = tail.astype(">i8").view(np.uint8).reshape(-1, 8)
-    found: list[str] = _hex_text(packed).to_pylist()
+    found: list[Any] = _hex_text(packed).to_pylist()
     return found
 
 
@@ -158,14 +158,16 @@ def _sorted(groups: Sequence[Presented]) -> tuple[list[Presented], bytes]:
 
 def _rule_table(groups: Sequence[Presented], raw: bytes, first_no: int) -> pa.Table:
     rows = np.frombuffer(raw, RECORD_DTYPE)
-    of_group = np.repeat(np.arange(len(groups)), [len(group.positions) for group in groups])
+    of_group: npt.NDArray[np.int64] = np.repeat(
+        np.arange(len(groups)), [len(group.positions) for group in groups]
+    )
     moments = moments_of(rows["moment"])
     bad = unreadable_at(rows, moments)
     seconds = moments.days * 86_400 + moments.seconds - CITY_OFFSET_S
     operators = pa.array([group.operator for group in groups], pa.string()).dictionary_encode()
     columns: dict[str, pa.Array[Any]] = {
         "no": pa.array(np.arange(first_no, first_no + len(rows), dtype=np.int64)),
-        "operator": operators.take(pa.array(of_group)).cast(pa.string()),
+        "operator": operators.take(of_group).cast(pa.string()),
         "sequence": _spread([group.sequence for group in groups], of_group),
         "position": pa.array(
             np.concatenate([group.positions for group in groups]) if groups else np.empty(0, np.int64)

@@ -39,7 +39,7 @@ RECENT_DAYS = 3
 CARDS_AT_ONCE = 50_000
 CARD_WIDTH, ISSUER_WIDTH, TERMINAL_WIDTH, OPERATOR_WIDTH = 20, 8, 12, 8
 
-_CARD = [("card_head", pa.int64()), ("card_tail", pa.int64())]
+_CARD: list[tuple[str, pa.DataType]] = [("card_head", pa.int64()), ("card_tail", pa.int64())]
 LOADS = pa.schema([*_CARD, ("at_s", pa.int64()), ("amount_fen", pa.int64())])
 EARLIER = pa.schema(
     [
@@ -169,7 +169,11 @@ def earlier_taps(
     ]
     found, *others = zip(*decided, strict=True) if decided else [()] * (len(EARLIER) - 1)
     digits = np.frombuffer("".join(found).encode("ascii"), np.uint8).reshape(-1, CARD_WIDTH)
-    return pa.table([*map(pa.array, card_keys(digits)), *others], EARLIER)
+    columns_found = [*card_keys(digits), *others]
+    return pa.Table.from_arrays(
+        [pa.array(values, field.type) for values, field in zip(columns_found, EARLIER, strict=True)],
+        schema=EARLIER,
+    )
 
 
 def _devices(conn: Connection) -> pa.Table:

@@ -96,6 +96,7 @@ def _copied(conn: Connection, query: Select[Any]) -> Iterator[bytes]:
 
 
 def _fetched(conn: Connection, query: Select[Any]) -> Iterator[bytes]:
-    rows = chain.from_iterable(conn.execute(query).cursor)
+    cursor: Any = conn.execute(query).cursor
+    rows: Iterator[str] = chain.from_iterable(cursor)
     while some := "".join(islice(rows, _ROWS)):
         yield some.encode("ascii")

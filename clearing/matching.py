@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -41,8 +42,8 @@ def match(engine: Engine, night: Night) -> StepResult:
         path = judge(conn, night, {"tap": night.work / TAPS, "tac": night.work / TACS}, record_pieces(night))
     found: Counter[str] = Counter()
     for batch in pq.ParquetFile(path).iter_batches(columns=["verdict"]):
-        for counted in pc.value_counts(batch.column(0)).to_pylist():
-            found[counted["values"]] += counted["counts"]
+        counted: Any = pc.value_counts(batch.column(0))
+        found.update({each["values"]: each["counts"] for each in counted.to_pylist()})
     counts = {verdict.value: found[verdict] for verdict in Verdict if verdict is not Verdict.PRICE_DIFFERS}
     return StepResult(counts, (path,))
 
@@ -56,7 +57,7 @@ def judge(conn: Connection, night: Night, inputs: Inputs, records: Iterator[Reco
     kinds = rules.run(KINDS, inputs, "kinds", work / "kinds.parquet")
     fare = rules.run(FARE, {"tap": kinds, **tariff_facts(night.tariffs)}, "fare", work / "fare.parquet")
     schema = pq.read_schema(look).append(pa.field("record", CONTENT))
-    looked = write_rows(work / "looked.parquet", schema, _looked(look, records, schema), packed=True)
+    looked = write_rows(work / "looked.parquet", schema, _looked(look, records, schema), packed=("operator",))
     past = looked_at_facts(conn, pq.read_table(look, columns=list(SPANNED)), night.business_date)
     given: Inputs = {**known, **past, "looked": looked, "kinds": kinds, "fare": fare}
     return rules.run(MATCH, given, "verdict", work / VERDICTS)
@@ -81,5 +82,5 @@ def _looked(look: Path, records: Iterator[Records], schema: pa.Schema) -> Iterat
             done = upto
             if done < len(wanted):
                 first_no, rows = next(records)
-        held = pa.Array.from_buffers(CONTENT, len(wanted), [None, pa.py_buffer(content)])
-        yield pa.record_batch([*batch.columns, held], schema)
+        held = pa.Array.from_buffers(CONTENT, len(wanted), [None, pa.py_buffer(content.tobytes())])
+        yield pa.RecordBatch.from_arrays([*batch.columns, held], schema=schema)

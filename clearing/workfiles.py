@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -28,12 +29,13 @@ def write_batches(path: Path, batches: pa.RecordBatchReader) -> Path:
 
 
 def write_rows(
-    path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch], *, packed: bool | Sequence[str]
+    path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch], *, packed: Sequence[str]
 ) -> Path:
     """Write batches of rows as Parquet, GROUP_ROWS at a time; columns of few values are `packed`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
-    with pq.ParquetWriter(part, schema, compression="lz4", use_dictionary=packed) as writer:
+    options: dict[str, Any] = {"compression": "lz4", "use_dictionary": list(packed)}
+    with pq.ParquetWriter(part, schema, **options) as writer:
         held, rows = list[pa.RecordBatch](), 0
         for batch in batches:
             held.append(batch)

@@ -139,4 +139,5 @@ def _packed(numbers: Index) -> npt.NDArray[np.uint8]:
     digits[:, : len(CARD_PREFIX)] = [int(digit) for digit in CARD_PREFIX]
     for place in range(CARD_DIGITS - 1, len(CARD_PREFIX) - 1, -1):
         numbers, digits[:, place] = numbers // 10, numbers % 10
-    return digits[:, 0::2] << 4 | digits[:, 1::2]
+    packed: npt.NDArray[np.uint8] = (digits[:, 0::2] << 4 | digits[:, 1::2]).astype(np.uint8)
+    return packed

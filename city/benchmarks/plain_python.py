@@ -34,7 +34,7 @@ class Known:
 
 
 def decide(bodies: Iterable[tuple[str, bytes]], known: Known) -> Counter[Verdict]:
-    """Count the verdicts on every operator's records (64 bytes a tap, without header and trailer), operators in order."""
+    """Count the verdicts on every operator's records (64 bytes a tap, no header or trailer), operators in order."""
     counts: Counter[Verdict] = Counter()
     seen: set[bytes] = set()
     believed: dict[str, list[tuple[TapRecord, Device | None]]] = {}

@@ -60,7 +60,8 @@ def prepare(
     registries = Registries(
         len(numbers),
         frozenset(_text(number) for number in numbers[::HOTLISTED_EVERY]),
-        *(datetime.combine(DAY, at, CITY_ZONE) for at in LISTED),
+        datetime.combine(DAY, LISTED[0], CITY_ZONE),
+        datetime.combine(DAY, LISTED[1], CITY_ZONE),
         tuple(_devices(plan, dawn)),
     )
     _register(city, [_text(number) for number in numbers], dawn, purses=purses)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -41,8 +42,8 @@ class DuckEngine:
             ordered = engine.table(result).order("no").to_arrow_reader(BATCH_ROWS)
             return write_batches(to, ordered)
 
-    def _config(self, to: Path) -> dict[str, str | int]:
-        config: dict[str, str | int] = {
+    def _config(self, to: Path) -> dict[str, Any]:
+        config: dict[str, Any] = {
             "memory_limit": f"{self.memory_mib}MiB",
             "temp_directory": str(self.spill or to.parent / "spill"),
         }

@@ -5,13 +5,12 @@
 SELECT tap.no, tap.operator, tap.retried, tap.issuer_no, tap.card_head, tap.card_tail, tap.counter,
        tap.balance_before_fen, tap.amount_fen, tap.terminal_no, tap.at_s
 FROM tap
-JOIN (SELECT breaks.card_head, breaks.card_tail
+JOIN (SELECT breaks.owner % 65536 AS card_head, breaks.card_tail
       FROM breaks
       LEFT JOIN card
-        ON card.card_tail = breaks.card_tail AND card.card_head = breaks.card_head
-       AND card.issuer_no = breaks.issuer_no
+        ON card.card_tail = breaks.card_tail AND card.issuer_no * 65536 + card.card_head = breaks.owner
       LEFT JOIN card_position
-        ON card_position.card_tail = breaks.card_tail AND card_position.card_head = breaks.card_head
+        ON card_position.card_tail = breaks.card_tail AND card_position.card_head = breaks.owner % 65536
       WHERE NOT breaks.begins OR card.card_tail IS NULL
          OR card_position.counter + 1 <> breaks.counter
          OR card_position.balance_fen <> breaks.balance_before_fen

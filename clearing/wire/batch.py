@@ -36,7 +36,7 @@ class Batch:
         return TapRecord.unpack(bytes(self.records[index * RECORD_BYTES : (index + 1) * RECORD_BYTES]))
 
 
-def read_batch(data: bytes) -> Batch:
+def read_batch(data: bytes | memoryview) -> Batch:
     """Read a batch file whole; raises BatchError with the first flaw. Its MAC is the HSM's to check."""
     framed = FRAME.read(data)
     return Batch(framed.header, framed.records, framed.digest, framed.mac)

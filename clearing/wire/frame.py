@@ -137,7 +137,7 @@ class BatchFrame:
             raise ValueError(f"a batch MAC has 16 bytes, not {len(seal)}")
         return head + body + _TRAILER.pack(self.trailer_magic, digest, seal, bytes(12))
 
-    def read(self, data: bytes) -> Framed:
+    def read(self, data: bytes | memoryview) -> Framed:
         """Read a file whole; raises BatchError with the first flaw. Its MAC is the HSM's to check."""
         self._check_form(data)
         trailer_at = len(data) - PART_BYTES
@@ -170,7 +170,7 @@ class BatchFrame:
     def _after_size(self, offset: int) -> int:
         return _SIZE_AT + self.size_bytes + offset
 
-    def _check_form(self, data: bytes) -> None:
+    def _check_form(self, data: bytes | memoryview) -> None:
         """Length, magic numbers and count, from the front: what can be said before the checksum is asked."""
         if not data:
             raise BatchError(BatchFlaw.EMPTY, 0, "length", 0, _RESEND)
@@ -191,7 +191,7 @@ class BatchFrame:
             place = len(data) - PART_BYTES
             raise BatchError(BatchFlaw.TRAILER, place, "the trailer's beginning", found.hex(), _RESEND)
 
-    def _wrong_length(self, data: bytes, count: int, expected: int) -> BatchError:
+    def _wrong_length(self, data: bytes | memoryview, count: int, expected: int) -> BatchError:
         """Tell a wrong count from a wrong length: a file that ends in a trailer of its own came whole."""
         fits, rest = divmod(len(data) - 2 * PART_BYTES, self.record_bytes)
         ended_before = data[expected - PART_BYTES : expected - PART_BYTES + 4] == self.trailer_magic

@@ -68,20 +68,20 @@ def compiled_maker(folder: Path | None) -> Maker:
     return _from_folder(folder, _compiled_maker)
 
 
-def _from_folder(folder: Path | None, compiled: Callable[[bool], Compiled]) -> Compiled:
+def _from_folder(folder: Path | None, compiled: Callable[..., Compiled]) -> Compiled:
     """What is compiled, or taken from the folder where it can be used."""
     if folder is None:
-        return compiled(False)
+        return compiled(cache=False)
     made_from = b"".join(Path(str(module.__file__)).read_bytes() for module in _SOURCES)
     try:
         with kept(folder, made_from) as files:
             config.CACHE_DIR = str(files)
-            return compiled(True)
+            return compiled(cache=True)
     except OSError:
-        return compiled(False)
+        return compiled(cache=False)
 
 
-def _compiled_maker(cache: bool) -> Maker:
+def _compiled_maker(*, cache: bool) -> Maker:
     make_des = njit(_MAKE_SIGNATURE, cache=cache, nogil=True)(des_kernel.make_des)
     planes = des_kernel.scratch()
 
@@ -93,7 +93,7 @@ def _compiled_maker(cache: bool) -> Maker:
     return maker
 
 
-def _compiled(cache: bool) -> Mapping[int, Verifier]:
+def _compiled(*, cache: bool) -> Mapping[int, Verifier]:
     # Only the outermost functions are kept: they contain all that they call.
     verify_des = njit(_DES_SIGNATURE, cache=cache, nogil=True)(des_kernel.verify_des)
     verify_sm4 = njit(_SM4_SIGNATURE, cache=cache, nogil=True)(sm4_kernel.verify_sm4)

@@ -1,0 +1,122 @@
+"""Most taps are judged by one look; whatever the past of a card knows of a tap is found all the same."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from sqlalchemy import Engine, select
+
+from card.hsm.client import Hsm
+from card.tables import card
+from city.processes import RunningHsm
+from clearing.columns import card_keys, card_texts, numbers
+from clearing.fixed_rows import Field, fixed_rows, seconds, texts_of
+from clearing.tables import device
+from clearing.wire.bcd import pack_moment
+from clearing.wire.record import TapRecord
+from tests.support.clearing_day import DAY, ISSUER, TAP, SmallCity, at, card_no, signed, terminal_no
+
+OPERATOR = "BUS-1"
+
+
+@pytest.fixture
+def city(engine: Engine, hsm_process: RunningHsm, tmp_path: Path) -> Iterator[SmallCity]:
+    with Hsm(hsm_process.host, hsm_process.port) as hsm:
+        small = SmallCity(engine, hsm, tmp_path / "city")
+        small.furnish(cards=3)
+        yield small
+
+
+def ride(counter: int, days: int = 0, **changes: object) -> TapRecord:
+    """The card's ride of this counter, each for 160 fen, on a later day."""
+    when = pack_moment(at(8, day=DAY + timedelta(days=days)))
+    record = replace(TAP, counter=counter, balance_before_fen=10_000 - 160 * (counter - 1), moment=when)
+    return signed(replace(record, **changes))  # type: ignore[arg-type]
+
+
+def looked_at(city: SmallCity, day: int) -> list[int]:
+    """The numbers of the taps that got a closer look in that night."""
+    work = city.night(DAY + timedelta(days=day)).work
+    found: list[int] = numbers(pq.read_table(work / "look.parquet"), "no").tolist()
+    return found
+
+
+def test_taps_that_follow_the_books_need_no_closer_look(city: SmallCity) -> None:
+    city.present(OPERATOR, 1, [ride(1), ride(2)])
+    city.clear()
+    assert looked_at(city, 0) == []
+    city.present(OPERATOR, 2, [ride(3, 1), ride(4, 1)])
+    city.clear(DAY + timedelta(days=1))
+    assert looked_at(city, 1) == []
+    assert set(city.verdicts().values()) == {"accepted"}
+
+
+@pytest.mark.parametrize("nights", [1, 40])
+def test_a_copy_is_known_however_long_ago_the_original_came(city: SmallCity, nights: int) -> None:
+    city.present(OPERATOR, 1, [ride(1), ride(2), ride(3)])
+    city.clear()
+    city.present(OPERATOR, 2, [ride(4, nights), ride(1), ride(5, nights)])
+    city.clear(DAY + timedelta(days=nights))
+    verdicts = city.verdicts()
+    assert [verdicts[OPERATOR, 2, place] for place in range(3)] == ["accepted", "duplicate", "accepted"]
+
+
+def test_a_clone_of_a_tap_of_an_earlier_night_is_a_conflict_among_good_ones(city: SmallCity) -> None:
+    city.present(OPERATOR, 1, [ride(1), ride(2)])
+    city.clear()
+    city.present(OPERATOR, 2, [ride(3, 1), ride(2, station=2), ride(4, 1)])
+    city.clear(DAY + timedelta(days=1))
+    verdicts = city.verdicts()
+    assert [verdicts[OPERATOR, 2, place] for place in range(3)] == [
+        "accepted",
+        "counter_conflict",
+        "accepted",
+    ]
+
+
+def test_a_tap_rejected_after_the_window_is_a_copy_when_it_comes_again(city: SmallCity) -> None:
+    forged = replace(ride(1), tac=bytes(4))
+    city.present(OPERATOR, 1, [forged])
+    city.clear()
+    city.clear(DAY + timedelta(days=31))
+    city.present(OPERATOR, 2, [forged, ride(2, 32)])
+    city.clear(DAY + timedelta(days=32))
+    assert city.verdicts()[OPERATOR, 2, 0] == "duplicate"
+
+
+def test_a_gap_across_nights_is_found_and_a_load_explains_it(city: SmallCity) -> None:
+    next_day = DAY + timedelta(days=1)
+    city.present(OPERATOR, 1, [ride(1), ride(1, card_no=card_no(2))])
+    city.load(card_no(2), 1_000, when=at(7, day=next_day), counter=1)
+    city.clear()
+    loaded = ride(2, 1, card_no=card_no(2), balance_before_fen=10_840)
+    city.present(OPERATOR, 2, [ride(2, 1, balance_before_fen=10_840), loaded])
+    city.clear(next_day)
+    verdicts = city.verdicts()
+    assert [verdicts[OPERATOR, 2, place] for place in range(2)] == ["balance_gap", "accepted"]
+
+
+def test_rows_of_one_width_say_what_the_tables_say(city: SmallCity) -> None:
+    card_nos, issuers = city.look(
+        lambda conn: fixed_rows(conn, select(card), Field(card.c.card_no, 20), Field(card.c.issuer, 8))
+    )
+    assert sorted(texts_of(card_nos)) == [card_no(1), card_no(2), card_no(3)]
+    assert set(texts_of(issuers)) == {ISSUER}
+    head, tail = card_keys(card_nos)
+    assert card_texts(head, tail) == texts_of(card_nos)
+    terminals, operators, since_s = city.look(
+        lambda conn: fixed_rows(
+            conn,
+            select(device),
+            Field(device.c.terminal, 12),
+            Field(device.c.operator, 8, padded=True),
+            Field(seconds(conn, device.c.valid_from)),
+        )
+    )
+    found = dict(zip(texts_of(terminals), texts_of(operators), strict=True))
+    assert found == {terminal_no(n): "BUS-1" if n < 3 else "METRO-1" for n in (1, 2, 3, 4)}
+    assert np.unique(since_s).tolist() == [int(at(0, day=DAY.replace(year=2018, month=1, day=1)).timestamp())]
