@@ -72,7 +72,7 @@ class SparkEngine:
             asked = self._read(write_table(scratch / "pieces.parquet", pieces)).repartition(self._cut())
             answered = asked.mapInArrow(asking(self.hsm), ANSWERED)
             parts = self._in_order(_keep(answered, scratch / "tac"))[1]
-            return write_rows(to, TAC_SCHEMA, _batches(parts, TAC_SCHEMA), packed=True)
+            return write_rows(to, TAC_SCHEMA, _batches(parts, TAC_SCHEMA), packed=())
 
     def _cut(self) -> int:
         """Tell the session into how many partitions to cut what it sorts, joins and sums: so many."""
