@@ -14,7 +14,7 @@ FIRST ?= 1
 FUZZ_S ?= 300
 export ONECARD_HOME
 
-.PHONY: help demo serve test soak check lint types contracts bench lock clean
+.PHONY: help demo serve spark test soak check lint types contracts bench lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -25,7 +25,9 @@ demo: .venv/ready ## a small city's day and night, from the first tap to the ban
 serve: .venv/ready ## the finance page and the citizen's page of the last demo, on http://127.0.0.1:8000
 	@$(BIN)/onecard serve
 
-test: .venv/ready .venv/system ## style, types, contracts and every test
+spark: .venv/spark ## what the night needs to run on Spark (pyspark, Java): some 450 MB, once
+
+test: .venv/ready .venv/system .venv/spark ## style, types, contracts and every test
 	@$(MAKE) --no-print-directory lint types contracts
 	@$(BIN)/pytest -n $(PYTEST_WORKERS) --dist worksteal
 
@@ -37,7 +39,7 @@ soak: .venv/ready .venv/system .venv/soak ## ten minutes of writers onto one led
 		-max_total_time=$(FUZZ_S) -max_len=4096 -artifact_prefix="$(ONECARD_HOME)/"
 	@CHAOS_SEEDS=$(SEEDS) CHAOS_FIRST=$(FIRST) $(BIN)/pytest tests/flows/test_chaos.py -n $(PYTEST_WORKERS) --dist worksteal
 
-check: .venv/ready .venv/system ## format the code, then everything that `make test` does
+check: .venv/ready .venv/system .venv/spark ## format the code, then everything that `make test` does
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 	@$(MAKE) --no-print-directory test
@@ -52,13 +54,16 @@ types: .venv/ready ## strict types
 contracts: .venv/ready ## the arrows between the rooms
 	@$(BIN)/lint-imports
 
-bench: .venv/ready .venv/system ## run the benchmarks and write docs/benchmarks.md
+bench: .venv/ready .venv/system .venv/spark ## run the benchmarks and write docs/benchmarks.md
 	@$(BIN)/onecard bench all --write docs/benchmarks.md
 
 lock: .venv/ready ## pin what pyproject.toml asks for, with hashes and no index address
 	@$(BIN)/pip install --quiet uv
 	@$(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--no-header --no-annotate --python-version 3.11 --output-file requirements.lock --quiet
+	@$(BIN)/python -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; print(*project["optional-dependencies"]["spark"], sep="\n")' \
+		| $(BIN)/uv pip compile - --constraint requirements.lock --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--no-header --no-annotate --python-version 3.11 --output-file requirements-spark.lock --quiet
 
 clean: ## remove the set-up and everything the program keeps
 	@rm -rf .venv build *.egg-info hsm-sim/src/*.egg-info "$(ONECARD_HOME)"
@@ -91,6 +96,17 @@ endef
 
 .venv/soak: .venv/ready
 	@$(BIN)/pip install --quiet --disable-pip-version-check atheris
+	@touch $@
+
+# Spark has a lock of its own: it is larger than everything else together, and only the city's largest nights need it.
+.venv/spark: .venv/ready requirements-spark.lock
+	@java -version >/dev/null 2>&1 || { \
+		echo "Installing openjdk-17-jre-headless"; \
+		$(call as_root,bash -c "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends openjdk-17-jre-headless >/dev/null") \
+			|| { echo "Spark needs Java, which this account cannot install: apt-get install openjdk-17-jre-headless"; exit 1; }; \
+	}
+	@echo "Installing Spark from requirements-spark.lock (some minutes, once)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-build-isolation -r requirements-spark.lock
 	@touch $@
 
 .venv/system: .venv/ready

@@ -13,10 +13,17 @@ from city.benchmarks.figures import Figure, as_table, write_json, write_page
 from city.benchmarks.hsm import bench_hsm
 from city.benchmarks.ledger import bench_ledger
 from city.benchmarks.night import bench_night
+from city.benchmarks.spark_night import bench_spark
 from city.benchmarks.terminal import bench_terminal
 from city.home import CITY_ZONE
 
-BENCHMARKS = {"hsm": bench_hsm, "ledger": bench_ledger, "night": bench_night, "terminal": bench_terminal}
+BENCHMARKS = {
+    "hsm": bench_hsm,
+    "ledger": bench_ledger,
+    "night": bench_night,
+    "spark": bench_spark,
+    "terminal": bench_terminal,
+}
 
 
 def bench(

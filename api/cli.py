@@ -43,6 +43,7 @@ from city.plan import read_plan
 from city.replay import ReplayRefused, can_take, replay
 from city.report import totals_report
 from city.szt import TraceError
+from clearing.engine.rules import EngineFailed
 from ledger.db import reading
 from ledger.money import yuan
 from settlement.night import NightRefused
@@ -219,7 +220,7 @@ def main() -> None:
     """Run one command; what a person can mend is said in a line, and the exit status is 1."""
     try:
         app()
-    except (Refused, NightRefused, ReplayRefused, TraceError, HsmError) as error:
+    except (Refused, NightRefused, ReplayRefused, TraceError, HsmError, EngineFailed) as error:
         sys.exit(fail(error).exit_code)
     except OperationalError as error:
         sys.exit(fail(f"the database cannot be used: {error.orig}; check ONECARD_DATABASE").exit_code)

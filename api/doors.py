@@ -1,6 +1,8 @@
 """How every command gets into the city: its settings, its home, and what production refuses."""
 
+import os
 import ssl
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -13,10 +15,13 @@ from rich.markup import escape
 from sqlalchemy import Engine
 
 from api.settings import Settings
+from card.hsm.access import HsmAccess, tls_context
 from card.hsm.client import Hsm
 from card.hsm.errors import HsmError
 from city.home import Home
 from city.world import City, open_city
+from clearing.engine.choice import opened_engine
+from clearing.engine.rules import RuleEngine
 from ledger.archive import Archive
 from ledger.db import make_engine, migrate
 
@@ -84,15 +89,32 @@ def hsm_tls(chosen: Settings) -> ssl.SSLContext | None:
             )
         return None
     try:
-        context = ssl.create_default_context(cafile=chosen.hsm_ca)
-        if chosen.hsm_certificate is not None:
-            context.load_cert_chain(chosen.hsm_certificate)
+        return tls_context(chosen.hsm_ca, chosen.hsm_certificate)
     except OSError as error:
         raise Refused(
             f"TLS to the HSM: {error} (ONECARD_HSM_CA {chosen.hsm_ca}, ONECARD_HSM_CERTIFICATE "
             f"{chosen.hsm_certificate}); give PEM files, the second with a certificate and its key"
         ) from error
-    return context
+
+
+def hsm_access(opened: City) -> HsmAccess:
+    """How another process reaches the HSMs that this city asks."""
+    chosen = settings()
+    addresses = tuple(standing.address for standing in opened.hsm.standings())
+    timeout_s = 2 * chosen.peer_timeout_s
+    if chosen.hsm is None:
+        return HsmAccess(addresses, timeout_s)
+    return HsmAccess(addresses, timeout_s, chosen.hsm_ca, chosen.hsm_certificate)
+
+
+@contextmanager
+def chosen_engine(name: str, opened: City) -> Iterator[RuleEngine]:
+    """The engine of a name, whose machines reach the HSMs of this city. Raises EngineFailed."""
+    java_home = os.environ.get("JAVA_HOME")
+    with opened_engine(
+        name, hsm_access(opened), python=sys.executable, java_home=Path(java_home) if java_home else None
+    ) as engine:
+        yield engine
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from dataclasses import replace
 from datetime import date, datetime
 from itertools import islice
 from typing import Annotated, Any
@@ -13,7 +14,7 @@ from sqlalchemy import Engine
 from typer.core import TyperGroup
 
 from api.demo_story import code_rides_table, operators_table, reconciled
-from api.doors import Refused, books, city, console, now, settings
+from api.doors import Refused, books, chosen_engine, city, console, now, settings
 from api.night_plan_shown import show_plan
 from api.night_watch import clock_time, spell, watched
 from api.peers import connected_peers
@@ -21,6 +22,9 @@ from api.queue_commands import show_items, today
 from city.home import CITY_ZONE
 from city.world import City, night_of
 from clearing.context import StepResult
+from clearing.engine.choice import DUCKDB, check_name
+from clearing.engine.duck import IN_PROCESS
+from clearing.engine.rules import RuleEngine
 from clearing.peers import Peers
 from ledger.db import reading
 from settlement.night import NightReport, Observe, run_night, unobserved
@@ -56,19 +60,33 @@ def run(
         datetime | None,
         typer.Option(formats=["%Y-%m-%dT%H:%M:%S"], help="booking instant in city time; default: now"),
     ] = None,
+    engine: Annotated[
+        str, typer.Option(help="where the rules run: duckdb, or a Spark master (local[2], spark://host:port)")
+    ] = DUCKDB,
 ) -> None:
     """Run the night of a business day from the first step not done yet; a finished night changes nothing."""
     day = business_date.date()
     booked_at = at.replace(tzinfo=CITY_ZONE) if at else now()
-    with city() as opened, connected_peers(settings()) as peers:
-        report = run_watched(opened, peers, day, booked_at)
+    check_name(engine)
+    with (
+        city() as opened,
+        chosen_engine(engine, opened) as rules,
+        connected_peers(settings()) as peers,
+    ):
+        report = run_watched(opened, peers, day, booked_at, rules=rules)
     if report.already_finished:
         console.print(f"The night of {day} was finished before; nothing changed.")
     status(business_date)
 
 
 def run_watched(
-    opened: City, peers: Peers, day: date, at: datetime, *, observe: Observe = unobserved
+    opened: City,
+    peers: Peers,
+    day: date,
+    at: datetime,
+    *,
+    observe: Observe = unobserved,
+    rules: RuleEngine = IN_PROCESS,
 ) -> NightReport:
     """Run a night, shown on the console and timed; `observe` is told as well, after it was shown."""
     with watched(console, opened.engine, day, opened.home.inbox, opened.home.nights) as watch:
@@ -78,7 +96,7 @@ def run_watched(
             observe(step, state, result)
 
         clearing = night_of(opened, day, at=at, progress=watch.progress, peers=peers)
-        return run_night(opened.engine, clearing, observe=both, clock=time.monotonic)
+        return run_night(opened.engine, replace(clearing, rules=rules), observe=both, clock=time.monotonic)
 
 
 @night.command("plan")

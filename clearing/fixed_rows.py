@@ -63,7 +63,7 @@ def seconds(conn: Connection, instant: ColumnElement[Any]) -> ColumnElement[int]
     """An instant, or a date's beginning in UTC, as whole seconds since the epoch."""
     if conn.dialect.name == "postgresql":
         return cast(func.floor(func.extract("epoch", instant)), BigInteger)
-    return func.unixepoch(instant)
+    return func.unixepoch(func.substr(type_coerce(instant, String), 1, 19))  # or it would round
 
 
 def texts_of(lines: Lines) -> list[str]:

@@ -3,20 +3,22 @@
 The institutions are heard and told while the day is still open, so that what they say is booked and netted on it.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from sqlalchemy import Connection, Engine
 
-from clearing import booking, intake
-from clearing.context import Night, StepResult
+from clearing import booking, intake, matching, pricing, verification
+from clearing.context import Night, StepRefused, StepResult
 from clearing.drop_folder import Round, deliver, sweep
+from clearing.engine.rules import EngineFailed, TacEngine
 from clearing.landing import Landing
-from clearing.matching import match
-from clearing.pricing import price
 from clearing.qr_booking import clear_qr
 from clearing.qr_intake import clear_qr_inbox
 from clearing.sectors.healthcare.asking import ask_insurer, withdraw_claims
 from clearing.sectors.utilities.sending import tell_billers
+from clearing.spread_verification import verify_spread
 from clearing.terminal_gaps import count_terminals
-from clearing.verification import verify
 from ledger.sharing import Alone
 
 __all__ = [
@@ -31,6 +33,34 @@ def collect(engine: Engine, night: Night) -> StepResult:
     result = intake.collect(engine, night)
     deliver(landing)
     return result
+
+
+def verify(engine: Engine, night: Night) -> StepResult:
+    """Ask the HSM about every TAC: the machines of the night's engine do where it has some, else this process."""
+    with _refused("verify"):
+        if isinstance(night.rules, TacEngine):
+            return verify_spread(engine, night, night.rules)
+        return verification.verify(engine, night)
+
+
+def match(engine: Engine, night: Night) -> StepResult:
+    """Judge every tap (see matching); an engine that fails refuses the step."""
+    with _refused("match"):
+        return matching.match(engine, night)
+
+
+def price(engine: Engine, night: Night) -> StepResult:
+    """Price every tap (see pricing); an engine that fails refuses the step."""
+    with _refused("price"):
+        return pricing.price(engine, night)
+
+
+@contextmanager
+def _refused(step: str) -> Iterator[None]:
+    try:
+        yield
+    except EngineFailed as failed:
+        raise StepRefused(step, failed.reason, failed.remedy) from failed
 
 
 def post(engine: Engine, night: Night) -> StepResult:

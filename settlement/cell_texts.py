@@ -18,6 +18,7 @@ from sqlalchemy import (
     func,
     literal,
     literal_column,
+    type_coerce,
 )
 
 from clearing.columns import CITY_OFFSET_S
@@ -48,7 +49,9 @@ def city_time_text(conn: Connection, instant: ColumnElement[Any]) -> ColumnEleme
         local = func.timezone(timedelta(seconds=CITY_OFFSET_S), instant)
         text = func.to_char(local, "YYYY-MM-DD HH24:MI:SS")
     else:
-        text = func.strftime("%Y-%m-%d %H:%M:%S", instant, f"+{CITY_OFFSET_S} seconds")
+        # SQLite would round what comes after the second.
+        whole = func.substr(type_coerce(instant, String), 1, 19)
+        text = func.strftime("%Y-%m-%d %H:%M:%S", whole, f"+{CITY_OFFSET_S} seconds")
     return func.coalesce(text, _EMPTY)
 
 

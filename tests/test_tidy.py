@@ -177,11 +177,12 @@ def _checks_something(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     return False
 
 
-def test_the_lock_file_pins_with_hashes_and_names_no_address() -> None:
-    lock = (ROOT / "requirements.lock").read_text()
+@pytest.mark.parametrize(("name", "at_least"), [("requirements.lock", 20), ("requirements-spark.lock", 3)])
+def test_the_lock_file_pins_with_hashes_and_names_no_address(name: str, at_least: int) -> None:
+    lock = (ROOT / name).read_text()
     assert "://" not in lock and "--index" not in lock and "--find-links" not in lock
     requirements = re.findall(r"^[a-z0-9][^\n]*==[^\n]*\\\n((?:    --hash=[^\n]+\n?)+)", lock, re.MULTILINE)
-    assert len(requirements) == len(re.findall(r"^[a-z0-9]", lock, re.MULTILINE)) > 20
+    assert len(requirements) == len(re.findall(r"^[a-z0-9]", lock, re.MULTILINE)) > at_least
 
 
 def test_nothing_in_the_repository_speaks_of_the_machine_it_was_written_on() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -35,11 +35,34 @@ Inputs = Mapping[str, pa.Table | Path]
 """Tables that the rules read, by name: small ones as Arrow tables, large ones as Parquet files."""
 
 
+class EngineFailed(Exception):
+    """An engine cannot be had, or did not finish: why, and what to do about it."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(f"{reason}; {remedy}")
+        self.reason, self.remedy = reason, remedy
+
+
 class RuleEngine(Protocol):
-    """Runs the rules; whatever the engine, the same inputs give a file of the same bytes."""
+    """Runs the rules; whatever the engine, the same inputs give a file of the same bytes.
+
+    One that works outside this process may raise EngineFailed.
+    """
 
     def run(self, rules: Sequence[str], inputs: Inputs, result: str, to: Path) -> Path:
         """Run rules in order over named tables; the rows of the view `result`, by their `no`, become a Parquet file."""
+        ...
+
+
+@runtime_checkable
+class TacEngine(Protocol):
+    """An engine whose own machines ask the HSM, each about its part of the taps."""
+
+    def verify(self, pieces: pa.Table, to: Path) -> Path:
+        """Ask about pieces of files of records (see tac_batches); the answers, by `no`, become a Parquet file.
+
+        Raises EngineFailed.
+        """
         ...
 
 

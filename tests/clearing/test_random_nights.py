@@ -106,7 +106,7 @@ def hsm(hsm_process: RunningHsm) -> Iterator[Hsm]:
         yield client
 
 
-def _city(template: Path, hsm: Hsm, home: Path, purse_fen: int) -> SmallCity:
+def dirty_city(template: Path, hsm: Hsm, home: Path, purse_fen: int) -> SmallCity:
     home.mkdir(parents=True)
     shutil.copyfile(template, home / "onecard.db")
     city = SmallCity(make_engine(f"sqlite:///{home / 'onecard.db'}"), hsm, home / "city")
@@ -147,7 +147,7 @@ def _batches(presented: list[Presentation], night: int) -> dict[str, list[bytes]
 def test_nights_agree_with_the_reference(sqlite_template: Path, hsm: Hsm, seed: int, purse_fen: int) -> None:
     rides = world(seed)
     with tempfile.TemporaryDirectory() as folder:
-        city, reference = _city(sqlite_template, hsm, Path(folder) / "a", purse_fen), _reference()
+        city, reference = dirty_city(sqlite_template, hsm, Path(folder) / "a", purse_fen), _reference()
         cloned: set[str] = set()
         for night in range(NIGHTS):
             presented: dict[Key, bytes] = {}
@@ -228,7 +228,7 @@ def test_the_order_and_repetition_of_files_change_nothing(sqlite_template: Path,
     outcomes = []
     with tempfile.TemporaryDirectory() as folder:
         for name in ("plain", "messy"):
-            city = _city(sqlite_template, hsm, Path(folder) / name, 1_000)
+            city = dirty_city(sqlite_template, hsm, Path(folder) / name, 1_000)
             paths = [city.present(operator, 1, records) for operator, records in batches.items()]
             if name == "messy":
                 for path in paths:

@@ -16,6 +16,8 @@ from card.registry import CardRecord, register
 from clearing import steps
 from clearing.context import Night, Step, StepResult
 from clearing.devices import Device, register_devices
+from clearing.engine.duck import IN_PROCESS
+from clearing.engine.rules import RuleEngine
 from clearing.online.load import LoadOrder, LoadProof, authorise_loads, confirm_loads
 from clearing.sectors.transit.fare_tariff import FareTariff
 from clearing.tables import tap
@@ -128,6 +130,7 @@ class SmallCity:
     hsm: Hsm
     home: Path
     tariffs: tuple[Tariff | FareTariff, ...] = field(default_factory=lambda: (shenzhen(),))
+    rules: RuleEngine = IN_PROCESS
 
     def __post_init__(self) -> None:
         self.inbox.mkdir(parents=True)
@@ -181,7 +184,7 @@ class SmallCity:
         folder = self.home / "nights" / day.isoformat()
         return Night(
             day, at(1, day=day + timedelta(days=1)), folder, self.inbox, self.home / "archive", self.hsm,
-            self.tariffs, lambda _what, _done, _total: None,
+            self.tariffs, lambda _what, _done, _total: None, rules=self.rules,
         )  # fmt: skip
 
     def step(self, name: str, day: date = DAY) -> StepResult:

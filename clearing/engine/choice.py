@@ -1,0 +1,35 @@
+"""Which engine a name means: DuckDB in this process, or Spark on the master that is named."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from card.hsm.access import HsmAccess
+from clearing.engine.duck import IN_PROCESS
+from clearing.engine.rules import EngineFailed, RuleEngine
+from clearing.engine.spark import spark_engine
+from clearing.engine.spark_session import is_spark_master
+
+DUCKDB = "duckdb"
+
+
+def check_name(name: str) -> None:
+    """Raise EngineFailed for what is no engine's name."""
+    if name != DUCKDB and not is_spark_master(name):
+        raise EngineFailed(
+            f"no engine is named {name!r}",
+            f"give {DUCKDB}, or a Spark master: local[2], local[*], spark://host:port",
+        )
+
+
+@contextmanager
+def opened_engine(
+    name: str, hsm: HsmAccess, *, python: str, java_home: Path | None = None
+) -> Iterator[RuleEngine]:
+    """The engine of a name, until the block ends; for Spark see spark_engine. Raises EngineFailed."""
+    check_name(name)
+    if name == DUCKDB:
+        yield IN_PROCESS
+        return
+    with spark_engine(name, hsm, python=python, java_home=java_home) as engine:
+        yield engine
