@@ -21,6 +21,7 @@ from card.hsm.errors import HsmError
 from city.home import Home
 from city.world import City, open_city
 from clearing.engine.choice import opened_engine
+from clearing.engine.duck import DuckEngine
 from clearing.engine.rules import RuleEngine
 from ledger.archive import Archive
 from ledger.db import make_engine, migrate
@@ -107,12 +108,21 @@ def hsm_access(opened: City) -> HsmAccess:
     return HsmAccess(addresses, timeout_s, chosen.hsm_ca, chosen.hsm_certificate)
 
 
+def bounded_engine() -> DuckEngine:
+    """The rules' engine in this process, with the memory that the settings give it."""
+    return DuckEngine(memory_mib=settings().night_memory_mib)
+
+
 @contextmanager
 def chosen_engine(name: str, opened: City) -> Iterator[RuleEngine]:
     """The engine of a name, whose machines reach the HSMs of this city. Raises EngineFailed."""
     java_home = os.environ.get("JAVA_HOME")
     with opened_engine(
-        name, hsm_access(opened), python=sys.executable, java_home=Path(java_home) if java_home else None
+        name,
+        hsm_access(opened),
+        python=sys.executable,
+        java_home=Path(java_home) if java_home else None,
+        in_process=bounded_engine(),
     ) as engine:
         yield engine
 

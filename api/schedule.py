@@ -15,7 +15,7 @@ from apscheduler.triggers.date import DateTrigger
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.doors import Refused, books, city, console, now, settings
+from api.doors import Refused, books, bounded_engine, city, console, now, settings
 from api.night_commands import run_watched
 from api.peers import connected_peers
 from api.settings import Settings
@@ -69,7 +69,7 @@ class NightShift:
         log.info("a night begins", business_date=str(day))
         try:
             with city() as opened, connected_peers(self._chosen) as peers:
-                run_watched(opened, peers, day, now(), observe=self._between_steps)
+                run_watched(opened, peers, day, now(), observe=self._between_steps, rules=bounded_engine())
         except NightStopped:
             log.info("the night was stopped between two steps", business_date=str(day))
             return True

@@ -48,6 +48,11 @@ class Settings(BaseSettings):
         default=time(0, 30),
         description="when a business day's night is run, in city time; before noon: on the calendar day after it",
     )
+    night_memory_mib: int = Field(
+        default=1024,
+        ge=256,
+        description="what the night's rules may hold in memory; beyond it they spill to disk",
+    )
     production: bool = Field(default=False, description="refuse demo keys and simulators")
 
     @field_validator("hsm")

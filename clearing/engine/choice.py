@@ -24,12 +24,17 @@ def check_name(name: str) -> None:
 
 @contextmanager
 def opened_engine(
-    name: str, hsm: HsmAccess, *, python: str, java_home: Path | None = None
+    name: str,
+    hsm: HsmAccess,
+    *,
+    python: str,
+    java_home: Path | None = None,
+    in_process: RuleEngine = IN_PROCESS,
 ) -> Iterator[RuleEngine]:
     """The engine of a name, until the block ends; for Spark see spark_engine. Raises EngineFailed."""
     check_name(name)
     if name == DUCKDB:
-        yield IN_PROCESS
+        yield in_process
         return
     with spark_engine(name, hsm, python=python, java_home=java_home) as engine:
         yield engine
