@@ -111,7 +111,8 @@ def _make_room(home: Home) -> None:
         )
     if settings().database is not None:
         raise Refused("the demonstration keeps its own database; unset ONECARD_DATABASE")
-    for kept in (home.inbox, home.archive, home.nights, home.tariffs, home.hsm, home.world):
+    folders = (home.inbox, home.archive, home.nights, home.tariffs, home.published, home.hsm, home.world)
+    for kept in folders:
         shutil.rmtree(kept, ignore_errors=True)
     for file in home.root.glob("onecard.db*"):
         file.unlink()

@@ -110,7 +110,9 @@ def _register(city: City, numbers: list[str], dawn: datetime, *, purses: bool) -
     issued = dawn - timedelta(days=30)
     with writing(city.engine) as conn:
         if not purses:
-            insert_rows(conn, card, ((n, ISSUER, 1, 1, 0, issued, "active", dawn) for n in numbers))
+            insert_rows(
+                conn, card, ((n, ISSUER, 1, 1, 0, issued, "active", None, None, dawn) for n in numbers)
+            )
             return
         register(conn, [CardRecord(n, ISSUER, 1, 1, 0, issued) for n in numbers], at=dawn)
         lines = tuple(Line(f"agent:{AGENT}", f"purse:{number}", PURSE_FEN, number) for number in numbers)

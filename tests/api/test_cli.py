@@ -14,6 +14,7 @@ from city.insurer import running_insurer
 from city.sectors import GAS
 from clearing.sectors.utilities.catalogue import Supply
 from tests.support.night_books import csv_table, fen_of, statement_fen
+from tests.support.told import untimed
 
 DEMO_DAY = "2026-03-02"
 
@@ -95,7 +96,9 @@ def test_a_second_demonstration_starts_afresh_and_says_the_same(tmp_path: Path) 
     first, second = onecard(tmp_path, "demo"), onecard(tmp_path, "demo")
     assert (first.returncode, second.returncode) == (0, 0)
     # Holders' ids and one-time codes come from keys that are new each time; money does not.
-    told = [ended.stdout.partition("309 cards")[2].partition("Seal of")[0] for ended in (first, second)]
+    told = [
+        untimed(ended.stdout.partition("309 cards")[2].partition("Seal of")[0]) for ended in (first, second)
+    ]
     assert told[0] == told[1]
     assert "0.00 unexplained" in told[0]
 
@@ -135,7 +138,7 @@ def test_a_command_shows_what_it_is_for(demo: tuple[Path, str], words: tuple[str
         (("night", "2026-03-09"), {}, "was never opened; give a business date that is open"),
         (("ledger", "account", "purse:nobody"), {}, "purse:nobody"),
         (("replay", "nowhere.csv", "--business-date", "2018-09-01"), {}, "give the path of the trace"),
-        (("bench", "nonsense"), {}, "give one of hsm, ledger, night, terminal"),
+        (("bench", "nonsense"), {}, "give one of hsm, ledger, night, spark, terminal"),
         (
             ("ledger", "check"),
             {"ONECARD_DATABASE": "postgresql+psycopg://x@/y?host=/nowhere"},

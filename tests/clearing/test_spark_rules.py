@@ -21,7 +21,7 @@ from clearing import steps
 from clearing.context import StepRefused
 from clearing.engine.choice import opened_engine
 from clearing.engine.duck import IN_PROCESS
-from clearing.engine.rules import PRICE, EngineFailed
+from clearing.engine.rules import FARE, EngineFailed
 from clearing.engine.spark import SparkEngine, spark_engine
 from clearing.facts import tariff_facts
 from clearing.workfiles import read_table
@@ -117,7 +117,7 @@ def test_a_number_too_large_for_its_type_is_told_and_leaves_nothing(
             taps.schema.get_field_index(name), name, pa.array(np.full(taps.num_rows, value))
         )
     with pytest.raises(EngineFailed, match=r"price\.parquet: .*overflow"):
-        spark.run(PRICE[:1], {"tap": taps} | tariff_facts([shenzhen()]), "fare", tmp_path / "price.parquet")
+        spark.run(FARE, {"tap": taps} | tariff_facts([shenzhen()]), "fare", tmp_path / "price.parquet")
     assert list(tmp_path.glob("price.parquet*")) == []
     city.engine.dispose()
 

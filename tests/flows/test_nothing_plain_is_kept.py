@@ -100,7 +100,7 @@ def test_no_person_code_password_or_key_is_in_anything_kept_or_printed(
         ".ocb",
         ".oqb",
         ".ack",
-        ".parquet!card_no",
+        ".parquet!card_tail",
     } <= names
     assert b"530102********0028" in dict(everything)[str(city.home.root / "story.txt")]
     assert traces(everything, secret) == []

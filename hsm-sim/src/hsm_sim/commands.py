@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-import numpy as np
-
 from hsm_sim import data_keys, host_keys, host_macs, host_pins, seals, signatures, terminal_keys
 from hsm_sim.box import Answer, Box, Refused
 from hsm_sim.bulk_work import ROW_BYTES, ROWS_BOUND, BulkWork
@@ -147,6 +145,8 @@ def verify_purchase_tacs(box: Box, *, table: bytes) -> Answer:
 
 def _count_rows(box: Box, rows: int, columns: memoryview) -> None:
     """A bulk request uses a key once a row, the key that the first two columns, version and algorithm, name."""
+    import numpy as np  # only where there is bulk work: the server starts without it
+
     versions, algorithms = np.frombuffer(columns[: 2 * rows], np.uint8).reshape(2, rows)
     # Both fit one number of two bytes, and so all rows are counted in one pass over them.
     counts = np.bincount(versions.astype(np.uint16) << 8 | algorithms)
