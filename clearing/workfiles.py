@@ -44,12 +44,12 @@ def write_rows(
             held.append(batch)
             rows += batch.num_rows
             while rows >= GROUP_ROWS:
-                whole = pa.Table.from_batches(held)
+                whole = pa.Table.from_batches(held).combine_chunks()
                 writer.write_table(whole.slice(0, GROUP_ROWS), row_group_size=GROUP_ROWS)
                 held = whole.slice(GROUP_ROWS).to_batches()
                 rows -= GROUP_ROWS
-        if held:
-            writer.write_table(pa.Table.from_batches(held))
+        if rows:
+            writer.write_table(pa.Table.from_batches(held).combine_chunks())
     put_in_place(part, path)
     return path
 
