@@ -114,8 +114,8 @@ endef
 	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$$missing postgresql"; \
 	command -v hledger >/dev/null || missing="$$missing hledger"; \
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
-	ldconfig -p | grep -q libpangoft2 || missing="$$missing libpangoft2-1.0-0"; \
-	fc-list :lang=zh 2>/dev/null | grep -q . || missing="$$missing fontconfig fonts-noto-cjk"; \
+	ldconfig -p | grep libpangoft2 >/dev/null || missing="$$missing libpangoft2-1.0-0"; \
+	fc-list :lang=zh 2>/dev/null | grep . >/dev/null || missing="$$missing fontconfig fonts-noto-cjk"; \
 	[ -x /usr/sbin/pcscd ] || missing="$$missing pcscd"; \
 	[ -e /usr/lib/pcsc/drivers/serial/libifdvpcd.so ] || missing="$$missing vsmartcard-vpcd"; \
 	command -v pcsc_scan >/dev/null || missing="$$missing pcsc-tools"; \
