@@ -9,7 +9,8 @@ from sqlalchemy import Engine
 from api.doors import books, console, now, settings
 from api.rounds import run_rounds
 from clearing.drop_folder import Dropped, Round, Swept, sweep
-from clearing.landing import Landing, Status
+from clearing.landing import Landing
+from clearing.receipts import Status
 from ledger.day import current_day
 from ledger.db import reading
 from ledger.sharing import Alone

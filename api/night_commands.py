@@ -2,7 +2,6 @@
 
 import shutil
 import time
-from dataclasses import replace
 from datetime import date, datetime
 from itertools import islice
 from typing import Annotated, Any
@@ -23,10 +22,11 @@ from city.home import CITY_ZONE
 from city.world import City, night_of
 from clearing.context import StepResult
 from clearing.engine.choice import DUCKDB, check_name
-from clearing.engine.duck import IN_PROCESS
 from clearing.engine.rules import RuleEngine
 from clearing.peers import Peers
 from ledger.db import reading
+from ledger.money import yuan
+from settlement.batch_replacement import replacements_of
 from settlement.night import NightReport, Observe, run_night, unobserved
 from settlement.night_lock import is_running
 from settlement.night_log import RunState, run_of
@@ -85,8 +85,8 @@ def run_watched(
     day: date,
     at: datetime,
     *,
+    rules: RuleEngine,
     observe: Observe = unobserved,
-    rules: RuleEngine = IN_PROCESS,
 ) -> NightReport:
     """Run a night, shown on the console and timed; `observe` is told as well, after it was shown."""
     with watched(console, opened.engine, day, opened.home.inbox, opened.home.nights) as watch:
@@ -95,8 +95,8 @@ def run_watched(
             watch.observe(step, state, result)
             observe(step, state, result)
 
-        clearing = night_of(opened, day, at=at, progress=watch.progress, peers=peers)
-        return run_night(opened.engine, replace(clearing, rules=rules), observe=both, clock=time.monotonic)
+        clearing = night_of(opened, day, at=at, progress=watch.progress, peers=peers, rules=rules)
+        return run_night(opened.engine, clearing, observe=both, clock=time.monotonic)
 
 
 @night.command("plan")
@@ -116,12 +116,19 @@ def status(business_date: Day) -> None:
         with reading(engine) as conn:
             summary = night_summary(conn, day)
             begun = run_of(conn, day)
+            replaced = replacements_of(conn, day)
         if begun is not None and begun.state is RunState.RUNNING:
             console.print(_standing(engine, day), soft_wrap=True, highlight=False)
     if summary.booked_at is None:
         console.print(f"No night of {summary.business_date} has been run yet; `onecard night` runs it.")
         return
     _show(summary)
+    for one in replaced:
+        console.print(
+            f"Batch {one.sequence} of {one.operator} was replaced by {one.by}: {one.reason} ({one.old_count} taps of "
+            f"{yuan(one.old_amount_fen)} yuan became {one.new_count} of {yuan(one.new_amount_fen)})",
+            soft_wrap=True, highlight=False, markup=False,
+        )  # fmt: skip
 
 
 @night.command("exceptions")

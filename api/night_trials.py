@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from api.bars import bars
-from api.doors import Refused, city, console, now, settings
+from api.doors import Refused, bounded_engine, city, console, now, settings
 from api.night_commands import Day
 from city.world import night_of
 from clearing.context import StepRefused
@@ -37,7 +37,7 @@ def dry_run_night(
     """Say what the night would come to: verdicts, prices, positions. Nothing is booked, moved or acknowledged."""
     day = business_date.date()
     with city() as opened, bars(console) as shown, _scratch(keep) as scratch:
-        night = night_of(opened, day, at=now(), progress=shown.tell)
+        night = night_of(opened, day, at=now(), progress=shown.tell, rules=bounded_engine())
         found = dry_run(opened.engine, night, scratch)
     _show(found)
     if keep is not None:
@@ -96,7 +96,7 @@ def retry(
             except DayOrderError as error:
                 raise Refused(str(error)) from error
         folder = opened.home.nights / "retry"
-        night = night_of(opened, day, at=now(), progress=shown.tell)
+        night = night_of(opened, day, at=now(), progress=shown.tell, rules=bounded_engine())
         night = replace(night, folder=folder, inbox=folder / "inbox")
         try:
             done = retry_batch(opened.engine, night, operator, sequence)

@@ -15,6 +15,8 @@ from city.plan import CityPlan
 from city.processes import running_hsm
 from clearing.context import Night
 from clearing.devices import Device, register_devices
+from clearing.engine.duck import IN_PROCESS
+from clearing.engine.rules import RuleEngine
 from clearing.peers import NOBODY, Peers
 from clearing.sectors.transit.fare_check import usable_fares
 from clearing.sectors.transit.fare_file import is_fare_file
@@ -141,8 +143,9 @@ def night_of(
     at: datetime,
     progress: Callable[[str, int, int], None],
     peers: Peers = NOBODY,
+    rules: RuleEngine = IN_PROCESS,
 ) -> Night:
-    """The night of a business date, booked at `at`, that talks to these institutions."""
+    """The night of a business date, booked at `at`, that talks to these institutions; `rules` decide."""
     home = city.home
     return Night(
         business_date,
@@ -155,6 +158,7 @@ def night_of(
         progress,
         peers,
         Archive(home.ledger_archive),
+        rules,
     )
 
 

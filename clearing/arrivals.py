@@ -144,7 +144,7 @@ def _refusal(
     if header.operator not in operators:
         message = f"operator {header.operator} has no registered device"
         return FileRefusal.OPERATOR_UNKNOWN, 4, message, "register its devices, then send it again"
-    if not _mac_holds(batch, hsm):
+    if not mac_holds(hsm, header, batch.digest, batch.mac):
         mac_at = 2 * PART_BYTES + batch.records.nbytes - 28
         message = f"the MAC does not hold under version {header.mac_key_version} of {header.operator}'s key"
         return (
@@ -171,10 +171,13 @@ def _refusal(
     return None
 
 
-def _mac_holds(batch: Batch, hsm: Hsm) -> bool:
-    header = batch.header
+def mac_holds(hsm: Hsm, header: BatchHeader, digest: bytes, mac: bytes) -> bool:
+    """Whether the MAC over a batch's digest is its operator's; not where the file names a key that is none.
+
+    Raises HsmError where the HSM cannot be asked.
+    """
     try:
-        return hsm.verify_batch_mac(header.operator, batch.digest, batch.mac, header.mac_key_version)
+        return hsm.verify_batch_mac(header.operator, digest, mac, header.mac_key_version)
     except HsmError as error:
         if error.code == NO_SUCH_KEY:
             return False

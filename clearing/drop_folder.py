@@ -20,18 +20,8 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from clearing.archive import archived
-from clearing.landing import (
-    KINDS,
-    Landing,
-    Receipt,
-    Sent,
-    Status,
-    TurnedAway,
-    flaw_of,
-    parse_name,
-    receive,
-    write_answer,
-)
+from clearing.landing import KINDS, Landing, Sent, TurnedAway, flaw_of, parse_name, receive
+from clearing.receipts import Receipt, Status, write_answer
 from clearing.wire.batch import batch_name, parse_batch_name
 from clearing.workfiles import write_bytes
 from ledger.sharing import Writer

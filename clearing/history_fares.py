@@ -20,12 +20,11 @@ from clearing.columns import (
     numbers,
     rows_of,
     rows_where,
-    tap_table,
     texts,
     truths,
 )
 from clearing.context import Night
-from clearing.presented import presented_taps
+from clearing.presented import presented_columns
 from clearing.sectors.transit.fare_arrays import GUEST, NEW, SETTLED, FareColumns, Ints
 from clearing.sectors.transit.fare_products import holdings_of
 from clearing.sectors.transit.fare_tables import REFUSALS
@@ -55,8 +54,7 @@ def make_fares(engine: Engine, night: Night) -> Path | None:
     # Only a night that prices by history needs the compiler, which takes a second to load.
     from clearing.sectors.transit.fare_columns import price_columns
 
-    taken = [*_FACTS, "no", "retried", "malformed"]
-    taps = pa.concat_tables([piece.select(taken) for piece in (tap_table([]), *presented_taps(night))])
+    taps = presented_columns(night, [*_FACTS, "no", "retried", "malformed"])
     readable = rows_where(taps, ~truths(taps, "malformed"))
     cards = sorted(set(texts(readable, "card_no")))
     with reading(engine) as conn:

@@ -11,13 +11,14 @@ from sqlalchemy import Connection, Engine, insert, select
 
 from card.hsm.errors import HsmError
 from clearing.archive import fetch, keep_file
-from clearing.arrivals import Arrival, Outcome, Registered, Rejected, Repeated, Taken, batch_key, decide
+from clearing.arrivals import Arrival, Registered, Rejected, Taken, batch_key, decide
 from clearing.columns import rule_table
 from clearing.context import Night, StepRefused, StepResult
 from clearing.devices import known_operators
 from clearing.presented import Source, lay_out, rule_pieces
+from clearing.receipts import keep_turned_away, receipt_for, turned_away, write_answer
 from clearing.suspense import retried_taps
-from clearing.tables import batch_file, rejected_file
+from clearing.tables import batch_file
 from clearing.wire.batch import BatchHeader, read_batch
 from clearing.wire.bcd import moment_of
 from clearing.workfiles import write_bytes, write_rows
@@ -54,7 +55,9 @@ def collect(engine: Engine, night: Night) -> StepResult:
             "collect", f"batch MACs cannot be checked: {error}", "restore the HSM, run again"
         ) from error
     for outcome in outcomes:
-        _acknowledge(night.inbox, outcome)
+        # The archive holds the file by now, so its sender may forget what is accepted.
+        arrival = outcome.arrival
+        write_answer(night.inbox / "acks" / f"{arrival.name}.ack", receipt_for(arrival, outcome))
     taken = [outcome for outcome in outcomes if isinstance(outcome, Taken)]
     fresh = [_source(one.header, one.arrival.digest, night.business_date) for one in taken]
     fresh += [_source_again(night, before.digests[key]) for key in before.uncleared]
@@ -108,17 +111,12 @@ def clear_inbox(engine: Engine, night: Night) -> None:
     """Remove the files that the committed `collect` has dealt with; the archive keeps them."""
     with reading(engine) as conn:
         held = set(conn.scalars(select(batch_file.c.digest)))
-        turned_away = _turned_away(conn)
+        away = turned_away(conn)
     for path in pending_files(night.inbox):
         with path.open("rb") as file:
             digest = file_digest(file, "sha256").hexdigest()
-        if digest in held or (path.name, digest) in turned_away:
+        if digest in held or (path.name, digest) in away:
             path.unlink()
-
-
-def _turned_away(conn: Connection) -> set[tuple[str, str]]:
-    query = select(rejected_file.c.name, rejected_file.c.digest)
-    return {(name, digest) for name, digest in conn.execute(query)}
 
 
 def pending_files(inbox: Path) -> list[Path]:
@@ -182,26 +180,6 @@ def write_taps(night: Night, fresh: int) -> tuple[Path, int]:
     return path, count
 
 
-def _acknowledge(inbox: Path, outcome: Outcome) -> None:
-    """Tell the sender. The archive holds the file by now, so it may forget what is accepted."""
-    said: dict[str, object] = {"name": outcome.arrival.name, "sha256": outcome.arrival.digest}
-    match outcome:
-        case Taken():
-            said["status"] = "accepted"
-        case Repeated():
-            said["status"] = "repeated"
-        case Rejected():
-            said |= {
-                "status": "rejected",
-                "reason": outcome.flaw,
-                "offset": outcome.offset,
-                "message": outcome.message,
-                "remedy": outcome.remedy,
-            }
-    text = json.dumps(said, ensure_ascii=False, indent=1) + "\n"
-    write_bytes(inbox / "acks" / f"{outcome.arrival.name}.ack", text.encode())
-
-
 def _register(
     conn: Connection, taken: Sequence[Taken], rejected: Sequence[Rejected], business_date: date
 ) -> None:
@@ -222,19 +200,4 @@ def _register(
         )
     if batches:
         conn.execute(insert(batch_file), batches)
-    known = _turned_away(conn)
-    turned_away = [
-        {
-            "name": outcome.arrival.name,
-            "digest": outcome.arrival.digest,
-            "collected_on": business_date,
-            "flaw": outcome.flaw,
-            "byte_offset": outcome.offset,
-            "message": outcome.message,
-            "remedy": outcome.remedy,
-        }
-        for outcome in rejected
-        if (outcome.arrival.name, outcome.arrival.digest) not in known
-    ]
-    if turned_away:
-        conn.execute(insert(rejected_file), turned_away)
+    keep_turned_away(conn, [receipt_for(one.arrival, one) for one in rejected], business_date)

@@ -4,38 +4,27 @@ The night decides what becomes of a file; the door says at once what the night w
 that came through it is lost: the archive has every byte before anybody is answered.
 """
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, Engine, Table, insert, select
+from sqlalchemy import Connection, Engine, Table, select
 
 from clearing.archive import keep
 from clearing.arrivals import FileRefusal
 from clearing.online.qr_tables import qr_batch_file
 from clearing.qr_intake import QR_FOLDER
-from clearing.tables import batch_file, rejected_file
+from clearing.receipts import Receipt, Status, keep_turned_away, read_answer, write_answer
+from clearing.tables import batch_file
 from clearing.wire.batch import FRAME, BatchError
 from clearing.wire.frame import BatchFrame
 from clearing.wire.qr_batch import QR_FRAME
-from clearing.workfiles import part_of, write_new
+from clearing.workfiles import write_new
 from ledger.db import reading
-from ledger.durable import put_in_place
 from ledger.sharing import Writer
-
-
-class Status(StrEnum):
-    """Where a file stands; all but WAITING are said by a night, in the file's `.ack`, or by the door."""
-
-    WAITING = "waiting"
-    ACCEPTED = "accepted"
-    REPEATED = "repeated"
-    REJECTED = "rejected"
 
 
 class DoorRefusal(StrEnum):
@@ -45,28 +34,6 @@ class DoorRefusal(StrEnum):
     OTHER_OPERATOR = "other_operator"
     BATCH_FLAWED = "batch_flawed"
     BATCH_NUMBER_TAKEN = "batch_number_taken"
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What a sender is told of a file, member by member as in its `.ack`; the last four of rejected ones only."""
-
-    name: str
-    sha256: str
-    status: Status
-    reason: str | None = None
-    offset: int | None = None
-    message: str | None = None
-    remedy: str | None = None
-
-    @property
-    def content(self) -> dict[str, object]:
-        """The members of its `.ack`."""
-        told = asdict(self)
-        return told if self.status is Status.REJECTED else {name: told[name] for name in TOLD_ALWAYS}
-
-
-TOLD_ALWAYS: Final = ("name", "sha256", "status")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +107,7 @@ def receive(
         return _away(DoorRefusal.OTHER_OPERATOR, name, digest, message, "let every operator send its own")
     flawed = flaw_of(kind, name, digest, file.content)
     if flawed is not None:
-        writer.write(lambda conn: _write_down(conn, flawed, business_date))
+        writer.write(lambda conn: keep_turned_away(conn, [flawed], business_date))
         with reading(engine) as conn:
             before = standing(conn, landing, name)
         if before is None or before.status is Status.REJECTED:
@@ -164,7 +131,7 @@ def standing(conn: Connection, landing: Landing, name: str) -> Receipt | None:
     if parsed is None:
         return None
     kind, operator, sequence = parsed
-    answer = _read_answer(landing.answered(kind, name))
+    answer = read_answer(landing.answered(kind, name))
     try:
         digest = sha256(landing.waiting(kind, name).read_bytes()).hexdigest()
     except FileNotFoundError:
@@ -211,42 +178,3 @@ def _put(path: Path, content: bytes, digest: str) -> str:
     except FileNotFoundError:
         # A night has dealt with the one that was in the way.
         return _put(path, content, digest)
-
-
-def _write_down(conn: Connection, receipt: Receipt, business_date: date) -> None:
-    """Register a flawed file as rejected."""
-    columns = rejected_file.c
-    known = select(columns.name).where(columns.name == receipt.name, columns.digest == receipt.sha256)
-    if conn.execute(known).one_or_none() is None:
-        conn.execute(
-            insert(rejected_file).values(
-                name=receipt.name, digest=receipt.sha256, collected_on=business_date, flaw=receipt.reason,
-                byte_offset=receipt.offset, message=receipt.message, remedy=receipt.remedy,
-            )
-        )  # fmt: skip
-
-
-def write_answer(path: Path, receipt: Receipt) -> None:
-    """Write an `.ack` as the night writes it."""
-    content = json.dumps(receipt.content, ensure_ascii=False, indent=1) + "\n"
-    put_in_place(part_of(path, content.encode()), path)
-
-
-def _read_answer(path: Path) -> Receipt | None:
-    try:
-        said: Mapping[str, object] = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    return receipt_of(said)
-
-
-def receipt_of(said: Mapping[str, object]) -> Receipt:
-    """An `.ack` as a value."""
-    offset = said.get("offset")
-    texts = {
-        name: None if said.get(name) is None else str(said[name]) for name in ("reason", "message", "remedy")
-    }
-    return Receipt(
-        str(said["name"]), str(said["sha256"]), Status(str(said["status"])), texts["reason"],
-        offset if isinstance(offset, int) else None, texts["message"], texts["remedy"],
-    )  # fmt: skip

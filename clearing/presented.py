@@ -90,9 +90,9 @@ def presented_taps(night: Night) -> Iterator[pa.Table]:
     return _in_turn(lambda piece: tap_table(piece[1], piece[0]), pieces(night))
 
 
-def presented_table(night: Night) -> pa.Table:
-    """All that is known of the taps, in one table."""
-    return pa.concat_tables([tap_table([]), *presented_taps(night)])
+def presented_columns(night: Night, names: Sequence[str]) -> pa.Table:
+    """Some of what is known of the taps, in one table."""
+    return pa.concat_tables([piece.select(names) for piece in (tap_table([]), *presented_taps(night))])
 
 
 def _rule_piece(piece: Piece) -> pa.Table:

@@ -1,4 +1,4 @@
-"""The tariff's price of every tap, and what of its amount is paid."""
+"""What of each tap's amount is paid, by its verdict and the tariff's price that was found with it."""
 
 import pyarrow as pa
 from sqlalchemy import Engine

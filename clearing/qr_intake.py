@@ -3,7 +3,6 @@
 They lie in `inbox/qr`, apart from the batches of card taps, and their acknowledgements in `inbox/qr/acks`.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date
@@ -13,17 +12,15 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, insert, select
 
 from card.hsm.client import Hsm
-from card.hsm.errors import HsmError
 from clearing.archive import keep
-from clearing.arrivals import NO_SUCH_KEY, Arrival, FileRefusal, Rejected, Repeated
+from clearing.arrivals import Arrival, FileRefusal, Rejected, Repeated, mac_holds
 from clearing.context import Night
 from clearing.intake import pending_files
 from clearing.online.qr_tables import qr_batch_file
-from clearing.tables import rejected_file
+from clearing.receipts import keep_turned_away, receipt_for, turned_away, write_answer
 from clearing.wire.batch import BatchError
 from clearing.wire.bcd import moment_of
 from clearing.wire.qr_batch import QrBatch, qr_batch_name, read_qr_batch
-from clearing.workfiles import write_bytes
 from ledger.db import reading
 
 QR_FOLDER = "qr"
@@ -62,7 +59,9 @@ def collect_qr(
     """
     outcomes = decide_files(_arrivals(night), held, operators, night.hsm)
     for outcome in outcomes:
-        _acknowledge(qr_inbox(night.inbox), outcome)
+        # The archive holds the file by now, so its sender may forget what is accepted.
+        arrival = outcome.arrival
+        write_answer(qr_inbox(night.inbox) / "acks" / f"{arrival.name}.ack", receipt_for(arrival, outcome))
     return outcomes
 
 
@@ -98,32 +97,18 @@ def register_files(conn: Connection, outcomes: Sequence[QrOutcome], business_dat
     taken = [outcome for outcome in outcomes if isinstance(outcome, QrTaken)]
     if taken:
         conn.execute(insert(qr_batch_file), [_row(outcome, business_date) for outcome in taken])
-    known = _turned_away(conn)
-    rejected = [
-        {
-            "name": outcome.arrival.name,
-            "digest": outcome.arrival.digest,
-            "collected_on": business_date,
-            "flaw": outcome.flaw,
-            "byte_offset": outcome.offset,
-            "message": outcome.message,
-            "remedy": outcome.remedy,
-        }
-        for outcome in outcomes
-        if isinstance(outcome, Rejected) and (outcome.arrival.name, outcome.arrival.digest) not in known
-    ]
-    if rejected:
-        conn.execute(insert(rejected_file), rejected)
+    rejected = [outcome for outcome in outcomes if isinstance(outcome, Rejected)]
+    keep_turned_away(conn, [receipt_for(one.arrival, one) for one in rejected], business_date)
 
 
 def clear_qr_inbox(engine: Engine, night: Night) -> int:
     """Remove the files that a committed night has dealt with, and say how many; the archive keeps them."""
     with reading(engine) as conn:
-        held, turned_away = set(held_batches(conn).values()), _turned_away(conn)
+        held, away = set(held_batches(conn).values()), turned_away(conn)
     removed = 0
     for path in pending_files(qr_inbox(night.inbox)):
         digest = sha256(path.read_bytes()).hexdigest()
-        if digest in held or (path.name, digest) in turned_away:
+        if digest in held or (path.name, digest) in away:
             path.unlink()
             removed += 1
     return removed
@@ -154,7 +139,7 @@ def _refused(
     if operator not in operators:
         flaw, offset = FileRefusal.OPERATOR_UNKNOWN, 4
         message, remedy = f"operator {operator} has no registered device", "register its devices, send again"
-    elif not _mac_holds(batch, hsm):
+    elif not mac_holds(hsm, batch.header, batch.digest, batch.mac):
         flaw, offset = FileRefusal.MAC_WRONG, len(arrival.content) - 28
         message = f"the MAC does not hold under version {batch.header.mac_key_version} of {operator}'s key"
         remedy = "make it with the operator's own key"
@@ -172,47 +157,12 @@ def _refused(
     return Rejected(arrival, flaw.value, offset, message, remedy)
 
 
-def _mac_holds(batch: QrBatch, hsm: Hsm) -> bool:
-    header = batch.header
-    try:
-        return hsm.verify_batch_mac(header.operator, batch.digest, batch.mac, header.mac_key_version)
-    except HsmError as error:
-        if error.code == NO_SUCH_KEY:
-            return False
-        raise
-
-
 def _arrivals(night: Night) -> list[Received]:
     found = []
     for path in pending_files(qr_inbox(night.inbox)):
         content = path.read_bytes()
         found.append(Received(path.name, keep(night.archive, content), content))
     return found
-
-
-def _acknowledge(inbox: Path, outcome: QrOutcome) -> None:
-    """Tell the sender. The archive holds the file by now, so it may forget what is accepted."""
-    said: dict[str, object] = {"name": outcome.arrival.name, "sha256": outcome.arrival.digest}
-    match outcome:
-        case QrTaken():
-            said["status"] = "accepted"
-        case Repeated():
-            said["status"] = "repeated"
-        case Rejected():
-            said |= {
-                "status": "rejected",
-                "reason": outcome.flaw,
-                "offset": outcome.offset,
-                "message": outcome.message,
-                "remedy": outcome.remedy,
-            }
-    text = json.dumps(said, ensure_ascii=False, indent=1) + "\n"
-    write_bytes(inbox / "acks" / f"{outcome.arrival.name}.ack", text.encode())
-
-
-def _turned_away(conn: Connection) -> set[tuple[str, str]]:
-    query = select(rejected_file.c.name, rejected_file.c.digest)
-    return {(name, digest) for name, digest in conn.execute(query)}
 
 
 def _row(outcome: QrTaken, business_date: date) -> dict[str, object]:

@@ -50,7 +50,7 @@ def match(engine: Engine, night: Night) -> StepResult:
 
 
 def price(engine: Engine, night: Night) -> StepResult:
-    """Price every tap (see pricing); an engine that fails refuses the step."""
+    """Say what each tap is paid (see pricing); an engine that fails refuses the step."""
     with _refused("price"):
         return pricing.price(engine, night)
 

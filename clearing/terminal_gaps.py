@@ -13,11 +13,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from sqlalchemy import Connection, Engine, select
 
-from clearing.columns import day_number, tap_table
+from clearing.columns import day_number
 from clearing.context import Night, StepResult
 from clearing.facts import WINDOW_DAYS
 from clearing.gap_tables import terminal_run
-from clearing.presented import presented_taps
+from clearing.presented import presented_columns
 from clearing.pricing import PRICED
 from clearing.terminal_book import Row, Validator, known_of, run_rows, store
 from clearing.terminal_numbers import Counted, Numbered, count, number_of
@@ -97,8 +97,7 @@ def _counts(found: Counted, gaps: Sequence[Gap]) -> dict[str, int]:
 def _numbered(night: Night) -> tuple[dict[Validator, int], Numbered]:
     """Tonight's validators, each with its place, and their taps."""
     names = ["operator", "terminal", "terminal_sequence", "at_s"]
-    pieces = [piece.select(names) for piece in (tap_table([]), *presented_taps(night))]
-    taps: Any = pa.concat_tables(pieces)
+    taps: Any = presented_columns(night, names)
     priced: Any = pq.read_table(night.work / PRICED, columns=["verdict", "tac_ok"])
     left_out: Any = pc.is_in(priced["verdict"], value_set=pa.array([one.value for one in UNCOUNTED]))
     # A terminal that does not number its taps says 0.

@@ -12,9 +12,8 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, update
 
 from card.hsm.client import Hsm
-from card.hsm.errors import HsmError
 from clearing.archive import archived, keep
-from clearing.arrivals import NO_SUCH_KEY
+from clearing.arrivals import mac_holds
 from clearing.intake import pending_files
 from clearing.tables import batch_file
 from clearing.wire.batch import Batch, BatchError, batch_name, read_batch
@@ -54,7 +53,7 @@ class ReplaceRefused:
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
-    """A replacement that was made: `undone` are the steps that its night does anew."""
+    """A replacement that was made, by whom and why: `undone` are the steps that its night does anew."""
 
     operator: str
     sequence: int
@@ -66,6 +65,8 @@ class Replaced:
     old_amount_fen: int
     new_amount_fen: int
     undone: tuple[str, ...]
+    reason: str
+    by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,7 @@ def replacements_of(conn: Connection, business_date: date) -> list[Replaced]:
         Replaced(
             row.operator, row.sequence, row.night, row.old_digest, row.new_digest, row.old_count, row.new_count,
             row.old_amount_fen, row.new_amount_fen, tuple(step for step, _ in row.undone),
+            row.reason, row.replaced_by,
         )
         for row in conn.execute(query.order_by(columns.replaced_at, columns.operator, columns.sequence))
     ]  # fmt: skip
@@ -144,13 +146,7 @@ def _refusal_of_file(batch: Batch, asked: Asked, hsm: Hsm) -> ReplaceRefused | N
         return _refused(
             ReplaceRefusal.OTHER_BATCH, message, f"give the file of {asked.operator}-{asked.sequence}"
         )
-    try:
-        holds = hsm.verify_batch_mac(header.operator, batch.digest, batch.mac, header.mac_key_version)
-    except HsmError as error:
-        if error.code != NO_SUCH_KEY:
-            raise
-        holds = False
-    if not holds:
+    if not mac_holds(hsm, header, batch.digest, batch.mac):
         message = f"the MAC does not hold under version {header.mac_key_version} of {header.operator}'s key"
         return _refused(ReplaceRefusal.MAC_WRONG, message, "have the operator make it with its own key")
     return None
@@ -200,6 +196,7 @@ def _write(conn: Connection, asked: Asked, row: Row[Any], batch: Batch, digest: 
     return Replaced(
         asked.operator, asked.sequence, night, row.digest, digest, row.record_count, header.count,
         row.amount_fen, header.amount_fen, tuple(step for step, _ in undone),
+        asked.reason, asked.by,
     )  # fmt: skip
 
 

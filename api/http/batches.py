@@ -10,17 +10,8 @@ from starlette.concurrency import run_in_threadpool
 from api.http.access import Caller, institution
 from api.http.problems import Problem, documented, problem
 from api.http.state import Deps, deps
-from clearing.landing import (
-    DoorRefusal,
-    Landing,
-    Receipt,
-    Sent,
-    Status,
-    TurnedAway,
-    parse_name,
-    receive,
-    standing,
-)
+from clearing.landing import DoorRefusal, Landing, Sent, TurnedAway, parse_name, receive, standing
+from clearing.receipts import Receipt, Status
 from ledger.day import current_day
 from ledger.db import reading
 

@@ -120,6 +120,7 @@ def test_an_interrupted_night_shows_as_such_and_takes_a_replaced_batch(
     for tariff in home.glob("*.json"):
         tariff.rename(home / "tariffs" / tariff.name)
     assert "2018-09-01: finished" in said(onecard("night", DAY))
+    assert "Batch 1 of METRO-1 was replaced by Li: doubled" in said(onecard("night", "status", DAY))
     again = onecard(*words)
     assert (again.returncode, "under a new number" in again.stderr) == (1, True)
     assert "tac_wrong 1" in said(onecard("night", "retry", "BUS-1", "1"))

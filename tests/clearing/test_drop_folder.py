@@ -17,7 +17,8 @@ from sqlalchemy import Engine, select
 from card.hsm.client import Hsm
 from clearing.archive import archived
 from clearing.drop_folder import MOST_BYTES, QUIET, TAKEN, Dropped, Round, drop_folder, sweep
-from clearing.landing import Landing, Status
+from clearing.landing import Landing
+from clearing.receipts import Status
 from clearing.tables import rejected_file
 from clearing.wire.batch import batch_name
 from ledger.db import make_engine
