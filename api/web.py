@@ -1,7 +1,6 @@
 """The whole web service: the API under /v1, and the pages beside it."""
 
 import secrets
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from api.pages.app import make_app
 from api.peers import as_doors, connected_peers
 from card.vault import open_vault
 from city.processes import write_port
+from city.serving import listener
 from city.world import City
 from clearing.landing import Landing
 from ledger.archive import Archive
@@ -78,20 +78,20 @@ def serve_service(
 
     Port 0 takes a free one. Raises OSError where the address cannot be had.
     """
-    with socket.create_server((host, port), backlog=256) as listener:
-        found: int = listener.getsockname()[1]
+    with listener(host, port) as door:
+        found: int = door.getsockname()[1]
         listening(found)
         write_port(port_file, found)
         server = uvicorn.Server(uvicorn.Config(application, log_level="warning"))
-        server.run(sockets=[listener])
+        server.run(sockets=[door])
 
 
 @contextmanager
 def serving(application: FastAPI) -> Iterator[str]:
     """Serve on a free loopback port from a thread of this process; gives the base address."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with listener("127.0.0.1", 0) as door:
         server = uvicorn.Server(uvicorn.Config(application, log_level="error", timeout_graceful_shutdown=2))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [door]}, daemon=True)
         thread.start()
         deadline = time.monotonic() + START_TIMEOUT_S
         while not server.started:
@@ -99,7 +99,7 @@ def serving(application: FastAPI) -> Iterator[str]:
                 raise ChildProcessError("the web service did not start")
             time.sleep(0.01)
         try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+            yield f"http://127.0.0.1:{door.getsockname()[1]}"
         finally:
             server.should_exit = True
             thread.join()

@@ -6,7 +6,6 @@ demo sends bills, orders faults and blunders, and repairs them; a real biller ha
 
 import asyncio
 import os
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from pydantic import BaseModel, Field
 
 from city.biller_journal import Journal, Reply, Told
 from city.processes import running_program, write_port
+from city.serving import listener
 from clearing.sectors.utilities.catalogue import Supply
 
 TOKEN_VARIABLE = "BILLER_TOKEN"
@@ -220,7 +220,7 @@ def main(
     home.mkdir(parents=True, exist_ok=True)
     with (
         Journal(home / "biller.db", biller or f"{kind.upper()}-1", part=part) as journal,
-        socket.create_server(("127.0.0.1", port)) as listening,
+        listener("127.0.0.1", port) as listening,
     ):
         app = make_biller(journal, token=os.environ.get(TOKEN_VARIABLE, ""))
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))

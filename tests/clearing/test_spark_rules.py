@@ -65,7 +65,7 @@ def one_night(template: Path, hsm: Hsm, home: Path, seed: int) -> SmallCity:
     return city
 
 
-@settings(max_examples=1, deadline=None, phases=UNSHRUNK)
+@settings(max_examples=2, deadline=None, phases=UNSHRUNK)
 @given(seed=st.integers(0, 1 << 32))
 def test_dirty_nights_have_the_same_bytes_on_both_engines(
     sqlite_template: Path, hsm: Hsm, spark: SparkEngine, seed: int

@@ -70,7 +70,7 @@ def holds(city: City, summary: NightSummary, chips: Chips) -> None:
         assert check_books(conn) == []
 
 
-@settings(max_examples=6, phases=NO_SHRINKING)
+@settings(max_examples=12, phases=NO_SHRINKING)
 @given(day=days)
 def test_money_is_conserved_on_any_day(make_city: MakeCity, sqlite_template: Path, day: DayPlan) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -80,7 +80,7 @@ def test_money_is_conserved_on_any_day(make_city: MakeCity, sqlite_template: Pat
         city.engine.dispose()
 
 
-@settings(max_examples=4, phases=NO_SHRINKING)
+@settings(max_examples=6, phases=NO_SHRINKING)
 @given(day=days, data=st.data())
 def test_files_in_any_order_and_any_number_of_times_lead_to_the_same_books(
     make_city: MakeCity, sqlite_template: Path, day: DayPlan, data: st.DataObject

@@ -11,7 +11,7 @@ from hsm_sim.bulk_desk import BulkDesk
 from hsm_sim.bulk_work import ROWS_BOUND, BulkWork
 from hsm_sim.keys import DEMO_KEYS, Usage
 
-from tests.hsm_sim.worked_example import AMOUNT, CARD_FACTOR, ISSUER_FACTOR, TERMINAL, TERMINAL_SEQUENCE
+from tests.hsm_sim.worked_example import bulk_columns
 
 WORKER = [sys.executable, "-m", "hsm_sim.bulk_worker"]
 WITHOUT_NUMBA = [
@@ -26,11 +26,7 @@ TACS = {0: "CFF2892D", 1: "43AABEE5"}
 def work(rows: int, algorithm: int, wrong: int) -> BulkWork:
     """The worked purchase so many times; the row numbered `wrong` has a TAC that is off by a bit."""
     tac = bytes.fromhex(TACS[algorithm])
-    constants = (
-        "01", f"{algorithm:02X}", ISSUER_FACTOR, CARD_FACTOR, AMOUNT, "06", TERMINAL, TERMINAL_SEQUENCE,
-        "20260131", "164329",
-    )  # fmt: skip
-    columns = b"".join(bytes.fromhex(value) * rows for value in constants)
+    columns = bulk_columns(rows, algorithm=algorithm)
     tacs = tac * wrong + bytes((tac[0] ^ 128, *tac[1:])) + tac * (rows - wrong - 1)
     return BulkWork(rows, columns + tacs, ROOTS)
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from city.processes import RunningHsm
 from tests.hsm_sim.machine_room import authorise, forms, program, serving
 from tests.hsm_sim.raw_peer import RawPeer, frame
-from tests.hsm_sim.worked_example import AMOUNT, CARD_FACTOR, ISSUER_FACTOR, TERMINAL, TERMINAL_SEQUENCE
+from tests.hsm_sim.worked_example import bulk_columns
 
 EXAMPLE_REQUEST = bytes.fromhex(
     "0034 00000001 4530 01 00 01011000FFFFFFFF 4870000000001234 11223344 0036 000000C8 06"
@@ -27,20 +27,7 @@ RIGHT_TAC = bytes.fromhex("CFF2892D")
 
 
 def bulk_fields(tacs: list[bytes]) -> bytes:
-    constants = (
-        "01",
-        "00",
-        ISSUER_FACTOR,
-        CARD_FACTOR,
-        AMOUNT,
-        "06",
-        TERMINAL,
-        TERMINAL_SEQUENCE,
-        "20260131",
-        "164329",
-    )
-    columns = (bytes.fromhex(value) * len(tacs) for value in constants)
-    return len(tacs).to_bytes(4) + b"".join(columns) + b"".join(tacs)
+    return len(tacs).to_bytes(4) + bulk_columns(len(tacs)) + b"".join(tacs)
 
 
 def test_the_formats_example_is_answered_byte_for_byte(hsm_process: RunningHsm) -> None:

@@ -67,3 +67,9 @@ PUBLISHED_MACS = {
     "purchase MAC1": (PUBLISHED_PURCHASE_SESSION_KEY, "000010000600112233445520120229135100", "F15CAB75"),
     "purchase MAC2": (PUBLISHED_PURCHASE_SESSION_KEY, "00001000", "56988A13"),
 }
+
+
+def bulk_columns(rows: int, *, algorithm: int = 0) -> bytes:
+    """The worked purchase so many times, as F0 has its columns, but for the TACs."""
+    values = ("01", f"{algorithm:02X}", ISSUER_FACTOR, CARD_FACTOR, AMOUNT, "06", TERMINAL, TERMINAL_SEQUENCE)
+    return b"".join(bytes.fromhex(value) * rows for value in (*values, MOMENT[:8], MOMENT[8:]))
