@@ -38,8 +38,8 @@ from clearing.workfiles import counted, read_table, write_table
 from ledger.db import reading
 
 FARES = "fares.parquet"
-NO_FARES = pa.table({name: pa.array([], pa.int64()) for name in ("no", "price_fen", "max_fare_fen")})
-"""The prices by history where all tariffs are simple: the rules price by those themselves."""
+NO_FARES = pa.schema({name: pa.int64() for name in ("no", "price_fen", "max_fare_fen")})
+"""The prices by history where all tariffs are simple, none: the rules price by those themselves."""
 
 
 def make_fares(engine: Engine, night: Night) -> Path | None:
@@ -80,7 +80,7 @@ def make_fares(engine: Engine, night: Night) -> Path | None:
 
 def fares_made(night: Night) -> Path | pa.Table:
     """The prices that `make_fares` has left for the rules, if it had to; none where all tariffs are simple."""
-    return night.work / FARES if fare_tariffs(night.tariffs) else NO_FARES
+    return night.work / FARES if fare_tariffs(night.tariffs) else NO_FARES.empty_table()
 
 
 def unpriced(night: Night) -> dict[str, int]:

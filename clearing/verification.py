@@ -20,7 +20,7 @@ from clearing.workfiles import write_rows
 
 TACS = "tac.parquet"
 """The readable taps whose TAC is wrong; that of every other one is right."""
-TAC_SCHEMA = pa.table({"no": pa.array([], pa.int64()), "tac_ok": pa.array([], pa.bool_())}).schema
+TAC_SCHEMA = pa.schema([pa.field("no", pa.int64()), pa.field("tac_ok", pa.bool_())])
 
 
 def verify(engine: Engine, night: Night) -> StepResult:

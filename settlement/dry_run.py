@@ -40,9 +40,9 @@ from settlement.night_log import recorded_steps
 from settlement.participants import SCHEME, participants_of
 from settlement.steps import payers_of
 
-_NONE_PAID: Final = pa.table(
-    {"card_no": pa.array([], pa.string())}
-    | {name: pa.array([], pa.int64()) for name in ("counter", "amount_fen", "paid_fen")}
+_PAID: Final = pa.schema(
+    [pa.field("card_no", pa.string())]
+    + [pa.field(name, pa.int64()) for name in ("counter", "amount_fen", "paid_fen")]
 )
 UP_TO_PRICES: Final[tuple[tuple[str, Step], ...]] = (
     ("check_books_before", check_books_before),
@@ -148,8 +148,8 @@ def _sources(conn: Connection, judged: Judged, rides: Sequence[JudgedRide]) -> d
 
     What holders owe for earlier rides would be taken back first; here it is not, and more shows as theirs.
     """
-    pieces = (piece.select(_NONE_PAID.column_names) for piece in judged.paid())
-    paid = pa.concat_tables([_NONE_PAID, *pieces])
+    pieces = (piece.select(_PAID.names) for piece in judged.paid())
+    paid = pa.concat_tables([_PAID.empty_table(), *pieces])
     codes = sorted({f"purse:{card_no}" for card_no in texts(paid, "card_no")})
     purses_fen = {one.code.removeprefix("purse:"): one.balance_fen for one in balances_of(conn, codes)}
     parts = shares(
