@@ -20,7 +20,7 @@ from clearing.workfiles import write_rows
 
 TACS = "tac.parquet"
 """The readable taps whose TAC is wrong; that of every other one is right."""
-TAC_SCHEMA = pa.schema([pa.field("no", pa.int64()), pa.field("tac_ok", pa.bool_())])
+TAC_SCHEMA = pa.schema([pa.field("no", pa.int64())]).append(pa.field("tac_ok", pa.bool_()))
 
 
 def verify(engine: Engine, night: Night) -> StepResult:
