@@ -19,6 +19,7 @@ CARD_PREFIX = "0310487"
 CARD_DIGITS = 20
 FARES_FEN = (100, 200, 250, 300, 500)
 OPENING_FEN = 50_000
+"""What every chip, and its purse, holds in the morning."""
 FIRST_TAP_S, ROUND_S = 6 * 3_600, 3_600
 ROUNDS_A_DAY = 15
 WRONG_PER_MILLE = 20
