@@ -91,6 +91,7 @@ tap = Table(
     Column("tac_ok", Boolean, nullable=False),
     Column("flaw", String(200), nullable=False),  # why a malformed record cannot be read, else empty
     Column("record", LargeBinary(64), nullable=False),
+    # A trigger on PostgreSQL, as decision 0005 says of lines.
     ForeignKeyConstraint(["operator", "sequence"], ["batch_file.operator", "batch_file.sequence"]),
     CheckConstraint("money in ('paid', 'suspended', 'rejected', 'none')", name="money_is_known"),
     CheckConstraint("paid_fen >= 0 and paid_fen <= amount_fen", name="paid_is_within_amount"),
