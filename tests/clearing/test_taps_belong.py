@@ -58,6 +58,7 @@ def test_one_stray_tap_among_many_refuses_them_all(filed: Engine) -> None:
 def test_a_tap_cannot_be_given_to_no_file(filed: Engine) -> None:
     with refused(filed), writing(filed) as conn:
         conn.execute(update(tap).where(tap.c.position == 1).values(sequence=9))
+    assert kept(filed) == [(1, 2)]
 
 
 def test_a_file_with_taps_is_neither_deleted_nor_renumbered(filed: Engine) -> None:
@@ -68,6 +69,7 @@ def test_a_file_with_taps_is_neither_deleted_nor_renumbered(filed: Engine) -> No
     with writing(filed) as conn:
         conn.execute(update(batch_file).where(of_first).values(cleared_on=DAY))
         conn.execute(delete(batch_file).where(batch_file.c.sequence == 2))
+    assert kept(filed) == [(1, 2)]
 
 
 def test_taps_belong_to_files_before_and_after_the_migration(filed: Engine) -> None:
