@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from api.city_doors import city
 from api.counter_desk import CounterDesk
-from api.doors import Refused, books, city, console, now, settings
+from api.doors import Refused, books, console, now, settings
 from api.keyboard import keys
 from api.pos_commands import AT_HOME, pos_at
 from card.hotlist import hotlisted

@@ -21,6 +21,8 @@ from typing import Any
 
 import typer
 
+from api.cli import COMMANDS
+
 PROJECT = Path(__file__).resolve().parents[2]
 PROGRAMS: Mapping[str, str] = {
     "onecard": "api.cli:main",
@@ -119,7 +121,7 @@ def running_foundry() -> Iterator[Foundry]:
 
 def serve() -> None:
     """The foundry itself: orders come in on standard input, starts and ends go out on standard output."""
-    for place in PROGRAMS.values():
+    for place in (*PROGRAMS.values(), *(late.place for late in COMMANDS.values()), "ledger.migration"):
         importlib.import_module(place.partition(":")[0])
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
