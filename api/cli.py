@@ -93,6 +93,10 @@ COMMANDS: Final[Mapping[str, Late]] = {
         "api.tariff_commands:tariff",
         "Fare tariffs: check, explain, compare, import, what if.",
     ),
+    "products": Late(
+        "api.product_commands:products",
+        "Fare products that cards have bought: what the city sells, taking sales in, taking them back.",
+    ),
     "clients": Late(
         "api.client_commands:clients",
         "Programs of institutions that may call the API.",

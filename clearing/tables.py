@@ -158,7 +158,14 @@ fare_holding = Table(
     Column("card_no", String(20), nullable=False),
     Column("product", String(100), nullable=False),
     Column("bought_at", Instant, nullable=False),
+    Column("withdrawn_at", Instant),  # null: it stands
+    Column("withdrawn_by", String(64)),
+    Column("withdrawn_why", String(200)),
     CheckConstraint("length(card_no) = 20", name="card_no_is_20_digits"),
+    CheckConstraint(
+        "(withdrawn_at is null) = (withdrawn_by is null) and (withdrawn_at is null) = (withdrawn_why is null)",
+        name="withdrawal_is_whole",
+    ),
     Index("ix_fare_holding_card_no", "card_no"),
 )
 
