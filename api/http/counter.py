@@ -49,7 +49,7 @@ Mac = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}$")]
 Moment = Annotated[str, StringConstraints(pattern=r"^[0-9]{14}$"), AfterValidator(_moment)]
 Terminal = Annotated[str, StringConstraints(pattern=r"^[0-9A-F]{12}$")]
 Words = Annotated[Text, Field(min_length=1, max_length=MOST_WHY)]
-CounterFen = Annotated[int, Field(strict=True, ge=0, le=MOST_ON_CHIP_FEN)]
+Amount = Annotated[int, Field(strict=True, ge=0, le=MOST_ON_CHIP_FEN)]
 
 
 class LoadBody(Body):
@@ -65,7 +65,7 @@ class LoadBody(Body):
     algorithm: int = Field(strict=True, ge=0, le=1)
     rnd: Rnd
     counter: int = Field(strict=True, ge=0, le=0xFFFF)
-    balance_fen: CounterFen
+    balance_fen: Amount
     amount_fen: int = Field(strict=True, ge=1, le=MOST_ON_CHIP_FEN)
     kind: int = Field(strict=True, ge=1, le=2)
     terminal: Terminal
@@ -101,7 +101,7 @@ class ServiceBody(Body):
     card_no: CardNo
     clerk: Words
     why: Words
-    amount_fen: CounterFen = 0
+    amount_fen: Amount = 0
     new_card: Annotated[str, StringConstraints(pattern=r"^([0-9]{20})?$")] = ""
 
 
