@@ -12,6 +12,7 @@ from card.hsm.codec import CardKeyRef
 from card.hsm.errors import HsmError
 from clearing.online.load import (
     LoadAnswer,
+    LoadBooked,
     LoadOrder,
     LoadProof,
     LoadRefused,
@@ -27,6 +28,7 @@ from clearing.online.load_attempts import (
     WaitingLoad,
     authorise_offer,
     booked_load,
+    keep_offers,
     prove_by_counter,
     return_by_counter,
     waiting_loads,
@@ -76,7 +78,7 @@ class Office:
         self._business_date = business_date
         self._now = now
         self._grouped = False
-        self._orders: list[LoadOrder] = []
+        self._requests: list[LoadRequest] = []
         self._proofs: list[LoadProof] = []
 
     @contextmanager
@@ -102,7 +104,7 @@ class Office:
         if mac2 is None:
             return MAC_WRONG
         if self._grouped:
-            self._orders.append(self._order(request))
+            self._requests.append(request)
             return mac2
         with answering(), writing(self._engine) as conn:
             booking = Booking("" if self._holder else self._agent, self._holder, self._day(conn))
@@ -197,17 +199,18 @@ class Office:
         )
 
     def _book_together(self) -> None:
-        """Write orders, then proofs. Booked before is as good as booked now."""
-        orders, proofs = self._orders, self._proofs
-        self._orders, self._proofs = [], []
+        """Write orders, the offers they were authorised for, then proofs. Booked before is as good as booked now."""
+        requests, proofs = self._requests, self._proofs
+        self._requests, self._proofs = [], []
+        orders = [self._order(request) for request in requests]
         if not orders and not proofs:
             return
         at = max([order.event_at for order in orders] + [proof.event_at for proof in proofs])
         with writing(self._engine) as conn:
-            answers: Sequence[LoadAnswer] = [
-                *(authorise_loads(conn, orders, at=at) if orders else []),
-                *(confirm_loads(conn, proofs, at=at) if proofs else []),
-            ]
+            answers: list[LoadAnswer] = authorise_loads(conn, orders, at=at) if orders else []
+            taken = zip(requests, answers, strict=True)
+            keep_offers(conn, [_offer(one) for one, answer in taken if isinstance(answer, LoadBooked)])
+            answers += confirm_loads(conn, proofs, at=at) if proofs else []
         refused = [answer for answer in answers if isinstance(answer, LoadRefused)]
         if refused:
             raise LoadTurnedAway(f"load {refused[0].reference}: {refused[0].message} ({len(refused)} in all)")
