@@ -89,7 +89,9 @@ def receive(
     count: Annotated[int, typer.Argument(help="how many, with consecutive numbers")],
     by: By,
     issuer: Annotated[str, typer.Option(help="the issuer's 8 hex digits")] = "01011000",
-    holder_class: Annotated[int, typer.Option("--class", help="1 standard, 2 half fare, 3 free")] = 1,
+    holder_class: Annotated[
+        int, typer.Option("--class", help="1 standard, 2 half fare, 3 free, others up to 255 by the tariff")
+    ] = 1,
     place: Place = CENTRAL,
     why: Why = "delivered",
 ) -> None:

@@ -7,29 +7,22 @@ from typing import Annotated
 
 import typer
 
-from api.city_doors import city
 from api.counter_desk import CounterDesk
-from api.doors import Refused, books, console, now, settings
+from api.counter_opening import Place, card_on_reader, counters_folder, opened_counter
+from api.doors import Refused, books, console, now
 from api.keyboard import keys
 from api.pos_commands import AT_HOME, pos_at
-from card.hotlist import hotlisted
-from city.drawer import Drawer, KeptChip
-from city.factory import Factory
 from city.home import CITY_ZONE
 from city.issuing import COUNTER_TERMINAL
-from city.office import Office
-from city.world import AGENT, City
+from city.world import AGENT
 from clearing.online.load_attempts import waiting_loads
 from ledger.db import reading
 from ledger.money import yuan
-from terminals.card_line import CardLine
 from terminals.counter import CardOnReader, LoadCounter, LoadOutcome
 from terminals.counter_lines import lines_of
 from terminals.counter_screen import Screen, press, told
 from terminals.counter_texts import CounterText, shown, waiting_line
-from terminals.hotlist import Hotlist
-from terminals.loads import LoadJournal
-from terminals.reader import CardGone, Transmits
+from terminals.reader import Transmits
 
 counter = typer.Typer(
     help="A counter: its screen for a clerk, or one thing at a time with a card on its reader.",
@@ -41,23 +34,9 @@ Reference = Annotated[str, typer.Argument(help="the load's reference; left out, 
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Which counter it is, who sits there, whose money it takes, and where the card is."""
-
-    terminal: str
-    agent: str
-    card: str
-    reader: str
-    clerk: str = "clerk"
-    pos: str = ""
-    gateway: str = AT_HOME
-
-
-@dataclass(frozen=True, slots=True)
 class Desk:
     """An open counter with a card on its reader."""
 
-    city: City
     counter: LoadCounter
     card: Transmits
 
@@ -74,11 +53,14 @@ def place(
         str, typer.Option(help="the purchase terminal beside it, as `onecard pos enrol` made it")
     ] = "",
     gateway: Annotated[str, typer.Option(help="host:port of the gateway for purchases")] = AT_HOME,
+    office: Annotated[
+        str, typer.Option(help="address of the back office, where it is not here: https://host")
+    ] = "",
 ) -> None:
     """Open the counter's screen for a clerk at a keyboard; with a command, do one thing and end."""
     if len(terminal) != 12 or not all(digit in "0123456789ABCDEFabcdef" for digit in terminal):
         raise Refused(f"--terminal is {terminal!r}; give 12 hex characters, such as {COUNTER_TERMINAL}")
-    ctx.obj = Place(terminal.upper(), agent, card, reader, clerk, pos, gateway)
+    ctx.obj = Place(terminal.upper(), agent, card, reader, clerk, pos, gateway, office)
     if ctx.invoked_subcommand is None:
         _run_screen(ctx.obj)
 
@@ -149,66 +131,22 @@ def loads(card_no: Annotated[str, typer.Argument(help="the card's 20 digits; lef
 
 
 @contextmanager
-def opened_counter(at: Place) -> Iterator[tuple[City, LoadCounter]]:
-    """The counter at work, with its own durable journal."""
-    with city() as opened:
-        with reading(opened.engine) as conn:
-            listed = frozenset(entry.card_no for entry in hotlisted(conn))
-        folder = settings().city_home().world / "counters"
-        folder.mkdir(parents=True, exist_ok=True)
-        office = Office(opened.engine, opened.hsm, at.agent)
-        with LoadJournal(folder / f"{at.terminal}.db") as journal:
-            yield opened, LoadCounter(at.terminal, journal, office, Hotlist(0, listed))
-
-
-@contextmanager
 def desk(at: Place) -> Iterator[Desk]:
     """The counter at work, with the card that is named on its reader."""
-    with opened_counter(at) as (opened, made), card_on_reader(opened, at) as card:
-        yield Desk(opened, made, card)
-
-
-@contextmanager
-def card_on_reader(opened: City, at: Place) -> Iterator[Transmits]:
-    """The card that is on the counter's reader now. Raises Refused where there is none."""
-    if bool(at.card) == bool(at.reader):
-        raise Refused(
-            "say which card is on the reader: --card with its 20 digits, or --reader with host:port"
-        )
-    if at.reader:
-        host, _, port = at.reader.rpartition(":")
-        if not host or not port.isdecimal():
-            raise Refused(f"--reader is {at.reader!r}; give host:port, such as 127.0.0.1:35963")
-        try:
-            line = CardLine(host, int(port))
-        except CardGone as error:
-            raise Refused(str(error)) from error
-        with line:
-            yield line
-        return
-    drawer = Drawer(opened.home.world / "cards.db")
-    try:
-        chip = drawer.chip(at.card)
-        if chip is None:
-            raise Refused(
-                f"the simulated city has no card {at.card!r}; `onecard cards personalise` makes cards of the stock"
-            )
-        yield KeptChip(drawer, chip, Factory(opened.hsm, opened.transport_key_file).awaken(chip))
-    finally:
-        drawer.close()
+    with opened_counter(at) as opened, card_on_reader(opened.city, at) as card:
+        yield Desk(opened.counter, card)
 
 
 def _run_screen(at: Place) -> None:
     """Keys in, screens out, until the clerk quits."""
-    with opened_counter(at) as (opened, made):
+    with opened_counter(at) as opened:
         served = CounterDesk(
-            opened,
-            made,
-            lambda: card_on_reader(opened, at),
+            opened.office,
+            opened.counter,
+            lambda: card_on_reader(opened.city, at),
             terminal=at.terminal,
-            agent=at.agent,
             clerk=at.clerk,
-            receipts=settings().city_home().world / "counters" / "receipts",
+            receipts=counters_folder() / "receipts",
             now=now,
             purchasing=(lambda: pos_at(at.pos, at.gateway)) if at.pos else None,
         )

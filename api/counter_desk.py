@@ -1,30 +1,22 @@
 """What a counter's screen has done: by the load counter, the purchase terminal, and the back office of cards."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
-from api.card_commands import done, sorting
 from api.doors import Refused
 from api.receipt_files import keep_pdf, keep_text
-from card.closing import hand_in, refund, replace_card
 from card.hsm.errors import HsmError
-from card.issue import Terms, activate_card, block_card, issue_card, unblock_card
-from card.life import Act, state_of
-from card.loss import LossRefused, lift_loss, report_loss
-from city.world import City
-from clearing.online.migration import move_balance
-from ledger.day import current_day
-from ledger.db import reading, writing
+from terminals.card_service import CardOffice, NotServed, Service, ServiceAsked, served_text
 from terminals.counter import LoadCounter, LoadOutcome, LoadRefusal
-from terminals.counter_forms import FORMS, NAMES, Action, typed_fen
+from terminals.counter_forms import FORMS, NAMES, Action, Sort, typed_fen
 from terminals.counter_screen import Order, SeenCard
-from terminals.counter_texts import CounterText, shown
+from terminals.counter_texts import OFFICE_GONE, CounterText, shown
+from terminals.loads import OfficeGone
 from terminals.pos import Pos
 from terminals.pos_journal import PosJournal
 from terminals.pos_texts import shown as shown_pos
@@ -50,19 +42,18 @@ class CounterDesk:
 
     def __init__(
         self,
-        city: City,
+        office: CardOffice,
         counter: LoadCounter,
         reader: Callable[[], AbstractContextManager[Transmits]],
         *,
         terminal: str,
-        agent: str,
         clerk: str,
         receipts: Path,
         now: Callable[[], datetime],
         purchasing: Purchasing | None = None,
     ) -> None:
-        self._city, self._counter, self._reader, self._now = city, counter, reader, now
-        self._terminal, self._agent, self._clerk = terminal, agent, clerk
+        self._office, self._counter, self._reader, self._now = office, counter, reader, now
+        self._terminal, self._clerk = terminal, clerk
         self._receipts, self._purchasing = receipts, purchasing
         self._receipt: Receipt | None = None
 
@@ -72,6 +63,8 @@ class CounterDesk:
             return self._do(order, card)
         except (Refused, CardGone) as refused:
             text = CounterText("未办理", str(refused))
+        except OfficeGone as gone:
+            text = CounterText(OFFICE_GONE.chinese, f"{OFFICE_GONE.english} ({gone})")
         except (HsmError, OperationalError) as gone:
             text = CounterText("后台无应答，未办理", f"Not done, the office does not answer: {gone}")
         return Done(text, card, has_receipt=self._receipt is not None)
@@ -92,14 +85,16 @@ class CounterDesk:
         try:
             with self._reader() as card:
                 found = self._counter.look(card, at=self._now())
+            state = "" if found.public is None else self._office.standing(found.public.card_no).state
         except (Refused, CardGone) as refused:
             return Done(CounterText("读不到卡", str(refused)), None, self._receipt is not None)
+        except OfficeGone as gone:
+            unseen = shown(LoadOutcome(LoadRefusal.OFFICE_GONE, detail=str(gone)))
+            return Done(unseen, None, self._receipt is not None)
         if found.public is None or found.refusal is not None:
             unread = LoadOutcome(found.refusal or LoadRefusal.UNREADABLE, detail=found.detail)
             return Done(shown(unread), None, self._receipt is not None)
-        with reading(self._city.engine) as conn:
-            state = state_of(conn, found.public.card_no)
-        seen = SeenCard(found.public.card_no, found.balance_fen, state or "", found.waiting)
+        seen = SeenCard(found.public.card_no, found.balance_fen, state, found.waiting)
         return Done(text, seen, self._receipt is not None)
 
     def _with_card(self, order: Order) -> CounterText:
@@ -116,10 +111,11 @@ class CounterDesk:
     def _serve(self, order: Order, card: SeenCard | None) -> CounterText:
         if order.action in (Action.PURCHASE, Action.REFUND):
             return self._purchase(order, card)
-        act = Act(self._clerk, self._now(), _why(order), self._agent)
-        with sorting(), writing(self._city.engine) as conn:
-            said = _SERVICES[order.action](conn, _card_of(card), order.values, act, self._agent)
-        return CounterText(f"{NAMES[order.action].chinese}：{said.chinese}", said.english, good=True)
+        said = self._office.serve(asked_of(order, _card_of(card), self._clerk))
+        if isinstance(said, NotServed):
+            return CounterText("未办理", said.message)
+        text = served_text(said)
+        return CounterText(f"{NAMES[order.action].chinese}：{text.chinese}", text.english, text.good)
 
     def _purchase(self, order: Order, card: SeenCard | None) -> CounterText:
         if self._purchasing is None:
@@ -158,95 +154,13 @@ def _card_of(card: SeenCard | None) -> str:
     return "" if card is None else card.card_no
 
 
-def _why(order: Order) -> str:
-    """What the clerk wrote, where the form asks for words; else what was done."""
-    words = [
-        value
-        for asked, value in zip(FORMS[order.action], order.values, strict=False)
-        if not asked.is_amount and not value.isdecimal()
-    ]
-    return words[-1] if words else NAMES[order.action].english
-
-
-Values = tuple[str, ...]
-Service = Callable[[Connection, str, Values, Act, str], CounterText]
-
-
-def _issue(conn: Connection, _card: str, values: Values, act: Act, agent: str) -> CounterText:
-    deposit_fen = typed_fen(values[1]) or 0
-    done(issue_card(conn, values[0], Terms(agent, deposit_fen, 0, current_day(conn)), act))
-    if not deposit_fen:
-        return CounterText("已售出，未启用", "Issued, not activated")
-    done(activate_card(conn, values[0], act))
-    return CounterText(
-        f"收押金{yuan(deposit_fen)}元，已启用", f"Issued for a deposit of ¥{yuan(deposit_fen)}, in use"
-    )
-
-
-def _activate(conn: Connection, card: str, _values: Values, act: Act, _agent: str) -> CounterText:
-    done(activate_card(conn, card, act))
-    return CounterText("已启用", "In use")
-
-
-def _lose(conn: Connection, _card: str, values: Values, act: Act, _agent: str) -> CounterText:
-    said = report_loss(conn, values[0], at=act.at, by=act.by)
-    if isinstance(said, LossRefused):
-        raise Refused(said.message)
-    return CounterText(f"已锁定{len(said.cards)}张卡", f"Locked: {len(said.cards)} cards")
-
-
-def _find(conn: Connection, _card: str, values: Values, act: Act, _agent: str) -> CounterText:
-    said = lift_loss(conn, values[0], at=act.at, by=act.by)
-    if isinstance(said, LossRefused):
-        raise Refused(said.message)
-    return CounterText(f"已恢复{len(said.cards)}张卡", f"In use again: {len(said.cards)} cards")
-
-
-def _block(conn: Connection, card: str, _values: Values, act: Act, _agent: str) -> CounterText:
-    done(block_card(conn, card, act))
-    return CounterText("已停用并列入黑名单", "Blocked and on the hotlist")
-
-
-def _unblock(conn: Connection, card: str, _values: Values, act: Act, _agent: str) -> CounterText:
-    done(unblock_card(conn, card, act))
-    return CounterText("已解锁", "Unblocked")
-
-
-def _replace(conn: Connection, _card: str, values: Values, act: Act, _agent: str) -> CounterText:
-    made = done(replace_card(conn, values[0], values[1], act, business_date=current_day(conn)))
-    return CounterText(
-        f"余额可于{made.due_on}起转移", f"Replaced; the balance can be moved from {made.due_on} on"
-    )
-
-
-def _move(conn: Connection, _card: str, values: Values, act: Act, _agent: str) -> CounterText:
-    made = done(move_balance(conn, values[0], act, business_date=current_day(conn)))
-    return CounterText(
-        f"{yuan(made.moved_fen)}元待补登", f"¥{yuan(made.moved_fen)} wait to be written to the new card"
-    )
-
-
-def _hand_in(conn: Connection, card: str, values: Values, act: Act, agent: str) -> CounterText:
-    wear_fen, to = typed_fen(values[0]) or 0, f"agent:{agent}"
-    done(hand_in(conn, card, act, to=to, wear_fen=wear_fen, business_date=current_day(conn)))
-    return CounterText("已收卡，押金已退", "Handed in; the deposit is paid back")
-
-
-def _pay_out(conn: Connection, _card: str, values: Values, act: Act, agent: str) -> CounterText:
-    _, paid_fen = done(refund(conn, values[0], act, to=f"agent:{agent}", business_date=current_day(conn)))
-    return CounterText(f"退余额{yuan(paid_fen)}元，已销卡", f"¥{yuan(paid_fen)} paid out; the card is closed")
-
-
-_SERVICES: Mapping[Action, Service] = {
-    Action.ISSUE: _issue,
-    Action.ACTIVATE: _activate,
-    Action.LOSE: _lose,
-    Action.FIND: _find,
-    Action.BLOCK: _block,
-    Action.UNBLOCK: _unblock,
-    Action.REPLACE: _replace,
-    Action.MOVE_BALANCE: _move,
-    Action.HAND_IN: _hand_in,
-    Action.PAY_OUT: _pay_out,
-}
-"""The back office's part, by action: each in the transaction that it is given."""
+def asked_of(order: Order, on_reader: str, clerk: str) -> ServiceAsked:
+    """What a confirmed order asks of the back office, of the card that it names or that lies on the reader."""
+    typed = list(zip(FORMS[order.action], order.values, strict=True))
+    cards = [value for asked, value in typed if asked.sort is Sort.CARD]
+    amounts = [typed_fen(value) or 0 for asked, value in typed if asked.is_amount]
+    words = [value for asked, value in typed if asked.sort is Sort.WORDS]
+    return ServiceAsked(
+        Service(order.action.value), (cards or [on_reader])[0], clerk, (words or [NAMES[order.action].english])[0],
+        amount_fen=sum(amounts), new_card=cards[1] if len(cards) > 1 else "",
+    )  # fmt: skip

@@ -4,14 +4,15 @@ from datetime import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from card.hsm.addresses import Address, parse_addresses
 from city.home import Home
 
 
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
+    """Whether a text is the address of a web service."""
     try:
         parts = urlsplit(text)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -41,6 +42,13 @@ class Settings(BaseSettings):
         default=None, description="address of the insurer; default: hospital bills wait"
     )
     billers: dict[str, str] = Field(default={}, description='billers by id, as JSON: {"GAS-1": "http://…"}')
+    office_client: str | None = Field(
+        default=None, description="the client that a counter is let in as by an office elsewhere"
+    )
+    office_secret: SecretStr | None = Field(default=None, description="that client's secret")
+    office_ca: Path | None = Field(
+        default=None, description="PEM file of who certifies the office; default: the usual authorities"
+    )
     peer_timeout_s: float = Field(
         default=5.0, gt=0, le=60, description="how long insurer and billers may take; the HSM twice that"
     )
@@ -75,7 +83,7 @@ class Settings(BaseSettings):
     @classmethod
     def _addresses(cls, value: str | dict[str, str] | None) -> str | dict[str, str] | None:
         for address in (value or {}).values() if isinstance(value, dict) else [value] if value else []:
-            if not _is_address(address):
+            if not is_address(address):
                 raise ValueError(f"address {address!r} is not one; give http://host:port or https://host")
         return value
 

@@ -16,7 +16,7 @@ DIGITS = 20
 
 @dataclass(frozen=True, slots=True)
 class CardRecord:
-    """An issued card; `card_no` in 20 digits, `issuer` in 8 hex digits; class 1 standard, 2 half, 3 free.
+    """An issued card; `card_no` in 20 digits, `issuer` in 8 hex digits; class 1 standard, 2 half, 3 free, up to 255.
 
     `key_version` and `algorithm` are those of its keys; it is valid on both days and between. No days are known of
     cards registered before these were kept.

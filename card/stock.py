@@ -6,6 +6,7 @@ from datetime import date
 
 from sqlalchemy import Connection, func, insert, select, update
 
+from card.chip.files import HIGHEST_HOLDER_CLASS
 from card.life import Act, LifeRefusal, LifeRefused, Move, Moved, State, judge, keep_moves, states_of
 from card.office_tables import blank, card_batch, personalised
 from card.registry import DIGITS
@@ -176,8 +177,11 @@ def _require_sound(batch: Batch, place: str) -> None:
         raise ValueError(
             f"count is {batch.count}; give 1 to {MOST_CARDS} cards that their numbers have room for"
         )
-    if batch.holder_class not in (1, 2, 3):
-        raise ValueError(f"class is {batch.holder_class}; give 1 standard, 2 half or 3 free")
+    if not 1 <= batch.holder_class <= HIGHEST_HOLDER_CLASS:
+        raise ValueError(
+            f"class is {batch.holder_class}; give 1 standard, 2 half, 3 free, or one of the tariff's up to"
+            f" {HIGHEST_HOLDER_CLASS}"
+        )
     if not batch.id or len(batch.id) > 16 or not batch.id.isprintable():
         raise ValueError(f"batch {batch.id!r} needs a name of 1 to 16 printable characters")
     if not place or len(place) > 32:

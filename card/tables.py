@@ -33,7 +33,7 @@ card = Table(
     Column("registered_at", Instant, nullable=False),
     CheckConstraint("length(card_no) = 20", name="card_no_is_20_digits"),
     CheckConstraint("length(issuer) = 8", name="issuer_is_8_digits"),
-    CheckConstraint("holder_class in (1, 2, 3)", name="holder_class_is_known"),
+    CheckConstraint("holder_class between 1 and 255", name="holder_class_is_known"),
     CheckConstraint("valid_until >= valid_from", name="validity_ends_after_it_begins"),
 )
 

@@ -1,6 +1,6 @@
 """The load office behind the counters: it asks the HSM, takes the money, and books what cards have proved."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 
@@ -12,6 +12,7 @@ from card.hsm.codec import CardKeyRef
 from card.hsm.errors import HsmError
 from clearing.online.load import (
     LoadAnswer,
+    LoadBooked,
     LoadOrder,
     LoadProof,
     LoadRefused,
@@ -27,6 +28,7 @@ from clearing.online.load_attempts import (
     WaitingLoad,
     authorise_offer,
     booked_load,
+    keep_offers,
     prove_by_counter,
     return_by_counter,
     waiting_loads,
@@ -55,19 +57,28 @@ class Office:
     """One agent's office. It books every load at once, or those of `together` at its end.
 
     It books on `business_date`, or where that is None, on the day that is open. Where a `holder` is given, the
-    money comes out of that holder's wallet instead of the agent's hands.
+    money comes out of that holder's wallet instead of the agent's hands. `now` is the office's own clock, where
+    it does not share the counters': then bookings are recorded at that, and by the counter's moment where it is None.
     """
 
     def __init__(
-        self, engine: Engine, hsm: Hsm, agent: str, business_date: date | None = None, *, holder: str = ""
+        self,
+        engine: Engine,
+        hsm: Hsm,
+        agent: str,
+        business_date: date | None = None,
+        *,
+        holder: str = "",
+        now: Callable[[], datetime] | None = None,
     ) -> None:
         self._engine = engine
         self._hsm = hsm
         self._agent = agent
         self._holder = holder
         self._business_date = business_date
+        self._now = now
         self._grouped = False
-        self._orders: list[LoadOrder] = []
+        self._requests: list[LoadRequest] = []
         self._proofs: list[LoadProof] = []
 
     @contextmanager
@@ -84,7 +95,7 @@ class Office:
 
     def waiting(self, card_no: str) -> Sequence[Waiting]:
         """The loads that wait for a card, oldest first. Raises OfficeGone."""
-        with _answering(), reading(self._engine) as conn:
+        with answering(), reading(self._engine) as conn:
             return [_waiting(one) for one in waiting_loads(conn, card_no)]
 
     def authorise(self, request: LoadRequest) -> bytes | Declined:
@@ -93,11 +104,11 @@ class Office:
         if mac2 is None:
             return MAC_WRONG
         if self._grouped:
-            self._orders.append(self._order(request))
+            self._requests.append(request)
             return mac2
-        with _answering(), writing(self._engine) as conn:
+        with answering(), writing(self._engine) as conn:
             booking = Booking("" if self._holder else self._agent, self._holder, self._day(conn))
-            answer = authorise_offer(conn, _offer(request), booking, at=moment_of(request.moment))
+            answer = authorise_offer(conn, _offer(request), booking, at=self._at(request))
         return mac2 if isinstance(answer, str) else _declined(answer)
 
     def confirm(self, receipt: LoadReceipt) -> Declined | None:
@@ -106,7 +117,7 @@ class Office:
             self._proofs.append(self._own_proof(receipt))
             return None
         request = receipt.request
-        with _answering(), reading(self._engine) as conn:
+        with answering(), reading(self._engine) as conn:
             load = booked_load(conn, _offer(request))
             day = self._day(conn)
         if load is None:
@@ -120,32 +131,32 @@ class Office:
             load.reference, made.balance_fen + load.amount_fen, made.counter, receipt.tac, day,
             moment_of(made.moment),
         )  # fmt: skip
-        with _answering(), writing(self._engine) as conn:
-            (answer,) = confirm_loads(conn, [proof], at=moment_of(request.moment))
+        with answering(), writing(self._engine) as conn:
+            (answer,) = confirm_loads(conn, [proof], at=self._at(request))
         return Declined(Decline.BOOKS_REFUSE, answer.message) if isinstance(answer, LoadRefused) else None
 
     def settle(self, request: LoadRequest) -> Declined | None:
         """Book what an earlier counter was authorised for, by the card's offer. Raises OfficeGone."""
         if self._mac2(request) is None:
             return MAC_WRONG
-        with _answering(), writing(self._engine) as conn:
-            proved = prove_by_counter(conn, _offer(request), self._day(conn), at=moment_of(request.moment))
+        with answering(), writing(self._engine) as conn:
+            proved = prove_by_counter(conn, _offer(request), self._day(conn), at=self._at(request))
         return _declined(proved) if isinstance(proved, AttemptRefused) else None
 
     def give_back(self, request: LoadRequest, attempts: int) -> Declined | None:
         """Give a load back that the card, by its offer, has not taken. Raises OfficeGone."""
         if self._mac2(request) is None:
             return MAC_WRONG
-        with _answering(), writing(self._engine) as conn:
+        with answering(), writing(self._engine) as conn:
             refused = return_by_counter(
                 conn, _offer(request), attempts, paid_by=self._agent, business_date=self._day(conn),
-                at=moment_of(request.moment),
+                at=self._at(request),
             )  # fmt: skip
         return None if refused is None else _declined(refused)
 
     def _mac2(self, request: LoadRequest) -> bytes | None:
         """None where the card's MAC1 is wrong."""
-        with _answering():
+        with answering():
             return self._hsm.authorise_load(
                 _keys(request), rnd=request.rnd, counter=request.counter, balance_fen=request.balance_fen,
                 amount_fen=request.amount_fen, kind=request.kind, terminal=bytes.fromhex(request.terminal),
@@ -154,12 +165,15 @@ class Office:
 
     def _is_tac_of(self, made: Attempt, receipt: LoadReceipt) -> bool:
         request = receipt.request
-        with _answering():
+        with answering():
             return self._hsm.verify_load_tac(
                 _keys(request), new_balance_fen=made.balance_fen + request.amount_fen, counter=made.counter,
                 amount_fen=request.amount_fen, kind=request.kind, terminal=bytes.fromhex(made.terminal),
                 moment=made.moment, tac=receipt.tac,
             )  # fmt: skip
+
+    def _at(self, request: LoadRequest) -> datetime:
+        return moment_of(request.moment) if self._now is None else self._now()
 
     def _day(self, conn: Connection) -> date:
         return current_day(conn) if self._business_date is None else self._business_date
@@ -185,24 +199,25 @@ class Office:
         )
 
     def _book_together(self) -> None:
-        """Write orders, then proofs. Booked before is as good as booked now."""
-        orders, proofs = self._orders, self._proofs
-        self._orders, self._proofs = [], []
+        """Write orders, the offers they were authorised for, then proofs. Booked before is as good as booked now."""
+        requests, proofs = self._requests, self._proofs
+        self._requests, self._proofs = [], []
+        orders = [self._order(request) for request in requests]
         if not orders and not proofs:
             return
         at = max([order.event_at for order in orders] + [proof.event_at for proof in proofs])
         with writing(self._engine) as conn:
-            answers: Sequence[LoadAnswer] = [
-                *(authorise_loads(conn, orders, at=at) if orders else []),
-                *(confirm_loads(conn, proofs, at=at) if proofs else []),
-            ]
+            answers: list[LoadAnswer] = authorise_loads(conn, orders, at=at) if orders else []
+            taken = zip(requests, answers, strict=True)
+            keep_offers(conn, [_offer(one) for one, answer in taken if isinstance(answer, LoadBooked)])
+            answers += confirm_loads(conn, proofs, at=at) if proofs else []
         refused = [answer for answer in answers if isinstance(answer, LoadRefused)]
         if refused:
             raise LoadTurnedAway(f"load {refused[0].reference}: {refused[0].message} ({len(refused)} in all)")
 
 
 @contextmanager
-def _answering() -> Iterator[None]:
+def answering() -> Iterator[None]:
     """Whatever keeps the office from answering, HSM, database or calendar, is OfficeGone to the counter."""
     try:
         yield

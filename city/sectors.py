@@ -34,7 +34,11 @@ class Institution:
 
 
 INSTITUTIONS: Sequence[Institution] = (
-    Institution("counter", "COUNTER-1", ("holders:read", "holders:write", "cards:write", "links:write")),
+    Institution(
+        "counter",
+        "COUNTER-1",
+        ("holders:read", "holders:write", "cards:write", "links:write", "counter:write"),
+    ),
     Institution("channel", CHANNEL, ("topups:write",)),
     Institution("hospital", HOSPITAL, ("hospital:write", "links:read")),
     Institution("shop", SHOP, ("payments:write", "payments:read", "qr:write")),

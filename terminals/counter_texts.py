@@ -42,6 +42,13 @@ REFUSED: Mapping[LoadRefusal, CounterText] = {
 }
 
 
+OFFICE_GONE = CounterText(
+    "后台无应答，请稍后重做同一操作；同一操作只会办理一次",
+    "No answer from the office: do the same again later, it is done once",
+)
+"""Said of a service to a card: whether it was done is not known, and asking again does no harm."""
+
+
 def shown(outcome: LoadOutcome) -> CounterText:
     """What to show for the end of a load; amounts in yuan."""
     if outcome.refusal is not None:

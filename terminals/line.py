@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from terminals.answers import AnswerTooLong, body_of
 from terminals.holdings import Holdings, Receipt
 
 MOST_BYTES = 16 << 20
@@ -90,14 +91,9 @@ class DepotLine:
 
     def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> bytes:
         """The whole body of an answer, not more than MOST_BYTES of it."""
-        data = bytearray()
         try:
             with self._client.stream(method, path, json=body) as answer:
                 answer.raise_for_status()
-                for part in answer.iter_bytes():
-                    data += part
-                    if len(data) > MOST_BYTES:
-                        raise LineGone(f"the depot's answer to {path} is longer than {MOST_BYTES} bytes")
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+                return body_of(answer, MOST_BYTES)
+        except (httpx.HTTPError, httpx.InvalidURL, AnswerTooLong) as error:
             raise LineGone(f"{path}: {error}") from error
-        return bytes(data)

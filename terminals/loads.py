@@ -2,11 +2,11 @@
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS load (
@@ -163,7 +163,7 @@ class LoadJournal:
             "INSERT INTO load VALUES (?, ?, ?, NULL, 'begun') ON CONFLICT (reference)"
             " DO UPDATE SET request = excluded.request, tac = NULL, state = 'begun'"
             " WHERE state IN ('begun', 'lost') RETURNING reference",
-            (request.reference, request.card_no, _written(request)),
+            (request.reference, request.card_no, json.dumps(fields_of(request))),
         ).fetchone()
         return row is not None
 
@@ -172,7 +172,7 @@ class LoadJournal:
         row = self._db.execute(
             "SELECT request FROM load WHERE card_no = ? AND state = 'begun'", (card_no,)
         ).fetchone()
-        return None if row is None else _read(row[0])
+        return None if row is None else request_of(json.loads(row[0]))
 
     def prove(self, receipt: LoadReceipt) -> None:
         """Keep the card's proof."""
@@ -198,19 +198,20 @@ class LoadJournal:
     def unconfirmed(self) -> list[LoadReceipt]:
         """Loads that the card has proven and the office does not know of yet, by reference."""
         rows = self._db.execute("SELECT request, tac FROM load WHERE state = 'proven' ORDER BY reference")
-        return [LoadReceipt(_read(request), tac) for request, tac in rows]
+        return [LoadReceipt(request_of(json.loads(request)), tac) for request, tac in rows]
 
     def lost(self) -> list[LoadRequest]:
         """Loads that this terminal can no longer prove, by reference."""
         rows = self._db.execute("SELECT request FROM load WHERE state = 'lost' ORDER BY reference")
-        return [_read(request) for (request,) in rows]
+        return [request_of(json.loads(request)) for (request,) in rows]
 
 
-def _written(request: LoadRequest) -> str:
+def fields_of(request: LoadRequest) -> dict[str, str | int]:
+    """A request as JSON has it: its bytes in hex."""
     fields = asdict(request)
-    return json.dumps(fields | {name: fields[name].hex() for name in _IN_BYTES})
+    return fields | {name: fields[name].hex() for name in _IN_BYTES}
 
 
-def _read(text: str) -> LoadRequest:
-    fields = json.loads(text)
-    return LoadRequest(**fields | {name: bytes.fromhex(fields[name]) for name in _IN_BYTES})
+def request_of(fields: Mapping[str, Any]) -> LoadRequest:
+    """Read back what `fields_of` made. Raises KeyError, TypeError or ValueError for anything else."""
+    return LoadRequest(**{**fields, **{name: bytes.fromhex(fields[name]) for name in _IN_BYTES}})

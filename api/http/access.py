@@ -22,6 +22,7 @@ SCOPES: Final = {
     "holders:read": "read holders, masked, and their cards",
     "holders:write": "enrol holders, report and lift losses",
     "cards:write": "tie cards to holders, report and lift losses of cards",
+    "counter:write": "load cards and serve them at one's own counters",
     "topups:write": "order and confirm top-ups of one's own channel",
     "payments:write": "take, reverse and refund one's own payments",
     "payments:read": "read one's own payments",

@@ -13,6 +13,7 @@ from api.http import (
     batches,
     billers,
     cards,
+    counter,
     holders,
     hospital,
     links,
@@ -34,7 +35,7 @@ from ledger.group import Busy
 ROUTERS: Final = tuple(
     module.router
     for module in (
-        tokens, sessions, holders, cards, me, topups, payments, links, hospital, billers, agency, qr,
+        tokens, sessions, holders, cards, counter, me, topups, payments, links, hospital, billers, agency, qr,
         batches,
     )
 )  # fmt: skip
@@ -42,7 +43,21 @@ ROUTERS: Final = tuple(
 
 
 REPEATED: Final = frozenset(
-    ("currency", "limit", "cursor", "reference", "catalogue_class", "purpose", "kind", "pocket", "channel")
+    (
+        "attempts",
+        "counter",
+        "service",
+        "terminal",
+        "currency",
+        "limit",
+        "cursor",
+        "reference",
+        "catalogue_class",
+        "purpose",
+        "kind",
+        "pocket",
+        "channel",
+    )
 )
 REPEATED_ENDINGS: Final = ("_fen", "_bp", "_on", "_at", "_date")
 LONGEST_REPEATED: Final = 40

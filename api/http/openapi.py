@@ -13,6 +13,10 @@ METHODS: Final = ("get", "put", "post", "delete", "patch")
 TAGS: Final = [
     {"name": "access", "description": "Tokens of institutions and sessions of holders"},
     {"name": "holders", "description": "Who holds cards and pockets; masked in every answer"},
+    {
+        "name": "counter",
+        "description": "The back office for counters elsewhere: loads, and services to cards",
+    },
     {"name": "me", "description": "What a signed-in holder sees and does"},
     {"name": "top-ups", "description": "Money into wallets through a channel"},
     {"name": "payments", "description": "Purchases of merchants, their reversals and refunds"},

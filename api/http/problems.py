@@ -70,6 +70,18 @@ CODES: Final[Mapping[str, Code]] = {
     "not_reported": Code(409, "No loss is reported"),
     "card_not_of_loss": Code(409, "The card was not locked by this loss"),
     "pockets_not_empty": Code(409, "There is money in the pockets"),
+    # card.life and loads at counters
+    "not_in_this_state": Code(409, "The card stands where that cannot happen to it"),
+    "other_card_unfit": Code(409, "The other card cannot take its place"),
+    "load_waits": Code(409, "A load waits to be written to the card"),
+    "too_early": Code(409, "Taps of the card may still come"),
+    "amount": Code(422, "The amount is not possible"),
+    "books_refuse": Code(409, "The books do not take it"),
+    "mac_wrong": Code(409, "The card's proof is wrong"),
+    "unfinished": Code(409, "A load of the card is not finished"),
+    "returned": Code(409, "The load was given back"),
+    "proved": Code(409, "The load is on the card"),
+    "office_unavailable": Code(503, "The office cannot do its work now"),
     # card.links
     "purpose_not_fitting": Code(422, "The purpose needs no such link"),
     "number_malformed": Code(422, "The number is not possible"),

@@ -11,6 +11,8 @@ MASTER_FILE = bytes.fromhex("3F00")
 APPLICATION_VERSION = 2
 PUBLIC_SFI, PUBLIC_BYTES = 0x15, 30
 REGION_SFI, REGION_BYTES = 0x17, 11
+HIGHEST_HOLDER_CLASS = 255
+"""Classes are numbered from 1: 1 standard, 2 half and 3 free; what further ones are, the city's tariff says."""
 
 
 class FileError(ValueError):
@@ -25,7 +27,7 @@ class FileError(ValueError):
 class PublicData:
     """Who the card is (file 15): issuer (8 hex characters), card number (20 digits), holder class, validity.
 
-    The holder class (1 standard, 2 half, 3 free; 0 on foreign cards) is this city's use of byte 28.
+    The holder class (1 standard, 2 half, 3 free, further ones by the tariff; 0 on foreign cards) is this city's use of byte 28.
     """
 
     issuer: str

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0038_tap_belongs"
-down_revision = "0033_fare_holdings"
+down_revision = "0034_holder_classes"
 branch_labels = None
 depends_on = None
 

@@ -139,13 +139,31 @@ def authorise_offer(
         if isinstance(answer, LoadRefused):
             return AttemptRefused(AttemptRefusal.BOOKS_REFUSE, answer.message)
     number = len(attempts.get(reference, ())) + 1
-    conn.execute(
-        insert(load_attempt).values(
-            reference=reference, number=number, card_no=offer.card_no, load_counter=offer.counter,
-            balance_fen=offer.balance_fen, terminal=offer.terminal, moment=offer.moment, authorised_at=at,
-        )
-    )  # fmt: skip
+    conn.execute(insert(load_attempt), [_attempt_row(reference, number, offer, at)])
     return reference
+
+
+def keep_offers(conn: Connection, offers: Sequence[Offer]) -> int:
+    """Keep that a MAC2 went out for each of these offers, whose loads have been authorised; how many are new.
+
+    An offer that is kept already is the same attempt, as where a whole morning is run again; its reference is the
+    offer's own. Each is kept as of its moment.
+    """
+    references = sorted({_reference(offer) for offer in offers})
+    query = select(load_attempt).where(one_of(conn, load_attempt.c.reference, references))
+    held: dict[str, list[Attempt]] = {reference: [] for reference in references}
+    for row in conn.execute(query.order_by(load_attempt.c.reference, load_attempt.c.number)):
+        held[row.reference].append(_attempt_of(row))
+    rows = []
+    for offer in offers:
+        tried = held[_reference(offer)]
+        attempt = Attempt(offer.counter, offer.balance_fen, offer.terminal, offer.moment)
+        if attempt not in tried:
+            tried.append(attempt)
+            rows.append(_attempt_row(_reference(offer), len(tried), offer, moment_of(offer.moment)))
+    if rows:
+        conn.execute(insert(load_attempt), rows)
+    return len(rows)
 
 
 def decide(
@@ -265,6 +283,11 @@ def _unknown(offer: Offer) -> AttemptRefused:
     return AttemptRefused(AttemptRefusal.LOAD_UNKNOWN, message)
 
 
+def _reference(offer: Offer) -> str:
+    """The load that an offer names, or the first of the card's counter."""
+    return offer.order or _base(offer)
+
+
 def _base(offer: Offer) -> str:
     return f"{offer.card_no}:{offer.counter}"
 
@@ -305,6 +328,17 @@ def _attempts(conn: Connection, rows: Sequence[Any]) -> dict[str, tuple[Attempt,
     query = select(load_attempt).where(one_of(conn, columns.reference, [row.reference for row in rows]))
     found: dict[str, tuple[Attempt, ...]] = {}
     for row in conn.execute(query.order_by(columns.reference, columns.number)):
-        attempt = Attempt(row.load_counter, row.balance_fen, row.terminal, bytes(row.moment))
-        found[row.reference] = (*found.get(row.reference, ()), attempt)
+        found[row.reference] = (*found.get(row.reference, ()), _attempt_of(row))
     return found
+
+
+def _attempt_of(row: Any) -> Attempt:
+    return Attempt(row.load_counter, row.balance_fen, row.terminal, bytes(row.moment))
+
+
+def _attempt_row(reference: str, number: int, offer: Offer, at: datetime) -> dict[str, Any]:
+    return {
+        "reference": reference, "number": number, "card_no": offer.card_no, "load_counter": offer.counter,
+        "balance_fen": offer.balance_fen, "terminal": offer.terminal, "moment": offer.moment,
+        "authorised_at": at,
+    }  # fmt: skip

@@ -9,6 +9,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from card.chip.files import HIGHEST_HOLDER_CLASS
 from clearing.wire.bcd import MOMENT_BYTES, digits_of, moment_of, pack_digits
 from clearing.wire.moments import Moments, moments_of
 
@@ -16,8 +17,6 @@ RECORD_BYTES = 64
 RECORD_VERSION = 1
 KINDS = (6, 9)
 """Transaction types that a card signs for: purchase and CAPP purchase."""
-HIGHEST_HOLDER_CLASS = 255
-"""Classes are numbered from 1: 1 standard, 2 half and 3 free; what further ones are, the city's tariff says."""
 LINKED_FLAG, FULL_FARE_FLAG = 1, 2
 
 RECORD_DTYPE = np.dtype(

@@ -1,12 +1,16 @@
 """`onecard counter` at a keyboard: a clerk's keys against a real home, card, HSM and gateway."""
 
+import re
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from api.city_doors import city
 from api.cli import app
-from api.doors import now
+from api.doors import Refused, now
+from api.http.app import make_api
+from api.web import doors_of, serving
 from city.drawer import Drawer
 from city.factory import Factory
 from city.home import Home
@@ -81,6 +85,45 @@ def test_what_cannot_be_done_is_said_on_the_screen_and_nothing_ends(home: Home) 
 
 def test_the_screen_ends_when_the_keyboard_is_gone(home: Home, tmp_path: Path) -> None:
     assert "Put a card on the reader" in at_keyboard("")
+
+
+def test_a_clerk_whose_office_is_elsewhere_does_the_same_by_the_same_keys(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_hand()
+    secret = run("clients", "add", "hall", "--participant", "HALL-1", "--scope", "counter:write")
+    monkeypatch.setenv("ONECARD_OFFICE_CLIENT", "hall")
+    monkeypatch.setenv("ONECARD_OFFICE_SECRET", secret.split("secret: ")[1].strip())
+    with city(home) as opened, doors_of(opened) as doors, serving(make_api(doors)) as address:
+        there = ("--office", address, "--card", FIRST, "--clerk", "ann")
+        shown = at_keyboard(f"{ENTER}150{ENTER}{ENTER}{ESC}52bent{ENTER}{ENTER}{ESC}{ESC}q", *there)
+        assert "Loaded ¥50.00. Balance ¥50.00" in shown
+        assert "Blocked and on the hotlist" in shown
+        assert "Card is on the hotlist" in at_keyboard(f"{ENTER}11{ENTER}{ENTER}q", *there)
+    assert "block: active → blocked, by ann at HALL-1: bent" in run("cards", "life", FIRST)
+    assert "No answer from the office" in at_keyboard(f"{ENTER}q", *there)
+
+
+@pytest.mark.parametrize(
+    ("settings", "address", "remedy"),
+    [
+        ({}, "https://office", "set ONECARD_OFFICE_CLIENT and ONECARD_OFFICE_SECRET"),
+        ({}, "office:8000", "--office is 'office:8000'; give http://host:port or https://host"),
+        ({"PRODUCTION": "1", "HSM": "127.0.0.1:1"}, "http://office", "would go in clear; give https://"),
+        (
+            {"OFFICE_CLIENT": "a", "OFFICE_SECRET": "b", "OFFICE_CA": "/nowhere.pem"},
+            "https://office",
+            "ONECARD_OFFICE_CA /nowhere.pem",
+        ),
+    ],
+)
+def test_an_office_that_cannot_be_asked_so_is_refused_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], address: str, remedy: str
+) -> None:
+    for name, value in (settings | {"HOME": str(tmp_path)}).items():
+        monkeypatch.setenv(f"ONECARD_{name}", value)
+    with pytest.raises(Refused, match=re.escape(remedy)):
+        run("counter", "--office", address, "--reader", "127.0.0.1:1", "look")
 
 
 @pytest.mark.parametrize("key", ["?", "l"])

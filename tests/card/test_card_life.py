@@ -109,7 +109,8 @@ def test_a_batch_comes_into_stock_once_and_its_numbers_are_taken(office: Engine)
     [
         ({"first_no": "12"}, "20 digits"),
         ({"count": 0}, "count"),
-        ({"holder_class": 4}, "class"),
+        ({"holder_class": 0}, "class"),
+        ({"holder_class": 256}, "class"),
         ({"id": ""}, "name"),
     ],
 )

@@ -73,7 +73,7 @@ def test_a_file_with_taps_is_neither_deleted_nor_renumbered(filed: Engine) -> No
 
 
 def test_taps_belong_to_files_before_and_after_the_migration(filed: Engine) -> None:
-    migrate(filed, "0033_fare_holdings")
+    migrate(filed, "0034_holder_classes")
     with refused(filed), writing(filed) as conn:
         insert_rows(conn, tap, [a_tap(3, 0)])
     migrate(filed)

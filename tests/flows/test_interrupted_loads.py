@@ -1,5 +1,6 @@
 """A load stopped at every step: its money is in one place, listed, and finished or taken back anywhere."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,15 +13,40 @@ from card.hsm.client import Hsm
 from city.processes import RunningHsm
 from ledger.db import writing
 from terminals.loads import Decline
-from tests.support.load_counters import A, B, C, Interruption, Town, found_town, number_of
+from tests.support.load_counters import AGENTS, A, B, C, Interruption, Town, found_town, number_of
+from tests.support.remote_offices import office_service, offices
 
 AMOUNT_FEN = 5_000
 MOST_STEPS = 30
 
 
+pytestmark = pytest.mark.parametrize(
+    ("database_url", "office"),
+    [("sqlite", "here"), ("postgresql", "here"), ("sqlite", "elsewhere")],
+    indirect=True,
+)
+
+
 @pytest.fixture
-def town(engine: Engine, city_hsm: Hsm, hsm_process: RunningHsm, tmp_path: Path) -> Town:
-    return found_town(engine, city_hsm, hsm_process.transport_key_file, tmp_path)
+def office(request: pytest.FixtureRequest) -> str:
+    """Where the counters' office is."""
+    return str(request.param)
+
+
+@pytest.fixture
+def town(
+    office: str, engine: Engine, city_hsm: Hsm, hsm_process: RunningHsm, tmp_path: Path
+) -> Iterator[Town]:
+    """A town whose counters have their office in the same process, or across the network."""
+    made = found_town(engine, city_hsm, hsm_process.transport_key_file, tmp_path)
+    if office == "here":
+        yield made
+        return
+    with (
+        office_service(engine, city_hsm, lambda: made.now, AGENTS) as address,
+        offices(address, tmp_path) as made.elsewhere,
+    ):
+        yield made
 
 
 def paid_fen(town: Town) -> int:

@@ -16,7 +16,8 @@ from card.chip.applet import VirtualCard
 from card.hsm.client import Hsm
 from city.processes import RunningHsm
 from tests.support.foundry import Foundry
-from tests.support.load_counters import A, B, Town, found_town, number_of
+from tests.support.load_counters import AGENTS, A, B, Town, found_town, number_of
+from tests.support.remote_offices import SECRET, office_service
 
 AMOUNT_FEN = 5_000
 
@@ -75,11 +76,13 @@ class Counters:
     foundry: Foundry
     home: Path
     environment: dict[str, str]
+    office: str = ""
 
     def start(self, terminal: str, reader: str, *words: str) -> tuple[int, Path]:
         log = self.home / f"{terminal}-{'-'.join(words)}.log"
         log.unlink(missing_ok=True)
         options = ["counter", "--terminal", terminal, "--agent", f"AGENT-{terminal[-1]}", "--reader", reader]
+        options += ["--office", self.office] if self.office else []
         return self.foundry.start("onecard", [*options, *words], self.environment, log), log
 
     def ended(self, pid: int) -> int:
@@ -92,13 +95,35 @@ def town(engine: Engine, city_hsm: Hsm, hsm_process: RunningHsm, tmp_path: Path)
 
 
 @pytest.fixture
-def counters(foundry: Foundry, database_url: str, hsm_address: str, tmp_path: Path) -> Counters:
+def office() -> str:
+    """Where the counters' office is: in their own process, unless a test says otherwise."""
+    return "here"
+
+
+@pytest.fixture
+def counters(
+    foundry: Foundry, office: str, town: Town, database_url: str, hsm_address: str, tmp_path: Path
+) -> Iterator[Counters]:
+    """Counters that have their office in their own process; or one elsewhere, and know neither books nor HSM."""
     home = tmp_path / "home"
     home.mkdir()
-    settings = {"ONECARD_HOME": str(home), "ONECARD_DATABASE": database_url, "ONECARD_HSM": hsm_address}
-    return Counters(foundry, home, settings)
+    settings = {"ONECARD_HOME": str(home)}
+    if office == "here":
+        yield Counters(
+            foundry, home, settings | {"ONECARD_DATABASE": database_url, "ONECARD_HSM": hsm_address}
+        )
+        return
+    client = {"ONECARD_OFFICE_CLIENT": "AGENT-1", "ONECARD_OFFICE_SECRET": SECRET}
+    with office_service(town.engine, town.hsm, lambda: town.now, AGENTS) as address:
+        yield Counters(foundry, home, settings | client, address)
+    assert list(home.glob("*.db")) == []
 
 
+@pytest.mark.parametrize(
+    ("database_url", "office"),
+    [("sqlite", "here"), ("postgresql", "here"), ("sqlite", "elsewhere")],
+    indirect=["database_url"],
+)
 @pytest.mark.parametrize("end", ["complete", "return"])
 @pytest.mark.parametrize(
     ("at", "after"),

@@ -27,14 +27,16 @@ from ledger.post import post
 from settlement.books import pending_loads_are_all_known
 from terminals.counter import LoadCounter
 from terminals.hotlist import Hotlist
-from terminals.loads import LoadJournal, OfficeGone
+from terminals.loads import LoadJournal, LoadOffice, OfficeGone
 from terminals.reader import CardGone
 from tests.support.clearing_day import at as moment
+from tests.support.remote_offices import Offices
 
 DAY, ISSUER = date(2026, 3, 2), "01011000"
 MORNING = moment(9, day=DAY)
 A, B, C = "518000000001", "518000000002", "518000000003"
 """Three counters, each with an agent of its own."""
+AGENTS = tuple(f"AGENT-{terminal[-1]}" for terminal in (A, B, C))
 
 
 class PowerLoss(BaseException):
@@ -87,6 +89,8 @@ class Town:
     folder: Path
     cards: int = 0
     now: datetime = MORNING
+    elsewhere: Offices | None = None
+    """Where it is given, counters ask their offices over HTTP."""
 
     def new_card(self) -> VirtualCard:
         """An empty card that is registered and in use."""
@@ -106,7 +110,12 @@ class Town:
         self, terminal: str, stop: Interruption | None = None, *, holder: str = ""
     ) -> Iterator[LoadCounter]:
         """A counter at work, with the journal that it has kept so far; it stops where `stop` says."""
-        office = Office(self.engine, self.hsm, f"AGENT-{terminal[-1]}", holder=holder)
+        agent = f"AGENT-{terminal[-1]}"
+        office: LoadOffice = (
+            Office(self.engine, self.hsm, agent, holder=holder)
+            if self.elsewhere is None
+            else self.elsewhere.of(agent)
+        )
         with LoadJournal(self.folder / f"{terminal}.db", "off") as journal:
             if stop is None:
                 yield LoadCounter(terminal, journal, office, Hotlist(0))

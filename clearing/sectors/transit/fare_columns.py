@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from card.chip.files import HIGHEST_HOLDER_CLASS
 from clearing.sectors.transit.base_fare import fares_fen
 from clearing.sectors.transit.fare_arrays import ENTRY, EXIT, RIDE, FareColumns, Holdings, Ints, Taps
 from clearing.sectors.transit.fare_exact import fits_words
@@ -19,7 +20,7 @@ from clearing.sectors.transit.fare_tables import SLOT_S, tables_of
 from clearing.sectors.transit.fare_taps import Holding, TapKind
 from clearing.sectors.transit.fare_tariff import EntryExit, FareTariff, FixedCharge, ListCharge, tariff_at
 from clearing.sectors.transit.recorded_taps import RIDES, category_of, line_of, mode_of, station_of
-from clearing.wire.record import HIGHEST_HOLDER_CLASS, Ride
+from clearing.wire.record import Ride
 
 KINDS = {TapKind.RIDE: RIDE, TapKind.ENTRY: ENTRY, TapKind.EXIT: EXIT}
 

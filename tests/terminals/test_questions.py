@@ -1,0 +1,44 @@
+"""A counter's unanswered questions: the same one keeps its key through a restart, until it is answered."""
+
+from itertools import count
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from terminals.questions import Questions, digest_of
+
+
+@settings(max_examples=30, deadline=None)
+@given(asked=st.lists(st.tuples(st.sampled_from("abc"), st.booleans(), st.booleans()), max_size=12))
+def test_a_question_keeps_its_key_until_it_is_answered_and_no_key_is_given_twice(
+    tmp_path_factory: pytest.TempPathFactory, asked: list[tuple[str, bool, bool]]
+) -> None:
+    path = tmp_path_factory.mktemp("questions") / "questions.db"
+    numbers = count()
+    waiting: dict[str, str] = {}
+    given_before: set[str] = set()
+    questions = Questions(path, lambda: f"key-{next(numbers)}", "off")
+    for name, is_answered, restarts in asked:
+        key = questions.key_of(name)
+        assert key == waiting.get(name, key)
+        assert name in waiting or key not in given_before
+        waiting[name] = key
+        given_before.add(key)
+        if is_answered:
+            questions.answered(name)
+            del waiting[name]
+        if restarts:
+            with questions:
+                pass
+            questions = Questions(path, lambda: f"key-{next(numbers)}", "off")
+        assert questions.open() == len(waiting)
+    with questions:
+        pass
+
+
+def test_a_question_is_its_address_and_its_content_in_any_order() -> None:
+    body = {"card_no": "1", "why": "bent"}
+    assert digest_of("/a", body) == digest_of("/a", dict(reversed(body.items())))
+    assert len({digest_of("/a", body), digest_of("/b", body), digest_of("/a", body | {"why": "lost"})}) == 3
+    assert len(digest_of("/a", body)) == 64
