@@ -46,6 +46,7 @@ from city.szt import TraceError
 from clearing.engine.rules import EngineFailed
 from ledger.db import reading
 from ledger.money import yuan
+from ledger.room import out_of_room
 from settlement.night import NightRefused
 from settlement.reports import night_summary
 
@@ -224,4 +225,10 @@ def main() -> None:
     except (Refused, NightRefused, ReplayRefused, TraceError, HsmError, EngineFailed) as error:
         sys.exit(fail(error).exit_code)
     except OperationalError as error:
-        sys.exit(fail(f"the database cannot be used: {error.orig}; check ONECARD_DATABASE").exit_code)
+        advice = "check ONECARD_DATABASE, that its server runs, and that its disk has room"
+        sys.exit(fail(f"the database cannot be used: {error.orig}; {advice}").exit_code)
+    except Exception as error:
+        said = out_of_room(error)
+        if said is None:
+            raise
+        sys.exit(fail(f"there is no room: {said}; make room and run the command again").exit_code)
