@@ -11,7 +11,7 @@ LATEST: Final = 0.9
 LULL_MS: Final = 4.0
 """So much later it may fall: a night waits for a peer or a disk without working, and is struck then too."""
 ROOM_BYTES: Final = 96 * 1024
-"""At most so much is left on a disk that fills up: some files still fit."""
+"""At most so much is left on a disk that fills up, and a sixteenth of it to a file: some still fit."""
 
 
 class Victim(StrEnum):

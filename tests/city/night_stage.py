@@ -13,7 +13,7 @@ from sqlalchemy import Engine, make_url, text
 from city.day import Mischief, plan_day
 from city.demo import DEMO_DATE, live_day
 from city.plan import read_plan
-from city.processes import PostgresServer, RunningHsm, private_server
+from city.processes import MODEST, PostgresServer, RunningHsm, private_server
 from city.world import City
 from ledger.db import make_engine, migrate
 from tests.city.night_blows import Fate
@@ -23,6 +23,9 @@ from tests.support.small_disk import SmallDisk
 
 RIDERS: Final = 70
 """Some two hundred and fifty taps, with two of each kind of mischief."""
+
+SERVER: Final = {**MODEST, "fsync": "off"}
+"""Its processes are killed and the machine is not: what they wrote is the kernel's, synced or not."""
 
 MakeCity = Callable[[Path, Engine], City]
 
@@ -127,6 +130,6 @@ def night_stage(
             hsm,
             make_city,
             sqlite_template,
-            lambda: stack.enter_context(private_server()),
+            lambda: stack.enter_context(private_server(SERVER)),
             folder,
         )

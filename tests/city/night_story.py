@@ -16,7 +16,7 @@ from city.home import Home
 from city.processes import PostgresServer, copy_hsm
 from ledger.db import make_engine, reading
 from ledger.verify import verify_books
-from settlement.work_queue import Kind, items_of
+from settlement.work_queue import Item, Kind, State, items_of
 from tests.city.night_blows import Blow, Fate, Victim
 from tests.support.dead_server import kill
 from tests.support.foundry import Foundry
@@ -30,6 +30,7 @@ TICK_S: Final = 0.0005
 PEER_TIMEOUT_S: Final = "0.5"
 MOST_STARTS: Final = 8
 """More than a night is struck; whoever needs more does not get on."""
+LAST_WORDS_BYTES: Final = 2_000
 FULL: Final = (Victim.DISK, Victim.FILE_LIMIT)
 
 
@@ -99,8 +100,27 @@ class Story:
         rows = after_nights(engine)
         engine.dispose()
         folders = (home.night(DEMO_DATE), home.archive, home.inbox)
-        files = {f"{folder.name}/{name}": one for folder in folders for name, one in contents(folder).items()}
+        files = {
+            f"{folder.name}/{name}": content
+            for folder in folders
+            for name, content in contents(folder).items()
+            if not name.endswith(".part")  # half of a file, which whoever is killed leaves and nobody reads
+        }
         return End(rows, files, amiss)
+
+    def refusals(self) -> list[Item]:
+        """The night's own refusals in the work queue of a database that is not on the small disk."""
+        assert self.url is not None
+        engine = make_engine(self.url)
+        with reading(engine) as conn:
+            found = [item for item in items_of(conn, tuple(State)) if item.kind is Kind.NIGHT_REFUSED]
+        engine.dispose()
+        return found
+
+    @property
+    def home(self) -> Path:
+        """Where the night's programs find it."""
+        return self.evening.disk.inside / self.folder.name
 
     def __str__(self) -> str:
         return "\n".join(self.lines)
@@ -117,7 +137,7 @@ class Story:
         struck = blow is not None and self._has_done(night, blow, work_s)
         if blow is not None and struck:
             self.struck += 1
-            self._strike(blow, night)
+            self._strike(blow, night, log)
         while (spent_s := worked_s(night)) is not None:
             self.spent_s = spent_s
             time.sleep(TICK_S)
@@ -142,7 +162,7 @@ class Story:
         time.sleep(blow.lull_ms / 1000)
         return self.evening.foundry.ended(night) is None
 
-    def _strike(self, blow: Blow, night: int) -> None:
+    def _strike(self, blow: Blow, night: int, log: Path) -> None:
         server = self.evening.server
         match blow.victim:
             case Victim.NIGHT:
@@ -158,7 +178,8 @@ class Story:
             case Victim.DISK if self.evening.disk.small:
                 self.evening.disk.fill(blow.room_bytes)
             case _:
-                limit_files(night, blow.room_bytes)
+                # Its log is such a file, too: it can still say what has happened.
+                limit_files(night, log.stat().st_size + LAST_WORDS_BYTES + blow.room_bytes // 16)
 
     def _mend(self, blow: Blow) -> None:
         """What an operator does before the night is started again."""
@@ -193,7 +214,7 @@ class Story:
 
     def _environment(self) -> dict[str, str]:
         environment = {
-            "ONECARD_HOME": str(self.evening.disk.inside / self.folder.name),
+            "ONECARD_HOME": str(self.home),
             "ONECARD_HSM": f"127.0.0.1:{self._port}",
             "ONECARD_PEER_TIMEOUT_S": PEER_TIMEOUT_S,
         }
