@@ -1,7 +1,7 @@
 """Chaos over the night: itself, its HSM, its database struck at random instants, its disk full; it ends as if not.
 
 Every seed has its own database, victims and instants; a seed that fails prints what happened. `make soak SEEDS=200
-FIRST=1` plays more of them: the same blows again, though not to the millisecond.
+FIRST=1` plays more of them (NIGHT_SEEDS and NIGHT_FIRST here): the same blows again, though not to the millisecond.
 """
 
 import os
