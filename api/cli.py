@@ -129,8 +129,11 @@ def main() -> None:
         app()
     except SystemExit:  # how every command ends: nothing is loaded for it
         raise
-    except refusals() as error:
-        sys.exit(_failed(error))
+    except Exception as error:
+        said = _said(error)
+        if said is None:
+            raise
+        sys.exit(_failed(said))
 
 
 def refusals() -> tuple[type[Exception], ...]:
@@ -140,11 +143,20 @@ def refusals() -> tuple[type[Exception], ...]:
     )
 
 
-def _failed(error: Exception) -> int:
-    from sqlalchemy.exc import OperationalError
+def _said(error: Exception) -> str | None:
+    """What a person is told, of an error that a person can mend."""
+    from ledger.room import out_of_room
 
+    if isinstance(error, refusals()):
+        if type(error).__name__ != "OperationalError":
+            return str(error)
+        advice = "check ONECARD_DATABASE, that its server runs, and that its disk has room"
+        return f"the database cannot be used: {getattr(error, 'orig', error)}; {advice}"
+    full = out_of_room(error)
+    return None if full is None else f"there is no room: {full}; make room and run the command again"
+
+
+def _failed(said: str) -> int:
     from api.doors import fail
 
-    if isinstance(error, OperationalError):
-        return fail(f"the database cannot be used: {error.orig}; check ONECARD_DATABASE").exit_code
-    return fail(error).exit_code
+    return fail(said).exit_code

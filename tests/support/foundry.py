@@ -49,6 +49,11 @@ class Foundry:
         self._asked = 0
         threading.Thread(target=self._hear, daemon=True).start()
 
+    @property
+    def pid(self) -> int:
+        """The foundry's own process."""
+        return self._process.pid
+
     def start(self, program: str, words: Sequence[str], environment: Mapping[str, str], log: Path) -> int:
         """Start a program with these arguments, and only these variables beside PATH; its process id."""
         self._asked += 1
@@ -101,10 +106,10 @@ class Foundry:
 
 
 @contextmanager
-def running_foundry() -> Iterator[Foundry]:
-    """A foundry while the block runs; with it end all programs that it started."""
+def running_foundry(before: Sequence[str] = ()) -> Iterator[Foundry]:
+    """A foundry while the block runs; with it end all programs that it started. `before` are words of a wrapper."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.support.foundry"],
+        [*before, sys.executable, "-m", "tests.support.foundry"],
         cwd=PROJECT,
         env=dict(os.environ) | {"OPENBLAS_NUM_THREADS": "1"},
         stdin=subprocess.PIPE,
