@@ -15,6 +15,8 @@ FIRST ?= 1
 SPARK_FIRST ?= 1
 FUZZ_S ?= 300
 export ONECARD_HOME
+# A run starts programs of ours some hundred times: what the interpreter has compiled once is kept beside the sources.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo serve spark test soak check lint types contracts bench lock clean
 
