@@ -227,7 +227,7 @@ def main() -> None:
     except OperationalError as error:
         advice = "check ONECARD_DATABASE, that its server runs, and that its disk has room"
         sys.exit(fail(f"the database cannot be used: {error.orig}; {advice}").exit_code)
-    except Exception as error:
+    except OSError as error:
         said = out_of_room(error)
         if said is None:
             raise
