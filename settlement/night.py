@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Final
 
+import duckdb
 from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
+from xlsxwriter.exceptions import XlsxWriterException
 
 from clearing import steps as clearing
 from clearing.context import Night, Step, StepRefused, StepResult
@@ -66,6 +68,9 @@ STEPS: Final[tuple[tuple[str, Step], ...]] = (
     ("check_books_after", check_books_after),
     ("seal", seal),
 )
+
+MAY_LACK_ROOM: Final = (OSError, SQLAlchemyError, duckdb.Error, XlsxWriterException)
+"""What files, books, rules and workbooks raise where they cannot be written."""
 
 Observe = Callable[[str, str, StepResult | None], None]
 """Told (step, "started" | "done" | "already", result); "done" comes after the step is committed."""
@@ -210,11 +215,11 @@ def _in_plain_words(engine: Engine, night: Night, name: str, *, finished_at: dat
     except StepRefused as stop:
         _write_down(engine, night, stop, finished_at=finished_at)
         raise NightRefused(name, stop.reason, stop.remedy) from stop
-    except Exception as error:
+    except MAY_LACK_ROOM as error:
         said = out_of_room(error)
         if said is None:
             raise
-        stop = StepRefused(
+        full = StepRefused(
             name,
             f"there is no room: {said}",
             f"make room on the disk of {night.folder} and on the database's (or raise its quota or `ulimit -f`) "
@@ -223,8 +228,8 @@ def _in_plain_words(engine: Engine, night: Night, name: str, *, finished_at: dat
         # The books may lie on the disk that is full. Then the refusal is only told, and the next start finds
         # a night that was interrupted.
         with suppress(SQLAlchemyError):
-            _write_down(engine, night, stop, finished_at=finished_at)
-        raise NightRefused(name, stop.reason, stop.remedy) from error
+            _write_down(engine, night, full, finished_at=finished_at)
+        raise NightRefused(name, full.reason, full.remedy) from error
 
 
 def _write_down(engine: Engine, night: Night, stop: StepRefused, *, finished_at: datetime) -> None:

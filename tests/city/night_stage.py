@@ -76,11 +76,11 @@ class Stage:
     def _on_postgresql(self) -> Evening:
         server = self.started_server()
         url = make_url(server.url)
-        engine = make_engine(url)
+        engine = make_engine(server.url)
         migrate(engine)
         self._live(self.folder / "postgresql", engine)
         # Another database to speak to: one that is copied must have nobody in it.
-        admin_url = url.set(database="postgres")
+        admin_url = url.set(database="postgres").render_as_string()
 
         def run(statement: str) -> None:
             admin = make_engine(admin_url)
