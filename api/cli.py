@@ -129,11 +129,15 @@ def main() -> None:
         app()
     except SystemExit:  # how every command ends: nothing is loaded for it
         raise
-    except Exception as error:
-        said = _said(error)
-        if said is None:
+    except refusals() as error:
+        sys.exit(_failed(_said(error)))
+    except OSError as error:
+        from ledger.room import out_of_room
+
+        full = out_of_room(error)
+        if full is None:
             raise
-        sys.exit(_failed(said))
+        sys.exit(_failed(f"there is no room: {full}; make room and run the command again"))
 
 
 def refusals() -> tuple[type[Exception], ...]:
@@ -143,17 +147,11 @@ def refusals() -> tuple[type[Exception], ...]:
     )
 
 
-def _said(error: Exception) -> str | None:
-    """What a person is told, of an error that a person can mend."""
-    from ledger.room import out_of_room
-
-    if isinstance(error, refusals()):
-        if type(error).__name__ != "OperationalError":
-            return str(error)
-        advice = "check ONECARD_DATABASE, that its server runs, and that its disk has room"
-        return f"the database cannot be used: {getattr(error, 'orig', error)}; {advice}"
-    full = out_of_room(error)
-    return None if full is None else f"there is no room: {full}; make room and run the command again"
+def _said(error: Exception) -> str:
+    if type(error).__name__ != "OperationalError":
+        return str(error)
+    advice = "check ONECARD_DATABASE, that its server runs, and that its disk has room"
+    return f"the database cannot be used: {getattr(error, 'orig', error)}; {advice}"
 
 
 def _failed(said: str) -> int:
