@@ -20,8 +20,8 @@ from card.hsm.client import Hsm
 from card.hsm.errors import HsmError
 from city.home import CITY_ZONE
 from ledger.archive import ArchiveDamaged
-from ledger.checks import Finding
 from ledger.db import reading
+from ledger.findings import Finding
 from ledger.money import yuan
 from ledger.proof_file import ProofFile, ProofFileError, Wrong, check, decode, encode, entry_of, proof_file
 from ledger.seal import PublicKey, prove, seals

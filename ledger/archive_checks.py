@@ -14,7 +14,8 @@ from ledger.archive import Archive, Archived, ArchiveDamaged, archives
 from ledger.archive_file import MonthFile
 from ledger.archive_walks import Walks
 from ledger.bulk import one_of
-from ledger.checks import Finding, both_sides, days_equal_digests, gaps
+from ledger.checks import days_equal_digests, gaps
+from ledger.findings import Finding, both_sides
 from ledger.ids import A_DAY, date_of, month_bounds, next_month
 from ledger.seal import PublicKey, signed_under
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sqlalchemy import BigInteger, Connection, Row, Select, func, literal, select, union_all
 
 from ledger import tables
-from ledger.checks import Finding
+from ledger.findings import Finding
 from ledger.snapshots import day_number
 from ledger.walks import before_the_last_posting
 

@@ -9,9 +9,9 @@ from sqlalchemy import Connection, select
 
 from ledger import tables
 from ledger.archive import archives
-from ledger.checks import Finding
 from ledger.day import DayState
 from ledger.events import Event, Happened, read_events
+from ledger.findings import Finding
 from ledger.registers import cut_off_at, registers_at
 
 _STEPS = {

@@ -13,10 +13,11 @@ from ledger.archive import Archive, lines_begin
 from ledger.archive_checks import archives_agree, resting_totals_agree
 from ledger.archive_walks import Walks, walks_join_the_archive
 from ledger.bulk import CHUNK_ROWS
-from ledger.checks import CHECKS, Check, Finding, both_sides
+from ledger.checks import CHECKS
 from ledger.day import DayState
 from ledger.entry import Line, chain_start, digest
 from ledger.events import EVENTS_START, event_chained, read_events
+from ledger.findings import Check, Finding, both_sides
 from ledger.journal import of_day
 from ledger.merkle import root_of
 from ledger.orders import Hold, hold_content

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Subquery, and_, func, or_, select, union_all
 
 from ledger import tables
 from ledger.bulk import CHUNK_ROWS, one_of_numbers
-from ledger.checks import Finding
+from ledger.findings import Finding
 from ledger.ids import A_DAY, NONE, before_first
 
 

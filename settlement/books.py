@@ -17,8 +17,9 @@ from clearing.sectors.utilities.tables import difference
 from clearing.tables import batch_file, chip_load, tap
 from clearing.verdict import Money
 from ledger.balances import totals
-from ledger.checks import Finding, check_books
+from ledger.checks import check_books
 from ledger.db import reading
+from ledger.findings import Finding
 from ledger.money import yuan
 from ledger.snapshots import total_fen
 from settlement.day_end import movements_on

@@ -12,11 +12,11 @@ from sqlalchemy.exc import DBAPIError
 
 from ledger import chart, tables
 from ledger.accounts import account_digest, open_accounts
-from ledger.checks import Finding
 from ledger.day import begin_close, finish_close
 from ledger.db import metadata, reading, writing
 from ledger.entry import Line, canonical_bytes, chain_start, chained, digest, utc_text
 from ledger.events import EVENTS_START, event_chained, read_events
+from ledger.findings import Finding
 from ledger.ids import A_DAY
 from ledger.journal import read_day
 from ledger.orders import hold_content
@@ -106,7 +106,7 @@ def others(conn: Connection, column: Column[Any], value: Any) -> list[Any]:
 
 def named(conn: Connection, table: Table, row: Row[Any]) -> set[str]:
     """How people know a row: what a finding about it must have in its subject."""
-    codes = dict(conn.execute(select(tables.account.c.id, tables.account.c.code)).tuples().all())
+    codes = dict(conn.execute(select(tables.account.c.id, tables.account.c.code)).all())
     match table.name.removeprefix("ledger_"):
         case "account":
             return {row.code}
