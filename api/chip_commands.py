@@ -14,7 +14,6 @@ from typing import Annotated, Any, Final
 import typer
 
 from api.card_view_table import as_document, as_tables
-from api.city_doors import city
 from api.doors import Refused, console, now, settings
 from api.late_commands import Late, LateGroup
 from card.chip import blank, sam
@@ -138,6 +137,8 @@ def _remedy(refused: Refusal) -> str:
 
 def _wrapped_keys(keys: CardKeyRef) -> tuple[int, dict[Group, bytes]]:
     """The version of the city's newest roots, and the card's keys of it, wrapped for its chip."""
+    from api.city_doors import city  # a whole city takes long to load, and a reader does not need one
+
     try:
         with city() as opened:
             made = opened.hsm.card_keys(keys)
@@ -251,6 +252,8 @@ def virtual(
 def _transport_key(file: Path | None) -> bytes:
     path = file or settings().city_home().hsm / "transport.key"
     if file is None and not path.exists() and settings().hsm is None:
+        from api.city_doors import city
+
         with city():
             console.print("The simulated HSM has made its keys.")
     try:

@@ -12,8 +12,8 @@ import httpx
 
 from card.hotlist import hotlisted
 from card.signatures import Algorithm
+from city.processes import running_program
 from city.world import City
-from city.yard import running_yard
 from clearing.publication import keys_of, publish_document, publish_hotlist, signer_of
 from clearing.wire.hotlist import numbers_of
 from clearing.wire.signed import Keys, Kind
@@ -67,6 +67,13 @@ class Terminals:
                     raise RuntimeError(f"terminal {terminal} did not take {name}: {receipt}")
                 taken[name] += 1
         return Told(tuple(sorted(taken.items())))
+
+
+@contextmanager
+def running_yard(home: Path, published: Path) -> Iterator[str]:
+    """Start a yard on a free loopback port; its address. It stops at the end."""
+    with running_program("city.yard", home, "--published", published) as (port, _):
+        yield f"http://127.0.0.1:{port}"
 
 
 @contextmanager

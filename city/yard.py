@@ -4,8 +4,6 @@ Terminals fetch the signed files that are published, and tell how they are; the 
 """
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +13,6 @@ from fastapi import FastAPI, HTTPException
 from fastapi.responses import FileResponse
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from city.processes import running_program
 from city.serving import serve_app
 
 NAMES = re.compile(r"(?P<kind>hotlist|tariff|settings)-(?P<version>\d{5})(?P<change>-change)?\.(ohl|ocd)")
@@ -80,13 +77,6 @@ def make_yard(home: Path, published: Path) -> FastAPI:
         return [Report.model_validate_json(path.read_text(encoding="utf-8")) for path in kept]
 
     return app
-
-
-@contextmanager
-def running_yard(home: Path, published: Path) -> Iterator[str]:
-    """Start a yard on a free loopback port; its address. It stops at the end."""
-    with running_program("city.yard", home, "--published", published) as (port, _):
-        yield f"http://127.0.0.1:{port}"
 
 
 def serve(

@@ -25,6 +25,8 @@ hypothesis.settings.load_profile("onecard")
 MEMORY = Path("/dev/shm")
 """Where every commit of a test is durable at once, without a disk to wait for: tests end processes, not machines."""
 ROOM_BYTES = 8 << 30
+SHORT_LIVED_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+"""For Spark's machines of a test: they end before the second compiler's work is worth its while."""
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -36,6 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if "TMPDIR" not in os.environ and _has_room(MEMORY):
         os.environ["TMPDIR"] = str(MEMORY)
         tempfile.tempdir = None  # asked for again
+    os.environ.setdefault("JDK_JAVA_OPTIONS", SHORT_LIVED_JAVA)
     if os.environ.get("CI") and not SHARED_DATA.is_dir():
         raise pytest.UsageError(f"{SHARED_DATA} is missing: in CI the real-data checks must run")
 

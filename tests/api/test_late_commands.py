@@ -64,6 +64,10 @@ def test_a_groups_help_loads_neither_a_web_server_nor_what_makes_the_schema(grou
     assert "fastapi" not in loaded and "alembic" not in loaded and "numba" not in loaded
 
 
+def test_a_card_on_a_reader_needs_no_engine_and_no_columns() -> None:
+    assert loaded_by("card", "--help") == ["loaded ['pydantic', 'sqlalchemy']"]
+
+
 def test_what_a_person_can_mend_is_known_as_soon_as_it_can_be_raised() -> None:
     for place, name in REFUSALS.items():
         refusal = getattr(import_module(place), name)

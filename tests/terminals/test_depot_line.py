@@ -14,7 +14,7 @@ import pytest
 
 from card.hsm.client import Hsm
 from card.signatures import Algorithm
-from city.yard import running_yard
+from city.distribution import running_yard
 from clearing.publication import keys_of, publish_document, publish_hotlist, signer_of
 from clearing.wire.hotlist import numbers_of
 from clearing.wire.signed import Kind
