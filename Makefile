@@ -8,11 +8,15 @@ BIN := .venv/bin
 ONECARD_HOME ?= ./var
 PYTEST_WORKERS ?= 2
 SEEDS ?= 200
+SPARK_SEEDS ?= 5
 LEDGER_BATCHES ?= 5000
 VALIDATOR_RIDES ?= 240000
 FIRST ?= 1
+SPARK_FIRST ?= 1
 FUZZ_S ?= 300
 export ONECARD_HOME
+# A run starts programs of ours some hundred times: what the interpreter has compiled once is kept beside the sources.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo serve spark test soak check lint types contracts bench lock clean
 
@@ -31,13 +35,15 @@ test: .venv/ready .venv/system .venv/spark ## style, types, contracts and every 
 	@$(MAKE) --no-print-directory lint types contracts
 	@$(BIN)/pytest -n $(PYTEST_WORKERS) --dist worksteal
 
-soak: .venv/ready .venv/system .venv/soak ## ten minutes of writers onto one ledger, a validator's day, FUZZ_S=300 of bytes at the HSM, SEEDS=200 stories of chaos from FIRST=1
+soak: .venv/ready .venv/system .venv/spark .venv/soak ## ten minutes of writers onto one ledger, a validator's day, FUZZ_S=300 of bytes at the HSM, SEEDS=200 stories and nights of chaos from FIRST=1, SPARK_SEEDS=5 workers killed
 	@LEDGER_BATCHES=$(LEDGER_BATCHES) $(BIN)/pytest tests/ledger/test_ledger_concurrency.py -k processes -n 0
 	@VALIDATOR_RIDES=$(VALIDATOR_RIDES) $(BIN)/pytest tests/terminals/test_validator_day.py -n 0
 	@mkdir -p "$(ONECARD_HOME)/fuzz"
 	@$(BIN)/python -m tests.fuzz.fuzz_hsm_wire "$(ONECARD_HOME)/fuzz" tests/fuzz/corpus/hsm_wire \
 		-max_total_time=$(FUZZ_S) -max_len=4096 -artifact_prefix="$(ONECARD_HOME)/"
-	@CHAOS_SEEDS=$(SEEDS) CHAOS_FIRST=$(FIRST) $(BIN)/pytest tests/flows/test_chaos.py -n $(PYTEST_WORKERS) --dist worksteal
+	@CHAOS_SEEDS=$(SEEDS) CHAOS_FIRST=$(FIRST) NIGHT_SEEDS=$(SEEDS) NIGHT_FIRST=$(FIRST) \
+		$(BIN)/pytest tests/flows/test_chaos.py tests/flows/test_night_chaos.py -n $(PYTEST_WORKERS) --dist worksteal
+	@SPARK_SEEDS=$(SPARK_SEEDS) SPARK_FIRST=$(SPARK_FIRST) $(BIN)/pytest tests/clearing/test_spark_cluster.py -n 0
 
 check: .venv/ready .venv/system .venv/spark ## format the code, then everything that `make test` does
 	@$(BIN)/ruff format .

@@ -1,15 +1,17 @@
 """`onecard cards …`: the back office of cards, from the batch of blanks to the card in a hand, and out of use."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Annotated, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import typer
 from rich.table import Table
 from sqlalchemy import Connection
 
-from api.doors import Refused, books, city, console, now
+from api.city_doors import city
+from api.doors import Refused, books, console, now
+from api.late_commands import Late, LateGroup
 from card.hotlist import hotlisted
 from card.issue import NotBooked, NotTied, Terms, activate_card, block_card, issue_card, unblock_card
 from card.life import Act, LifeRefused, Move, Moved, State, life_of, state_of
@@ -32,7 +34,46 @@ from ledger.day import DayOrderError, current_day
 from ledger.db import reading, writing
 from ledger.money import yuan
 
+ELSEWHERE: Final[Mapping[str, Late]] = {
+    "replace": Late(
+        "api.card_ends_commands:replace",
+        "Put an issued card in an old one's place; deposit and holder go over now, the balance when it is certain.",
+    ),
+    "move-balance": Late(
+        "api.card_ends_commands:move",
+        "Move replaced cards' balances to the new cards' waiting loads; any counter writes them on.",
+    ),
+    "replacements": Late(
+        "api.card_ends_commands:show_replacements",
+        "List replacements whose balance has not moved yet, and when it can.",
+    ),
+    "left-behind": Late(
+        "api.card_ends_commands:show_left_behind",
+        "List what earlier returns left in suspense of replaced cards' balances: whose it is, what can be done.",
+    ),
+    "move-again": Late(
+        "api.card_ends_commands:order_again",
+        "Let what was left in suspense wait for the card again; any counter writes it on, or pays it out.",
+    ),
+    "hand-in": Late(
+        "api.card_ends_commands:take_back",
+        "Take a card back for good: the deposit is paid now, the balance by `refund` when it is certain.",
+    ),
+    "refund": Late(
+        "api.card_ends_commands:pay_out",
+        "Pay what a card that was handed in holds, once no tap of it can come any more, and close it.",
+    ),
+}
+
+
+class CardsGroup(LateGroup):
+    """A card's whole life; how it ends is in a module of its own."""
+
+    late = ELSEWHERE
+
+
 cards = typer.Typer(
+    cls=CardsGroup,
     help="Cards: stock, issue, loss, blocking, replacement, return; every move with who, when and why.",
     no_args_is_help=True,
 )

@@ -17,14 +17,11 @@ from ledger.day import current_day
 from ledger.db import reading, writing
 from ledger.money import yuan
 
-ends = typer.Typer(help="How cards end.")
-
 Counter = Annotated[str, typer.Option(help="the counter where it happens, which pays cash")]
 Amount = Annotated[int, typer.Option(help="kept of the deposit, in fen", min=0)]
 To = Annotated[str, typer.Option(help="who is paid: agent:COUNTER for cash, wallet:HOLDER, bank:reserve")]
 
 
-@ends.command()
 def replace(
     old_card: Card,
     new_card: Annotated[str, typer.Argument(help="20 digits of a card issued with --inactive")],
@@ -44,7 +41,6 @@ def replace(
     )
 
 
-@ends.command("move-balance")
 def move(
     by: By,
     old_card: Annotated[
@@ -71,7 +67,6 @@ def move(
             )
 
 
-@ends.command("replacements")
 def show_replacements() -> None:
     """List replacements whose balance has not moved yet, and when it can."""
     with books() as engine, reading(engine) as conn:
@@ -85,7 +80,6 @@ def show_replacements() -> None:
     console.print(table)
 
 
-@ends.command("left-behind")
 def show_left_behind() -> None:
     """List what earlier returns left in suspense of replaced cards' balances: whose it is, what can be done."""
     with books() as engine, reading(engine) as conn:
@@ -106,7 +100,6 @@ def show_left_behind() -> None:
     console.print(f"{len(left)} left behind, {total} yuan together, in suspense:migration", soft_wrap=True)
 
 
-@ends.command("move-again")
 def order_again(
     reference: Annotated[str, typer.Argument(help="the load that went back, as `left-behind` lists it")],
     by: By,
@@ -121,7 +114,6 @@ def order_again(
     )
 
 
-@ends.command("hand-in")
 def take_back(
     card_no: Card,
     by: By,
@@ -143,7 +135,6 @@ def take_back(
     )
 
 
-@ends.command("refund")
 def pay_out(
     card_no: Card, by: By, to: To = "", place: Counter = AGENT, why: Why = "balance of a card handed in"
 ) -> None:

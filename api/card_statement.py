@@ -1,14 +1,21 @@
-"""What the command line shows of one card: what is cleared, what is pending, and the last taps."""
+"""`onecard card NUMBER`: what is cleared, what is pending, and the last taps."""
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated
 
+import typer
+from rich.table import Table
 from sqlalchemy import Connection, select
 
+from api.doors import Refused, books, console
 from card.registry import find
+from city.home import CITY_ZONE
 from clearing.holder.holdings import Why, purse_waiting
 from clearing.tables import tap
 from ledger.balances import balance
+from ledger.db import reading
+from ledger.money import yuan
 
 LAST_TAPS = 50
 
@@ -70,3 +77,22 @@ def card_statement(conn: Connection, card_no: str) -> CardStatement | str:
         pending_loads_fen=waiting.get(Why.LOAD_ORDERED, 0),
         taps=taps,
     )
+
+
+def show_card(card_no: Annotated[str, typer.Argument(help="the card's 20 digits")]) -> None:
+    """Show one card: what is cleared, what is pending, its newest taps with their verdicts."""
+    with books() as engine, reading(engine) as conn:
+        statement = card_statement(conn, card_no)
+    if isinstance(statement, str):
+        raise Refused(statement)
+    console.print(
+        f"Card {statement.card_no}: {yuan(statement.cleared_fen)} yuan cleared, "
+        f"{yuan(statement.pending_taps_fen)} in taps not yet decided, "
+        f"{yuan(statement.pending_loads_fen)} in loads on their way"
+    )
+    table = Table("when", "operator", "line · stop", "charged", "verdict", "money")
+    for one in statement.taps:
+        when = one.event_at.astimezone(CITY_ZONE).strftime("%Y-%m-%d %H:%M:%S") if one.event_at else "–"
+        place = f"{one.line} · {one.station}"
+        table.add_row(when, one.operator, place, yuan(one.amount_fen), one.verdict, one.money)
+    console.print(table)

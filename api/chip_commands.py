@@ -4,18 +4,19 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
-from typer.core import TyperGroup
 
 from api.card_view_table import as_document, as_tables
-from api.doors import Refused, city, console, now, settings
+from api.city_doors import city
+from api.doors import Refused, console, now, settings
+from api.late_commands import Late, LateGroup
 from card.chip import blank, sam
 from card.chip.apdu import Answer
 from card.chip.blank import Group
@@ -37,8 +38,18 @@ NOT_AUTHORISED, KEY_UNKNOWN, VERSION_OLD = "17", "12", "A9"
 YEARS_VALID = 10
 
 
-class CardGroup(TyperGroup):
+ELSEWHERE: Final[Mapping[str, Late]] = {
+    "show": Late(
+        "api.card_statement:show_card",
+        "Show one card: what is cleared, what is pending, its newest taps with their verdicts.",
+    ),
+}
+
+
+class CardGroup(LateGroup):
     """`onecard card 0310…` shows that card, as it always did."""
+
+    late = ELSEWHERE
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Take what begins with a digit for a card's number."""

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from api.doors import Refused, city, now, settings
+from api.city_doors import city
+from api.doors import Refused, now, settings
 from api.settings import is_address
 from city.card_desk import CardDesk
 from city.drawer import Drawer, KeptChip

@@ -14,7 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from sqlalchemy import Engine
 
-from api.doors import Refused, archive, books, city, console, write_text
+from api.city_doors import city
+from api.doors import Refused, archive, books, console, write_text
 from card.hsm.client import Hsm
 from card.hsm.errors import HsmError
 from city.home import CITY_ZONE

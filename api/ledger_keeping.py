@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from api.doors import Refused, books, city, console, now
+from api.city_doors import city
+from api.doors import Refused, books, console, now
 from ledger.accounts import Conflict
 from ledger.archiving import ArchiveRefused, archive_month
 from ledger.db import writing

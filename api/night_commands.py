@@ -2,19 +2,21 @@
 
 import shutil
 import time
+from collections.abc import Mapping
 from datetime import date, datetime
 from itertools import islice
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 from sqlalchemy import Engine
-from typer.core import TyperGroup
 
-from api.demo_story import code_rides_table, operators_table, reconciled
-from api.doors import Refused, books, chosen_engine, city, console, now, settings
+from api.city_doors import chosen_engine, city
+from api.doors import Refused, books, console, now, settings
+from api.late_commands import Late, LateGroup
 from api.night_plan_shown import show_plan
+from api.night_tables import code_rides_table, operators_table, reconciled
 from api.night_watch import clock_time, spell, watched
 from api.peers import connected_peers
 from api.queue_commands import show_items, today
@@ -39,8 +41,28 @@ from settlement.work_queue import State, items_of
 EXCEPTIONS_SHOWN = 100
 
 
-class NightGroup(TyperGroup):
+ELSEWHERE: Final[Mapping[str, Late]] = {
+    "dry-run": Late(
+        "api.night_trials:dry_run_night",
+        "Say what the night would come to: verdicts, prices, positions. Nothing is booked, moved or acknowledged.",
+    ),
+    "replace-batch": Late(
+        "api.night_trials:replace_one",
+        "Replace a batch that a stopped night has collected and not booked; "
+        "the night collects it anew when it goes on.",
+    ),
+    "retry": Late(
+        "api.night_trials:retry",
+        "Judge a booked batch's taps in suspense now, between two nights, and book what is accepted on the open "
+        "day.",
+    ),
+}
+
+
+class NightGroup(LateGroup):
     """`onecard night 2026-03-02` runs that night, as it always did."""
+
+    late = ELSEWHERE
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Take what begins with a digit for a business date."""

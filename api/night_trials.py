@@ -13,7 +13,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from api.bars import bars
-from api.doors import Refused, bounded_engine, city, console, now, settings
+from api.city_doors import bounded_engine, city
+from api.doors import Refused, console, now, settings
 from api.night_commands import Day
 from city.world import night_of
 from clearing.context import StepRefused

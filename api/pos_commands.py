@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from api.doors import Refused, city, console, now, settings
+from api.city_doors import city
+from api.doors import Refused, console, now, settings
 from api.gateway.gateway import Gateway
 from api.gateway.server import GatewayServer
 from api.gateway.terminals import GatewayTerminal, enrol_terminal

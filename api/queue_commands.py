@@ -89,9 +89,15 @@ def show_items(console: Console, items: Sequence[Item], day: date) -> None:
     console.print(table)
 
 
-def _move(number: int, happened: Happened, who: str, note: str) -> None:
+def named(who: str) -> str:
+    """Who says that it was they. Raises Refused where that names nobody."""
     if not who.strip() or len(who) > 64:
         raise Refused(f"--by {who!r} names nobody; give a name of 1 to 64 characters")
+    return who
+
+
+def _move(number: int, happened: Happened, who: str, note: str) -> None:
+    named(who)
     if len(note) > 2000:
         raise Refused(f"--note has {len(note)} characters; give at most 2000")
     with books() as engine, writing(engine) as conn:

@@ -15,7 +15,8 @@ from apscheduler.triggers.date import DateTrigger
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.doors import Refused, books, bounded_engine, city, console, now, settings
+from api.city_doors import bounded_engine, city
+from api.doors import Refused, books, console, now, settings
 from api.night_commands import run_watched
 from api.peers import connected_peers
 from api.settings import Settings

@@ -1,13 +1,16 @@
 """`onecard terminals`: what terminals are to obey, signed by the HSM and published for their depots."""
 
 import json
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
-from api.doors import Refused, city, console, fail, now
+from api.city_doors import city
+from api.doors import Refused, console, fail, now
+from api.late_commands import Late, LateGroup
 from card.hotlist import hotlisted
 from card.hsm.errors import HsmError
 from card.signatures import Algorithm
@@ -19,7 +22,30 @@ from clearing.wire.tariff import parse_tariff
 from ledger.db import reading
 from terminals.settings import parse_settings
 
+ELSEWHERE: Final[Mapping[str, Late]] = {
+    "gaps": Late(
+        "api.gap_commands:gaps",
+        "List the numbers that terminals gave and nobody presented, as their operators are asked for them.",
+    ),
+    "silent": Late(
+        "api.gap_commands:silent",
+        "List the terminals that no tap has come from for days, and those whose counter began anew.",
+    ),
+    "explain": Late(
+        "api.gap_commands:explain_numbers",
+        "Ask no longer for numbers that no tap will come for, and keep who says so and why.",
+    ),
+}
+
+
+class TerminalGroup(LateGroup):
+    """What is published for terminals, and what is looked for that has not come from them."""
+
+    late = ELSEWHERE
+
+
 terminals = typer.Typer(
+    cls=TerminalGroup,
     help="Signed hotlists, tariffs and settings for terminals, and what has not come from them.",
     no_args_is_help=True,
 )

@@ -69,6 +69,11 @@ def find(conn: Connection, card_no: str) -> CardRecord | None:
     return _held(conn, [card_no]).get(card_no)
 
 
+def registered(conn: Connection, card_nos: Sequence[str]) -> set[str]:
+    """Which of these numbers are cards that we have issued."""
+    return set(conn.scalars(select(card.c.card_no).where(one_of(conn, card.c.card_no, list(card_nos)))))
+
+
 def _held(conn: Connection, card_nos: list[str]) -> dict[str, CardRecord]:
     columns = [column for column in card.c if column.name != "registered_at"]
     found = conn.execute(select(*columns).where(one_of(conn, card.c.card_no, card_nos)))

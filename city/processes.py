@@ -18,6 +18,13 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 
 MODEST = {"max_connections": "60", "shared_buffers": "128MB"}
+FLEETING = MODEST | {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "autovacuum": "off",
+}
+"""For databases that need not outlive the machine. What is committed outlives every process all the same."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,9 @@ RENEWED = ("decided_on", "verdict", "money", "price_fen", "paid_fen", "tac_ok")
 def keep_taps(conn: Connection, pieces: Iterable[pa.Table], business_date: date) -> None:
     """Keep newly presented taps, a row each."""
     names = [column.name for column in tap.c]
-    insert_columns(conn, tap, (_columns(piece, names, business_date) for piece in pieces))
+    for piece in pieces:
+        # A statement each: PostgreSQL sets a statement's new rows aside for the trigger that looks at them.
+        insert_columns(conn, tap, [_columns(piece, names, business_date)])
 
 
 def renew_taps(conn: Connection, pieces: Iterable[pa.Table], business_date: date) -> None:

@@ -91,6 +91,7 @@ tap = Table(
     Column("tac_ok", Boolean, nullable=False),
     Column("flaw", String(200), nullable=False),  # why a malformed record cannot be read, else empty
     Column("record", LargeBinary(64), nullable=False),
+    # A trigger on PostgreSQL, as decision 0005 says of lines.
     ForeignKeyConstraint(["operator", "sequence"], ["batch_file.operator", "batch_file.sequence"]),
     CheckConstraint("money in ('paid', 'suspended', 'rejected', 'none')", name="money_is_known"),
     CheckConstraint("paid_fen >= 0 and paid_fen <= amount_fen", name="paid_is_within_amount"),
@@ -157,7 +158,14 @@ fare_holding = Table(
     Column("card_no", String(20), nullable=False),
     Column("product", String(100), nullable=False),
     Column("bought_at", Instant, nullable=False),
+    Column("withdrawn_at", Instant),  # null: it stands
+    Column("withdrawn_by", String(64)),
+    Column("withdrawn_why", String(200)),
     CheckConstraint("length(card_no) = 20", name="card_no_is_20_digits"),
+    CheckConstraint(
+        "(withdrawn_at is null) = (withdrawn_by is null) and (withdrawn_at is null) = (withdrawn_why is null)",
+        name="withdrawal_is_whole",
+    ),
     Index("ix_fare_holding_card_no", "card_no"),
 )
 

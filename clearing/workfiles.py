@@ -72,8 +72,14 @@ def part_of(path: Path, content: bytes) -> Path:
     """A hidden file beside `path` that nobody else writes, with its content; whoever dies now leaves it behind."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False) as part:
-        part.write(content)
-    return Path(part.name)
+        made = Path(part.name)
+        try:
+            part.write(content)
+            part.flush()
+        except OSError:
+            made.unlink()  # where there is no room, every attempt would leave one more
+            raise
+    return made
 
 
 def counted(path: Path, column: str) -> Counter[str]:

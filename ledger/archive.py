@@ -5,13 +5,17 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, func, select
 
 from ledger import tables
-from ledger.archive_file import ArchivedLine, MonthFile, sha256_of
+from ledger.archived_line import ArchivedLine, sha256_of
 from ledger.entry import Line
 from ledger.ids import before_first, date_of, next_month
+
+if TYPE_CHECKING:
+    from ledger.archive_file import MonthFile
 
 
 class ArchiveDamaged(Exception):
@@ -88,7 +92,7 @@ class Archive:
         self._one_opens = Lock()
         self._files: dict[date, MonthFile] = {}
 
-    def month(self, conn: Connection, business_date: date) -> MonthFile | None:
+    def month(self, conn: Connection, business_date: date) -> "MonthFile | None":
         """The file of the month that a date lies in, or None where that is not archived.
 
         Raises ArchiveDamaged where the file is missing or was changed.
@@ -102,7 +106,7 @@ class Archive:
                 self._files[month] = self.open(archived)
             return self._files[month]
 
-    def open(self, archived: Archived) -> MonthFile:
+    def open(self, archived: Archived) -> "MonthFile":
         """Open a month's file if it is the one that was written. Raises ArchiveDamaged."""
         path = self.folder / archived.name
         remedy = "bring it back from a copy"
@@ -116,6 +120,10 @@ class Archive:
             raise ArchiveDamaged(
                 f"{what}: its SHA-256 is {found.hex()}, not {archived.sha256.hex()}; {remedy}"
             )
+        from ledger.archive_file import (
+            MonthFile,
+        )  # Arrow is loaded where a file is read, and most books have none
+
         return MonthFile(path)
 
     def line(self, conn: Connection, line_id: int) -> ArchivedLine | None:

@@ -1,12 +1,10 @@
 """A month's lines as a Parquet file: written whole or not at all, read back by line without holding it in memory."""
 
-import hashlib
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date, datetime
 from pathlib import Path
 from threading import RLock
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from ledger.archived_line import ArchivedLine
 from ledger.durable import put_in_place
 
 _compute: Any = pc  # made at run time, so that no stub knows what it takes
@@ -41,28 +40,6 @@ SCHEMA = pa.schema(_FIELDS)
 """The columns of `audit_general_journal`, the line's own number, and that of the line before on either account."""
 
 
-class ArchivedLine(NamedTuple):
-    """A row of the file; amounts in fen."""
-
-    line_id: int
-    entry_id: int
-    business_date: date
-    reference: str
-    kind: str
-    event_at: datetime
-    posted_at: datetime
-    narrative: str
-    reverses: str | None
-    settles: str | None
-    line_no: int
-    debit: str
-    credit: str
-    amount_fen: int
-    item: str
-    debit_before_id: int
-    credit_before_id: int
-
-
 def table_of(rows: Sequence[Sequence[Any]]) -> pa.Table:
     """Rows in the order of the schema's columns as one table."""
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(SCHEMA)
@@ -85,12 +62,6 @@ def write_file(path: Path, groups: Iterable[pa.Table]) -> int:
             rows += group.num_rows
     put_in_place(part, path)
     return rows
-
-
-def sha256_of(path: Path) -> bytes:
-    """SHA-256 of a file of any size. Raises OSError where it cannot be read."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
 
 
 class MonthFile:

@@ -12,7 +12,8 @@ from sqlalchemy.exc import OperationalError
 
 from ledger import tables
 from ledger.archive import Archived, archive_root, archives
-from ledger.archive_file import sha256_of, table_of, write_file
+from ledger.archive_file import table_of, write_file
+from ledger.archived_line import sha256_of
 from ledger.bulk import CHUNK_ROWS
 from ledger.checks import days_equal_digests
 from ledger.day import DayState

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
-from functools import cache
 from itertools import islice
 from typing import Any
 
@@ -15,7 +14,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Date,
-    Dialect,
     Integer,
     LargeBinary,
     String,
@@ -26,7 +24,6 @@ from sqlalchemy import (
     func,
     select,
 )
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
 from ledger.db import Instant, driver
@@ -44,44 +41,6 @@ def insert_rows(conn: Connection, table: Table, rows: Iterable[tuple[Any, ...]])
     statement = str(table.insert().compile(dialect=conn.dialect))
     while chunk := list(islice(prepared, CHUNK_ROWS)):
         conn.exec_driver_sql(statement, chunk)
-
-
-def insertion(table: Table, rows: Sequence[tuple[Any, ...]]) -> tuple[str, list[str]]:
-    """An INSERT of rows as a statement of PostgreSQL's with its values, an array a column.
-
-    For rows by the hundred: unlike COPY it can be sent together with other statements, in one round trip.
-    """
-    columns = zip(table.columns, zip(*rows, strict=True), strict=True)
-    return _insertion_words(table), [_array(column, values) for column, values in columns]
-
-
-_POSTGRESQL: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
-
-
-@cache
-def _insertion_words(table: Table) -> str:
-    names = ", ".join(column.name for column in table.columns)
-    arrays = ", ".join(f"CAST(%s AS {column.type.compile(_POSTGRESQL)}[])" for column in table.columns)
-    return f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({arrays})"  # noqa: S608 - names of ours
-
-
-def _array(column: Column[Any], values: Sequence[Any]) -> str:
-    if isinstance(column.type, String):
-        return array_of(values)
-    return "{" + ",".join(_copy_column(column, values)).replace("\\N", "NULL") + "}"
-
-
-def array_of(texts: Sequence[str]) -> str:
-    """Texts, none with a NUL, as PostgreSQL writes an array of them: faster made and read than one by one."""
-    if not texts:
-        return "{}"
-    joined = "\x00".join(texts).replace("\\", "\\\\").replace('"', '\\"')
-    return '{"' + joined.replace("\x00", '","') + '"}'
-
-
-def array_of_numbers(numbers: Sequence[int]) -> str:
-    """Whole numbers as PostgreSQL writes an array of them."""
-    return "{" + ",".join(map(str, numbers)) + "}"
 
 
 def one_of(conn: Connection, column: ColumnElement[str], texts: Sequence[str]) -> ColumnElement[bool]:

@@ -11,7 +11,7 @@ from sqlalchemy import CTE, BigInteger, ColumnElement, Connection, Select, case,
 from ledger import tables
 from ledger.accounts import Kind
 from ledger.archive import Archive, LinesArchived, lines_begin
-from ledger.archive_file import ArchivedLine
+from ledger.archived_line import ArchivedLine
 from ledger.balances import find_account
 from ledger.ids import NONE, date_of
 

@@ -8,12 +8,11 @@ from sqlalchemy import Connection, delete
 
 from ledger import tables
 from ledger.accounts import segment_of
-from ledger.bulk import insert_rows, insertion, one_of_numbers
+from ledger.bulk import insert_rows, one_of_numbers
 from ledger.events import record_events
 from ledger.facts import Facts
-from ledger.questions import run_by_key
 from ledger.standing import Accepted, Both, Decision, Running, Sums, sums
-from ledger.totals import Added, add_to_totals, additions, hold_on_totals
+from ledger.totals import Added, add_to_totals, hold_on_totals
 
 
 def store(conn: Connection, decision: Decision, facts: Facts, *, at: datetime) -> None:
@@ -24,31 +23,23 @@ def store(conn: Connection, decision: Decision, facts: Facts, *, at: datetime) -
     if decision.placed:
         _store_holds(conn, decision, facts, at)
     if decision.accepted:
-        _store_entries(conn, decision, facts, at)
+        last_line_ids = {account.account_id: account.last_line_id for account in facts.accounts.values()}
+        insert_rows(
+            conn,
+            tables.entry,
+            (
+                entry_row(taken, at, first_line_id=taken.first_line_id, line_count=len(taken.entry.lines))
+                for taken in decision.accepted
+            ),
+        )
+        insert_rows(conn, tables.line, _line_rows(decision, facts, last_line_ids))
+        add_to_totals(conn, _by_last_date(decision, last_line_ids), controls_of(*_by_segment(decision.moved)))
     hold_on_totals(conn, [(number, max(debits, 0), max(credits, 0)) for number, debits, credits in held])
     _store_ends(conn, decision)
     if decision.forestalled:
         rows = [(reference, by, at) for reference, by in decision.forestalled.items()]
         insert_rows(conn, tables.forestalled, rows)
     record_events(conn, decision.events)
-
-
-def _store_entries(conn: Connection, decision: Decision, facts: Facts, at: datetime) -> None:
-    """Entries, their lines, and what these add; on PostgreSQL in one round trip."""
-    last_line_ids = {account.account_id: account.last_line_id for account in facts.accounts.values()}
-    entries = [
-        entry_row(taken, at, first_line_id=taken.first_line_id, line_count=len(taken.entry.lines))
-        for taken in decision.accepted
-    ]
-    lines = list(_line_rows(decision, facts, last_line_ids))
-    added, controls = _by_last_date(decision, last_line_ids), controls_of(*_by_segment(decision.moved))
-    if conn.dialect.name == "postgresql":
-        inserted = [insertion(tables.entry, entries), insertion(tables.line, lines)]
-        run_by_key(conn, [*inserted, *additions(added, controls)])
-    else:
-        insert_rows(conn, tables.entry, entries)
-        insert_rows(conn, tables.line, lines)
-        add_to_totals(conn, added, controls)
 
 
 def entry_row(taken: Accepted, at: datetime, *, first_line_id: int, line_count: int) -> tuple[Any, ...]:

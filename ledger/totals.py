@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, text
 
-from ledger.bulk import array_of, array_of_numbers
-from ledger.questions import run_by_key
+from ledger.questions import array_of, array_of_numbers, run_by_key
 
 
 class Added(NamedTuple):
@@ -76,25 +75,18 @@ def add_to_totals(
 
     `controls` is what that adds to the control totals of sub-ledgers: segment, debits and credits in fen.
     """
-    if conn.dialect.name == "postgresql":
-        run_by_key(conn, additions(added, controls))
+    if conn.dialect.name != "postgresql":
+        for business_date, several in added.items():
+            day = business_date.isoformat()
+            conn.exec_driver_sql(_ONE, [(day, *one) for one in several])
+        conn.exec_driver_sql(_CONTROLS_ONE, list(controls))
         return
-    for business_date, several in added.items():
-        day = business_date.isoformat()
-        conn.exec_driver_sql(_ONE, [(day, *one) for one in several])
-    conn.exec_driver_sql(_CONTROLS_ONE, list(controls))
-
-
-def additions(
-    added: Mapping[date, Sequence[Added]], controls: Sequence[tuple[str, int, int]]
-) -> list[tuple[str, Sequence[Any]]]:
-    """What `add_to_totals` runs on PostgreSQL: statements with their values."""
-    renewals: list[tuple[str, Sequence[Any]]] = [
+    renewals = [
         (_MANY, (*map(array_of_numbers, zip(*several, strict=True)), business_date))
         for business_date, several in added.items()
     ]
     segments, *amounts_fen = zip(*controls, strict=True)
-    return [*renewals, (_CONTROLS_MANY, (array_of(segments), *map(array_of_numbers, amounts_fen)))]
+    run_by_key(conn, [*renewals, (_CONTROLS_MANY, (array_of(segments), *map(array_of_numbers, amounts_fen)))])
 
 
 def hold_on_totals(conn: Connection, changed: Sequence[tuple[int, int, int]]) -> None:

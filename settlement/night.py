@@ -5,17 +5,22 @@ with the record that it is done, in one transaction. So a step is either done or
 files that the next attempt replaces.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Final
 
+import duckdb
 from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy.exc import SQLAlchemyError
+from xlsxwriter.exceptions import XlsxWriterException
 
 from clearing import steps as clearing
 from clearing.context import Night, Step, StepRefused, StepResult
 from ledger.day import DayState, day_state
 from ledger.db import reading, writing
+from ledger.room import out_of_room
 from ledger.tables import day as day_table
 from settlement.books import check_books_after, check_books_before
 from settlement.night_lock import NightRunning, exclusive
@@ -63,6 +68,9 @@ STEPS: Final[tuple[tuple[str, Step], ...]] = (
     ("check_books_after", check_books_after),
     ("seal", seal),
 )
+
+MAY_LACK_ROOM: Final = (OSError, SQLAlchemyError, duckdb.Error, XlsxWriterException)
+"""What files, books, rules and workbooks raise where they cannot be written."""
 
 Observe = Callable[[str, str, StepResult | None], None]
 """Told (step, "started" | "done" | "already", result); "done" comes after the step is committed."""
@@ -118,10 +126,11 @@ def _run(engine: Engine, night: Night, observe: Observe, clock: Clock | None) ->
                 _require_untouched(done[position], name, night)
             observe(name, "already", None)
             continue
-        observe(name, "started", None)
         # The booking instant is that of the first start, so that a resumed night books what it would have.
         booked = replace(night, at=run.started_at)
-        result = _do(engine, booked, position, finished_at=night.at, clock=clock)
+        observe(name, "started", None)
+        with _in_plain_words(engine, booked, name, finished_at=night.at):
+            result = _do(engine, booked, position, finished_at=night.at, clock=clock)
         observe(name, "done", result)
     with reading(engine) as conn:
         steps = tuple(recorded_steps(conn, night.business_date))
@@ -183,26 +192,51 @@ def _do(
 ) -> StepResult:
     name, step = STEPS[position]
     began_s = clock() if clock else 0.0
-    try:
-        result = step(engine, night)
-        marks = mark_files(result.files, night.folder)
-        with writing(engine) as conn:
-            newest = last_entry_ids(conn)
-            result.write(conn)
-            references = references_after(conn, newest)
-            digest = step_digest(result.counts, marks, references)
-            took_ms = int((clock() - began_s) * 1000) if clock else None
-            record = StepRecord(name, result.counts, marks, len(references), digest, took_ms)
-            record_step(conn, night.business_date, position, record, at=finished_at)
-            if position == len(STEPS) - 1:
-                _finish(conn, night.business_date, at=finished_at)
-    except StepRefused as stop:
-        with writing(engine) as conn:
-            refuse_run(conn, night.business_date, name, f"{stop.reason}; {stop.remedy}")
-            found = refused(night.business_date, name, stop.reason, stop.remedy)
-            hand_over(conn, [found], (), night.business_date, at=finished_at)
-        raise NightRefused(name, stop.reason, stop.remedy) from stop
+    result = step(engine, night)
+    marks = mark_files(result.files, night.folder)
+    with writing(engine) as conn:
+        newest = last_entry_ids(conn)
+        result.write(conn)
+        references = references_after(conn, newest)
+        digest = step_digest(result.counts, marks, references)
+        took_ms = int((clock() - began_s) * 1000) if clock else None
+        record = StepRecord(name, result.counts, marks, len(references), digest, took_ms)
+        record_step(conn, night.business_date, position, record, at=finished_at)
+        if position == len(STEPS) - 1:
+            _finish(conn, night.business_date, at=finished_at)
     return result
+
+
+@contextmanager
+def _in_plain_words(engine: Engine, night: Night, name: str, *, finished_at: datetime) -> Iterator[None]:
+    """Whatever stops a step that a person can mend is written down and raised as NightRefused."""
+    try:
+        yield
+    except StepRefused as stop:
+        _write_down(engine, night, stop, finished_at=finished_at)
+        raise NightRefused(name, stop.reason, stop.remedy) from stop
+    except MAY_LACK_ROOM as error:
+        said = out_of_room(error)
+        if said is None:
+            raise
+        full = StepRefused(
+            name,
+            f"there is no room: {said}",
+            f"make room on the disk of {night.folder} and on the database's (or raise its quota or `ulimit -f`) "
+            "and run the night again: it goes on at this step",
+        )
+        # The books may lie on the disk that is full. Then the refusal is only told, and the next start finds
+        # a night that was interrupted.
+        with suppress(SQLAlchemyError):
+            _write_down(engine, night, full, finished_at=finished_at)
+        raise NightRefused(name, full.reason, full.remedy) from error
+
+
+def _write_down(engine: Engine, night: Night, stop: StepRefused, *, finished_at: datetime) -> None:
+    with writing(engine) as conn:
+        refuse_run(conn, night.business_date, stop.step, f"{stop.reason}; {stop.remedy}")
+        found = refused(night.business_date, stop.step, stop.reason, stop.remedy)
+        hand_over(conn, [found], (), night.business_date, at=finished_at)
 
 
 def _finish(conn: Connection, business_date: date, *, at: datetime) -> None:

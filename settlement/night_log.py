@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
 
@@ -96,8 +96,8 @@ def last_done(conn: Connection, step: str, *, before: date) -> date | None:
 
 
 def start_run(conn: Connection, business_date: date, *, at: datetime) -> Run:
-    """Start the night, or take it up again with the instant it was first started with."""
-    known = run_of(conn, business_date)
+    """Start the night, or take it up again with the instant it was first started with, in UTC as it is kept."""
+    known, at = run_of(conn, business_date), at.astimezone(UTC)
     if known is None:
         row = {"business_date": business_date, "started_at": at, "state": RunState.RUNNING}
         conn.execute(insert(night_run), row)

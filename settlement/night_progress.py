@@ -6,6 +6,7 @@ It is no record: a night that is taken up again asks the database what is done.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -101,7 +102,9 @@ class Watch:
             now + timedelta(milliseconds=step_left_ms), now + timedelta(milliseconds=night_left_ms),
         )  # fmt: skip
         self._told_at = now
-        write_bytes(self._path, progress_json(told))
+        # A disk too full for these few bytes must not stop a step that needs none of it.
+        with suppress(OSError):
+            write_bytes(self._path, progress_json(told))
         self._show(told, result)
 
     def _step_left_ms(self, now: datetime) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,17 +31,18 @@ class Workbook:
     """An XLSX whose bytes depend on its content and `made_at` alone; a head row equal to `bold` stands out."""
 
     def __init__(self, path: Path, made_at: datetime, *, bold: Sequence[str] = ()) -> None:
-        # Text stays text: a card number is not a number, and nobody's name is a formula.
+        # Text stays text: a card number is not a number, and nobody's name is a formula. In memory: a night that
+        # is killed must not leave halves of statements in the machine's folder of temporary files.
         self._book = xlsxwriter.Workbook(
             str(path),
             {
-                "constant_memory": True,
+                "in_memory": True,
                 "strings_to_numbers": False,
                 "strings_to_formulas": False,
                 "strings_to_urls": False,
             },
         )
-        self._book.set_properties({"created": made_at.replace(tzinfo=None)})
+        self._book.set_properties({"created": made_at.astimezone(UTC).replace(tzinfo=None)})
         self._yuan = self._book.add_format({"num_format": "#,##0.00"})
         self._style = self._book.add_format({"bold": True})
         self._bold = bold

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,16 @@ from sqlalchemy import URL, Engine, make_url, text
 from card.hsm.client import Hsm
 from city.home import Home
 from city.pcsc import PcscReader, private_pcscd
-from city.processes import RunningHsm, private_postgres, running_hsm
+from city.processes import FLEETING, RunningHsm, private_postgres, running_hsm
 from city.world import City
 from ledger.db import make_engine, migrate
 
 hypothesis.settings.register_profile("onecard", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("onecard")
 
+MEMORY = Path("/dev/shm")
+"""Where every commit of a test is durable at once, without a disk to wait for: tests end processes, not machines."""
+ROOM_BYTES = 8 << 30
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -28,9 +32,19 @@ LEFT_OUT: set[str] = set()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """In CI the real data must be there."""
+    """In CI the real data must be there; where memory has room, what tests write is kept there."""
+    if "TMPDIR" not in os.environ and _has_room(MEMORY):
+        os.environ["TMPDIR"] = str(MEMORY)
+        tempfile.tempdir = None  # asked for again
     if os.environ.get("CI") and not SHARED_DATA.is_dir():
         raise pytest.UsageError(f"{SHARED_DATA} is missing: in CI the real-data checks must run")
+
+
+def _has_room(folder: Path) -> bool:
+    """Whether a folder in memory can take what a whole run writes, programs among it."""
+    if not folder.is_dir() or os.statvfs(folder).f_flag & os.ST_NOEXEC:
+        return False
+    return shutil.disk_usage(folder).free > ROOM_BYTES
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -77,7 +91,7 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def postgres_template() -> Iterator[URL]:
     """The migrated database of a private PostgreSQL, to be copied; the server stops at the end."""
-    with private_postgres() as url:
+    with private_postgres(FLEETING) as url:
         engine = make_engine(url)
         migrate(engine)
         engine.dispose()

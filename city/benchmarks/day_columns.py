@@ -19,6 +19,7 @@ CARD_PREFIX = "0310487"
 CARD_DIGITS = 20
 FARES_FEN = (100, 200, 250, 300, 500)
 OPENING_FEN = 50_000
+"""What every chip, and its purse, holds in the morning."""
 FIRST_TAP_S, ROUND_S = 6 * 3_600, 3_600
 ROUNDS_A_DAY = 15
 WRONG_PER_MILLE = 20
@@ -63,7 +64,7 @@ class DayColumns:
         )
         self._balance_fen = np.full(cards, OPENING_FEN, np.int64)
         self._prices_fen = np.array([self._price_fen(list_fen) for list_fen in FARES_FEN])
-        self._sequence = 0
+        self._given = np.zeros(operators * places, np.int64)
 
     def pieces(self, taps: int, sign: Sign) -> Iterator[tuple[np.ndarray, Index]]:
         """About `taps` records (RECORD_DTYPE) and the operator of each, in the order in which they happen."""
@@ -98,8 +99,7 @@ class DayColumns:
         self._balance_fen[cards] -= amount_fen
         rows["terminal"] = self._terminals[operator, place]
         rows["terminal"][fault == Fault.DEVICE_UNKNOWN, 2] = 0xEE
-        rows["terminal_sequence"] = np.arange(self._sequence + 1, self._sequence + 1 + count)
-        self._sequence += count
+        rows["terminal_sequence"] = self._next_numbers(operator * self._places + place)
         rows["moment"] = self._moments(counter, fault)
         rows["line"], rows["station"], rows["tariff_version"] = 1, place % 50, self._tariff.version
         rows["tac"] = sign(tac_columns(rows))
@@ -116,6 +116,16 @@ class DayColumns:
         # As bytes: joined as they are, big-endian numbers would be turned round.
         joined = np.frombuffer(rows[kept].tobytes() + extra.tobytes(), RECORD_DTYPE)
         return joined, np.concatenate([operator[kept], operator[again]])
+
+    def _next_numbers(self, terminal: Index) -> Index:
+        """The number that each terminal gives the tap, from 1; those of lost taps stay missing."""
+        order = np.argsort(terminal, kind="stable")
+        counts = np.bincount(terminal, minlength=len(self._given))
+        nth = np.empty(len(terminal), np.int64)
+        nth[order] = np.arange(1, len(terminal) + 1) - np.repeat(np.cumsum(counts) - counts, counts)
+        numbers: Index = self._given[terminal] + nth
+        self._given += counts
+        return numbers
 
     def _moments(self, counter: int, fault: Index) -> npt.NDArray[np.uint8]:
         second = FIRST_TAP_S + (counter - 1) % ROUNDS_A_DAY * ROUND_S

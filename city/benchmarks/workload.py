@@ -8,7 +8,7 @@ import numpy as np
 
 from card.registry import CardRecord, register
 from card.tables import card, hotlist
-from city.benchmarks.day_columns import DayColumns, card_digits
+from city.benchmarks.day_columns import OPENING_FEN, DayColumns, card_digits
 from city.benchmarks.tac_maker import tac_maker
 from city.day import ISSUER, terminal_of
 from city.home import CITY_ZONE
@@ -26,7 +26,6 @@ from ledger.post import post
 DAY = date(2026, 3, 2)
 MOST_CARDS = 2_000_000
 TAPS_A_CARD = 5
-PURSE_FEN = 100_000
 PLACES = 500
 """Terminals of every operator; the last of each was withdrawn at seven."""
 HOTLISTED_EVERY = 10_000
@@ -115,7 +114,7 @@ def _register(city: City, numbers: list[str], dawn: datetime, *, purses: bool) -
             )
             return
         register(conn, [CardRecord(n, ISSUER, 1, 1, 0, issued) for n in numbers], at=dawn)
-        lines = tuple(Line(f"agent:{AGENT}", f"purse:{number}", PURSE_FEN, number) for number in numbers)
+        lines = tuple(Line(f"agent:{AGENT}", f"purse:{number}", OPENING_FEN, number) for number in numbers)
         answers = post(conn, [Entry("opening", "opening", DAY, dawn, lines)], at=dawn)
     refused = [answer for answer in answers if isinstance(answer, Refused)]
     if refused:

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from api.city_doors import city
 from api.cli import app
-from api.doors import Refused, city, now
+from api.doors import Refused, now
 from api.http.app import make_api
 from api.web import doors_of, serving
 from city.drawer import Drawer

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from api.doors import Refused, hsm_tls
+from api.city_doors import hsm_tls
+from api.doors import Refused
 from api.settings import Settings
 from card.hsm.client import Hsm
 from card.hsm.errors import HsmError

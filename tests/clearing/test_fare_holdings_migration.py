@@ -18,7 +18,8 @@ def test_the_migration_makes_the_table_of_holdings_as_it_is_defined(engine: Engi
         options = {"include_object": ours, "compare_type": True}
         assert compare_metadata(MigrationContext.configure(conn, opts=options), metadata) == []
     checks = inspect(engine).get_check_constraints(fare_holding.name)
-    assert [check["name"] for check in checks] == ["ck_fare_holding_card_no_is_20_digits"]
+    names = {f"ck_fare_holding_{name}" for name in ("card_no_is_20_digits", "withdrawal_is_whole")}
+    assert {check["name"] for check in checks} == names
 
 
 def test_the_table_of_holdings_goes_down_and_up_again(engine: Engine) -> None:

@@ -1,4 +1,7 @@
-"""A night on a real cluster: a master and two workers as processes, one of them killed in the middle."""
+"""A night on a real cluster: a master and two workers as processes, one of them killed at a random instant.
+
+A seed says which and when. `make soak SPARK_SEEDS=20 SPARK_FIRST=2` plays more of them.
+"""
 
 import os
 import shutil
@@ -7,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -18,12 +22,18 @@ from city.world import open_city
 
 TAPS = 300
 PATIENCE_S = 600.0
+FIRST, NIGHTS = int(os.environ.get("SPARK_FIRST", "1")), int(os.environ.get("SPARK_SEEDS", "1"))
+LAST_TASK = 150
+"""One of the last that both workers together begin in such a night."""
+LULL_S = 0.3
+"""A task takes about so long."""
 MADE = ("tac.parquet", "verdicts.parquet", "priced.parquet")
 
 
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkCluster]:
-    with running_spark(tmp_path_factory.mktemp("spark")) as running:
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[SparkCluster]:
+    """Two workers, of whom one will not be there in the end."""
+    with running_spark(tmp_path / "spark") as running:
         yield running
 
 
@@ -53,32 +63,48 @@ def told(said: str) -> tuple[list[list[str]], str]:
     return [[*row[:4], row[5]] for row in rows], after.partition("\n")[2]
 
 
-def await_sight(wanted: Path, pattern: str, process: subprocess.Popen[str]) -> None:
-    """Wait until a running night has written a file of this pattern."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not any(wanted.glob(pattern)):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline, f"there was no {pattern} within {PATIENCE_S:g} s"
-        time.sleep(0.01)
-
-
-def test_a_night_on_a_cluster_that_loses_a_worker_is_the_night_of_one_process(
-    prepared: Path, cluster: SparkCluster, tmp_path: Path
-) -> None:
-    one, many = (Path(shutil.copytree(prepared, tmp_path / name)) for name in ("one", "many"))
-    plain = night_on("duckdb", one, tmp_path / "from-one")
-    expected, errors = plain.communicate(timeout=PATIENCE_S)
+@pytest.fixture(scope="module")
+def in_one_process(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The home after the night that one process has run, and what that said."""
+    folder = tmp_path_factory.mktemp("one")
+    home = Path(shutil.copytree(prepared, folder / "var"))
+    plain = night_on("duckdb", home, folder / "from")
+    said, errors = plain.communicate(timeout=PATIENCE_S)
     assert plain.returncode == 0, errors
+    return home, said
+
+
+def await_task(cluster_home: Path, number: int, night: subprocess.Popen[str]) -> None:
+    """Wait until the workers have begun so many tasks, as they log them."""
+    deadline = time.monotonic() + PATIENCE_S
+    logs = "worker-*/app-*/*/stderr"
+    while (
+        sum(log.read_text(errors="replace").count("Running task") for log in cluster_home.glob(logs)) < number
+    ):
+        assert night.poll() is None, night.communicate()
+        assert time.monotonic() < deadline, f"there were no {number} tasks within {PATIENCE_S:g} s"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + NIGHTS))
+def test_a_night_on_a_cluster_that_loses_a_worker_is_the_night_of_one_process(
+    seed: int, prepared: Path, in_one_process: tuple[Path, str], cluster: SparkCluster, tmp_path: Path
+) -> None:
+    chance = Random(f"spark:{seed}")
+    worker, task, lull_s = chance.randrange(2), chance.randint(1, LAST_TASK), chance.uniform(0, LULL_S)
+    one, expected = in_one_process
+    many = Path(shutil.copytree(prepared, tmp_path / "many"))
     spread = night_on(cluster.master, many, tmp_path / "from-many")
-    work = Home(many).night(DAY) / "work"
-    await_sight(work, "verdicts.parquet.spark/copies/part-*", spread)
-    cluster.kill_worker(1)
-    assert not (work / "verdicts.parquet").exists(), "the worker was not killed in the middle"
+    await_task(tmp_path / "spark", task, spread)
+    time.sleep(lull_s)
+    assert spread.poll() is None, f"the night was over before worker {worker} was killed"
+    cluster.kill_worker(worker)
     said, errors = spread.communicate(timeout=PATIENCE_S)
-    assert spread.returncode == 0, errors
+    assert spread.returncode == 0, f"worker {worker} was killed after task {task}: {errors}"
     assert told(said) == told(expected) and "Sealed: root" in said
     for name in MADE:
-        assert (work / name).read_bytes() == (Home(one).night(DAY) / "work" / name).read_bytes(), name
+        mine, others = (Home(home).night(DAY) / "work" / name for home in (many, one))
+        assert mine.read_bytes() == others.read_bytes(), name
     assert errors == "" and list((tmp_path / "from-many").iterdir()) == []
 
 

@@ -12,8 +12,13 @@ from sqlalchemy import URL, text
 from card.hsm.client import Hsm
 from city.processes import RunningHsm
 from ledger.db import make_engine
+from tests.city import night_stage as evenings
 from tests.city.chaos_story import Stage, set_stage
 from tests.support.foundry import Foundry, running_foundry
+from tests.support.small_disk import foundry_with_disk
+
+DISK_MIB = 48
+"""Of the disk that nights of chaos have; one needs some five."""
 
 
 @pytest.fixture(scope="session")
@@ -80,3 +85,19 @@ def postgres_stage(
     yield stage
     run("DROP DATABASE town WITH (FORCE)")
     admin.dispose()
+
+
+@pytest.fixture(scope="session")
+def night_stage(
+    hsm_process: RunningHsm,
+    make_city: evenings.MakeCity,
+    sqlite_template: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[evenings.Stage]:
+    """The evening before nights of chaos, with a disk that can be full and a PostgreSQL that can be killed."""
+    folder = tmp_path_factory.mktemp("night-chaos")
+    with (
+        foundry_with_disk(tmp_path_factory.mktemp("small-disk"), DISK_MIB) as (foundry, disk),
+        evenings.night_stage(foundry, disk, hsm_process, make_city, sqlite_template, folder) as stage,
+    ):
+        yield stage

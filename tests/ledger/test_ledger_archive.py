@@ -13,7 +13,8 @@ import pytest
 from sqlalchemy import Engine, inspect, text
 
 from ledger.archive import Archive, LinesArchived, archives, lines_begin
-from ledger.archive_file import SCHEMA, sha256_of
+from ledger.archive_file import SCHEMA
+from ledger.archived_line import sha256_of
 from ledger.archiving import ArchiveRefused, archive_month
 from ledger.balances import balance_at, balance_on, balances
 from ledger.checks import check_books

@@ -5,7 +5,6 @@ import signal
 import subprocess
 from collections.abc import Iterator
 
-import psutil
 import pytest
 from sqlalchemy import Engine
 
@@ -17,6 +16,7 @@ from tests.ledger.conftest import begin
 from tests.ledger.some_books import Books
 from tests.ledger.writer import Acknowledged, assert_kept, write
 from tests.ledger.writers import heard, start
+from tests.support.dead_server import kill
 
 BATCHES = 200
 """More than a writer gets to before it is killed."""
@@ -101,13 +101,3 @@ def listen(process: "subprocess.Popen[str]", batches: int) -> list[str]:
     lines = [process.stdout.readline() for _ in range(batches)]
     assert all(lines), process.communicate()[1]
     return lines
-
-
-def kill(server: PostgresServer) -> None:
-    """Kill the server and everything that it started, at once and without a word."""
-    first = psutil.Process(int(server.pid_file.read_text().splitlines()[0]))
-    processes = [first, *first.children(recursive=True)]
-    for process in processes:
-        process.kill()
-    _, alive = psutil.wait_procs(processes, timeout=30)
-    assert alive == []

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from ledger import tables
-from ledger.db import make_engine, metadata, migrate, reading, writing
+from ledger.db import ALEMBIC_INI, make_engine, metadata, migrate, newest_revision, reading, writing
 from ledger.verify import verify_books
 from tests.ledger.conftest import begin
 from tests.ledger.full_books import fill, public_key
@@ -123,3 +125,8 @@ def test_sqlite_waits_for_its_disk(tmp_path: Path) -> None:
         assert conn.exec_driver_sql("PRAGMA synchronous").scalar_one() == 2
         assert conn.exec_driver_sql("PRAGMA foreign_keys").scalar_one() == 1
     engine.dispose()
+
+
+def test_the_newest_migration_by_its_name_is_where_alembics_history_ends() -> None:
+    script = ScriptDirectory.from_config(Config(ALEMBIC_INI))
+    assert script.get_heads() == [newest_revision()]

@@ -9,6 +9,7 @@ from filelock import FileLock
 from sqlalchemy import event, text
 
 from card.hsm.client import Hsm
+from city.home import CITY_ZONE
 from city.processes import RunningHsm
 from clearing.context import Night, StepResult
 from ledger.accounts import open_accounts
@@ -87,6 +88,29 @@ def test_a_resumed_night_books_with_the_instant_of_its_first_start(
         assert set(
             conn.execute(text("SELECT DISTINCT posted_at FROM ledger_entry WHERE kind = 'net'"))
         ) == set(conn.execute(text("SELECT DISTINCT posted_at FROM ledger_entry WHERE kind = 'clearing'")))
+
+
+def test_a_resumed_night_writes_the_same_files_whatever_zone_its_start_was_given_in(
+    day: PreparedDay, finished: FinishedNight
+) -> None:
+    """Its own start's instant comes from the caller, a resumed one's from the books, which keep UTC."""
+
+    def stop(step: str, state: str, _result: StepResult | None) -> None:
+        if (step, state) == ("report", "started"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_night(day.engine, night_of(day.home, day.night.hsm, at=AT.astimezone(CITY_ZONE)), observe=stop)
+    run_night(day.engine, day.night)
+    assert contents(day.night.folder) == contents(finished.night.folder)
+
+
+def test_a_night_that_is_not_resumed_writes_the_same_files_in_any_zone(
+    day: PreparedDay, finished: FinishedNight
+) -> None:
+    report = run_night(day.engine, night_of(day.home, day.night.hsm, at=AT.astimezone(CITY_ZONE)))
+    assert (report.at, report.steps) == (finished.report.at, finished.report.steps)
+    assert contents(day.night.folder) == contents(finished.night.folder)
 
 
 def test_a_finished_night_run_again_changes_nothing_and_says_so(day: PreparedDay) -> None:

@@ -47,6 +47,20 @@ def test_a_night_that_begins_ends_when_its_steps_are_expected_to(tmp_path: Path)
     assert told(tmp_path).night_ends_at == BEGAN + timedelta(seconds=1 + 2 + 4)
 
 
+def test_where_nothing_can_be_written_the_night_goes_on_and_is_shown(tmp_path: Path) -> None:
+    """Telling how far it is must not be what stops a night on a full disk."""
+    shown: list[Progress] = []
+    blocked = tmp_path / "a-file-where-a-folder-should-be"
+    blocked.touch()
+    hand = Hand()
+    night = Watch(
+        DAY, list(PACE), PACE, 10, folder=blocked, clock=hand, show=lambda told, _result: shown.append(told)
+    )
+    night.observe("collect", "started", None)
+    assert [one.step for one in shown] == ["collect"]
+    assert not (blocked / PROGRESS_FILE).exists()
+
+
 def test_rows_that_are_done_tell_the_rate_and_the_end_of_the_step(tmp_path: Path) -> None:
     hand = Hand()
     night = watch(tmp_path, hand)

@@ -21,6 +21,8 @@ from typing import Any
 
 import typer
 
+from api.cli import COMMANDS
+
 PROJECT = Path(__file__).resolve().parents[2]
 PROGRAMS: Mapping[str, str] = {
     "onecard": "api.cli:main",
@@ -46,6 +48,11 @@ class Foundry:
         self._ended: dict[int, int] = {}
         self._asked = 0
         threading.Thread(target=self._hear, daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        """The foundry's own process."""
+        return self._process.pid
 
     def start(self, program: str, words: Sequence[str], environment: Mapping[str, str], log: Path) -> int:
         """Start a program with these arguments, and only these variables beside PATH; its process id."""
@@ -99,10 +106,10 @@ class Foundry:
 
 
 @contextmanager
-def running_foundry() -> Iterator[Foundry]:
-    """A foundry while the block runs; with it end all programs that it started."""
+def running_foundry(before: Sequence[str] = ()) -> Iterator[Foundry]:
+    """A foundry while the block runs; with it end all programs that it started. `before` are words of a wrapper."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.support.foundry"],
+        [*before, sys.executable, "-m", "tests.support.foundry"],
         cwd=PROJECT,
         env=dict(os.environ) | {"OPENBLAS_NUM_THREADS": "1"},
         stdin=subprocess.PIPE,
@@ -119,7 +126,7 @@ def running_foundry() -> Iterator[Foundry]:
 
 def serve() -> None:
     """The foundry itself: orders come in on standard input, starts and ends go out on standard output."""
-    for place in PROGRAMS.values():
+    for place in (*PROGRAMS.values(), *(late.place for late in COMMANDS.values()), "ledger.migration"):
         importlib.import_module(place.partition(":")[0])
     woken, wake = os.pipe()
     os.set_blocking(wake, False)

@@ -8,6 +8,8 @@ from typing import Any
 from sqlalchemy import Engine
 
 from ledger.db import metadata, reading
+from settlement.tables import night_step
+from settlement.work_queue import Kind
 
 
 def everything(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
@@ -27,6 +29,24 @@ def contents(folder: Path) -> dict[str, bytes]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
+
+
+def after_nights(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
+    """Every row, but for what tells how often a night was started: how long steps took, and its own refusals.
+
+    Items of the work queue are known by what they are about, as a refusal that came first took a number.
+    """
+    rows = everything(engine)
+    took = list(night_step.columns).index(night_step.c.duration_ms)
+    rows["night_step"] = [(*row[:took], *row[took + 1 :]) for row in rows["night_step"]]
+    about = {item[0]: item[1:3] for item in rows["work_item"]}
+    rows["work_item"] = sorted(item[1:] for item in rows["work_item"] if item[1] != Kind.NIGHT_REFUSED)
+    rows["work_event"] = sorted(
+        (*about[number], *event)
+        for number, *event in rows["work_event"]
+        if about[number][0] != Kind.NIGHT_REFUSED
+    )
+    return rows
 
 
 def csv_table(path: Path) -> list[dict[str, str]]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
-from clearing.sectors.transit.csv_rows import rows_of
+from clearing.sectors.transit.csv_rows import is_moment, numbered_rows
 from clearing.sectors.transit.fare_file import Flaw, TariffFlawed
 from clearing.sectors.transit.fare_taps import Tap, TapKind
 
@@ -34,22 +34,10 @@ class ChargedTap:
 
 def read_taps(data: bytes, zone: tzinfo) -> list[ChargedTap]:
     """Read taps; a time without an offset is in `zone`. Raises TariffFlawed with every cell that cannot be read."""
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        flaw = Flaw("the file", f"byte {error.start}", "save it as UTF-8")
-        raise TariffFlawed((flaw,)) from error
-    header, rows = rows_of(text)
-    missing = [name for name in NEEDED if name not in header]
-    unknown = [name for name in header if name not in (*NEEDED, *OPTIONAL)]
-    if missing or unknown:
-        remedy = f"head it {','.join(NEEDED)} and any of {','.join(OPTIONAL)}"
-        value = f"no {', '.join(missing)}" if missing else f"{', '.join(unknown)} unknown"
-        raise TariffFlawed((Flaw("the header", value, remedy),))
     taps, flaws = [], []
     seen: set[str] = set()
-    for number, row in enumerate(rows, 2):
-        made = _tap(number, {name: value.strip() for name, value in row.items() if name}, zone)
+    for number, row in numbered_rows(data, NEEDED, OPTIONAL):
+        made = _tap(number, row, zone)
         if isinstance(made, Flaw):
             flaws.append(made)
         elif made.tap.id in seen:
@@ -65,7 +53,7 @@ def read_taps(data: bytes, zone: tzinfo) -> list[ChargedTap]:
 def _tap(number: int, row: dict[str, str], zone: tzinfo) -> ChargedTap | Flaw:
     checks: tuple[tuple[str, Callable[[str], bool], str], ...] = (
         ("card", lambda value: value != "", "the card's number"),
-        ("at", _is_moment, "a time such as 2026-03-02T08:00"),
+        ("at", is_moment, "a time such as 2026-03-02T08:00"),
         ("kind", lambda value: value in set(TapKind), f"one of {', '.join(TapKind)}"),
         ("mode", lambda value: value != "", "a mode of the tariff"),
         ("list_fare_fen", _is_amount, "whole fen, or nothing"),
@@ -92,14 +80,6 @@ def _tap(number: int, row: dict[str, str], zone: tzinfo) -> ChargedTap | Flaw:
         full_fare=TRUTHS[row.get("full_fare", "")],
     )
     return ChargedTap(tap, int(row["paid_fen"]) if row.get("paid_fen") else None)
-
-
-def _is_moment(value: str) -> bool:
-    try:
-        datetime.fromisoformat(value)
-    except ValueError:
-        return False
-    return True
 
 
 def _is_amount(value: str) -> bool:

@@ -1,0 +1,44 @@
+"""`onecard demo`: a small city's day and night, from the first tap to the bank file."""
+
+import shutil
+
+from api.bars import bars
+from api.city_doors import city
+from api.demo_story import tell
+from api.doors import DEMO_MARK, Refused, console, settings
+from api.family_day import family_cards, live_family
+from api.family_rides import cleared_rides
+from city.demo import clear_day, demo_plan, live_day
+from city.home import Home
+
+
+def demo() -> None:
+    """Live a small city's day and night in ONECARD_HOME, afresh each time."""
+    home = settings().city_home()
+    _make_room(home)
+    with city() as opened, bars(console) as shown:
+        lived = live_day(opened, demo_plan(), progress=shown.tell)
+        # The night needs the institutions that the day was lived with, and runs while they do.
+        with live_family(opened, lived) as family:
+            day = clear_day(
+                opened, family.lived, peers=family.peers, progress=shown.tell, observe=shown.observe
+            )
+        events = [*family.events, *cleared_rides(opened.engine, family_cards(family.lived))]
+    tell(console, day, events, home.night(day.summary.business_date), home.root)
+
+
+def _make_room(home: Home) -> None:
+    """Clear away an earlier demonstration; never anything else."""
+    if home.root.exists() and any(home.root.iterdir()) and not (home.root / DEMO_MARK).exists():
+        raise Refused(
+            f"{home.root} already keeps a city that is not a demonstration; set ONECARD_HOME to another folder"
+        )
+    if settings().database is not None:
+        raise Refused("the demonstration keeps its own database; unset ONECARD_DATABASE")
+    folders = (home.inbox, home.archive, home.nights, home.tariffs, home.published, home.hsm, home.world)
+    for kept in folders:
+        shutil.rmtree(kept, ignore_errors=True)
+    for file in home.root.glob("onecard.db*"):
+        file.unlink()
+    home.root.mkdir(parents=True, exist_ok=True)
+    (home.root / DEMO_MARK).write_text("Made by `onecard demo`, which clears it away when it runs again.\n")

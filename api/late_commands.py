@@ -1,0 +1,55 @@
+"""Commands named in a table and imported when they are run, so that `onecard` loads what it is asked for and no more.
+
+A group's help needs only the names and what each command says of itself; both stand in the group's table.
+"""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, ClassVar, NamedTuple
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command, get_group
+
+
+class Late(NamedTuple):
+    """Where a command is, as `module:name` of a function or of a Typer application, and the help it has there."""
+
+    place: str
+    help: str
+
+
+class LateCommand(TyperCommand):
+    """A command of which only the name and the help are known yet."""
+
+    def __init__(self, name: str, late: Late) -> None:
+        super().__init__(name, help=late.help)
+        self._place = late.place
+
+    def load(self) -> Any:
+        """The command itself."""
+        module, _, name = self._place.partition(":")
+        found = getattr(import_module(module), name)
+        if isinstance(found, typer.Typer):
+            group = get_group(found)
+            group.name = self.name
+            return group
+        alone = typer.Typer(add_completion=False)
+        alone.command(self.name)(found)
+        return get_command(alone)
+
+
+class LateGroup(TyperGroup):
+    """A group with the commands of its table behind those that are declared in its own module."""
+
+    late: ClassVar[Mapping[str, Late]] = {}
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for name, late in self.late.items():
+            self.add_command(LateCommand(name, late))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Load the command that is asked for, which may be the help of it."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command.load() if isinstance(command, LateCommand) else command, rest

@@ -1,0 +1,48 @@
+"""A night in tables: rides on codes, what participants get, whom it was reconciled with."""
+
+from collections.abc import Iterator
+
+from rich.table import Table
+
+from ledger.money import yuan
+from settlement.reports import NightSummary
+
+
+def code_rides_table(summary: NightSummary) -> Table:
+    """Rides on riders' codes by verdict, in yuan."""
+    table = Table("verdict", "money", "rides", "presented, yuan", "paid, yuan", title="Rides on codes")
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for row in summary.code_verdicts:
+        amounts = (yuan(row.presented_fen), yuan(row.paid_fen))
+        table.add_row(row.verdict, row.money, str(row.taps), *amounts)
+    return table
+
+
+def reconciled(summary: NightSummary) -> Iterator[str]:
+    """A line for each biller, and for the insurer, that the day was compared with."""
+    for one in summary.peers:
+        ours, theirs = (
+            f"{one.ours_count} of {yuan(one.ours_fen)}",
+            f"{one.theirs_count} of {yuan(one.theirs_fen)}",
+        )
+        if one.agrees:
+            yield f"Reconciled with {one.peer}: {ours} yuan on both sides, line by line"
+        else:
+            yield (
+                f"[red]{one.peer} differs[/red]: ours {ours} yuan, theirs {theirs}, {one.differing} lines; "
+                "see peer_differences.csv"
+            )
+
+
+def operators_table(summary: NightSummary) -> Table:
+    """Each participant's gross, fee and net, in yuan, with the day the money moves."""
+    table = Table("participant", "", "gross", "fee", "net", "paid on", title="Participants, yuan")
+    for column in table.columns[2:5]:
+        column.justify = "right"
+    for row in summary.operators:
+        value_date = str(row.value_date or row.standing)
+        table.add_row(
+            row.participant, row.name, yuan(row.gross_fen), yuan(row.fee_fen), yuan(row.net_fen), value_date
+        )
+    return table

@@ -1,0 +1,71 @@
+"""What `onecard` knows of its commands before it loads them."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+
+import pytest
+from typer.main import get_command
+
+from api.cli import REFUSALS, app, refusals
+from api.late_commands import LateCommand, LateGroup
+
+HEAVY = ("alembic", "duckdb", "fastapi", "numba", "numpy", "pandas", "pyarrow", "pydantic", "sqlalchemy")
+
+
+def late_commands(group: LateGroup, path: tuple[str, ...] = ()) -> Iterator[tuple[str, LateCommand]]:
+    for name, command in group.commands.items():
+        if isinstance(command, LateCommand):
+            yield " ".join((*path, name)), command
+            if isinstance(loaded := command.load(), LateGroup):
+                yield from late_commands(loaded, (*path, name))
+
+
+def the_whole_tree() -> dict[str, LateCommand]:
+    onecard = get_command(app)
+    assert isinstance(onecard, LateGroup)
+    return dict(late_commands(onecard))
+
+
+def test_the_tables_say_of_each_command_what_it_says_of_itself() -> None:
+    tree = the_whole_tree()
+    assert len(tree) > 25
+    first_paragraphs = {path: late.load().help.partition("\n\n")[0] for path, late in tree.items()}
+    assert {path: late.help for path, late in tree.items()} == first_paragraphs
+
+
+def test_a_command_is_loaded_under_the_name_that_it_was_asked_for_by() -> None:
+    tree = the_whole_tree()
+    assert {path: late.load().name for path, late in tree.items()} == {
+        path: path.split()[-1] for path in tree
+    }
+
+
+def loaded_by(*words: str) -> list[str]:
+    """Which of the heavy packages a process has loaded when this command has ended."""
+    asked = (
+        "import atexit, sys; from api.cli import main; "
+        f"atexit.register(lambda: print('loaded', [one for one in {HEAVY} if one in sys.modules])); "
+        f"sys.argv = ['onecard', *{words}]; main()"
+    )
+    ended = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert "Usage" in ended.stdout
+    return [line for line in ended.stdout.splitlines() if line.startswith("loaded")]
+
+
+def test_help_loads_nothing_that_takes_long() -> None:
+    assert loaded_by("--help") == ["loaded []"]
+
+
+@pytest.mark.parametrize("group", ["queue", "tariff", "night", "card", "ledger"])
+def test_a_groups_help_loads_neither_a_web_server_nor_what_makes_the_schema(group: str) -> None:
+    (loaded,) = loaded_by(group, "--help")
+    assert "fastapi" not in loaded and "alembic" not in loaded and "numba" not in loaded
+
+
+def test_what_a_person_can_mend_is_known_as_soon_as_it_can_be_raised() -> None:
+    for place, name in REFUSALS.items():
+        refusal = getattr(import_module(place), name)
+        assert issubclass(refusal, Exception)
+        assert refusal in refusals()
