@@ -47,6 +47,14 @@ ELSEWHERE: Final[Mapping[str, Late]] = {
         "api.card_ends_commands:show_replacements",
         "List replacements whose balance has not moved yet, and when it can.",
     ),
+    "left-behind": Late(
+        "api.card_ends_commands:show_left_behind",
+        "List what earlier returns left in suspense of replaced cards' balances: whose it is, what can be done.",
+    ),
+    "move-again": Late(
+        "api.card_ends_commands:order_again",
+        "Let what was left in suspense wait for the card again; any counter writes it on, or pays it out.",
+    ),
     "hand-in": Late(
         "api.card_ends_commands:take_back",
         "Take a card back for good: the deposit is paid now, the balance by `refund` when it is certain.",

@@ -9,8 +9,10 @@ from api.card_commands import By, Card, Why, done, sorting
 from api.doors import books, console, now
 from card.closing import hand_in, refund, replace_card, replacements
 from card.life import Act
+from city.home import CITY_ZONE
 from city.world import AGENT
 from clearing.online.migration import move_balance
+from clearing.online.migration_left import left_behind, move_again
 from ledger.day import current_day
 from ledger.db import reading, writing
 from ledger.money import yuan
@@ -76,6 +78,40 @@ def show_replacements() -> None:
     for one in waiting:
         table.add_row(one.old_card, one.new_card, str(one.due_on))
     console.print(table)
+
+
+def show_left_behind() -> None:
+    """List what earlier returns left in suspense of replaced cards' balances: whose it is, what can be done."""
+    with books() as engine, reading(engine) as conn:
+        left = left_behind(conn)
+    if not left:
+        console.print("Nothing of a replaced card's balance was left in suspense")
+        return
+    for one in left:
+        since = one.returned_at.astimezone(CITY_ZONE).strftime("%Y-%m-%d %H:%M:%S")
+        console.print(f"{one.reference}  {yuan(one.amount_fen)} yuan since {since}", soft_wrap=True)
+        whose = one.holder or "whoever has it: nobody is tied to it"
+        console.print(
+            f"    of card {one.old_card}, now card {one.card_no} ({one.state or 'not known here'}) of {whose}",
+            soft_wrap=True,
+        )
+        console.print(f"    {one.remedy}", soft_wrap=True)
+    total = yuan(sum(one.amount_fen for one in left))
+    console.print(f"{len(left)} left behind, {total} yuan together, in suspense:migration", soft_wrap=True)
+
+
+def order_again(
+    reference: Annotated[str, typer.Argument(help="the load that went back, as `left-behind` lists it")],
+    by: By,
+    why: Why = "left in suspense by an earlier return",
+) -> None:
+    """Let what was left in suspense wait for the card again; any counter writes it on, or pays it out."""
+    with books() as engine, sorting(), writing(engine) as conn:
+        made = done(move_again(conn, reference, Act(by, now(), why), business_date=current_day(conn)))
+    console.print(
+        f"{yuan(made.moved_fen)} yuan of {made.old_card} to {made.new_card}: waits as load {made.reference}",
+        soft_wrap=True,
+    )
 
 
 def take_back(

@@ -30,13 +30,14 @@ _CITY_ZONE = ZoneInfo("Asia/Shanghai")
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
-    """A card was replaced; from `due_on` on its balance can be moved. `moved_fen` is None until it is."""
+    """A card was replaced; from `due_on` on its balance can be moved. What was moved, and when, is None until then."""
 
     old_card: str
     new_card: str
     replaced_at: datetime
     due_on: date
     moved_fen: int | None = None
+    moved_at: datetime | None = None
 
 
 def replace_card(
@@ -139,7 +140,7 @@ def replacements(conn: Connection, *, moved: bool | None = None) -> list[Replace
     if moved is not None:
         query = query.where(columns.moved_at.is_not(None) if moved else columns.moved_at.is_(None))
     return [
-        Replaced(row.old_card, row.new_card, row.replaced_at, row.due_on, row.moved_fen)
+        Replaced(row.old_card, row.new_card, row.replaced_at, row.due_on, row.moved_fen, row.moved_at)
         for row in conn.execute(query)
     ]
 

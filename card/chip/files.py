@@ -27,7 +27,7 @@ class FileError(ValueError):
 class PublicData:
     """Who the card is (file 15): issuer (8 hex characters), card number (20 digits), holder class, validity.
 
-    The holder class (1 standard, 2 half, 3 free, further ones by the tariff; 0 on foreign cards) is this city's use of byte 28.
+    The holder class (1 standard, 2 half, 3 free, more by the tariff; 0 on foreign cards) is this city's use of byte 28.
     """
 
     issuer: str

@@ -1,6 +1,7 @@
 """A card's class is a byte, from 1: what classes beyond the third are, the city's tariff says."""
 
 from alembic import op
+from sqlalchemy import column, func, select, text
 
 revision = "0034_holder_classes"
 down_revision = "0033_fare_holdings"
@@ -20,9 +21,11 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Take the first three alone. Raises ValueError where there are cards of others."""
     for table in TABLES:
-        row = op.get_bind().exec_driver_sql(f"SELECT max(holder_class) FROM {table}").one()
-        if row[0] is not None and row[0] > 3:
-            raise ValueError(f"{table} has cards of class {row[0]}; give them class 1 to 3 before going back")
+        highest = op.get_bind().scalar(select(func.max(column("holder_class"))).select_from(text(table)))
+        if highest is not None and highest > 3:
+            raise ValueError(
+                f"{table} has cards of class {highest}; give them class 1 to 3 before going back"
+            )
         _change_check(table, WIDE, NARROW)
 
 

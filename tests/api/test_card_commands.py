@@ -11,7 +11,8 @@ from api.cli import app
 from api.doors import Refused, now
 from city.home import CITY_ZONE, Home
 from city.processes import RunningHsm, running_hsm, running_program
-from ledger.day import begin_close, finish_close, open_day
+from clearing.online.wallet_load import LoadReturn, return_loads
+from ledger.day import begin_close, current_day, finish_close, open_day
 from ledger.db import make_engine, migrate, writing
 from tests.support.rotation import rotate
 
@@ -63,6 +64,14 @@ def days_pass(home: Home, days: int) -> None:
     engine.dispose()
 
 
+def returned_as_earlier(home: Home, reference: str) -> None:
+    """Give a load back to where its money came from, as was done once."""
+    engine = make_engine(home.database_url)
+    with writing(engine) as conn:
+        return_loads(conn, [LoadReturn(reference, current_day(conn), now(), "as it was")], at=now())
+    engine.dispose()
+
+
 def test_a_card_from_the_batch_to_its_replacement_and_balance(home: Home) -> None:
     assert "No card is in stock" in run("cards", "stock")
     in_hand()
@@ -78,6 +87,15 @@ def test_a_card_from_the_batch_to_its_replacement_and_balance(home: Home) -> Non
         run("cards", "move-balance", FIRST, "--by", "ann")
     days_pass(home, 9)
     assert f"waits as load migration:{FIRST}" in run("cards", "move-balance", "--by", "ann")
+    assert "Nothing of a replaced card's balance was left" in run("cards", "left-behind")
+    returned_as_earlier(home, f"migration:{FIRST}")
+    listed = run("cards", "left-behind")
+    assert f"of card {FIRST}, now card {SECOND} (active)" in listed
+    assert f"onecard cards move-again migration:{FIRST} --by NAME" in listed
+    again = run("cards", "move-again", f"migration:{FIRST}", "--by", "ann")
+    assert f"50.00 yuan of {FIRST} to {SECOND}: waits as load migration:{FIRST}:again" in again
+    with pytest.raises(Refused, match="left nothing in suspense"):
+        run("cards", "move-again", f"migration:{FIRST}", "--by", "ann")
     assert f"migration:{FIRST}" in run("loads")
     assert "50.00元" in run("counter", "--card", SECOND, "look")
     assert "Balance ¥50.00" in run("counter", "--card", SECOND, "complete")

@@ -63,9 +63,9 @@ def with_deposit(town: Town, deposit_fen: int) -> str:
     return BATCH.numbers[2]
 
 
-def open_till(town: Town, last: date) -> None:
-    """Close days until `last` is the open one."""
-    day = DAY
+def open_till(town: Town, last: date, first: date = DAY) -> None:
+    """Close days from `first`, the open one, until `last` is."""
+    day = first
     with writing(town.engine) as conn:
         while day < last:
             begin_close(conn, day, at=moment(23, day=day))
