@@ -9,9 +9,9 @@ import os
 import pytest
 
 from settlement.work_queue import State
-from tests.city.night_blows import Blow, Fate, Victim, fate
+from tests.city.night_blows import LATEST, ON_POSTGRESQL, ON_SQLITE, Blow, Fate, Victim, fate
 from tests.city.night_stage import Stage
-from tests.city.night_story import differences, story
+from tests.city.night_story import End, differences, story
 
 FIRST, NIGHTS = int(os.environ.get("NIGHT_FIRST", "1")), int(os.environ.get("NIGHT_SEEDS", "20"))
 
@@ -46,3 +46,24 @@ def test_a_night_without_room_says_what_is_full_and_goes_on_after_room_is_made(
     assert "there is no room: " in refusal.what and str(told.home) in refusal.remedy
     assert "make room on the disk of" in refusal.remedy and "goes on at this step" in refusal.remedy
     assert refusal.what in str(told) and refusal.remedy in str(told)
+
+
+def test_twenty_seeds_in_a_row_strike_everybody_with_something_left_to_do() -> None:
+    fates = [fate(seed) for seed in range(1, 21)]
+    struck = {(one.database, blow.victim) for one in fates for blow in one.blows}
+    assert struck == {("sqlite", one) for one in ON_SQLITE} | {("postgresql", one) for one in ON_POSTGRESQL}
+    assert any(len(one.blows) > 1 for one in fates)
+    assert all(0 < sum(blow.after for blow in one.blows) <= LATEST for one in fates)
+
+
+def test_whatever_a_night_has_left_otherwise_is_told() -> None:
+    calm = End({"tap": [(1, "paid"), (2, "none")]}, {"a.csv": b"1\r\n2\r\n", "b.csv": b""}, ())
+    torn = End({"tap": [(1, "paid")]}, {"a.csv": b"1\r\n2\n", "c.csv": b""}, ("books: 0.01 too much",))
+    assert differences(calm, calm) == []
+    assert differences(calm, torn) == [
+        "books: 0.01 too much",
+        "tap: 1 rows for 2; too many [], missing [(2, 'none')]",
+        "file a.csv: line 2 is b'2\\n', not b'2\\r\\n'",
+        "file b.csv: only there",
+        "file c.csv: only here",
+    ]
