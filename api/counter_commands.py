@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from api.counter_desk import CounterDesk
-from api.counter_opening import Place, card_on_reader, counters_folder, opened_counter
+from api.counter_opening import Place, card_on_reader, counters_folder, opened_counter, opened_till
 from api.doors import Refused, books, console, now
 from api.keyboard import keys
 from api.pos_commands import AT_HOME, pos_at
@@ -16,6 +16,7 @@ from city.home import CITY_ZONE
 from city.issuing import COUNTER_TERMINAL
 from city.world import AGENT
 from clearing.online.load_attempts import waiting_loads
+from ledger.day import current_day
 from ledger.db import reading
 from ledger.money import yuan
 from terminals.counter import CardOnReader, LoadCounter, LoadOutcome
@@ -23,6 +24,8 @@ from terminals.counter_lines import lines_of
 from terminals.counter_screen import Screen, press, told
 from terminals.counter_texts import CounterText, shown, waiting_line
 from terminals.reader import Transmits
+from terminals.till import sale, shown_sale
+from terminals.upload import Uploader
 
 counter = typer.Typer(
     help="A counter: its screen for a clerk, or one thing at a time with a card on its reader.",
@@ -63,6 +66,32 @@ def place(
     ctx.obj = Place(terminal.upper(), agent, card, reader, clerk, pos, gateway, office)
     if ctx.invoked_subcommand is None:
         _run_screen(ctx.obj)
+
+
+@counter.command()
+def sell(ctx: typer.Context, amount_fen: Amount) -> None:
+    """Sell something out of the chip's purse; a sale torn before is proven first and not paid again."""
+    with opened_till(ctx.obj) as (opened, made, _), card_on_reader(opened, ctx.obj) as card:
+        text = shown_sale(made.tap(card, sale(amount_fen), at=now()))
+    console.print(f"{text.chinese}　{text.english}", soft_wrap=True)
+    if not text.good:
+        raise typer.Exit(1)
+
+
+@counter.command()
+def upload(
+    ctx: typer.Context,
+    operator: Annotated[str, typer.Argument(help="whom the sales are of, as clearing knows it: SHOP-1")],
+) -> None:
+    """Put what was sold into batches for clearing, and send again what is not acknowledged."""
+    with opened_till(ctx.obj) as (opened, _, outbox):
+        with reading(opened.engine) as conn:
+            day = current_day(conn)
+        uploader = Uploader(operator, outbox, opened.hsm, opened.home.inbox)
+        done = uploader.take_acknowledgements()
+        made = uploader.make(day, at=now())
+        sent = uploader.send()
+    console.print(f"{len(made)} batches made, {len(sent)} sent, {len(done)} acknowledged", soft_wrap=True)
 
 
 @counter.command()

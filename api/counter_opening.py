@@ -12,20 +12,26 @@ from urllib.parse import urlsplit
 from api.city_doors import city
 from api.doors import Refused, now, settings
 from api.settings import is_address
+from card.hotlist import hotlisted
 from city.card_desk import CardDesk
 from city.drawer import Drawer, KeptChip
 from city.factory import Factory
 from city.office import Office
 from city.world import City
+from ledger.db import reading
 from terminals.card_line import CardLine
 from terminals.card_service import CardOffice, StoppedCards
 from terminals.counter import LoadCounter
 from terminals.hotlist import Hotlist
 from terminals.loads import LoadJournal, LoadOffice
 from terminals.office_line import Credentials, connected_line
+from terminals.outbox import Outbox
 from terminals.questions import Questions
 from terminals.reader import CardGone, Transmits
 from terminals.remote_office import RemoteOffice
+from terminals.sam import HsmSam
+from terminals.till import till
+from terminals.validator import Validator
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +78,21 @@ def opened_counter(at: Place) -> Iterator[OpenCounter]:
         journal = stack.enter_context(LoadJournal(folder / f"{at.terminal}.db"))
         counter = LoadCounter(at.terminal, journal, loads, Hotlist(0, StoppedCards(cards)))
         yield OpenCounter(counter, cards, opened)
+
+
+@contextmanager
+def opened_till(at: Place) -> Iterator[tuple[City, Validator, Outbox]]:
+    """The counter's till for the chip's purse, its SAM played by the HSM, with its own durable outbox."""
+    if at.office:
+        raise Refused(
+            "a till needs the city's HSM as its SAM: sell without --office, where ONECARD_HSM is reached"
+        )
+    folder = counters_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    with city() as opened, Outbox(folder / f"{at.terminal}-sales.db") as outbox:
+        with reading(opened.engine) as conn:
+            stopped = Hotlist(0, frozenset(entry.card_no for entry in hotlisted(conn)))
+        yield opened, till(at.terminal, HsmSam(at.terminal, opened.hsm, outbox), outbox, stopped), outbox
 
 
 def counters_folder() -> Path:

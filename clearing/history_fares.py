@@ -33,7 +33,7 @@ from clearing.sectors.transit.matrix_file import fare_tariffs
 from clearing.tables import tap
 from clearing.verdict import Money, Verdict
 from clearing.verification import TACS
-from clearing.wire.record import FULL_FARE_FLAG, LINKED_FLAG, RECORD_BYTES
+from clearing.wire.record import FULL_FARE_FLAG, LINKED_FLAG, RECORD_BYTES, Ride
 from clearing.workfiles import counted, read_table, write_table
 from ledger.db import reading
 
@@ -55,7 +55,9 @@ def make_fares(engine: Engine, night: Night) -> Path | None:
     from clearing.sectors.transit.fare_columns import price_columns
 
     taps = presented_columns(night, [*_FACTS, "no", "retried", "malformed"])
-    readable = rows_where(taps, ~truths(taps, "malformed"))
+    # What is sold at a counter is no part of a card's journeys: the rules price it.
+    sold = numbers(taps, "ride") == Ride.PURCHASE
+    readable = rows_where(taps, ~truths(taps, "malformed") & ~sold)
     cards = sorted(set(texts(readable, "card_no")))
     with reading(engine) as conn:
         settled = _settled(conn, readable, tariffs, night.business_date)
@@ -133,6 +135,7 @@ def _settled(
             columns.event_at >= near.c.since,
             columns.decided_on < business_date,
             columns.money != Money.SUSPENDED.value,
+            columns.ride != Ride.PURCHASE.value,
             columns.verdict.not_in([Verdict.MALFORMED.value, Verdict.DUPLICATE.value]),
             or_(columns.tac_ok, columns.money == Money.PAID.value),
         )

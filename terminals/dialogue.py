@@ -40,11 +40,13 @@ from terminals.outcome import Outcome, Refusal
 from terminals.standing import RideFacts, Standing
 from terminals.trip import trip_records
 
-KIND = int(Kind.CAPP_PURCHASE)
-"""Every ride is a CAPP purchase: the trip is written in the same step as the debit."""
+RIDE_KIND, SALE_KIND = int(Kind.CAPP_PURCHASE), int(Kind.PURCHASE)
+"""Every ride is a CAPP purchase: the trip is written in the same step as the debit. A sale writes no trip."""
 RETURN_WINDOW = timedelta(minutes=10)
 """How long a torn ride that comes back is still this ride, and opens the gate without another fare."""
 NO_TAC = bytes(4)
+_ONE_PLACE = (Ride.BUS, Ride.PURCHASE)
+"""Where another terminal is another place: in a station the next gate will do."""
 _OFFER_REFUSED: dict[int, Refusal] = {
     StatusWord.FUNDS: Refusal.INSUFFICIENT,
     StatusWord.KEY_INDEX: Refusal.KEY_UNKNOWN,
@@ -150,11 +152,12 @@ def _proof_of(record: TapRecord) -> Steps[commands.Proof | commands.Refusal]:
 
 def _is_this_ride(tap: _Tap, earlier: TapRecord) -> bool:
     ride, identity = tap.ride, tap.standing.identity
+    if ride.ride is Ride.PURCHASE and earlier.list_fare_fen != ride.list_fare_fen:
+        return False
     if abs(tap.at - moment_of(earlier.moment)) > RETURN_WINDOW or earlier.ride is not ride.ride:
         return False
-    # In a station the next gate will do; another bus of the same line is another ride.
     same_place = (earlier.line, earlier.station) == (ride.line, ride.station)
-    return earlier.terminal == identity.terminal or (ride.ride is not Ride.BUS and same_place)
+    return earlier.terminal == identity.terminal or (ride.ride not in _ONE_PLACE and same_place)
 
 
 def _purchase(tap: _Tap) -> Steps[TapRecord]:
@@ -215,9 +218,11 @@ def _find_leg(tap: _Tap) -> Steps[None]:
 
 
 def _offer(tap: _Tap, amount_fen: int) -> Steps[PurchaseOffer]:
-    """INITIALIZE FOR CAPP PURCHASE; the offer also settles a torn debit that the card did not prove."""
+    """INITIALIZE FOR (CAPP) PURCHASE; the offer also settles a torn debit that the card did not prove."""
     terminal = bytes.fromhex(tap.standing.identity.terminal)
-    answer = yield from ask_card(commands.init_capp_purchase(amount_fen, terminal))
+    sold = tap.ride.ride is Ride.PURCHASE
+    begin = commands.init_purchase if sold else commands.init_capp_purchase
+    answer = yield from ask_card(begin(amount_fen, terminal))
     offer = commands.parse_init_purchase(answer)
     if isinstance(offer, commands.Refusal):
         raise Refused(_OFFER_REFUSED.get(offer.word, Refusal.CARD_REFUSED))
@@ -240,7 +245,8 @@ def _unsigned(tap: _Tap, amount_fen: int, offer: PurchaseOffer) -> TapRecord:
     standing, ride = tap.standing, tap.ride
     return TapRecord(
         ride=ride.ride, issuer=tap.public.issuer, card_no=tap.public.card_no, counter=offer.sequence,
-        balance_before_fen=offer.balance_fen, amount_fen=amount_fen, kind=KIND,
+        balance_before_fen=offer.balance_fen, amount_fen=amount_fen,
+        kind=SALE_KIND if ride.ride is Ride.PURCHASE else RIDE_KIND,
         terminal=standing.identity.terminal, terminal_sequence=0, moment=tap.moment,
         key_version=offer.key_version, algorithm=offer.algorithm, tac=NO_TAC,
         list_fare_fen=ride.list_fare_fen, holder_class=tap.public.holder_class, linked=ride.linked,

@@ -44,6 +44,8 @@ def trip_of(identity: Identity, tap: TapRecord) -> bytes:
 
 def trip_records(identity: Identity, tap: TapRecord) -> list[tuple[int, int, bytes]]:
     """All that is written on the card together with the debit: record id, file, bytes."""
+    if tap.ride is Ride.PURCHASE:
+        return []  # no trip: the card's own purse log tells of it
     written = [(TRIP_ID, TRIP_SFI, trip_of(identity, tap))]
     if tap.ride in (Ride.METRO_ENTRY, Ride.METRO_EXIT):
         written.append((PAID_AREA_ID, PAID_AREA_SFI, _paid_area(tap).pack()))

@@ -61,9 +61,15 @@ class Ride(IntEnum):
     METRO_ENTRY = 2
     METRO_EXIT = 3
     FERRY = 4
+    PURCHASE = 5
+    """No ride: something sold at a counter out of the card's purse, at the price that was typed there."""
 
 
 RIDES = frozenset(int(ride) for ride in Ride)
+JOURNEYS = RIDES - {int(Ride.PURCHASE)}
+"""Rides that are rides."""
+PURCHASE_KIND = 6
+"""The one transaction type of a purchase at a counter, which writes no trip on the card."""
 
 
 class RecordError(Exception):
@@ -146,6 +152,7 @@ def unreadable_at(rows: np.ndarray, moments: Moments) -> npt.NDArray[np.bool_]:
     """The same, where the moments of the rows have been read already."""
     bad = ~(_RIDES[rows["ride"]] & _KINDS[rows["kind"]] & _CLASSES[rows["holder_class"]])
     bad |= rows["version"] != RECORD_VERSION
+    bad |= (rows["ride"] == Ride.PURCHASE) & (rows["kind"] != PURCHASE_KIND)
     bad |= rows["flags"] > (LINKED_FLAG | FULL_FARE_FLAG)
     digits = rows.view(_CARD_WORDS)
     bad |= _beyond_nine(digits["long"]) | _beyond_nine(digits["short"])
@@ -169,9 +176,14 @@ def _check(version: int, ride: int, kind: int, moment: bytes, holder_class: int,
     """Refuse values that the format does not know; `_LAYOUT` has seen to widths."""
     if version != RECORD_VERSION:
         raise RecordError("version", version, f"this reader knows version {RECORD_VERSION}")
-    check_ride(ride)
+    if ride not in RIDES:
+        raise RecordError(
+            "ride", ride, "it must be 1 bus, 2 metro entry, 3 metro exit, 4 ferry or 5 purchase"
+        )
     if kind not in KINDS:
         raise RecordError("kind", f"{kind:02X}", "it must be 06 purchase or 09 CAPP purchase")
+    if ride == Ride.PURCHASE and kind != PURCHASE_KIND:
+        raise RecordError("kind", f"{kind:02X}", "a purchase at a counter (ride 5) must be 06 purchase")
     if not _is_moment(moment):
         raise RecordError("moment", moment.hex().upper(), "it must be a date and time YYYYMMDDHHMMSS")
     if not 1 <= holder_class <= HIGHEST_HOLDER_CLASS:
@@ -181,8 +193,8 @@ def _check(version: int, ride: int, kind: int, moment: bytes, holder_class: int,
 
 
 def check_ride(ride: int) -> None:
-    """Raises RecordError for a ride that the formats do not know."""
-    if ride not in RIDES:
+    """Raises RecordError for what is no ride."""
+    if ride not in JOURNEYS:
         raise RecordError("ride", ride, "it must be 1 bus, 2 metro entry, 3 metro exit or 4 ferry")
 
 

@@ -15,6 +15,7 @@ from city.drawer import Drawer
 from city.factory import Factory
 from city.home import Home
 from city.world import open_city
+from clearing.wire.batch import Ride, read_batch
 from tests.api.test_card_commands import FIRST, SECOND, home, in_hand, run
 from tests.support.counter_city import card_no, found_city
 
@@ -85,6 +86,26 @@ def test_what_cannot_be_done_is_said_on_the_screen_and_nothing_ends(home: Home) 
 
 def test_the_screen_ends_when_the_keyboard_is_gone(home: Home, tmp_path: Path) -> None:
     assert "Put a card on the reader" in at_keyboard("")
+
+
+def test_what_is_sold_out_of_the_chips_purse_goes_to_clearing_as_a_batch(home: Home) -> None:
+    in_hand()
+    run("counter", "--card", FIRST, "load", "5000")
+    at_counter = ("counter", "--terminal", "518000000009", "--card", FIRST)
+    assert "Paid ¥12.50. Balance ¥37.50" in run(*at_counter, "sell", "1250")
+    assert "Balance ¥37.50" in run("counter", "--card", FIRST, "look")
+    assert "1 batches made, 1 sent, 0 acknowledged" in run(*at_counter, "upload", "SHOP-1")
+    (path,) = home.inbox.glob("*.ocb")
+    (record,) = [read_batch(path.read_bytes()).tap(0)]
+    assert (path.name, record.ride, record.card_no, record.amount_fen) == (
+        "SHOP-1-00000001.ocb", Ride.PURCHASE, FIRST, 1_250,
+    )  # fmt: skip
+    assert "0 batches made, 1 sent, 0 acknowledged" in run(*at_counter, "upload", "SHOP-1")
+    assert "Paid" not in run(*at_counter, "sell", "99999")
+    run("cards", "block", FIRST, "--by", "ann", "--why", "bent")
+    assert "Paid" not in run(*at_counter, "sell", "100")
+    with pytest.raises(Refused, match="a till needs the city's HSM"):
+        run("counter", "--office", "https://office", "--card", FIRST, "sell", "100")
 
 
 def test_a_clerk_whose_office_is_elsewhere_does_the_same_by_the_same_keys(

@@ -14,7 +14,7 @@ from clearing.sectors.transit.fare_reference import price_slowly
 from clearing.sectors.transit.fare_taps import Holding
 from clearing.sectors.transit.fare_tariff import FareTariff
 from clearing.sectors.transit.recorded_taps import RecordedTap
-from clearing.wire.record import Ride
+from clearing.wire.record import JOURNEYS
 from tests.support.fare_columns import NightTap, fare_columns
 from tests.support.fare_examples import shipped
 from tests.support.random_fares import OPERATORS, fare_tariffs
@@ -35,7 +35,7 @@ def night_taps(draw: st.DrawFn) -> list[NightTap]:
             place,
             draw(st.sampled_from(["A", "B"])),
             BEGIN_S + 600 * draw(st.integers(0, 6 * 24 * DAYS // draw(st.sampled_from([1, 4, 12])))),
-            int(draw(st.sampled_from(list(Ride)))),
+            draw(st.sampled_from(sorted(JOURNEYS))),
             draw(st.integers(1, 3)),
             draw(st.integers(1, 2)),
             draw(st.sampled_from([1, 1, 2, 3, 4])),

@@ -17,14 +17,15 @@ from clearing.wire.qr_batch import (
     write_qr_batch,
 )
 from clearing.wire.qr_record import AMOUNT_OFFSET, CODE_BYTES, QR_RECORD_BYTES, QrRide
-from clearing.wire.record import RecordError, Ride
+from clearing.wire.record import JOURNEYS, RecordError, Ride
 
 MADE_AT = bytes.fromhex("20180901233000")
 RIDE = QrRide(
     Ride.BUS, "518000000001", 7, bytes.fromhex("20180901080000"), 160, 200, True, False, 1, 2, 3, b"code"
 )
 RIDES = st.builds(
-    QrRide, ride=st.sampled_from(Ride), terminal=st.from_regex(r"[0-9A-F]{12}", fullmatch=True),
+    QrRide, ride=st.sampled_from(sorted(JOURNEYS)).map(Ride),
+    terminal=st.from_regex(r"[0-9A-F]{12}", fullmatch=True),
     terminal_sequence=st.integers(0, 0xFFFFFFFF), moment=st.just(RIDE.moment),
     amount_fen=st.integers(0, 0xFFFFFFFF), list_fare_fen=st.integers(0, 0xFFFFFFFF), linked=st.booleans(),
     full_fare=st.booleans(), line=st.integers(0, 0xFFFF), station=st.integers(0, 0xFFFF),

@@ -189,7 +189,9 @@ class Reference:
         if price_fen is None:
             return True
         limits_fen = [device.max_amount_fen for device in self.devices if device.terminal == record.terminal]
-        too_much = record.amount_fen > self._tariff(tap).max_fare_fen[record.ride] or any(
+        sold = record.ride is Ride.PURCHASE
+        most_fen = 100_000 if sold else self._tariff(tap).max_fare_fen[record.ride]
+        too_much = record.amount_fen > most_fen or any(
             limit_fen is not None and record.amount_fen > limit_fen for limit_fen in limits_fen
         )
         nothing = record.amount_fen == 0 and record.ride is not Ride.METRO_ENTRY and price_fen > 0
@@ -216,6 +218,8 @@ class Reference:
         return max(in_force, key=lambda tariff: (tariff.valid_from, tariff.version))
 
     def _price_fen(self, tap: Kept) -> int | None:
+        if tap.record.ride is Ride.PURCHASE:
+            return tap.record.list_fare_fen
         if not any(tariff.in_force(tap.at.date()) for tariff in self.tariffs):
             return None
         record = tap.record

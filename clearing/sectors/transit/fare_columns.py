@@ -20,7 +20,6 @@ from clearing.sectors.transit.fare_tables import SLOT_S, tables_of
 from clearing.sectors.transit.fare_taps import Holding, TapKind
 from clearing.sectors.transit.fare_tariff import EntryExit, FareTariff, FixedCharge, ListCharge, tariff_at
 from clearing.sectors.transit.recorded_taps import RIDES, category_of, line_of, mode_of, station_of
-from clearing.wire.record import Ride
 
 KINDS = {TapKind.RIDE: RIDE, TapKind.ENTRY: ENTRY, TapKind.EXIT: EXIT}
 
@@ -95,7 +94,7 @@ def _named(
     """Modes, lines and categories of taps by the tariff of each tap's own instant, in numbers."""
     line, lines = coded(pa.array(taps.line))
     every = (*tariffs, None)  # place -1 is where there is no tariff
-    mode_names = [[[mode_of(one, ride, number) for number in lines] for ride in Ride] for one in every]
+    mode_names = [[[mode_of(one, ride, number) for number in lines] for ride in RIDES] for one in every]
     line_names = [[line_of(one, number) for number in lines] for one in every]
     classes = [[category_of(one, number) for number in range(HIGHEST_HOLDER_CLASS + 1)] for one in every]
     names = names_of(
@@ -106,10 +105,10 @@ def _named(
         categories=[name for one in classes for name in one],
     )
     modes = ints([[[names.modes[n] for n in ride] for ride in one] for one in mode_names])
-    kinds = ints([KINDS[RIDES[ride][1]] for ride in Ride])
+    kinds = ints([KINDS[kind] for _, kind in RIDES.values()])
     kind = kinds[taps.ride - 1]
     return names, {
-        "mode": modes.reshape(len(every), len(Ride), len(lines))[tariff, taps.ride - 1, line],
+        "mode": modes.reshape(len(every), len(RIDES), len(lines))[tariff, taps.ride - 1, line],
         "line": ints([[names.lines[n] for n in one] for one in line_names], len(lines))[tariff, line],
         "category": ints([[names.categories[n] for n in one] for one in classes])[tariff, taps.holder_class],
         "kind": kind,
