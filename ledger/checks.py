@@ -4,8 +4,9 @@
 snapshots. `ledger.verify` recomputes everything since the books were opened.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date
+from functools import partial
 
 from sqlalchemy import BigInteger, ColumnElement, Connection, and_, func, literal, not_, or_, select, true
 
@@ -29,10 +30,18 @@ from ledger.snapshots import BELONGS, date_number, day_number, lines_since
 
 def check_books(conn: Connection) -> list[Finding]:
     """Everything that is wrong since the last closed day; nothing in good books. `conn` may only read."""
+    return [finding for check in nightly_checks() for finding in check(conn)]
+
+
+def nightly_checks() -> list[Callable[[Connection], list[Finding]]]:
+    """What `check_books` does, each part by itself: they hold on snapshots of their own, too."""
+    return [partial(_since_last_closed, check) for check in CHECKS]
+
+
+def _since_last_closed(check: Check, conn: Connection) -> list[Finding]:
     columns = tables.day.c
     unfinished = select(func.min(columns.business_date)).where(columns.state != DayState.CLOSED.value)
-    since = conn.execute(unfinished).scalar_one()
-    return [finding for check in CHECKS for finding in check(conn, since)]
+    return check(conn, conn.execute(unfinished).scalar_one())
 
 
 def entries_are_whole(conn: Connection, since: date | None) -> list[Finding]:

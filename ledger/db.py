@@ -5,11 +5,12 @@ one transaction writes and nothing it has read can change under it; `reading` se
 snapshot and can change nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     BigInteger,
@@ -31,6 +32,9 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 ALEMBIC_INI = Path(__file__).resolve().parent.parent / "alembic.ini"
 WRITER_LOCK = 0x0CA2D
 """Key of PostgreSQL's advisory lock that makes one writer at a time."""
+_AT_A_TIME = 2
+
+Answer = TypeVar("Answer")
 
 metadata = MetaData(
     naming_convention={
@@ -98,6 +102,20 @@ def reading(engine: Engine) -> Iterator[Connection]:
         if engine.dialect.name == "postgresql":
             conn.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
         yield conn
+
+
+def asked_together(engine: Engine, questions: Sequence[Callable[[Connection], Answer]]) -> list[Answer]:
+    """The answers in the order of the questions; each has a snapshot of its own, and two are asked at a time.
+
+    For long questions that do not depend on one another: one waits for the database while the other computes.
+    """
+
+    def ask(question: Callable[[Connection], Answer]) -> Answer:
+        with reading(engine) as conn:
+            return question(conn)
+
+    with ThreadPoolExecutor(_AT_A_TIME, "reading") as pool:
+        return list(pool.map(ask, questions))
 
 
 def lock_writers(conn: Connection) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
+from functools import partial
 from typing import Final
 
 from sqlalchemy import Connection, Engine, or_, select
@@ -17,8 +18,8 @@ from clearing.sectors.utilities.tables import difference
 from clearing.tables import batch_file, chip_load, tap
 from clearing.verdict import Money
 from ledger.balances import totals
-from ledger.checks import check_books
-from ledger.db import reading
+from ledger.checks import nightly_checks
+from ledger.db import asked_together
 from ledger.findings import Finding
 from ledger.money import yuan
 from ledger.snapshots import total_fen
@@ -38,16 +39,18 @@ Movements = Mapping[tuple[str, str, str], int]
 
 def check_books_before(engine: Engine, night: Night) -> StepResult:
     """Refuse to begin on books that do not agree with themselves."""
-    with reading(engine) as conn:
-        findings = check_books(conn)
-    return _result("check_books_before", night, findings)
+    return _result("check_books_before", night, _found(asked_together(engine, nightly_checks())))
 
 
 def check_books_after(engine: Engine, night: Night) -> StepResult:
     """Refuse to seal books that do not agree, or a day in which money came from nowhere or was lost."""
-    with reading(engine) as conn:
-        findings = [*check_books(conn), *check_conservation(conn, night.business_date)]
-    return _result("check_books_after", night, findings)
+    conserved = partial(check_conservation, business_date=night.business_date)
+    # The day takes entries of this night only, and it is only asked here.
+    return _result("check_books_after", night, _found(asked_together(engine, [*nightly_checks(), conserved])))
+
+
+def _found(answers: Sequence[Sequence[Finding]]) -> list[Finding]:
+    return [finding for found in answers for finding in found]
 
 
 def check_conservation(conn: Connection, business_date: date) -> list[Finding]:

@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from ledger.checks import CHECKS, check_books
+from ledger.checks import CHECKS, check_books, nightly_checks
 from ledger.day import begin_close, finish_close
-from ledger.db import reading, writing
+from ledger.db import asked_together, reading, writing
 from ledger.findings import Finding
 from ledger.seal import day_contents, store_seal
 from ledger.verify import verify_books
@@ -165,6 +165,8 @@ def test_a_change_behind_the_ledgers_back_is_found(kept: Books, tampered: Tamper
         assert {found.check for found in findings} == nightly
         # Looking again finds the same: a check repairs nothing.
         assert check_books(conn) == findings
+        together = asked_together(kept.engine, nightly_checks())
+        assert [finding for found in together for finding in found] == findings
         verified = list(verify_books(conn))
     assert {found.check for found in verified} - nightly == besides
     assert {found.check for found in verified} >= nightly - {"totals_equal_lines"}
