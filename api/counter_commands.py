@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from api.counter_desk import CounterDesk
-from api.counter_opening import Place, card_on_reader, counters_folder, opened_counter, opened_till
+from api.counter_opening import Place, card_on_reader, counters_folder, opened_counter, opened_till, till_of
 from api.doors import Refused, books, console, now
 from api.keyboard import keys
 from api.pos_commands import AT_HOME, pos_at
@@ -177,6 +177,7 @@ def _run_screen(at: Place) -> None:
             clerk=at.clerk,
             receipts=counters_folder() / "receipts",
             now=now,
+            selling=lambda: till_of(opened.city, at.terminal),
             purchasing=(lambda: pos_at(at.pos, at.gateway)) if at.pos else None,
         )
         screen = Screen()

@@ -17,15 +17,19 @@ from terminals.counter_forms import FORMS, NAMES, Action, Sort, typed_fen
 from terminals.counter_screen import Order, SeenCard
 from terminals.counter_texts import OFFICE_GONE, CounterText, shown
 from terminals.loads import OfficeGone
+from terminals.outbox import Outbox
 from terminals.pos import Pos
 from terminals.pos_journal import PosJournal
 from terminals.pos_texts import shown as shown_pos
 from terminals.pos_texts import yuan
 from terminals.reader import CardGone, Transmits
 from terminals.receipts import CARD_NUMBER, Receipt, masked_card
+from terminals.till import sale, shown_sale
+from terminals.validator import Validator
 
 BALANCE = CounterText("余额", "Balance")
 Purchasing = Callable[[], AbstractContextManager[tuple[Pos, PosJournal]]]
+Selling = Callable[[], AbstractContextManager[tuple[Validator, Outbox]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,10 @@ class Done:
 
 
 class CounterDesk:
-    """A counter with its clerk. `reader` gives the card on the reader, `purchasing` the terminal for purchases."""
+    """A counter with its clerk.
+
+    `reader` gives the card on the reader, `selling` the till for its purse, `purchasing` the terminal for the wallet.
+    """
 
     def __init__(
         self,
@@ -50,9 +57,11 @@ class CounterDesk:
         clerk: str,
         receipts: Path,
         now: Callable[[], datetime],
+        selling: Selling,
         purchasing: Purchasing | None = None,
     ) -> None:
         self._office, self._counter, self._reader, self._now = office, counter, reader, now
+        self._selling = selling
         self._terminal, self._clerk = terminal, clerk
         self._receipts, self._purchasing = receipts, purchasing
         self._receipt: Receipt | None = None
@@ -103,6 +112,10 @@ class CounterDesk:
                 case Action.LOAD:
                     fen = typed_fen(order.values[0]) or 0
                     return shown(self._counter.load(card, fen, at=self._now()))
+                case Action.SELL:
+                    fen = typed_fen(order.values[0]) or 0
+                    with self._selling() as (till, _):
+                        return shown_sale(till.tap(card, sale(fen), at=self._now()))
                 case Action.COMPLETE:
                     return shown(self._counter.complete(card, order.values[0], at=self._now()))
                 case _:
@@ -147,7 +160,7 @@ class CounterDesk:
         return CounterText(f"凭条已生成 {path}", "Receipt printed to that file", good=True)
 
 
-_ON_CARD = frozenset({Action.LOAD, Action.COMPLETE, Action.GIVE_BACK})
+_ON_CARD = frozenset({Action.LOAD, Action.SELL, Action.COMPLETE, Action.GIVE_BACK})
 
 
 def _card_of(card: SeenCard | None) -> str:

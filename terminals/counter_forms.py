@@ -20,6 +20,7 @@ class Action(StrEnum):
     GIVE_BACK = "give_back"
     PURCHASE = "purchase"
     REFUND = "refund"
+    SELL = "sell"
     ISSUE = "issue"
     ACTIVATE = "activate"
     LOSE = "lose"
@@ -40,6 +41,7 @@ NAMES: Mapping[Action, CounterText] = {
     Action.GIVE_BACK: CounterText("退回未写卡充值", "Return the waiting load"),
     Action.PURCHASE: CounterText("消费", "Purchase"),
     Action.REFUND: CounterText("退货", "Refund"),
+    Action.SELL: CounterText("从卡上消费", "Sell from the card's purse"),
     Action.ISSUE: CounterText("售卡", "Issue a card"),
     Action.ACTIVATE: CounterText("启用", "Activate"),
     Action.LOSE: CounterText("挂失", "Report lost"),
@@ -118,6 +120,7 @@ FORMS: Mapping[Action, tuple[Field, ...]] = {
     Action.GIVE_BACK: (),
     Action.PURCHASE: (_AMOUNT,),
     Action.REFUND: (_TICKET, _AMOUNT),
+    Action.SELL: (_AMOUNT,),
     Action.ISSUE: (_CARD, _DEPOSIT),
     Action.ACTIVATE: (),
     Action.LOSE: (_CARD,),

@@ -84,8 +84,7 @@ def _body(screen: Screen) -> list[CounterText]:
         case View.CARD:
             waits = CounterText("2 补登", "2 Waiting loads")
             service = CounterText("5 卡务", "5 Card service")
-            load, *rest = _menu(View.CARD)
-            return [load, waits, *rest, service]
+            return sorted([*_menu(View.CARD), waits, service], key=lambda line: line.chinese)
         case View.SERVICE:
             return _menu(View.SERVICE)
         case View.WAITING:

@@ -86,7 +86,7 @@ MENU: dict[View, dict[str, Action]] = {
         "m": Action.MOVE_BALANCE,
         "u": Action.PAY_OUT,
     },
-    View.CARD: {"1": Action.LOAD, "3": Action.PURCHASE, "4": Action.REFUND},
+    View.CARD: {"1": Action.LOAD, "3": Action.PURCHASE, "4": Action.REFUND, "6": Action.SELL},
     View.SERVICE: {"1": Action.ACTIVATE, "2": Action.BLOCK, "3": Action.UNBLOCK, "4": Action.HAND_IN},
 }
 """Which key begins what: without a card on the reader, with one, and with one in card service."""

@@ -101,6 +101,10 @@ def test_what_is_sold_out_of_the_chips_purse_goes_to_clearing_as_a_batch(home: H
         "SHOP-1-00000001.ocb", Ride.PURCHASE, FIRST, 1_250,
     )  # fmt: skip
     assert "0 batches made, 1 sent, 0 acknowledged" in run(*at_counter, "upload", "SHOP-1")
+    shown = at_keyboard(f"{ENTER}67.50{ENTER}{ENTER}{ESC}{ESC}q", *at_counter[1:])
+    assert "Paid ¥7.50. Balance ¥30.00" in shown and "余额 30.00 元" in shown
+    assert "Paid" not in at_keyboard(f"{ENTER}6999{ENTER}{ENTER}{ESC}{ESC}q", *at_counter[1:])
+    assert "1 batches made, 2 sent, 0 acknowledged" in run(*at_counter, "upload", "SHOP-1")
     assert "Paid" not in run(*at_counter, "sell", "99999")
     run("cards", "block", FIRST, "--by", "ann", "--why", "bent")
     assert "Paid" not in run(*at_counter, "sell", "100")
@@ -120,6 +124,7 @@ def test_a_clerk_whose_office_is_elsewhere_does_the_same_by_the_same_keys(
         shown = at_keyboard(f"{ENTER}150{ENTER}{ENTER}{ESC}52bent{ENTER}{ENTER}{ESC}{ESC}q", *there)
         assert "Loaded ¥50.00. Balance ¥50.00" in shown
         assert "Blocked and on the hotlist" in shown
+        assert "a till needs the city's HSM" in at_keyboard(f"{ENTER}65{ENTER}{ENTER}{ESC}{ESC}q", *there)
         assert "Card is on the hotlist" in at_keyboard(f"{ENTER}11{ENTER}{ENTER}q", *there)
     assert "block: active → blocked, by ann at HALL-1: bent" in run("cards", "life", FIRST)
     assert "No answer from the office" in at_keyboard(f"{ENTER}q", *there)

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from sqlalchemy import Engine, func, select
 
 from api.counter_desk import CounterDesk
+from api.counter_opening import till_of
 from api.web import serving
 from card.hsm.client import Hsm
 from card.life import Act, life_of
@@ -247,6 +248,7 @@ def test_an_office_that_is_not_there_costs_nothing_and_is_said_in_plain_words(
             clerk="ann",
             receipts=tmp_path,
             now=town.later,
+            selling=lambda: till_of(None, A),
         )
         said = screen.do(Order(Action.LOSE, (number_of(card),)), None).text
         assert "No answer from the office: do the same again later, it is done once" in said.english
