@@ -120,9 +120,8 @@ class Archive:
             raise ArchiveDamaged(
                 f"{what}: its SHA-256 is {found.hex()}, not {archived.sha256.hex()}; {remedy}"
             )
-        from ledger.archive_file import (
-            MonthFile,
-        )  # Arrow is loaded where a file is read, and most books have none
+        # Arrow is loaded where a file is read, and most books have none.
+        from ledger.archive_file import MonthFile
 
         return MonthFile(path)
 
