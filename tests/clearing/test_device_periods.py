@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, Index, Table
+from sqlalchemy import Connection, Engine, ForeignKeyConstraint, Index, Table
 
 import card.tables
 import clearing.tables
@@ -55,13 +55,21 @@ def test_the_tables_are_what_the_migrations_make_down_and_up_again(engine: Engin
     migrate(engine)
     assert {"card", "hotlist", "tap", "batch_file", "chip_load"} < OURS
     with engine.connect() as conn:
-        context = MigrationContext.configure(
-            conn, opts={"include_name": lambda name, kind, _: kind != "table" or name in OURS}
-        )
+        options = {
+            "include_name": lambda name, kind, _: kind != "table" or name in OURS,
+            "include_object": lambda item, *_: not _is_a_trigger(item, conn),
+        }
+        context = MigrationContext.configure(conn, opts=options)
         differences = [found for found in compare_metadata(context, metadata) if _is_ours(found)]
     assert differences == []
     with writing(engine) as conn:
         assert register_devices(conn, [replace(DEVICE, valid_to=at(0) + timedelta(days=1))]) == 1
+
+
+def _is_a_trigger(item: object, conn: Connection) -> bool:
+    """Whether a key is defined that PostgreSQL has a trigger for: tests/clearing/test_taps_belong.py."""
+    key = isinstance(item, ForeignKeyConstraint) and item.table.name == "tap"
+    return key and conn.dialect.name == "postgresql"
 
 
 def _is_ours(found: object) -> bool:
