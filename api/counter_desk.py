@@ -1,6 +1,6 @@
 """What a counter's screen has done: by the load counter, the purchase terminal, and the back office of cards."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -122,9 +122,9 @@ class CounterDesk:
                     return shown(self._counter.give_back(card, order.values[0], at=self._now()))
 
     def _serve(self, order: Order, card: SeenCard | None) -> CounterText:
-        if order.action in (Action.PURCHASE, Action.REFUND):
+        if not isinstance(order.action, Service):
             return self._purchase(order, card)
-        said = self._office.serve(asked_of(order, _card_of(card), self._clerk))
+        said = self._office.serve(asked_of(order.action, order.values, _card_of(card), self._clerk))
         if isinstance(said, NotServed):
             return CounterText("未办理", said.message)
         text = served_text(said)
@@ -167,13 +167,13 @@ def _card_of(card: SeenCard | None) -> str:
     return "" if card is None else card.card_no
 
 
-def asked_of(order: Order, on_reader: str, clerk: str) -> ServiceAsked:
-    """What a confirmed order asks of the back office, of the card that it names or that lies on the reader."""
-    typed = list(zip(FORMS[order.action], order.values, strict=True))
+def asked_of(service: Service, values: Sequence[str], on_reader: str, clerk: str) -> ServiceAsked:
+    """What a confirmed form asks of the back office, of the card that it names or that lies on the reader."""
+    typed = list(zip(FORMS[service], values, strict=True))
     cards = [value for asked, value in typed if asked.sort is Sort.CARD]
     amounts = [typed_fen(value) or 0 for asked, value in typed if asked.is_amount]
     words = [value for asked, value in typed if asked.sort is Sort.WORDS]
     return ServiceAsked(
-        Service(order.action.value), (cards or [on_reader])[0], clerk, (words or [NAMES[order.action].english])[0],
+        service, (cards or [on_reader])[0], clerk, (words or [NAMES[service].english])[0],
         amount_fen=sum(amounts), new_card=cards[1] if len(cards) > 1 else "",
     )  # fmt: skip

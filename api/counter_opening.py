@@ -82,11 +82,10 @@ def opened_counter(at: Place) -> Iterator[OpenCounter]:
 
 @contextmanager
 def opened_till(at: Place) -> Iterator[tuple[City, Validator, Outbox]]:
-    """The counter's till by itself, and the city whose HSM plays its SAM."""
-    with ExitStack() as stack:
-        opened = None if at.office else stack.enter_context(city())
-        made, outbox = stack.enter_context(till_of(opened, at.terminal))
-        assert opened is not None, "a till has a city"
+    """The counter's till by itself, and the city whose HSM plays its SAM. Raises Refused."""
+    if at.office:
+        raise _no_till()
+    with city() as opened, till_of(opened, at.terminal) as (made, outbox):
         yield opened, made, outbox
 
 
@@ -94,15 +93,19 @@ def opened_till(at: Place) -> Iterator[tuple[City, Validator, Outbox]]:
 def till_of(opened: City | None, terminal: str) -> Iterator[tuple[Validator, Outbox]]:
     """A counter's till for the chip's purse, with its own durable outbox. Raises Refused where no city is open."""
     if opened is None:
-        raise Refused(
-            "a till needs the city's HSM as its SAM: sell without --office, where ONECARD_HSM is reached"
-        )
+        raise _no_till()
     folder = counters_folder()
     folder.mkdir(parents=True, exist_ok=True)
     with Outbox(folder / f"{terminal}-sales.db") as outbox:
         with reading(opened.engine) as conn:
             stopped = Hotlist(0, frozenset(entry.card_no for entry in hotlisted(conn)))
         yield till(terminal, HsmSam(terminal, opened.hsm, outbox), outbox, stopped), outbox
+
+
+def _no_till() -> Refused:
+    return Refused(
+        "a till needs the city's HSM as its SAM: sell without --office, where ONECARD_HSM is reached"
+    )
 
 
 def counters_folder() -> Path:

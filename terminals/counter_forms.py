@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from terminals.card_service import Service
 from terminals.counter_texts import CounterText
 
 _YUAN = re.compile(r"([0-9]{1,6})(?:\.([0-9]{1,2}))?")
 
 
 class Action(StrEnum):
-    """What a clerk can have done. READ, PRINT, COMPLETE and GIVE_BACK have no form of their own."""
+    """What a clerk can have done at the counter itself. READ, PRINT, COMPLETE and GIVE_BACK have no form."""
 
     READ = "read"
     PRINT = "print"
@@ -21,19 +22,12 @@ class Action(StrEnum):
     PURCHASE = "purchase"
     REFUND = "refund"
     SELL = "sell"
-    ISSUE = "issue"
-    ACTIVATE = "activate"
-    LOSE = "lose"
-    FIND = "find"
-    BLOCK = "block"
-    UNBLOCK = "unblock"
-    REPLACE = "replace"
-    MOVE_BALANCE = "move_balance"
-    HAND_IN = "hand_in"
-    PAY_OUT = "pay_out"
 
 
-NAMES: Mapping[Action, CounterText] = {
+Errand = Action | Service
+"""Whatever a clerk can have done, at the counter or by the office of cards."""
+
+NAMES: Mapping[Errand, CounterText] = {
     Action.READ: CounterText("读卡", "Read the card"),
     Action.PRINT: CounterText("打印凭条", "Print the receipt"),
     Action.LOAD: CounterText("充值", "Load"),
@@ -42,16 +36,16 @@ NAMES: Mapping[Action, CounterText] = {
     Action.PURCHASE: CounterText("消费", "Purchase"),
     Action.REFUND: CounterText("退货", "Refund"),
     Action.SELL: CounterText("从卡上消费", "Sell from the card's purse"),
-    Action.ISSUE: CounterText("售卡", "Issue a card"),
-    Action.ACTIVATE: CounterText("启用", "Activate"),
-    Action.LOSE: CounterText("挂失", "Report lost"),
-    Action.FIND: CounterText("解挂", "Lift a loss"),
-    Action.BLOCK: CounterText("停用", "Block"),
-    Action.UNBLOCK: CounterText("解锁", "Unblock"),
-    Action.REPLACE: CounterText("补换卡", "Replace"),
-    Action.MOVE_BALANCE: CounterText("余额转移", "Move an old card's balance"),
-    Action.HAND_IN: CounterText("退卡", "Hand in"),
-    Action.PAY_OUT: CounterText("退余额", "Pay out a card handed in"),
+    Service.ISSUE: CounterText("售卡", "Issue a card"),
+    Service.ACTIVATE: CounterText("启用", "Activate"),
+    Service.LOSE: CounterText("挂失", "Report lost"),
+    Service.FIND: CounterText("解挂", "Lift a loss"),
+    Service.BLOCK: CounterText("停用", "Block"),
+    Service.UNBLOCK: CounterText("解锁", "Unblock"),
+    Service.REPLACE: CounterText("补换卡", "Replace"),
+    Service.MOVE_BALANCE: CounterText("余额转移", "Move an old card's balance"),
+    Service.HAND_IN: CounterText("退卡", "Hand in"),
+    Service.PAY_OUT: CounterText("退余额", "Pay out a card handed in"),
 }
 
 
@@ -112,7 +106,7 @@ _DEPOSIT = Field(
 )
 _WEAR = Field(Sort.YUAN_OR_NOTHING, CounterText("折旧扣款（元）", "Kept for wear, in yuan"))
 
-FORMS: Mapping[Action, tuple[Field, ...]] = {
+FORMS: Mapping[Errand, tuple[Field, ...]] = {
     Action.READ: (),
     Action.PRINT: (),
     Action.LOAD: (_AMOUNT,),
@@ -121,16 +115,16 @@ FORMS: Mapping[Action, tuple[Field, ...]] = {
     Action.PURCHASE: (_AMOUNT,),
     Action.REFUND: (_TICKET, _AMOUNT),
     Action.SELL: (_AMOUNT,),
-    Action.ISSUE: (_CARD, _DEPOSIT),
-    Action.ACTIVATE: (),
-    Action.LOSE: (_CARD,),
-    Action.FIND: (_CARD,),
-    Action.BLOCK: (_WHY,),
-    Action.UNBLOCK: (_WHY,),
-    Action.REPLACE: (_OLD_CARD, _NEW_CARD, _WHY),
-    Action.MOVE_BALANCE: (_OLD_CARD,),
-    Action.HAND_IN: (_WEAR, _WHY),
-    Action.PAY_OUT: (_CARD,),
+    Service.ISSUE: (_CARD, _DEPOSIT),
+    Service.ACTIVATE: (),
+    Service.LOSE: (_CARD,),
+    Service.FIND: (_CARD,),
+    Service.BLOCK: (_WHY,),
+    Service.UNBLOCK: (_WHY,),
+    Service.REPLACE: (_OLD_CARD, _NEW_CARD, _WHY),
+    Service.MOVE_BALANCE: (_OLD_CARD,),
+    Service.HAND_IN: (_WEAR, _WHY),
+    Service.PAY_OUT: (_CARD,),
 }
 
 

@@ -7,7 +7,8 @@ did it comes back with `told`. Nothing is asked of card or office before the cle
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from terminals.counter_forms import FORMS, Action, Field
+from terminals.card_service import Service
+from terminals.counter_forms import FORMS, Action, Errand, Field
 from terminals.counter_texts import CounterText
 from terminals.loads import Waiting
 
@@ -49,7 +50,7 @@ class SeenCard:
 class Order:
     """What the clerk wants done: the values are those of the action's form, in its order, as they were typed."""
 
-    action: Action
+    action: Errand
     values: tuple[str, ...] = ()
 
 
@@ -60,7 +61,7 @@ class Screen:
     view: View = View.READY
     language: Language = Language.CHINESE
     card: SeenCard | None = None
-    action: Action | None = None
+    action: Errand | None = None
     values: tuple[str, ...] = ()
     typed: str = ""
     message: CounterText | None = None
@@ -77,17 +78,17 @@ class Screen:
         return FORMS[self.action][len(self.values)]
 
 
-MENU: dict[View, dict[str, Action]] = {
+MENU: dict[View, dict[str, Errand]] = {
     View.READY: {
-        "n": Action.ISSUE,
-        "g": Action.LOSE,
-        "f": Action.FIND,
-        "x": Action.REPLACE,
-        "m": Action.MOVE_BALANCE,
-        "u": Action.PAY_OUT,
+        "n": Service.ISSUE,
+        "g": Service.LOSE,
+        "f": Service.FIND,
+        "x": Service.REPLACE,
+        "m": Service.MOVE_BALANCE,
+        "u": Service.PAY_OUT,
     },
     View.CARD: {"1": Action.LOAD, "3": Action.PURCHASE, "4": Action.REFUND, "6": Action.SELL},
-    View.SERVICE: {"1": Action.ACTIVATE, "2": Action.BLOCK, "3": Action.UNBLOCK, "4": Action.HAND_IN},
+    View.SERVICE: {"1": Service.ACTIVATE, "2": Service.BLOCK, "3": Service.UNBLOCK, "4": Service.HAND_IN},
 }
 """Which key begins what: without a card on the reader, with one, and with one in card service."""
 
@@ -154,7 +155,7 @@ def _in_list(screen: Screen, key: str) -> tuple[Screen, Order | None]:
     return begun, None
 
 
-def _begun(screen: Screen, action: Action) -> Screen:
+def _begun(screen: Screen, action: Errand) -> Screen:
     view = View.FORM if FORMS[action] else View.CONFIRM
     return replace(screen, view=view, action=action, values=(), typed="", message=None)
 

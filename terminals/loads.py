@@ -1,12 +1,13 @@
 """Loads at a counter, from the order to the card's proof: what they consist of, and their durable list."""
 
 import json
-import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Protocol, Self
+
+from terminals.durable_file import Sync, opened
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS load (
@@ -142,11 +143,8 @@ class LoadOffice(Protocol):
 class LoadJournal:
     """The counter's durable list of loads begun, proven by the card, and confirmed to the office."""
 
-    def __init__(self, path: Path, sync: Literal["full", "off"] = "full") -> None:
-        self._db = sqlite3.connect(path, isolation_level=None)
-        for pragma in ("journal_mode=WAL", f"synchronous={sync.upper()}", "busy_timeout=10000"):
-            self._db.execute(f"PRAGMA {pragma}")
-        self._db.executescript(_SCHEMA)
+    def __init__(self, path: Path, sync: Sync = "full") -> None:
+        self._db = opened(path, _SCHEMA, sync)
 
     def __enter__(self) -> Self:
         return self

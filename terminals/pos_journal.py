@@ -3,15 +3,15 @@
 One SQLite file a terminal, used by one process. A method returns when its change is on the disk.
 """
 
-import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 from clearing.wire.bcd import moment_of, pack_moment
+from terminals.durable_file import Sync, opened
 
 LAST_STAN = 999_999
 _SCHEMA = """
@@ -79,16 +79,8 @@ class Ticket:
 class PosJournal:
     """The terminal's durable memory."""
 
-    def __init__(self, path: Path, sync: Literal["full", "off"] = "full") -> None:
-        self._db = sqlite3.connect(path, isolation_level=None)
-        for pragma in (
-            "journal_mode=WAL",
-            f"synchronous={sync.upper()}",
-            "foreign_keys=ON",
-            "busy_timeout=10000",
-        ):
-            self._db.execute(f"PRAGMA {pragma}")
-        self._db.executescript(_SCHEMA)
+    def __init__(self, path: Path, sync: Sync = "full") -> None:
+        self._db = opened(path, _SCHEMA, sync)
 
     def __enter__(self) -> Self:
         return self

@@ -1,11 +1,12 @@
 """What a counter has asked its office and not been answered yet: the key under which it is asked again."""
 
 import json
-import sqlite3
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
+
+from terminals.durable_file import Sync, opened
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS question (digest TEXT PRIMARY KEY, key TEXT NOT NULL UNIQUE) WITHOUT ROWID;
@@ -24,12 +25,9 @@ class Questions:
     first key, so that the office gives its first answer. Once it is answered, the same is a new question.
     """
 
-    def __init__(self, path: Path, fresh: Callable[[], str], sync: Literal["full", "off"] = "full") -> None:
+    def __init__(self, path: Path, fresh: Callable[[], str], sync: Sync = "full") -> None:
         self._fresh = fresh
-        self._db = sqlite3.connect(path, isolation_level=None)
-        for pragma in ("journal_mode=WAL", f"synchronous={sync.upper()}", "busy_timeout=10000"):
-            self._db.execute(f"PRAGMA {pragma}")
-        self._db.executescript(_SCHEMA)
+        self._db = opened(path, _SCHEMA, sync)
 
     def __enter__(self) -> Self:
         return self

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
+
+from terminals.durable_file import Sync, opened
 
 CAPACITY = 1_000_000
 MAX_TERMINAL_SEQUENCE = 0xFFFFFFFF
@@ -60,20 +62,10 @@ class BatchShelf:
     outbox keeps; `_took_one` is to be called for each ride that comes into it.
     """
 
-    def __init__(
-        self, path: Path, sync: Literal["full", "off"] = "full", *, schema: str, capacity: int = CAPACITY
-    ) -> None:
-        self._db = sqlite3.connect(path, isolation_level=None)
+    def __init__(self, path: Path, sync: Sync = "full", *, schema: str, capacity: int = CAPACITY) -> None:
+        self._db = opened(path, _SCHEMA + schema, sync)
         self._grouped = False
         self._capacity = capacity
-        for pragma in (
-            "journal_mode=WAL",
-            f"synchronous={sync.upper()}",
-            "foreign_keys=ON",
-            "busy_timeout=10000",
-        ):
-            self._db.execute(f"PRAGMA {pragma}")
-        self._db.executescript(_SCHEMA + schema)
         self._unacknowledged = self._count_unacknowledged()
 
     def __enter__(self) -> Self:

@@ -9,6 +9,7 @@ from datetime import date
 from card.chip.files import HIGHEST_HOLDER_CLASS
 from clearing.wire.batch import Ride
 from clearing.wire.tariff import WHOLE_BP, Band, Tariff
+from terminals.counter import MOST_FEN
 from terminals.counter_texts import CounterText
 from terminals.display import REFUSED
 from terminals.hotlist import Hotlist
@@ -20,8 +21,6 @@ from terminals.standing import RideFacts
 from terminals.trip import Identity
 from terminals.validator import Validator
 
-MOST_FEN = 100_000
-"""An anonymous card holds at most 1,000 yuan."""
 AS_TYPED = Tariff(
     name="prices as typed",
     version=0,

@@ -36,7 +36,6 @@ from terminals.card_service import (
     StoppedCards,
 )
 from terminals.counter import LoadCounter, LoadRefusal
-from terminals.counter_forms import Action
 from terminals.counter_screen import Order
 from terminals.hotlist import Hotlist
 from terminals.loads import LoadJournal, OfficeGone
@@ -250,7 +249,7 @@ def test_an_office_that_is_not_there_costs_nothing_and_is_said_in_plain_words(
             now=town.later,
             selling=lambda: till_of(None, A),
         )
-        said = screen.do(Order(Action.LOSE, (number_of(card),)), None).text
+        said = screen.do(Order(Service.LOSE, (number_of(card),)), None).text
         assert "No answer from the office: do the same again later, it is done once" in said.english
         assert "后台无应答" in said.chinese and not said.good
         assert (office._questions.open(), journal.begun(number_of(card)) is not None) == (1, True)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from terminals.card_service import Service
 from terminals.counter import LoadRefusal
 from terminals.counter_forms import FORMS, NAMES, Action, Field, Sort, typed_fen
 from terminals.counter_lines import ACTIONS_WITH_A_KEY, lines_of
@@ -122,8 +123,9 @@ def test_help_opens_over_any_menu_and_goes_back_to_it() -> None:
 
 
 def test_every_action_has_a_key_a_name_and_a_form() -> None:
-    assert set(Action) - {Action.READ, Action.PRINT} == ACTIONS_WITH_A_KEY
-    assert set(NAMES) == set(FORMS) == set(Action)
+    every = {*Action, *Service}
+    assert every - {Action.READ, Action.PRINT} == ACTIONS_WITH_A_KEY
+    assert set(NAMES) == set(FORMS) == every
     assert set(REFUSED) == set(LoadRefusal)
 
 

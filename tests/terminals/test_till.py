@@ -13,11 +13,12 @@ from card.chip.records import Kind
 from clearing.wire.batch import Ride, TapRecord
 from terminals.actions import Action, AskCard, AskSam, OpenGate, Recall, Remember, Settle, Take
 from terminals.asking import run
+from terminals.counter import MOST_FEN
 from terminals.hotlist import Hotlist
 from terminals.outbox import Outbox
 from terminals.outcome import Outcome, Refusal
 from terminals.sam import HsmSam
-from terminals.till import MOST_FEN, sale, shown_sale, till
+from terminals.till import sale, shown_sale, till
 from tests.terminals.depot import AT, CARD_NO, GATE, PUBLIC, Depot, PowerLoss
 from tests.terminals.faults import Fault, FaultyHands, assert_agreement, faults_of
 
