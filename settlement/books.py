@@ -45,7 +45,6 @@ def check_books_before(engine: Engine, night: Night) -> StepResult:
 def check_books_after(engine: Engine, night: Night) -> StepResult:
     """Refuse to seal books that do not agree, or a day in which money came from nowhere or was lost."""
     conserved = partial(check_conservation, business_date=night.business_date)
-    # The day takes entries of this night only, and it is only asked here.
     return _result("check_books_after", night, _found(asked_together(engine, [*nightly_checks(), conserved])))
 
 

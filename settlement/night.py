@@ -213,7 +213,7 @@ def _in_plain_words(engine: Engine, night: Night, name: str, *, finished_at: dat
     try:
         yield
     except StepRefused as stop:
-        _write_down(engine, night, stop, finished_at=finished_at)
+        _write_down(engine, night, name, stop, finished_at=finished_at)
         raise NightRefused(name, stop.reason, stop.remedy) from stop
     except MAY_LACK_ROOM as error:
         said = out_of_room(error)
@@ -228,14 +228,14 @@ def _in_plain_words(engine: Engine, night: Night, name: str, *, finished_at: dat
         # The books may lie on the disk that is full. Then the refusal is only told, and the next start finds
         # a night that was interrupted.
         with suppress(SQLAlchemyError):
-            _write_down(engine, night, full, finished_at=finished_at)
+            _write_down(engine, night, name, full, finished_at=finished_at)
         raise NightRefused(name, full.reason, full.remedy) from error
 
 
-def _write_down(engine: Engine, night: Night, stop: StepRefused, *, finished_at: datetime) -> None:
+def _write_down(engine: Engine, night: Night, name: str, stop: StepRefused, *, finished_at: datetime) -> None:
     with writing(engine) as conn:
-        refuse_run(conn, night.business_date, stop.step, f"{stop.reason}; {stop.remedy}")
-        found = refused(night.business_date, stop.step, stop.reason, stop.remedy)
+        refuse_run(conn, night.business_date, name, f"{stop.reason}; {stop.remedy}")
+        found = refused(night.business_date, name, stop.reason, stop.remedy)
         hand_over(conn, [found], (), night.business_date, at=finished_at)
 
 
