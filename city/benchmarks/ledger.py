@@ -18,7 +18,7 @@ import pyarrow as pa
 from sqlalchemy import Connection, Engine, make_url, text
 
 from city.benchmarks.figures import Figure, at_least, at_most
-from city.benchmarks.ledger_books import AT, DAY, OPERATORS, Cast, batches, open_books, post_all
+from city.benchmarks.ledger_books import AT, BUSY, DAY, ONE_IN, OPERATORS, Cast, batches, open_books, post_all
 from city.benchmarks.orm_ledger import open_orm_books, post_one
 from city.processes import postgres_binaries, private_postgres
 from ledger import tables
@@ -190,9 +190,9 @@ def _past_balance(engine: Engine, lines: int) -> list[Figure]:
     worst_ms = 0.0
     with reading(engine) as conn:
         for business_date in dates:
-            took = [_took_s(balance_on, conn, "clearing:OPERATOR-1", business_date) for _ in range(20)]
+            took = [_took_s(balance_on, conn, f"clearing:OPERATOR-{BUSY}", business_date) for _ in range(20)]
             worst_ms = max(worst_ms, 1_000 * sorted(took)[-2])
-    what = f"balance at a past date, account of {lines // 100:,} lines"
+    what = f"balance at a past date, account of {lines // ONE_IN:,} lines"
     return [at_most(what, worst_ms, "ms", against="the bound that was set", peer=5, ratio=1)]
 
 
