@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Engine, make_url, text
 from city.benchmarks.figures import Figure, at_least, at_most
 from city.benchmarks.ledger_books import AT, BUSY, DAY, ONE_IN, OPERATORS, Cast, batches, open_books, post_all
 from city.benchmarks.orm_ledger import open_orm_books, post_one
-from city.processes import postgres_binaries, private_postgres
+from city.processes import keep_loaded, postgres_binaries, private_postgres
 from ledger import tables
 from ledger.balances import balance_on
 from ledger.binary_rows import Kind, binary_rows, stream
@@ -127,6 +127,7 @@ def _grown(engine: Engine, url: str, lines: int) -> list[Figure]:
 def _online(engine: Engine, url: str) -> list[Figure]:
     """Writers that each wait for their answer before the next, one line an entry, against pgbench's own."""
     pgbench = _pgbench(url)
+    keep_loaded()  # as servers do
     # Plans made on empty tables read all of a table; a database that has run for a minute has better ones.
     _group_rate(engine, 16, hot=False)
     _settle(engine)
