@@ -102,6 +102,16 @@ def test_what_is_no_longer_found_is_cleared_and_comes_back_if_it_does(engine: En
     assert (item.state, events) == (State.OPEN, [Happened.RAISED, Happened.CLEARED, Happened.RAISED])
 
 
+def test_what_a_night_had_cleared_comes_back_before_its_deadline_with_the_very_same_figures(
+    engine: Engine,
+) -> None:
+    found_on(engine, [MISSING])
+    found_on(engine, [], DAY + timedelta(days=1))
+    found_on(engine, [MISSING], MISSING.due_on)
+    item, events = only_item(engine)
+    assert (item.state, events) == (State.OPEN, [Happened.RAISED, Happened.CLEARED, Happened.RAISED])
+
+
 def test_what_a_person_called_done_rests_until_its_deadline(engine: Engine) -> None:
     found_on(engine, [MISSING])
     moved(engine, Happened.DONE)
