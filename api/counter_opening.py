@@ -19,6 +19,7 @@ from city.factory import Factory
 from city.office import Office
 from city.world import City
 from ledger.db import reading
+from terminals.batch_numbers import BatchNumbers
 from terminals.card_line import CardLine
 from terminals.card_service import CardOffice, StoppedCards
 from terminals.counter import LoadCounter
@@ -100,6 +101,11 @@ def till_of(opened: City | None, terminal: str) -> Iterator[tuple[Validator, Out
         with reading(opened.engine) as conn:
             stopped = Hotlist(0, frozenset(entry.card_no for entry in hotlisted(conn)))
         yield till(terminal, HsmSam(terminal, opened.hsm, outbox), outbox, stopped), outbox
+
+
+def batch_numbers() -> BatchNumbers:
+    """The numbers of sales' batches, which all tills of this home take in turn."""
+    return BatchNumbers(counters_folder() / "sales-numbers.db")
 
 
 def _no_till() -> Refused:
