@@ -140,7 +140,7 @@ def _remote(at: Place, folder: Path) -> Iterator[RemoteOffice]:
     except OSError as error:
         raise Refused(f"ONECARD_OFFICE_CA {chosen.office_ca}: {error}; give a PEM file") from error
     with (
-        Questions(folder / f"{at.terminal}-questions.db", lambda: uuid.uuid4().hex) as questions,
+        Questions(folder / f"{at.terminal}-questions.db", lambda: uuid.uuid4().hex, now) as questions,
         connected_line(
             at.office, credentials, time.sleep, timeout=2 * chosen.peer_timeout_s, verify=trusted
         ) as line,

@@ -47,7 +47,7 @@ def town(
         return
     with (
         office_service(engine, city_hsm, lambda: made.now, AGENTS) as address,
-        offices(address, tmp_path) as made.elsewhere,
+        offices(address, tmp_path, lambda: made.now) as made.elsewhere,
     ):
         yield made
 
