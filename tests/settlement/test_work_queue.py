@@ -66,7 +66,7 @@ def test_a_night_hands_over_everything_a_person_must_look_at(finished: FinishedN
     }
     suspended = {item.subject for item in items if item.kind is Kind.SUSPENDED}
     assert suspended == {f"taps BUS-1 device_unknown {DAY}", f"taps BUS-1 tac_wrong {DAY}"}
-    # Only what no TAC has proved ends by itself; a tap of an unregistered terminal is paid however late that is settled.
+    # Only what no TAC has proved ends by itself; the tap of an unregistered terminal is paid however late.
     remedies = {item.subject.split(" ")[2]: item.remedy for item in items if item.kind is Kind.SUSPENDED}
     assert "within 30 days is not paid" in remedies["tac_wrong"]
     assert "is paid whenever it is settled" in remedies["device_unknown"]
