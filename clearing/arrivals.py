@@ -142,7 +142,7 @@ def _refusal(
     """The first refusal that applies, with its offset, message and remedy."""
     header = batch.header
     if header.operator not in operators:
-        message = f"operator {header.operator} has no registered device"
+        message = f"operator {header.operator} has no registered device and is no other city's centre"
         return FileRefusal.OPERATOR_UNKNOWN, 4, message, "register its devices, then send it again"
     if not mac_holds(hsm, header, batch.digest, batch.mac):
         mac_at = 2 * PART_BYTES + batch.records.nbytes - 28
