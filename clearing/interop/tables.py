@@ -111,8 +111,14 @@ centre_odd_line = Table(
     Column("why", String(16), nullable=False),
     Column("found_on", Date, nullable=False),
     Column("settled_on", Date),  # null: still odd
+    Column("settled_by", String(64)),
+    Column("settled_why", String(200)),
     CheckConstraint(
         "why in ('code_unknown', 'tap_unknown', 'answered', 'amount_differs')", name="why_is_known"
+    ),
+    CheckConstraint(
+        "(settled_on is null) = (settled_by is null) and (settled_on is null) = (settled_why is null)",
+        name="settlement_is_whole",
     ),
     Index("ix_centre_odd_line_settled_on", "settled_on"),
 )

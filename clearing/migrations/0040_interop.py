@@ -94,6 +94,12 @@ def upgrade() -> None:
         sa.Column("why", sa.String(16), nullable=False),
         sa.Column("found_on", sa.Date, nullable=False),
         sa.Column("settled_on", sa.Date),
+        sa.Column("settled_by", sa.String(64)),
+        sa.Column("settled_why", sa.String(200)),
+        sa.CheckConstraint(
+            "(settled_on is null) = (settled_by is null) and (settled_on is null) = (settled_why is null)",
+            name="settlement_is_whole",
+        ),
         sa.CheckConstraint(
             "why in ('code_unknown', 'tap_unknown', 'answered', 'amount_differs')", name="why_is_known"
         ),
