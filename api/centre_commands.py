@@ -4,10 +4,12 @@ from datetime import date, datetime, time
 from typing import Annotated, TypeVar
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 from sqlalchemy import Connection
 
 from api.doors import Refused, books, console, now
+from api.queue_commands import named
 from city.home import CITY_ZONE
 from clearing.interop.centres import (
     Answers,
@@ -20,6 +22,7 @@ from clearing.interop.centres import (
     end_centre,
     register_centre,
 )
+from clearing.interop.waiting import REASON_CHARACTERS, odd_lines, open_files, settle_line
 from ledger.accounts import Conflict
 from ledger.db import reading, writing
 from ledger.money import read_yuan, yuan
@@ -126,6 +129,50 @@ def end(
     console.print(
         f"{code} {f'no longer answers for {issuer}' if issuer else 'is ended'} from {on:%Y-%m-%d} on"
     )
+
+
+@centres.command("files")
+def files() -> None:
+    """List our files that centres do not have, and those of whose taps some are not answered."""
+    with books() as engine, reading(engine) as conn:
+        found = open_files(conn)
+    table = Table("centre", "file", "since", "yuan", "state", "attempts", "last word")
+    for one in found:
+        cells = (one.state, str(one.attempts), escape(one.last_word))
+        table.add_row(one.centre, one.name, str(one.since), yuan(one.amount_fen), *cells)
+    console.print(table if found else "no centre has anything of ours left to take or to answer")
+
+
+@centres.command("lines")
+def lines(centre: Annotated[str, typer.Argument(help="the centre; default: all")] = "") -> None:
+    """List lines of result files that fit no tap: every night tries them again."""
+    with books() as engine, reading(engine) as conn:
+        found = odd_lines(conn, centre or None)
+    table = Table("file", "line", "about file", "place", "yuan", "code", "why", "since")
+    for one in found:
+        about = (str(one.line), str(one.number), str(one.place), yuan(one.amount_fen), str(one.code))
+        table.add_row(one.file, *about, one.why, str(one.found_on))
+    console.print(table if found else "every line of every result fits its tap, or is settled")
+
+
+@centres.command("settle")
+def settle(
+    code: Code,
+    result: Annotated[int, typer.Argument(help="the number of the result file")],
+    line: Annotated[int, typer.Argument(help="the line, as `lines` lists it")],
+    *,
+    by: Annotated[str, typer.Option(help="who says so")],
+    why: Annotated[str, typer.Option(help="why, such as: sent by mistake, said KUNMING")],
+) -> None:
+    """Call a line settled that fits no tap; what it is about stays as it is."""
+    if not 0 < len(why.strip()) <= REASON_CHARACTERS:
+        raise Refused(f"--why {why!r} says nothing; give 1 to {REASON_CHARACTERS} characters")
+    today = now().astimezone(CITY_ZONE).date()
+    with books() as engine, writing(engine) as conn:
+        found = settle_line(conn, code, result, line, by=named(by), why=why.strip(), on=today)
+    if not found:
+        raise Refused(f"result {result} of {code} has no odd line {line}; `onecard centres lines` lists them")
+    console.print(f"Line {line} of result {result} of {code} is settled")
 
 
 def _agree(conn: Connection, code: str, *, fee_bp: int, cycle: Cycle, since: date) -> None:

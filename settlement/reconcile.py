@@ -1,5 +1,5 @@
 """Reconciliation: files against taps against the books, chips against purses, instructions against the bank,
-and the list of what billers and the insurer have yet to say.
+and the list of what billers, the insurer and other cities have yet to say.
 
 Tolerance is zero fen. Totals come first; where they differ, both sides are shown. What operators presented
 must agree with the books or the night stops; what a chip says may differ from its purse for reasons, which

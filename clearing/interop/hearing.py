@@ -43,7 +43,8 @@ class Wanted:
 def hear_centres(engine: Engine, night: Night) -> StepResult:
     """Fetch every file that a connected centre has for us and that is not here; silence stops nothing.
 
-    Killed at any instant, it is asked again: what lies in the inbox already is not fetched twice.
+    Killed at any instant, it is asked again: what lies in the inbox already is not fetched twice. `files` counts what
+    lies there of centres in the end.
     """
     with reading(engine) as conn:
         wanted = [
@@ -51,17 +52,18 @@ def hear_centres(engine: Engine, night: Night) -> StepResult:
             for centre in centre_codes(conn)
             for kind, numbers in _registered(conn, centre).items()
         ]
-    counts = {"files": 0, "silent": 0}
+    silent = 0
     for one in wanted:
         client = night.peers.centres.get(one.centre)
         if client is None:
             continue
         try:
-            for content in _fetched(client, one):
-                counts["files"] += _put(night, one, content)
+            for found in _fetched(client, one):
+                _put(night, one, found)
         except NoAnswer:
-            counts["silent"] += 1
-    return StepResult(counts)
+            silent += 1
+    files = sum(len(_in_inbox(night, one.centre, one.kind)) for one in wanted)
+    return StepResult({"files": files, "silent": silent})
 
 
 def _fetched(client: CentreClient, wanted: Wanted) -> Iterator[tuple[int, bytes]]:
@@ -73,12 +75,12 @@ def _fetched(client: CentreClient, wanted: Wanted) -> Iterator[tuple[int, bytes]
             return
 
 
-def _put(night: Night, wanted: Wanted, found: tuple[int, bytes]) -> bool:
-    """Keep a file and put it into the inbox under its own name; whether it was not there."""
+def _put(night: Night, wanted: Wanted, found: tuple[int, bytes]) -> None:
+    """Keep a file and put it into the inbox under its own name, unless one of that name lies there."""
     number, content = found
     keep(night.archive, content)
     folder = night.inbox if wanted.kind is Offered.PRESENTMENTS else result_inbox(night.inbox)
-    return write_new(folder / _name(FRAMES[wanted.kind], wanted.centre, number, content), content)
+    write_new(folder / _name(FRAMES[wanted.kind], wanted.centre, number, content), content)
 
 
 def _name(frame: BatchFrame, centre: str, number: int, content: bytes) -> str:

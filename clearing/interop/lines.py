@@ -74,18 +74,25 @@ def judge_lines(lines: Lines, handed: Lines) -> Judged:
         lines.amount_fen != amount_fen,
     )
     odd = np.select(reasons, range(len(Odd)), NO_ANSWER).astype(np.int64)
-    _, first = np.unique(np.where(odd == NO_ANSWER, keys, -1 - np.arange(len(keys))), return_index=True)
-    later = odd == NO_ANSWER
-    later[first] = False
-    odd[later] = list(Odd).index(Odd.ANSWERED)
-    # What answers a tap now is what a later line on it is held against.
-    answering = odd == NO_ANSWER
-    sorted_keys = np.argsort(keys[answering])
-    own_keys, own_codes = keys[answering][sorted_keys], lines.code[answering][sorted_keys]
-    place = np.minimum(np.searchsorted(own_keys, keys[later]), max(0, len(own_keys) - 1))
-    told[later] = own_codes[place] if len(own_keys) else NO_ANSWER
+    answering = _first(keys, odd == NO_ANSWER)
+    # What answers a tap now is what all other lines about it are held against, those before it as well.
+    own, codes = keys[answering], lines.code[answering]
+    order = np.argsort(own)
+    if len(own):
+        at = np.minimum(np.searchsorted(own, keys, sorter=order), len(own) - 1)
+        same = (own[order[at]] == keys) & ~answering & (odd != list(Odd).index(Odd.CODE_UNKNOWN))
+        odd[same], told[same] = list(Odd).index(Odd.ANSWERED), codes[order[at]][same]
     again = (odd == list(Odd).index(Odd.ANSWERED)) & (told == lines.code)
     return Judged(odd, again)
+
+
+def _first(keys: Ints, among: Bools) -> Bools:
+    """The first line of each key among some lines."""
+    places = np.flatnonzero(among)
+    _, first = np.unique(keys[places], return_index=True)
+    found = np.zeros(len(keys), np.bool_)
+    found[places[first]] = True
+    return found
 
 
 def _key(number: Ints, place: Ints) -> Ints:
