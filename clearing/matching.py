@@ -14,6 +14,7 @@ from clearing.engine.rules import FARE, KINDS, LOOK, MATCH, Inputs
 from clearing.facts import looked_at_facts, night_facts, registry_facts, tariff_facts
 from clearing.history_fares import fares_made, make_fares
 from clearing.intake import TAPS
+from clearing.interop.facts import centre_facts
 from clearing.presented import pieces
 from clearing.verdict import Verdict
 from clearing.verification import TACS
@@ -22,6 +23,8 @@ from clearing.workfiles import counted, write_rows
 from ledger.db import reading
 
 VERDICTS = "verdicts.parquet"
+LATER = (Verdict.PRICE_DIFFERS, Verdict.ISSUER_REFUSED)
+"""Verdicts that a price, or a centre, gives afterwards."""
 SPANNED = ("card_head", "card_tail", "counter")
 CONTENT = pa.binary(RECORD_BYTES)
 
@@ -40,14 +43,14 @@ def match(engine: Engine, night: Night) -> StepResult:
     with reading(engine) as conn:
         path = judge(conn, night, {"tap": night.work / TAPS, "tac": night.work / TACS}, record_pieces(night))
     found = counted(path, "verdict")
-    counts = {verdict.value: found[verdict] for verdict in Verdict if verdict is not Verdict.PRICE_DIFFERS}
+    counts = {verdict.value: found[verdict] for verdict in Verdict if verdict not in LATER}
     return StepResult(counts, (path,) if fares is None else (path, fares))
 
 
 def judge(conn: Connection, night: Night, inputs: Inputs, records: Iterator[Records]) -> Path:
     """Write the verdicts on the taps of `inputs`; `records` are those of all of them, by their `no`."""
     work, rules = night.work, night.rules
-    facts = registry_facts(conn, night) | night_facts(night)
+    facts = registry_facts(conn, night) | night_facts(night) | centre_facts(conn)
     known: Inputs = {**inputs, **facts}
     look = rules.run(LOOK, known, "look", work / "look.parquet")
     kinds = rules.run(KINDS, inputs, "kinds", work / "kinds.parquet")

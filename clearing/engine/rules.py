@@ -21,6 +21,7 @@ MATCH = (
     "30_belief",
     "40_conflict",
     "55_validity",
+    "57_route",
     "70_bounds",
     "80_continuity",
     "85_closer",

@@ -3,27 +3,34 @@
 -- ride that costs something, or a day that no tariff covers. An entry to the metro rightly takes nothing.
 -- The price is that of the tap's kind, or where the city has fare tariffs (`history_fare`) the card's own.
 -- `chained` taps are those that the card made, whatever becomes of their money.
+-- Of a card that another city answers for (`closer.routed`) all is asked here but what only its issuer can know. Of our
+-- cards' taps in another city (`place.abroad`) the price is what was taken there, up to what its centre may charge.
 SELECT tap.no,
        CASE WHEN tap.malformed THEN 'malformed'
             WHEN closer.duplicate THEN 'duplicate'
             WHEN place.terminal_no IS NULL THEN 'device_unknown'
             WHEN NOT place.registered THEN 'device_withdrawn'
-            WHEN NOT closer.card_known THEN 'card_unknown'
-            WHEN NOT closer.believed THEN 'tac_wrong'
+            WHEN NOT closer.card_known AND NOT closer.routed THEN 'card_unknown'
+            WHEN NOT closer.believed AND NOT closer.routed THEN 'tac_wrong'
             WHEN closer.in_conflict THEN 'counter_conflict'
             WHEN tap.at_s >= hotlist.listed_s AND tap.at_s >= hotlist.effective_s THEN 'hotlisted'
             WHEN tap.at_s < validity.valid_from_s THEN 'card_not_yet_valid'
             WHEN tap.at_s >= validity.valid_to_s THEN 'card_expired'
-            WHEN tap.at_s >= hotlist.listed_s THEN 'hotlisted_grace'
+            WHEN tap.at_s >= hotlist.listed_s AND NOT COALESCE(closer.routed, FALSE) THEN 'hotlisted_grace'
             WHEN tap.presented_day - tap.tap_day > night.window_days THEN 'too_late'
-            WHEN COALESCE(bounds.max_fare_fen, own.max_fare_fen) IS NULL
-              OR tap.amount_fen > COALESCE(bounds.max_fare_fen, own.max_fare_fen)
-              OR tap.amount_fen > place.limit_fen
+            WHEN tap.amount_fen > place.limit_fen
               OR tap.amount_fen < 0
-              OR (tap.amount_fen = 0 AND tap.ride <> 2 AND COALESCE(bounds.price_fen, own.price_fen) > 0) THEN 'amount_out_of_bounds'
+              OR (NOT place.abroad
+                  AND (COALESCE(bounds.max_fare_fen, own.max_fare_fen) IS NULL
+                    OR tap.amount_fen > COALESCE(bounds.max_fare_fen, own.max_fare_fen)
+                    OR (tap.amount_fen = 0 AND tap.ride <> 2
+                        AND COALESCE(bounds.price_fen, own.price_fen) > 0))) THEN 'amount_out_of_bounds'
+            WHEN closer.routed THEN 'routed'
             WHEN closer.gap THEN 'balance_gap'
             ELSE 'accepted' END AS verdict,
-       tap.amount_fen, COALESCE(bounds.price_fen, own.price_fen) AS price_fen,
+       tap.amount_fen,
+       CASE WHEN place.abroad THEN tap.amount_fen ELSE COALESCE(bounds.price_fen, own.price_fen) END AS price_fen,
+       COALESCE(place.abroad, FALSE) AS abroad,
        NOT tap.malformed AND COALESCE(closer.tac_ok, TRUE) AS tac_ok,
        NOT tap.malformed AND COALESCE(closer.chained, TRUE) AS chained,
        tap.retried AND COALESCE(night.business_day - tap.tap_day > night.window_days, FALSE) AS window_over
