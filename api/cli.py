@@ -65,6 +65,10 @@ COMMANDS: Final[Mapping[str, Late]] = {
         "api.queue_commands:queue",
         "The work queue: what people must look at after the nights.",
     ),
+    "suspense": Late(
+        "api.suspense_commands:suspense",
+        "Taps in suspense: listed with their age, and paid or rejected by two people.",
+    ),
     "ledger": Late(
         "api.ledger_commands:ledger",
         "The books: balances, checks, proofs, archive, export.",

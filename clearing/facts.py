@@ -29,7 +29,7 @@ from clearing.interop.tables import centre
 from clearing.sectors.transit.fare_tariff import FareTariff
 from clearing.suspense import decided
 from clearing.tables import card_position, chip_load, device, tap
-from clearing.verdict import Verdict
+from clearing.verdict import Money, Verdict
 from clearing.wire.bcd import CITY_ZONE
 from clearing.wire.tariff import Tariff
 from ledger.bulk import one_of
@@ -69,6 +69,12 @@ DISBELIEVED = (
     Verdict.ISSUER_REFUSED,
 )
 """Verdicts on taps that a card of ours may never have made."""
+
+
+def disbelieved() -> ColumnElement[bool]:
+    """The condition on `tap` that its card may never have made it: nobody has decided to pay it all the same."""
+    doubtful = tap.c.verdict.in_([verdict.value for verdict in DISBELIEVED])
+    return doubtful & (tap.c.money != Money.PAID.value)
 
 
 def epoch_s(at: datetime) -> int:
@@ -161,7 +167,7 @@ def earlier_taps(
             columns.counter,
             columns.record,
             columns.tac_ok,
-            columns.verdict,
+            disbelieved().label("disbelieved"),
             columns.balance_before_fen,
             columns.amount_fen,
             columns.event_at,
@@ -178,7 +184,7 @@ def earlier_taps(
     rows = [
         (
             *row[:4],
-            row.verdict not in DISBELIEVED and row.issuer not in abroad,
+            not row.disbelieved and row.issuer not in abroad,
             *row[5:7],
             epoch_s(row.event_at),
         )

@@ -5,11 +5,12 @@ from datetime import date
 from itertools import groupby
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from clearing.columns import Presented
 from clearing.tables import tap
 from clearing.verdict import Money, Verdict
+from ledger.snapshots import total_fen
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +29,42 @@ class SuspendedTap:
     age_days: int
 
 
-def suspended_taps(conn: Connection, business_date: date) -> list[SuspendedTap]:
-    """All taps in suspense, oldest first; ages as of `business_date`."""
+@dataclass(frozen=True, slots=True)
+class SuspendedGroup:
+    """Taps of an operator in suspense for one verdict, first presented on one day: how many, and what they show."""
+
+    operator: str
+    verdict: Verdict
+    presented_on: date
+    age_days: int
+    taps: int
+    amount_fen: int
+
+
+def suspended_groups(
+    conn: Connection, business_date: date, *, operator: str | None = None, verdict: Verdict | None = None
+) -> list[SuspendedGroup]:
+    """What is in suspense, oldest first, of one operator or verdict or of all; ages as of `business_date`."""
+    keys = (tap.c.business_date, tap.c.operator, tap.c.verdict)
+    query = (
+        select(*keys, func.count(), total_fen(tap.c.amount_fen))
+        .where(*_suspended(operator, verdict))
+        .group_by(*keys)
+        .order_by(*keys)
+    )
+    return [
+        SuspendedGroup(who, Verdict(why), since, (business_date - since).days, taps, int(amount_fen))
+        for since, who, why, taps, amount_fen in conn.execute(query)
+    ]
+
+
+def suspended_taps(
+    conn: Connection, business_date: date, *, operator: str | None = None, verdict: Verdict | None = None
+) -> list[SuspendedTap]:
+    """Taps in suspense, oldest first, of one operator or verdict or of all; ages as of `business_date`."""
     query = (
         select(tap)
-        .where(tap.c.money == Money.SUSPENDED.value)
+        .where(*_suspended(operator, verdict))
         .order_by(tap.c.business_date, tap.c.operator, tap.c.sequence, tap.c.position)
     )
     return [
@@ -50,6 +82,15 @@ def suspended_taps(conn: Connection, business_date: date) -> list[SuspendedTap]:
         )
         for row in conn.execute(query)
     ]
+
+
+def _suspended(operator: str | None, verdict: Verdict | None) -> list[ColumnElement[bool]]:
+    wanted = [tap.c.money == Money.SUSPENDED.value]
+    if operator is not None:
+        wanted.append(tap.c.operator == operator)
+    if verdict is not None:
+        wanted.append(tap.c.verdict == verdict.value)
+    return wanted
 
 
 def awaits_judgement() -> ColumnElement[bool]:

@@ -13,24 +13,18 @@ import pyarrow as pa
 from sqlalchemy import Connection, Engine, func, select
 
 from clearing import steps as clearing
-from clearing.columns import numbers, texts
-from clearing.context import Night, StepRefused
+from clearing.context import Night
 from clearing.intake import write_taps
-from clearing.interop.centres import centre_codes
 from clearing.judged import Judged, judged_taps
-from clearing.postings import OVERCHARGE, SHORTFALL, batch_columns, owed_account, shares
+from clearing.late_booking import book_late
 from clearing.presented import lay_out
 from clearing.records import keep_positions, renew_taps
 from clearing.suspense import retried_taps
 from clearing.tables import batch_file
-from ledger.accounts import open_accounts
-from ledger.balances import balances_of
-from ledger.chart import account
-from ledger.columns import in_pieces, post_columns, prepare_columns
+from ledger.columns import Heading
 from ledger.day import current_day
 from ledger.db import reading, writing
 from ledger.directory import Directory
-from ledger.entry import Refused
 from ledger.tables import entry as entry_table
 from settlement.night_lock import exclusive
 from settlement.night_log import unfinished_before
@@ -112,25 +106,10 @@ def refusal_to_retry(conn: Connection, operator: str, sequence: int) -> RetryRef
 
 
 def _book(conn: Connection, directory: Directory, night: Night, judged: Judged) -> None:
+    def named(heading: Heading) -> Heading:
+        # The night of this day may book others of the batch out of suspense, under the reference without a number.
+        earlier = select(func.count()).where(entry_table.c.reference.startswith(f"{heading.reference}:"))
+        return replace(heading, reference=f"{heading.reference}:{conn.execute(earlier).scalar_one() + 1}")
+
     paid = pa.concat_tables(judged.paid())
-    operator, sequence = texts(paid, "operator")[0], int(numbers(paid, "sequence")[0])
-    cards = texts(paid, "card_no")
-    codes = [f"purse:{card_no}" for card_no in set(cards)]
-    purses_fen = {one.code.removeprefix("purse:"): one.balance_fen for one in balances_of(conn, codes)}
-    centres = centre_codes(conn)
-    codes_needed = (OVERCHARGE, SHORTFALL, owed_account(operator, centres))
-    open_accounts(conn, [account(code) for code in codes_needed], at=night.at)
-    made_at = {(operator, sequence): night.at}
-    counters, amounts, paid_fen = (numbers(paid, name) for name in ("counter", "amount_fen", "paid_fen"))
-    parts = shares(cards, counters, amounts, paid_fen, purses_fen)
-    headings, lines = batch_columns(paid, parts, made_at, night.business_date, centres)
-    # The night of this day may book others of the batch out of suspense, under the reference without a number.
-    earlier = select(func.count()).where(entry_table.c.reference.startswith(f"{headings[0].reference}:"))
-    number = conn.execute(earlier).scalar_one() + 1
-    headings = [replace(one, reference=f"{one.reference}:{number}") for one in headings]
-    for some, own in in_pieces(headings, lines):
-        prepared = prepare_columns(some, own, directory, business_date=night.business_date)
-        for answer in post_columns(conn, prepared, directory, at=night.at):
-            if isinstance(answer, Refused):
-                reason = f"the ledger refuses {answer.reference}: {answer.message}"
-                raise StepRefused("retry", reason, "clear its reason, then try again")
+    book_late(conn, directory, paid, named, business_date=night.business_date, at=night.at)

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, and_, case, func, literal, sel
 
 from card.life import State
 from card.tables import card
-from clearing.facts import DISBELIEVED
+from clearing.facts import disbelieved
 from clearing.tables import card_position, tap
 from clearing.verdict import Money, Verdict
 from ledger.archive import Archive
@@ -212,7 +212,7 @@ def _taps(conn: Connection, cards: Sequence[str]) -> Mapping[str, Mapping[str, i
     """What each card presented and did not pay, and how many of its counters we have seen."""
     table = tap.c
     seen = card_position.c
-    doubtful = table.verdict.in_(DISBELIEVED)
+    doubtful = disbelieved()
     made = table.verdict.not_in([Verdict.MALFORMED, Verdict.DUPLICATE])
 
     def amount_where(*conditions: ColumnElement[bool]) -> ColumnElement[int]:
@@ -223,7 +223,7 @@ def _taps(conn: Connection, cards: Sequence[str]) -> Mapping[str, Mapping[str, i
             table.card_no,
             amount_where(table.money == Money.SUSPENDED, ~doubtful).label("suspended_fen"),
             amount_where(table.money == Money.REJECTED, ~doubtful).label("rejected_fen"),
-            amount_where(table.money != Money.PAID, doubtful).label("doubtful_fen"),
+            amount_where(doubtful).label("doubtful_fen"),
             func.count(table.counter.distinct())
             .filter(table.counter.between(seen.first_counter, seen.counter), ~doubtful)
             .label("counters"),

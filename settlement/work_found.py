@@ -74,13 +74,18 @@ def _clones(conn: Connection, business_date: date) -> Iterator[Found]:
     columns = tap.c
     query = (
         select(columns.card_no, func.count(), total_fen(columns.amount_fen))
-        .where(columns.decided_on == business_date, columns.verdict == Verdict.COUNTER_CONFLICT.value)
+        .where(
+            columns.decided_on == business_date,
+            columns.verdict == Verdict.COUNTER_CONFLICT.value,
+            columns.money == Money.SUSPENDED.value,
+        )
         .group_by(columns.card_no)
     )
     for card_no, taps, amount_fen in conn.execute(query):
         what = f"card {card_no} made {taps} taps of which two have one counter; it is hotlisted"
         remedy = (
-            "find the cloned or broken card; decide the taps in suspense with its holder and the operators"
+            "find the cloned or broken card; decide the taps in suspense with its holder and the operators: "
+            "`onecard suspense propose`"
         )
         yield _found(Kind.CLONE, card_no, business_date, taps, amount_fen, what, remedy)
 
@@ -181,7 +186,10 @@ def _suspended(conn: Connection, table: Table, word: str) -> Iterator[Found]:
         if verdict == Verdict.ROUTED.value:
             remedy = "ask the centre that answers for the cards: see peer_waiting.csv"
         elif table is tap and verdict != Verdict.TAC_WRONG.value:
-            remedy = "settle the cause; every night judges it again, and it is paid whenever it is settled"
+            remedy = (
+                "settle the cause: every night judges it again, and it is paid whenever it is settled; "
+                "or let two people decide it: `onecard suspense propose`"
+            )
         subject = f"{word} {operator} {verdict} {first}"
         yield _found(Kind.SUSPENDED, subject, first, count, amount_fen, what, remedy)
 

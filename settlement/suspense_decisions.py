@@ -1,0 +1,230 @@
+"""A second person's word on what was proposed for taps in suspense, carried out on the open day or not at all.
+
+All of a proposal is done in one transaction while no night runs: its entries, its taps, and who said so. It is void
+where one of its taps is no longer in suspense as it was, since then somebody proposed something else than would happen.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+from sqlalchemy import Connection, Engine, Row, select, update
+
+from clearing.late_booking import book_late
+from clearing.proposals import (
+    Decision,
+    Proposal,
+    State,
+    counter_paid,
+    doubly_paid,
+    of_proposal,
+    paid_counters,
+    proposal_of,
+)
+from clearing.records import keep_positions
+from clearing.suspense_tables import suspense_item, suspense_proposal
+from clearing.tables import tap
+from clearing.verdict import Money, Verdict
+from ledger.columns import Heading
+from ledger.day import current_day
+from ledger.db import writing
+from ledger.directory import Directory
+from settlement.night_lock import exclusive
+from settlement.night_log import unfinished_before
+
+MAX_WHY: Final = 500
+
+
+class DecisionRefusal(StrEnum):
+    """Why a proposal is not decided, in order of precedence: the first that applies is told."""
+
+    PROPOSAL_UNKNOWN = "proposal_unknown"
+    SAME_PERSON = "same_person"
+    REASON_UNFIT = "reason_unfit"
+    ALREADY_DECIDED = "already_decided"
+    NIGHT_UNFINISHED = "night_unfinished"
+    VOID = "void"
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRefused:
+    """A proposal that is not decided as asked, and what to do. One that is void is kept as that from now on."""
+
+    refusal: DecisionRefusal
+    message: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """Who says yes or no to the proposal of a number, and when; `why` is of a no."""
+
+    number: int
+    by: str
+    at: datetime
+    why: str = ""
+
+
+def approve(engine: Engine, word: Word, *, nights: Path) -> Proposal | DecisionRefused:
+    """Carry a proposal out on the open day; said again by the same person, the proposal as it stands.
+
+    Raises NightRunning while a night runs, DayOrderError where no day is open, StepRefused where the ledger refuses;
+    then nothing is written.
+    """
+    with exclusive(engine, nights), writing(engine) as conn:
+        found = proposal_of(conn, word.number)
+        refused = refusal_of_word(found, word, State.APPROVED)
+        if refused is not None:
+            return refused
+        assert found is not None
+        if found.state is not State.PROPOSED:
+            return found
+        unfinished = unfinished_before(conn, date.max)
+        if unfinished is not None:
+            message = f"the night of {unfinished} is not finished"
+            remedy = f"run the night of {unfinished} to its end first"
+            return DecisionRefused(DecisionRefusal.NIGHT_UNFINISHED, message, remedy)
+        taps = _taps(conn, word.number)
+        void = why_void(found, taps)
+        if void is None and found.decision is Decision.PAY:
+            twice = doubly_paid(taps, paid_counters(conn, taps))
+            void = None if twice is None else counter_paid(*twice)
+        if void is not None:
+            _keep_word(conn, word, State.VOID, void)
+            remedy = "nothing was done; propose anew what is still in suspense: `onecard suspense list`"
+            message = f"proposal {word.number} is void: {void}"
+            return DecisionRefused(DecisionRefusal.VOID, message, remedy)
+        business_date = current_day(conn)
+        _carry_out(conn, Directory(engine), found, taps, business_date, word.at)
+        _keep_word(conn, word, State.APPROVED, "", business_date)
+        return _known(conn, word.number)
+
+
+def turn_down(conn: Connection, word: Word) -> Proposal | DecisionRefused:
+    """Say no to a proposal, and why; its taps stay in suspense. Said again alike, the proposal as it stands."""
+    found = proposal_of(conn, word.number)
+    refused = refusal_of_word(found, word, State.TURNED_DOWN)
+    if refused is not None:
+        return refused
+    assert found is not None
+    if found.state is State.PROPOSED:
+        _keep_word(conn, word, State.TURNED_DOWN, word.why.strip())
+    return _known(conn, word.number)
+
+
+def refusal_of_word(found: Proposal | None, word: Word, wanted: State) -> DecisionRefused | None:
+    """The first reason why this person cannot say this to a proposal, or None."""
+    if found is None:
+        remedy = "`onecard suspense proposals` names them"
+        return DecisionRefused(
+            DecisionRefusal.PROPOSAL_UNKNOWN, f"no proposal has number {word.number}", remedy
+        )
+    if word.by.strip().casefold() == found.proposed_by.strip().casefold():
+        message = f"proposal {word.number} is {found.proposed_by}'s own"
+        return DecisionRefused(DecisionRefusal.SAME_PERSON, message, "let another person decide it")
+    if wanted is State.TURNED_DOWN and not 1 <= len(word.why.strip()) <= MAX_WHY:
+        message = f"a reason of {len(word.why.strip())} characters does not explain"
+        return DecisionRefused(DecisionRefusal.REASON_UNFIT, message, f"give 1 to {MAX_WHY}")
+    again = (found.state, found.decided_by, found.decided_why) == (wanted, word.by, word.why.strip())
+    if found.state is State.PROPOSED or again:
+        return None
+    message = f"proposal {word.number} is {found.state} by {found.decided_by}; that stands"
+    return DecisionRefused(DecisionRefusal.ALREADY_DECIDED, message, "propose anew what is in suspense")
+
+
+def why_void(proposal: Proposal, taps: Sequence[Row[Any]]) -> str | None:
+    """What has become of a proposal's taps since, or None where all are in suspense as they were."""
+    for one in taps:
+        place = f"tap {one.sequence}:{one.position} of {one.operator}"
+        if one.money != Money.SUSPENDED.value:
+            return f"{place} is {one.verdict}, {one.money} since {one.decided_on}"
+        if one.verdict != proposal.verdict.value:
+            return f"{place} is in suspense for another reason now: {one.verdict}"
+    return None
+
+
+def _taps(conn: Connection, number: int) -> Sequence[Row[Any]]:
+    """A proposal's taps as they stand now, by place, each with what it is to be paid (`due_fen`)."""
+    columns = tap.c
+    query = select(tap, suspense_item.c.paid_fen.label("due_fen")).where(of_proposal(number))
+    return conn.execute(query.order_by(columns.operator, columns.sequence, columns.position)).all()
+
+
+def _carry_out(
+    conn: Connection,
+    directory: Directory,
+    proposal: Proposal,
+    taps: Sequence[Row[Any]],
+    business_date: date,
+    at: datetime,
+) -> None:
+    def named(heading: Heading) -> Heading:
+        narrative = f"{heading.narrative}, as decided in {proposal.number}"
+        return replace(
+            heading, reference=f"{heading.reference}:decided:{proposal.number}", narrative=narrative
+        )
+
+    pays = proposal.decision is Decision.PAY
+    costly = [one for one in taps if pays and one.amount_fen > 0]
+    if costly:
+        book_late(conn, directory, _columns(costly), named, business_date=business_date, at=at)
+    conn.execute(
+        update(tap)
+        .where(of_proposal(proposal.number))
+        .values(
+            decided_on=business_date,
+            money=(Money.PAID if pays else Money.REJECTED).value,
+            paid_fen=suspense_item.c.paid_fen,
+            flaw=f"decided in proposal {proposal.number}: {proposal.reason}",
+        )
+    )
+    if pays:
+        keep_positions(conn, _positions(taps))
+
+
+def _columns(taps: Sequence[Row[Any]]) -> pa.Table:
+    names = ("operator", "sequence", "card_no", "counter", "amount_fen")
+    columns = {name: [getattr(one, name) for one in taps] for name in names}
+    return pa.table(columns | {"paid_fen": [one.due_fen for one in taps], "retried": [True] * len(taps)})
+
+
+def _positions(taps: Sequence[Row[Any]]) -> list[pa.Table]:
+    """Where the cards stand that signed these taps: what was left after a card's last one (`Judged.positions`)."""
+    made = [one for one in taps if one.tac_ok and one.verdict != Verdict.CARD_UNKNOWN.value]
+    if not made:
+        return []
+    last = {one.card_no: one for one in sorted(made, key=lambda one: one.counter)}
+    first = {one.card_no: one.counter for one in sorted(made, key=lambda one: -one.counter)}
+    rows = list(last.values())
+    columns = {
+        "card_no": [one.card_no for one in rows],
+        "first_counter": [first[one.card_no] for one in rows],
+        "counter": [one.counter for one in rows],
+        "balance_fen": [one.balance_before_fen - one.amount_fen for one in rows],
+        "at_s": [int(one.event_at.astimezone(UTC).timestamp()) for one in rows],
+    }
+    return [pa.table(columns)]
+
+
+def _keep_word(
+    conn: Connection, word: Word, state: State, why: str, business_date: date | None = None
+) -> None:
+    columns = suspense_proposal.c
+    conn.execute(
+        update(suspense_proposal)
+        .where(columns.number == word.number, columns.state == State.PROPOSED.value)
+        .values(
+            state=state.value, decided_by=word.by, decided_at=word.at, decided_why=why[:MAX_WHY],
+            business_date=business_date,
+        )
+    )  # fmt: skip
+
+
+def _known(conn: Connection, number: int) -> Proposal:
+    found = proposal_of(conn, number)
+    assert found is not None
+    return found
