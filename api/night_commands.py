@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 
 from api.city_doors import chosen_engine, city
 from api.doors import Refused, books, console, now, settings
+from api.http.kept_answers import KEPT, drop_answers
 from api.late_commands import Late, LateGroup
 from api.night_plan_shown import show_plan
 from api.night_tables import code_rides_table, operators_table, reconciled
@@ -26,7 +27,7 @@ from clearing.context import StepResult
 from clearing.engine.choice import DUCKDB, check_name
 from clearing.engine.rules import RuleEngine
 from clearing.peers import Peers
-from ledger.db import reading
+from ledger.db import reading, writing
 from ledger.money import yuan
 from settlement.batch_replacement import replacements_of
 from settlement.night import NightReport, Observe, run_night, unobserved
@@ -110,7 +111,10 @@ def run_watched(
     rules: RuleEngine,
     observe: Observe = unobserved,
 ) -> NightReport:
-    """Run a night, shown on the console and timed; `observe` is told as well, after it was shown."""
+    """Run a night, shown on the console and timed; `observe` is told as well, after it was shown.
+
+    Afterwards old answers of the HTTP API are dropped: whoever runs nights keeps the books.
+    """
     with watched(console, opened.engine, day, opened.home.inbox, opened.home.nights) as watch:
 
         def both(step: str, state: str, result: StepResult | None) -> None:
@@ -118,7 +122,10 @@ def run_watched(
             observe(step, state, result)
 
         clearing = night_of(opened, day, at=at, progress=watch.progress, peers=peers, rules=rules)
-        return run_night(opened.engine, clearing, observe=both, clock=time.monotonic)
+        report = run_night(opened.engine, clearing, observe=both, clock=time.monotonic)
+    with writing(opened.engine) as conn:
+        drop_answers(conn, before=now() - KEPT)
+    return report
 
 
 @night.command("plan")

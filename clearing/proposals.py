@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, select
 
+from card.tables import card
 from clearing.interop.centres import centre_codes
 from clearing.interop.replies import CODES
 from clearing.suspense_tables import suspense_item, suspense_proposal
@@ -52,7 +53,7 @@ class ProposalRefusal(StrEnum):
     ROUTED = "routed"
     ALREADY_PROPOSED = "already_proposed"
     AMOUNT_UNFIT = "amount_unfit"
-    COUNTER_PAID = "counter_paid"
+    CARD_NOT_TO_PAY = "card_not_to_pay"
     CENTRE_PAID_WHOLE = "centre_paid_whole"
     CENTRE_HAS_NO_WORD = "centre_has_no_word"
 
@@ -118,17 +119,20 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a proposal is held against: which of its taps wait in another, which counters are paid, who is a centre."""
+    """What a proposal is held against: which of its taps wait in another, which counters are paid, which numbers of
+    unknown cards are of cards of ours, who is a centre."""
 
     proposed: Mapping[Place, int]
     paid_counters: Set[tuple[str, int]]
+    ours: Set[str]
     centres: Sequence[str]
 
 
 def propose(conn: Connection, asked: Asked) -> Proposal | ProposalRefused:
     """Write a proposal down with its taps as they stand; again while it waits, it is refused. `conn` writes."""
     taps = conn.execute(select(tap).where(_meant(asked.target)).order_by(*_KEYS)).all()
-    known = Known(_proposed(conn, asked.target), paid_counters(conn, taps), centre_codes(conn))
+    proposed, paid = _proposed(conn, asked.target), paid_counters(conn, taps)
+    known = Known(proposed, paid, numbers_of_ours(conn, taps), centre_codes(conn))
     refused = refusal_to_propose(asked, taps, known)
     if refused is not None:
         return refused
@@ -197,10 +201,24 @@ def paid_counters(conn: Connection, taps: Sequence[Row[Any]]) -> Set[tuple[str, 
     return {(card_no, counter) for card_no, counter in conn.execute(query)}
 
 
-def doubly_paid(taps: Sequence[Row[Any]], paid: Set[tuple[str, int]]) -> tuple[str, int] | None:
-    """The first card and counter that would be paid more than once, if these taps were."""
+def numbers_of_ours(conn: Connection, taps: Sequence[Row[Any]]) -> Set[str]:
+    """The numbers of registered cards that taps of unknown ones bear: those of another issuer."""
+    strange = sorted({one.card_no for one in taps if one.verdict == Verdict.CARD_UNKNOWN.value})
+    return set(conn.scalars(select(card.c.card_no).where(one_of(conn, card.c.card_no, strange))))
+
+
+def why_not_paid(taps: Sequence[Row[Any]], paid: Set[tuple[str, int]], ours: Set[str]) -> str | None:
+    """Whose card would pay what is not its own, if these taps were paid: twice, or another's; or None."""
     counted = Counter((one.card_no, one.counter) for one in taps)
-    return next((key for key, count in counted.items() if count > 1 or key in paid), None)
+    for (card_no, counter), count in counted.items():
+        if count > 1 or (card_no, counter) in paid:
+            return (
+                f"counter {counter} of card {card_no} would be paid twice, and a card makes one tap with it"
+            )
+    for one in taps:
+        if one.verdict == Verdict.CARD_UNKNOWN.value and one.card_no in ours:
+            return f"the purse of card {one.card_no} would pay, which tap {one.sequence}:{one.position} was not made by"
+    return None
 
 
 def proposals(conn: Connection, *, done_too: bool = False) -> list[Proposal]:
@@ -238,12 +256,13 @@ def _refusal_of_amount(asked: Asked, taps: Sequence[Row[Any]]) -> ProposalRefuse
 
 
 def _refusal_of_payee(asked: Asked, taps: Sequence[Row[Any]], known: Known) -> ProposalRefused | None:
-    """A card pays a counter once, and a centre hears of a tap only whole or refused for a reason that it knows."""
+    """A card pays its own taps, each counter once; a centre hears of whole taps, or of a reason that it knows."""
     abroad = asked.target.operator in known.centres
     if asked.decision is Decision.PAY:
-        twice = doubly_paid(taps, known.paid_counters)
-        if twice is not None:
-            return ProposalRefused(ProposalRefusal.COUNTER_PAID, counter_paid(*twice), "reject the other one")
+        message = why_not_paid(taps, known.paid_counters, known.ours)
+        if message is not None:
+            remedy = "reject it, or leave it to the next night"
+            return ProposalRefused(ProposalRefusal.CARD_NOT_TO_PAY, message, remedy)
         if abroad and any(to_be_paid_fen(asked, one) != one.amount_fen for one in taps):
             message = f"{asked.target}: a centre is told that a tap is accepted, and not in part"
             remedy = "pay what it presented, or reject"
@@ -253,11 +272,6 @@ def _refusal_of_payee(asked: Asked, taps: Sequence[Row[Any]], known: Known) -> P
         remedy = f"mend the days that {asked.target.operator} is registered for, and the next night judges it"
         return ProposalRefused(ProposalRefusal.CENTRE_HAS_NO_WORD, message, remedy)
     return None
-
-
-def counter_paid(card_no: str, counter: int) -> str:
-    """Say that a card would pay twice."""
-    return f"counter {counter} of card {card_no} would be paid twice, and a card makes one tap with it"
 
 
 def _meant(target: Target) -> ColumnElement[bool]:

@@ -14,21 +14,22 @@ from typing import Any, Final
 import pyarrow as pa
 from sqlalchemy import Connection, Engine, Row, select, update
 
+from clearing.interop.centres import answers_of
 from clearing.late_booking import book_late
 from clearing.proposals import (
     Decision,
     Proposal,
     State,
-    counter_paid,
-    doubly_paid,
+    numbers_of_ours,
     of_proposal,
     paid_counters,
     proposal_of,
+    why_not_paid,
 )
 from clearing.records import keep_positions
 from clearing.suspense_tables import suspense_item, suspense_proposal
 from clearing.tables import tap
-from clearing.verdict import Money, Verdict
+from clearing.verdict import Money
 from ledger.columns import Heading
 from ledger.day import current_day
 from ledger.db import writing
@@ -91,8 +92,7 @@ def approve(engine: Engine, word: Word, *, nights: Path) -> Proposal | DecisionR
         taps = _taps(conn, word.number)
         void = why_void(found, taps)
         if void is None and found.decision is Decision.PAY:
-            twice = doubly_paid(taps, paid_counters(conn, taps))
-            void = None if twice is None else counter_paid(*twice)
+            void = why_not_paid(taps, paid_counters(conn, taps), numbers_of_ours(conn, taps))
         if void is not None:
             _keep_word(conn, word, State.VOID, void)
             remedy = "nothing was done; propose anew what is still in suspense: `onecard suspense list`"
@@ -183,7 +183,8 @@ def _carry_out(
         )
     )
     if pays:
-        keep_positions(conn, _positions(taps))
+        abroad = {one.issuer for one in answers_of(conn)}
+        keep_positions(conn, _positions([one for one in taps if one.issuer not in abroad]))
 
 
 def _columns(taps: Sequence[Row[Any]]) -> pa.Table:
@@ -193,12 +194,11 @@ def _columns(taps: Sequence[Row[Any]]) -> pa.Table:
 
 
 def _positions(taps: Sequence[Row[Any]]) -> list[pa.Table]:
-    """Where the cards stand that signed these taps: what was left after a card's last one (`Judged.positions`)."""
-    made = [one for one in taps if one.tac_ok and one.verdict != Verdict.CARD_UNKNOWN.value]
-    if not made:
+    """Where the cards of paid taps stand, as for `Judged.positions`, so that a twin gets its closer look."""
+    if not taps:
         return []
-    last = {one.card_no: one for one in sorted(made, key=lambda one: one.counter)}
-    first = {one.card_no: one.counter for one in sorted(made, key=lambda one: -one.counter)}
+    last = {one.card_no: one for one in sorted(taps, key=lambda one: one.counter)}
+    first = {one.card_no: one.counter for one in sorted(taps, key=lambda one: -one.counter)}
     rows = list(last.values())
     columns = {
         "card_no": [one.card_no for one in rows],

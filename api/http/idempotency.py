@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated, Final
 
 from fastapi import Depends, Header, Request
@@ -150,11 +149,6 @@ def fingerprint(method: str, path: str, body: bytes) -> bytes:
     except (ValueError, RecursionError):
         content = body  # the endpoint refuses it in a moment; here it only needs to be told apart
     return hashlib.sha256(b"\n".join([method.encode(), path.encode(), content])).digest()
-
-
-def drop_answers(conn: Connection, *, before: datetime) -> int:
-    """Drop the answers of requests begun before an instant and say how many."""
-    return conn.execute(delete(tables.answer).where(tables.answer.c.begun_at < before)).rowcount
 
 
 def _done(conn: Connection, work: Callable[[Connection], Answer | Problem]) -> Response:

@@ -7,7 +7,8 @@ import pytest
 from pydantic import BaseModel
 from sqlalchemy import Connection
 
-from api.http.idempotency import Answer, Once, drop_answers, fingerprint
+from api.http.idempotency import Answer, Once, fingerprint
+from api.http.kept_answers import drop_answers
 from api.http.problems import Problem, problem
 from ledger.accounts import open_accounts
 from ledger.balances import balance

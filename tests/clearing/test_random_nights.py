@@ -145,7 +145,7 @@ def _reference() -> Reference:
     )
 
 
-def _batches(presented: list[Presentation], night: int) -> dict[str, list[bytes]]:
+def batches_of(presented: list[Presentation], night: int) -> dict[str, list[bytes]]:
     batches: dict[str, list[bytes]] = {}
     for on, operator, record in presented:
         if on == night:
@@ -162,7 +162,7 @@ def test_nights_agree_with_the_reference(sqlite_template: Path, hsm: Hsm, seed: 
         cloned: set[str] = set()
         for night in range(NIGHTS):
             presented: dict[Key, bytes] = {}
-            for operator, records in _batches(rides, night).items():
+            for operator, records in batches_of(rides, night).items():
                 city.present(operator, night + 1, records)
                 presented |= {(operator, night + 1, n): record for n, record in enumerate(records)}
             day = DAY + timedelta(days=night)
@@ -171,7 +171,7 @@ def test_nights_agree_with_the_reference(sqlite_template: Path, hsm: Hsm, seed: 
             for card in cloned - set(reference.hotlist):
                 reference.hotlist[card] = city.night(day).at, city.night(day).at + timedelta(days=1)
             _assert_agreement(city, reference)
-        _assert_money_is_conserved(city, purse_fen)
+        assert_money_is_conserved(city, purse_fen)
         city.engine.dispose()
 
 
@@ -182,7 +182,7 @@ def test_random_worlds_know_every_verdict() -> None:
         for night in range(NIGHTS):
             presented = {
                 (operator, night + 1, n): record
-                for operator, records in _batches(world(seed), night).items()
+                for operator, records in batches_of(world(seed), night).items()
                 for n, record in enumerate(records)
             }
             reference.night(DAY + timedelta(days=night), presented)
@@ -212,7 +212,7 @@ def _assert_agreement(city: SmallCity, reference: Reference) -> None:
     assert listed == set(reference.hotlist)
 
 
-def _assert_money_is_conserved(city: SmallCity, purse_fen: int) -> None:
+def assert_money_is_conserved(city: SmallCity, purse_fen: int) -> None:
     columns = tap.c
     with reading(city.engine) as conn:
         assert check_books(conn) == []
@@ -235,7 +235,7 @@ def _assert_money_is_conserved(city: SmallCity, purse_fen: int) -> None:
 @settings(max_examples=5, deadline=None, phases=UNSHRUNK)
 @given(seed=st.integers(0, 1 << 32))
 def test_the_order_and_repetition_of_files_change_nothing(sqlite_template: Path, hsm: Hsm, seed: int) -> None:
-    batches = _batches([(0, operator, record) for _, operator, record in world(seed)], 0)
+    batches = batches_of([(0, operator, record) for _, operator, record in world(seed)], 0)
     shuffle = np.random.default_rng(seed)
     outcomes = []
     with tempfile.TemporaryDirectory() as folder:

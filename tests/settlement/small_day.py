@@ -62,11 +62,12 @@ class Ridden:
     terminal: str = BUS
     moment: str = "20180901081500"
     spoil_tac: bool = False
+    issuer: str = ISSUER
 
     def record(self) -> bytes:
         """The tap as 64 bytes with its TAC."""
         unsigned = TapRecord(
-            ride=self.ride, issuer=ISSUER, card_no=card_no(self.card), counter=self.counter,
+            ride=self.ride, issuer=self.issuer, card_no=card_no(self.card), counter=self.counter,
             balance_before_fen=self.before_fen, amount_fen=self.amount_fen, kind=9, terminal=self.terminal,
             terminal_sequence=self.card * 1000 + self.counter, moment=bytes.fromhex(self.moment),
             key_version=1, algorithm=0, tac=bytes(4), list_fare_fen=self.list_fare_fen, holder_class=1,

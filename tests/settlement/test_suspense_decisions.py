@@ -156,9 +156,33 @@ def test_a_clone_is_not_paid_beside_the_tap_that_two_people_paid(day: PreparedDa
     assert raised == {card_no(3)}, "the clone of the first night, and none of the second"
     with writing(day.engine) as conn:
         again = propose(conn, proposing(bus))
-    assert isinstance(again, ProposalRefused) and again.refusal.value == "counter_paid"
+    assert isinstance(again, ProposalRefused) and again.refusal.value == "card_not_to_pay"
     made = proposed(day, proposing(bus, Decision.REJECT))
     assert isinstance(approved(day, made.number), Proposal)
+
+
+def test_a_card_of_ours_does_not_pay_for_another_issuers_of_the_same_number(day: PreparedDay) -> None:
+    put(day.night.inbox, day.night.hsm, "BUS-1", 4, (Ridden(3, 3, 4680, 160, 200, issuer="09999000"),))
+    run_night(day.engine, day.night)
+    assert tap_at(day, Target("BUS-1", 4, 0)).verdict == "card_unknown"
+    with writing(day.engine) as conn:
+        answer = propose(conn, proposing(Target("BUS-1", 4, 0)))
+    assert isinstance(answer, ProposalRefused)
+    assert f"the purse of card {card_no(3)} would pay" in answer.message
+
+
+def test_a_tap_of_a_card_that_nobody_knows_is_paid_out_of_suspense_alone(day: PreparedDay) -> None:
+    put(day.night.inbox, day.night.hsm, "BUS-1", 4, (Ridden(77, 1, 5000, 160, 200),))
+    run_night(day.engine, day.night)
+    made = proposed(day, proposing(Target("BUS-1", 4, 0)))
+    assert made.verdict is Verdict.CARD_UNKNOWN
+    with reading(day.engine) as conn:
+        before_fen = balance(conn, "suspense:purse_shortfall").balance_fen
+    assert isinstance(approved(day, made.number), Proposal)
+    with reading(day.engine) as conn:
+        assert balance(conn, "suspense:purse_shortfall").balance_fen == before_fen + 160
+        assert balance(conn, "clearing:BUS-1").balance_fen == 160
+    next_night(day)
 
 
 def test_of_two_twins_the_one_left_when_the_other_is_rejected_is_judged_by_itself(day: PreparedDay) -> None:
