@@ -6,12 +6,17 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import insert, select
 
+from api.doors import now
+from api.http.kept_answers import KEPT
+from api.http.tables import answer
 from card.hsm.client import Hsm
-from ledger.db import make_engine
+from ledger.db import make_engine, reading, writing
 from settlement.night_lock import exclusive
 from settlement.night_progress import PROGRESS_FILE
 from tests.settlement.small_day import METRO_TAPS, ROOT, prepare, put
@@ -79,6 +84,21 @@ def test_a_night_is_planned_run_dry_and_run_and_leaves_its_work_to_people(
     assert "Raised for people" in said(onecard("night", "exceptions", DAY))
     assert "By the pace of the last 1 nights" in said(onecard("night", "plan", "2018-09-02"))
     assert "it has booked" in onecard("night", "dry-run", DAY).stderr
+
+
+def test_a_night_drops_answers_of_the_api_that_are_older_than_promised(home: Path, onecard: Command) -> None:
+    engine = make_engine(f"sqlite:///{home / 'onecard.db'}")
+    ages = {"young": KEPT - timedelta(hours=1), "old": KEPT + timedelta(seconds=1)}
+    rows = [
+        {"subject": "client:a", "idempotency_key": key, "fingerprint": b"f" * 32, "begun_at": now() - age}
+        for key, age in ages.items()
+    ]
+    with writing(engine) as conn:
+        conn.execute(insert(answer), rows)
+    said(onecard("night", DAY, "--at", "2018-09-02T00:30:00"))
+    with reading(engine) as conn:
+        assert conn.scalars(select(answer.c.idempotency_key)).all() == ["young"]
+    engine.dispose()
 
 
 def test_work_is_taken_done_and_given_back_by_name(onecard: Command) -> None:
