@@ -17,6 +17,8 @@ AUTHORISED = ("--authorised-for", "24h")
 PROJECT = Path(__file__).resolve().parent.parent
 
 
+SHORT_PATHS = Path("/tmp")
+"""Where a server's folder is made: the path of the socket in it may have 107 bytes."""
 MODEST = {"max_connections": "60", "shared_buffers": "128MB"}
 FLEETING = MODEST | {
     "fsync": "off",
@@ -153,9 +155,14 @@ class PostgresServer:
 
 
 @contextmanager
-def private_server(settings: Mapping[str, str] = MODEST) -> Iterator[PostgresServer]:
-    """Start a PostgreSQL of our own with an empty database `onecard`; it is gone when the block ends."""
-    server = PostgresServer(Path(tempfile.mkdtemp(prefix="onecard-pg-", dir="/tmp")), settings)
+def private_server(
+    settings: Mapping[str, str] = MODEST, under: Path = SHORT_PATHS
+) -> Iterator[PostgresServer]:
+    """Start a PostgreSQL of our own with an empty database `onecard`; it is gone when the block ends.
+
+    It has a folder of its own in `under`, which everybody must be able to enter.
+    """
+    server = PostgresServer(Path(tempfile.mkdtemp(prefix="onecard-pg-", dir=under)), settings)
     if _as_postgres_owner():
         shutil.chown(server.folder, "nobody", "nogroup")
     try:
@@ -169,9 +176,9 @@ def private_server(settings: Mapping[str, str] = MODEST) -> Iterator[PostgresSer
 
 
 @contextmanager
-def private_postgres(settings: Mapping[str, str] = MODEST) -> Iterator[str]:
+def private_postgres(settings: Mapping[str, str] = MODEST, under: Path = SHORT_PATHS) -> Iterator[str]:
     """Start a PostgreSQL of our own on a Unix socket; yields the URL of its empty database `onecard`."""
-    with private_server(settings) as server:
+    with private_server(settings, under) as server:
         yield server.url
 
 

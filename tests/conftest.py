@@ -18,12 +18,11 @@ from city.pcsc import PcscReader, private_pcscd
 from city.processes import FLEETING, RunningHsm, private_postgres, running_hsm
 from city.world import City
 from ledger.db import make_engine, migrate
+from tests.support.quick_databases import MEMORY, copying, servers_folder
 
 hypothesis.settings.register_profile("onecard", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("onecard")
 
-MEMORY = Path("/dev/shm")
-"""Where every commit of a test is durable at once, without a disk to wait for: tests end processes, not machines."""
 ROOM_BYTES = 8 << 30
 SHORT_LIVED_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 """For Spark's machines of a test: they end before the second compiler's work is worth its while."""
@@ -94,7 +93,7 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def postgres_template() -> Iterator[URL]:
     """The migrated database of a private PostgreSQL, to be copied; the server stops at the end."""
-    with private_postgres(FLEETING) as url:
+    with private_postgres(FLEETING, servers_folder()) as url:
         engine = make_engine(url)
         migrate(engine)
         engine.dispose()
@@ -113,7 +112,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     name = f"t_{uuid4().hex}"
     admin = make_engine(template.set(database="postgres").render_as_string())
     with admin.execution_options(isolation_level="AUTOCOMMIT").connect() as conn:
-        conn.execute(text(f"CREATE DATABASE {name} TEMPLATE {template.database}"))
+        conn.execute(text(copying(f"{template.database}", name)))
     yield template.set(database=name).render_as_string()
     with admin.execution_options(isolation_level="AUTOCOMMIT").connect() as conn:
         conn.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
