@@ -18,6 +18,7 @@ from city.pcsc import PcscReader, private_pcscd
 from city.processes import FLEETING, RunningHsm, private_postgres, running_hsm
 from city.world import City
 from ledger.db import make_engine, migrate
+from tests.support.foundry import Foundry, running_foundry
 from tests.support.quick_databases import MEMORY, copying, servers_folder
 
 hypothesis.settings.register_profile("onecard", deadline=None, derandomize="CI" in os.environ)
@@ -125,6 +126,13 @@ def engine(database_url: str) -> Iterator[Engine]:
     made = make_engine(database_url)
     yield made
     made.dispose()
+
+
+@pytest.fixture(scope="session")
+def foundry() -> Iterator[Foundry]:
+    """Programs that start in a moment."""
+    with running_foundry() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

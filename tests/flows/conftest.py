@@ -14,19 +14,12 @@ from city.processes import RunningHsm
 from ledger.db import make_engine
 from tests.city import night_stage as evenings
 from tests.city.chaos_story import Stage, set_stage
-from tests.support.foundry import Foundry, running_foundry
+from tests.support.foundry import Foundry
 from tests.support.quick_databases import copying
 from tests.support.small_disk import foundry_with_disk
 
 DISK_MIB = 48
 """Of the disk that nights of chaos have; one needs some five."""
-
-
-@pytest.fixture(scope="session")
-def foundry() -> Iterator[Foundry]:
-    """Programs that start in a moment."""
-    with running_foundry() as running:
-        yield running
 
 
 @pytest.fixture(scope="session")

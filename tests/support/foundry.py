@@ -5,6 +5,7 @@ killed like any other. Only the second that an interpreter takes to import every
 """
 
 import ctypes
+import gc
 import importlib
 import json
 import os
@@ -54,8 +55,20 @@ class Foundry:
         """The foundry's own process."""
         return self._process.pid
 
-    def start(self, program: str, words: Sequence[str], environment: Mapping[str, str], log: Path) -> int:
-        """Start a program with these arguments, and only these variables beside PATH; its process id."""
+    def start(
+        self,
+        program: str,
+        words: Sequence[str],
+        environment: Mapping[str, str],
+        log: Path,
+        *,
+        errors: Path | None = None,
+        typed: Path | None = None,
+    ) -> int:
+        """Start a program with these arguments, and only these variables beside PATH; its process id.
+
+        What it says goes to `log`, or what it says of errors to a file of its own; it reads `typed`, or nothing.
+        """
         self._asked += 1
         order = {
             "asked": self._asked,
@@ -63,6 +76,8 @@ class Foundry:
             "words": list(words),
             "environment": dict(environment),
             "log": str(log),
+            "errors": str(errors or log),
+            "typed": str(typed or os.devnull),
         }
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(order) + "\n")
@@ -111,7 +126,8 @@ def running_foundry(before: Sequence[str] = ()) -> Iterator[Foundry]:
     process = subprocess.Popen(
         [*before, sys.executable, "-m", "tests.support.foundry"],
         cwd=PROJECT,
-        env=dict(os.environ) | {"OPENBLAS_NUM_THREADS": "1"},
+        env={name: value for name, value in os.environ.items() if name != "COLUMNS"}
+        | {"OPENBLAS_NUM_THREADS": "1"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -128,6 +144,8 @@ def serve() -> None:
     """The foundry itself: orders come in on standard input, starts and ends go out on standard output."""
     for place in (*PROGRAMS.values(), *(late.place for late in COMMANDS.values()), "ledger.migration"):
         importlib.import_module(place.partition(":")[0])
+    gc.collect()
+    gc.freeze()  # no child is to look through, and so to copy, what they all have from here
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -190,9 +208,11 @@ def _become(order: dict[str, Any], ours: tuple[int, int]) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for descriptor in ours:
         os.close(descriptor)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    for source, target in ((nothing, 0), (log, 1), (log, 2)):
+    typed = os.open(order["typed"], os.O_RDONLY)
+    log, errors = (
+        os.open(order[name], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644) for name in ("log", "errors")
+    )
+    for source, target in ((typed, 0), (log, 1), (errors, 2)):
         os.dup2(source, target)
     path = os.environ["PATH"]
     os.environ.clear()
