@@ -146,7 +146,8 @@ def _prices(cities: Cities, taps: int) -> list[Figure]:
     """From files to prices: speed, whether it grows with the day, and memory."""
     plain_s = cities.plain_python(min(taps, PLAIN_TAPS))
     smaller = max(min(taps, WHOLE_TAPS), taps // GROWTH)
-    small, large = (cities.from_files_to_prices(count) for count in (smaller, taps))
+    ran = {count: cities.from_files_to_prices(count) for count in sorted({smaller, taps})}
+    small, large = ran[smaller], ran[taps]
     return [
         at_least(
             f"collect to price, {taps:,} taps, DuckDB", large.taps / large.took_s, "taps/s",
