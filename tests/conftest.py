@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,7 +15,15 @@ from sqlalchemy import URL, Engine, make_url, text
 from card.hsm.client import Hsm
 from city.home import Home
 from city.pcsc import PcscReader, private_pcscd
-from city.processes import FLEETING, RunningHsm, private_postgres, running_hsm
+from city.processes import (
+    FLEETING,
+    Program,
+    RunningHsm,
+    by_itself,
+    private_postgres,
+    running_hsm,
+    started_by,
+)
 from city.world import City
 from ledger.db import make_engine, migrate
 from tests.support.foundry import Foundry, running_foundry
@@ -135,10 +143,22 @@ def foundry() -> Iterator[Foundry]:
         yield running
 
 
+@pytest.fixture(scope="session", autouse=True)
+def started_in_a_moment(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Peers of a test come from the foundry, which is there when the first of them is wanted."""
+
+    def start(module: str, words: Sequence[str | Path], log_file: Path) -> Program:
+        foundry: Foundry = request.getfixturevalue("foundry")
+        return foundry.start_module(module, words, log_file)
+
+    with started_by(start):
+        yield
+
+
 @pytest.fixture(scope="session")
 def hsm_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHsm]:
-    """A real `hsm-sim` on a loopback socket, with its demo keys."""
-    with running_hsm(tmp_path_factory.mktemp("hsm")) as running:
+    """A real `hsm-sim` on a loopback socket, with its demo keys; started as the program that it is."""
+    with started_by(by_itself), running_hsm(tmp_path_factory.mktemp("hsm")) as running:
         yield running
 
 

@@ -17,14 +17,15 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from api.cli import COMMANDS
+from city.processes import PROJECT, Program, by_itself
 
-PROJECT = Path(__file__).resolve().parents[2]
 PROGRAMS: Mapping[str, str] = {
     "onecard": "api.cli:main",
     "hsm-sim": "hsm_sim.cli:main",
@@ -33,14 +34,22 @@ PROGRAMS: Mapping[str, str] = {
     "till": "city.till:work",
     "caller": "city.caller:work",
     "depot": "city.depot:work",
+    "yard": "city.yard:serve",
 }
 """What can be started, and where it begins; a function that is not called `main` is a Typer command."""
+MODULES: Mapping[str, str] = {
+    "hsm_sim": "hsm-sim",
+    "city.insurer": "insurer",
+    "city.biller": "biller",
+    "city.yard": "yard",
+}
+"""Those of them that other code of ours starts as `python -m MODULE`."""
 DIE_WITH_PARENT = 1
 """PR_SET_PDEATHSIG of prctl(2)."""
 
 
 class Foundry:
-    """The side of whoever starts programs. Safe to use from one thread; ends are heard on another."""
+    """The side of whoever starts programs. Safe to use from any thread; ends are heard on one of its own."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process
@@ -48,6 +57,7 @@ class Foundry:
         self._started: dict[int, int] = {}
         self._ended: dict[int, int] = {}
         self._asked = 0
+        self._asking = threading.Lock()
         threading.Thread(target=self._hear, daemon=True).start()
 
     @property
@@ -69,9 +79,7 @@ class Foundry:
 
         What it says goes to `log`, or what it says of errors to a file of its own; it reads `typed`, or nothing.
         """
-        self._asked += 1
         order = {
-            "asked": self._asked,
             "program": program,
             "words": list(words),
             "environment": dict(environment),
@@ -80,12 +88,22 @@ class Foundry:
             "typed": str(typed or os.devnull),
         }
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
+        with self._asking:
+            self._asked += 1
+            asked = self._asked
+            self._process.stdin.write(json.dumps(order | {"asked": asked}) + "\n")
+            self._process.stdin.flush()
         with self._changed:
-            if not self._changed.wait_for(lambda: self._asked in self._started, timeout=20):
+            if not self._changed.wait_for(lambda: asked in self._started, timeout=20):
                 raise TimeoutError(f"{program} was not started within 20 s")
-            return self._started[self._asked]
+            return self._started[asked]
+
+    def start_module(self, module: str, words: Sequence[str | Path], log_file: Path) -> Program:
+        """Start what `python -m module` is, in the environment that this process has now."""
+        if module not in MODULES:
+            return by_itself(module, words, log_file)
+        said = [str(word) for word in words]
+        return FoundryProgram(self, self.start(MODULES[module], said, os.environ, log_file))
 
     def ended(self, pid: int) -> int | None:
         """How a program ended: its exit status, or minus the signal that killed it; None while it runs."""
@@ -118,6 +136,37 @@ class Foundry:
                 else:
                     self._started[told["asked"]] = told["pid"]
                 self._changed.notify_all()
+
+
+@dataclass(frozen=True, slots=True)
+class FoundryProgram:
+    """A started program as `subprocess` would have it."""
+
+    foundry: Foundry
+    pid: int
+
+    def poll(self) -> int | None:
+        """How it ended, if it has."""
+        return self.foundry.ended(self.pid)
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self._send(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Make it end."""
+        self._send(signal.SIGKILL)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """How it has ended. Raises subprocess.TimeoutExpired where it has not."""
+        try:
+            return self.foundry.wait(self.pid, timeout_s=timeout or 60.0)
+        except TimeoutError as late:
+            raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 60.0) from late
+
+    def _send(self, number: signal.Signals) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
 
 
 @contextmanager
