@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 import hypothesis
@@ -38,6 +38,20 @@ SHORT_LIVED_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+LONG: Final = (
+    "clearing/test_spark_cluster.py",
+    "clearing/test_spark_rules.py",
+    "flows/test_chaos.py",
+    "flows/test_night_chaos.py",
+    "flows/test_nights_with_institutions.py",
+    "flows/test_random_days.py",
+    "api/test_cli.py",
+    "api/test_night_commands.py",
+    "api/test_schedule.py",
+    "settlement/test_night.py",
+)
+"""Files that begin a run: one worker has them in a row, with one Spark and one stage for all their stories, and the
+other takes what is short from its end; so both end together."""
 LEFT_OUT: set[str] = set()
 
 
@@ -59,7 +73,8 @@ def _has_room(folder: Path) -> bool:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave real-data checks out where the data is not at hand."""
+    """Begin with what takes long, and leave real-data checks out where the data is not at hand."""
+    items.sort(key=lambda item: not item.path.as_posix().endswith(LONG))
     if SHARED_DATA.is_dir():
         return
     left_out = [item for item in items if "shared_data" in getattr(item, "fixturenames", ())]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
@@ -13,6 +13,7 @@ from card.hsm.client import Hsm
 from city.processes import RunningHsm
 from ledger.db import writing
 from terminals.loads import Decline
+from tests.support.depth import examples
 from tests.support.load_counters import AGENTS, A, B, C, Interruption, Town, found_town, number_of
 from tests.support.remote_offices import office_service, offices
 
@@ -118,7 +119,7 @@ ACTS = st.tuples(
 )
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@examples(12)
 @given(acts=st.lists(ACTS, max_size=8), end=st.sampled_from(["complete", "give_back"]))
 def test_whatever_stops_where_all_money_is_accounted_for(
     town: Town, acts: list[tuple[str, str, int, int | None, bool, bool]], end: str
