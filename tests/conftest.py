@@ -6,11 +6,10 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
-from uuid import uuid4
 
 import hypothesis
 import pytest
-from sqlalchemy import URL, Engine, make_url, text
+from sqlalchemy import URL, Engine, make_url
 
 from card.hsm.client import Hsm
 from city.home import Home
@@ -27,7 +26,7 @@ from city.processes import (
 from city.world import City
 from ledger.db import make_engine, migrate
 from tests.support.foundry import Foundry, running_foundry
-from tests.support.quick_databases import MEMORY, copying, servers_folder
+from tests.support.quick_databases import MEMORY, PostgresCopies, SqliteCopies, servers_folder
 
 hypothesis.settings.register_profile("onecard", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("onecard")
@@ -124,6 +123,18 @@ def postgres_template() -> Iterator[URL]:
         yield make_url(url)
 
 
+@pytest.fixture(scope="session")
+def sqlite_copies(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> SqliteCopies:
+    """SQLite databases that are copied."""
+    return SqliteCopies(sqlite_template, tmp_path_factory.mktemp("copies"))
+
+
+@pytest.fixture(scope="session")
+def postgresql_copies(postgres_template: URL) -> PostgresCopies:
+    """PostgreSQL's."""
+    return PostgresCopies(postgres_template)
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """URL of a fresh, migrated database; every test that asks runs on both kinds."""
@@ -132,15 +143,9 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         shutil.copyfile(request.getfixturevalue("sqlite_template"), path)
         yield f"sqlite:///{path}"
         return
-    template: URL = request.getfixturevalue("postgres_template")
-    name = f"t_{uuid4().hex}"
-    admin = make_engine(template.set(database="postgres").render_as_string())
-    with admin.execution_options(isolation_level="AUTOCOMMIT").connect() as conn:
-        conn.execute(text(copying(f"{template.database}", name)))
-    yield template.set(database=name).render_as_string()
-    with admin.execution_options(isolation_level="AUTOCOMMIT").connect() as conn:
-        conn.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    admin.dispose()
+    copies: PostgresCopies = request.getfixturevalue("postgresql_copies")
+    with copies.copied("migrated", migrate) as url:
+        yield url
 
 
 @pytest.fixture
