@@ -47,9 +47,9 @@ from tests.support.night_books import csv_table, everything, statement_fen
 NEXT = DAY + timedelta(days=1)
 WITH_INSTITUTIONS = (
     "ask_insurer", "withdraw_claims", "tell_billers", "net", "instruct", "report", "reconcile_peers", "reconcile",
-    "hand_over",
+    "hand_over", "seal",
 )  # fmt: skip
-"""The steps that hear institutions, or pay and report what they said; in the night's order."""
+"""The steps that hear institutions, or pay, report and seal what they said; in the night's order."""
 STRANGER = {
     "reference": "nobody:1", "account_no": WATER_ACCOUNT, "bill_no": "B1", "amount_fen": 700,
     "business_date": DAY.isoformat(), "filed_fen": 700,
