@@ -1,5 +1,6 @@
 """What every test may ask for: a migrated database of either kind, a running HSM, the shared data."""
 
+import gc
 import os
 import shutil
 import tempfile
@@ -82,6 +83,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.hook.pytest_deselected(items=left_out)
     if hasattr(config, "workeroutput"):
         config.workeroutput["left_out"] = sorted(LEFT_OUT)
+
+
+def pytest_collection_finish() -> None:
+    """Whatever is loaded by now stays to the end: nobody is to look again and again whether it is garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)
