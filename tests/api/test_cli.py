@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,19 +13,11 @@ from city.biller import running_biller
 from city.insurer import running_insurer
 from city.sectors import GAS
 from clearing.sectors.utilities.catalogue import Supply
-from tests.support.foundry import Foundry
 from tests.support.night_books import csv_table, fen_of, statement_fen
 from tests.support.told import untimed
-from tests.support.typed_commands import TypedCommands, typed_commands
+from tests.support.typed_commands import TypedCommands
 
 DEMO_DAY = "2026-03-02"
-
-
-@pytest.fixture(scope="module")
-def onecard(foundry: Foundry) -> Iterator[TypedCommands]:
-    """Run one command, in a home that is named."""
-    with typed_commands(foundry, COLUMNS="160") as commands:
-        yield commands
 
 
 @pytest.fixture(scope="module")
