@@ -26,8 +26,8 @@ from ledger.db import reading
 
 TAPS = "taps.parquet"
 """What the rules read of every tap (`rule_table`)."""
-PACKED = ("operator", "sequence", "presented_day", "tap_day", "terminal_no", "issuer_no", "card_head", "ride",
-          "holder_class", "list_fare_fen", "amount_fen")  # fmt: skip
+PACKED = ("operator", "sequence", "presented_day", "tap_day", "terminal_no", "issuer_no", "card_head", "fare_kind",
+          "amount_fen")  # fmt: skip
 """Columns of few values, which are written as numbers of a list."""
 UNFINISHED = (".part", ".tmp")
 """Endings of files that their senders are still writing."""
