@@ -25,10 +25,10 @@ def write_table(path: Path, table: pa.Table) -> Path:
     return path
 
 
-def write_batches(path: Path, batches: pa.RecordBatchReader) -> Path:
+def write_batches(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Path:
     """Write a stream of rows as Parquet; how they came in batches leaves no trace."""
-    few = [field.name for field in batches.schema if pa.types.is_string(field.type)]
-    return write_rows(path, batches.schema, batches, packed=few)
+    few = [field.name for field in schema if pa.types.is_string(field.type)]
+    return write_rows(path, schema, batches, packed=few)
 
 
 def write_rows(
@@ -85,7 +85,8 @@ def part_of(path: Path, content: bytes) -> Path:
 def counted(path: Path, column: str) -> Counter[str]:
     """How many rows of a Parquet file have each text of a column; read a piece at a time."""
     found: Counter[str] = Counter()
-    for batch in pq.ParquetFile(path).iter_batches(columns=[column]):
+    file = pq.ParquetFile(path, read_dictionary=[column])
+    for batch in file.iter_batches(GROUP_ROWS, columns=[column]):
         counts: Any = pc.value_counts(batch.column(0))
         found.update({each["values"]: each["counts"] for each in counts.to_pylist()})
     return found

@@ -34,6 +34,9 @@ rules above left go in."""
 PRICE = ("95_paid",)
 """What a tap is paid, once verdicts are known."""
 
+EVERY_TAP = frozenset({"95_paid"})
+"""Rules that have a row for every `tap`, made of that tap and little else: it may be asked of some taps at a time."""
+
 Inputs = Mapping[str, pa.Table | Path]
 """Tables that the rules read, by name: small ones as Arrow tables, large ones as Parquet files."""
 
