@@ -19,11 +19,11 @@ from clearing.columns import Presented, numbers, rows_of, rule_table, tap_table
 from clearing.context import Night, StepRefused
 from clearing.wire.batch import RECORD_BYTES
 from clearing.wire.frame import PART_BYTES
-from clearing.workfiles import read_table, write_bytes, write_table
+from clearing.workfiles import GROUP_ROWS, read_table, write_bytes, write_table
 
 SOURCES = "sources.json"
 RETRIED = "retried.parquet"
-PIECE_ROWS = 1 << 18
+PIECE_ROWS = GROUP_ROWS
 """Records that are read, laid out and written at once."""
 CACHE_ROWS = 1 << 14
 """Records that are laid out at once: a megabyte, so that every column finds them in the processor's cache."""

@@ -1,7 +1,7 @@
 """The files that one step of the night leaves for the next: whole or not there, same content, same bytes."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -14,6 +14,9 @@ from ledger.durable import put_beside, put_in_place
 
 GROUP_ROWS = 1 << 18
 """Rows of a Parquet file that are written and read at once."""
+COUNTED_UP = frozenset({"no", "position"})
+FEW_VALUES = frozenset({"price_fen", "paid_fen"})
+"""Columns of numbers that are mostly the one before and 1, and such as have few different values."""
 
 
 def write_table(path: Path, table: pa.Table) -> Path:
@@ -27,7 +30,7 @@ def write_table(path: Path, table: pa.Table) -> Path:
 
 def write_batches(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Path:
     """Write a stream of rows as Parquet; how they came in batches leaves no trace."""
-    few = [field.name for field in schema if pa.types.is_string(field.type)]
+    few = [field.name for field in schema if pa.types.is_string(field.type) or field.name in FEW_VALUES]
     return write_rows(path, schema, batches, packed=few)
 
 
@@ -35,23 +38,38 @@ def write_rows(
     path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch], *, packed: Sequence[str]
 ) -> Path:
     """Write batches of rows as Parquet, GROUP_ROWS at a time; columns of few values are `packed`."""
+    return write_groups(path, schema, _groups(batches), packed=packed)
+
+
+def write_groups(path: Path, schema: pa.Schema, groups: Iterable[pa.Table], *, packed: Sequence[str]) -> Path:
+    """Write tables as Parquet, each as it lies in memory, of GROUP_ROWS rows but for the last.
+
+    Columns of few values are `packed`; of those that count up (COUNTED_UP) only the steps are written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
-    options: dict[str, Any] = {"compression": "lz4", "use_dictionary": list(packed)}
+    steps = {name: "DELTA_BINARY_PACKED" for name in schema.names if name in COUNTED_UP}
+    options: dict[str, Any] = {"compression": "lz4", "use_dictionary": list(packed), "column_encoding": steps}
     with pq.ParquetWriter(part, schema, **options) as writer:
-        held, rows = list[pa.RecordBatch](), 0
-        for batch in batches:
-            held.append(batch)
-            rows += batch.num_rows
-            while rows >= GROUP_ROWS:
-                whole = pa.Table.from_batches(held).combine_chunks()
-                writer.write_table(whole.slice(0, GROUP_ROWS), row_group_size=GROUP_ROWS)
-                held = whole.slice(GROUP_ROWS).to_batches()
-                rows -= GROUP_ROWS
-        if rows:
-            writer.write_table(pa.Table.from_batches(held).combine_chunks())
+        for group in groups:
+            writer.write_table(group, row_group_size=GROUP_ROWS)
     put_in_place(part, path)
     return path
+
+
+def _groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """The same rows in tables of GROUP_ROWS, each column in one piece: how they came leaves no trace."""
+    held, rows = list[pa.RecordBatch](), 0
+    for batch in batches:
+        held.append(batch)
+        rows += batch.num_rows
+        while rows >= GROUP_ROWS:
+            whole = pa.Table.from_batches(held).combine_chunks()
+            yield whole.slice(0, GROUP_ROWS)
+            held = whole.slice(GROUP_ROWS).to_batches()
+            rows -= GROUP_ROWS
+    if rows:
+        yield pa.Table.from_batches(held).combine_chunks()
 
 
 def write_bytes(path: Path, content: bytes) -> Path:
