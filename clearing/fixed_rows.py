@@ -73,8 +73,7 @@ def fixed_rows(conn: Connection, query: Select[Any], *fields: Field) -> list[Any
     table = np.frombuffer(raw, np.uint8).reshape(-1, sum(widths))
     ends = np.cumsum([0, *widths])
     return [
-        field.read(table[:, start:end])
-        for field, start, end in zip(fields, ends[:-1], ends[1:], strict=True)
+        field.read(table[:, start:end]) for field, start, end in zip(fields, ends[:-1], ends[1:], strict=True)
     ]
 
 

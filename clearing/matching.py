@@ -15,7 +15,7 @@ from clearing.engine.rules import BOUNDS, KINDS, LOOK, MATCH, Inputs
 from clearing.facts import looked_at_facts, night_facts, registry_facts, tariff_facts
 from clearing.history_fares import fares_made, make_fares
 from clearing.intake import TAPS
-from clearing.presented import pieces
+from clearing.presented import Piece, in_turn, joined_records, pieces
 from clearing.verdict import Verdict
 from clearing.verification import TACS
 from clearing.wire.batch import RECORD_BYTES
@@ -73,9 +73,12 @@ def judge(conn: Connection, night: Night, inputs: Inputs, records: Iterator[Reco
 
 def record_pieces(night: Night) -> Iterator[Records]:
     """The records of all taps of the night, in order."""
-    for first_no, groups in pieces(night):
-        raw = b"".join(group.records for group in groups)
-        yield first_no, np.frombuffer(raw, np.uint8).reshape(-1, RECORD_BYTES)
+    return in_turn(_records, pieces(night))
+
+
+def _records(piece: Piece) -> Records:
+    first_no, groups = piece
+    return first_no, np.frombuffer(joined_records(groups), np.uint8).reshape(-1, RECORD_BYTES)
 
 
 def _looked(look: Path, records: Iterator[Records], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
