@@ -132,7 +132,7 @@ def pending_files(inbox: Path) -> list[Path]:
 
 
 def _arrivals(night: Night) -> list[Arrival]:
-    found = []
+    found = list[Arrival]()
     paths = pending_files(night.inbox)
     for path, digest in _each(paths, lambda path: keep_file(night.archive, path)):
         night.progress("files", len(found), len(paths))
