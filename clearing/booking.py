@@ -18,6 +18,7 @@ from clearing.records import keep_positions, keep_taps, renew_taps, short_purses
 from clearing.tables import batch_file, cleared_night
 from clearing.verdict import Verdict
 from ledger.accounts import open_accounts
+from ledger.ahead import ahead
 from ledger.chart import account
 from ledger.columns import in_pieces, post_columns, prepare_columns
 from ledger.directory import Directory
@@ -69,10 +70,14 @@ def _book(conn: Connection, directory: Directory, night: Night, judged: Judged) 
     codes = [OVERCHARGE, SHORTFALL, *(f"clearing:{operator}" for operator in judged.operators())]
     open_accounts(conn, [account(code) for code in codes], at=night.at)
     short, made_at = _short(conn, judged), _made_at(conn)
+    made = (
+        prepare_columns(some, own, directory, business_date=night.business_date)
+        for taps in judged.paid()
+        for some, own in in_pieces(*batch_columns(taps, short.parts(taps), made_at, night.business_date))
+    )
     refused = []
-    for taps in judged.paid():
-        for some, own in in_pieces(*batch_columns(taps, short.parts(taps), made_at, night.business_date)):
-            prepared = prepare_columns(some, own, directory, business_date=night.business_date)
+    with ahead(made) as several:
+        for prepared in several:
             answers = post_columns(conn, prepared, directory, at=night.at, closing=True)
             refused += [answer for answer in answers if isinstance(answer, Refused)]
     if refused:
