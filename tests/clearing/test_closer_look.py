@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,17 +13,18 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 
 from card.hsm.client import Hsm
 from card.tables import card
 from city.processes import RunningHsm
-from clearing.columns import card_keys, card_texts, numbers
+from clearing.columns import card_keys, card_texts, day_number, numbers
 from clearing.engine.rules import rule_text
 from clearing.fixed_rows import Field, fixed_rows, seconds, texts_of
 from clearing.tables import device
 from clearing.wire.bcd import pack_moment
 from clearing.wire.record import TapRecord
+from ledger.db import writing
 from tests.support.clearing_day import DAY, ISSUER, TAP, SmallCity, at, card_no, signed, terminal_no
 
 OPERATOR = "BUS-1"
@@ -126,6 +127,17 @@ def test_rows_of_one_width_say_what_the_tables_say(city: SmallCity) -> None:
     found = dict(zip(texts_of(terminals), texts_of(operators), strict=True))
     assert found == {terminal_no(n): "BUS-1" if n < 3 else "METRO-1" for n in (1, 2, 3, 4)}
     assert np.unique(since_s).tolist() == [int(at(0, day=DAY.replace(year=2018, month=1, day=1)).timestamp())]
+
+
+def test_days_of_cards_are_read_as_they_stand_and_none_as_the_end_of_time(city: SmallCity) -> None:
+    days = {1: date(2000, 2, 29), 2: date(9999, 12, 31)}
+    with writing(city.engine) as conn:
+        for number, day in days.items():
+            conn.execute(update(card).where(card.c.card_no == card_no(number)).values(valid_from=day))
+    fields = Field(card.c.card_no, 20), Field(card.c.valid_from, no_day=date.min)
+    card_nos, first_days = city.look(lambda conn: fixed_rows(conn, select(card), *fields))
+    found = dict(zip(texts_of(card_nos), first_days.tolist(), strict=True))
+    assert found == {card_no(n): day_number(days.get(n, date.min)) for n in (1, 2, 3)}
 
 
 Step = tuple[int, int, int, int, int]
