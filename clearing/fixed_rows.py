@@ -138,13 +138,14 @@ def _copied(conn: Connection, query: Select[Any]) -> Iterator[bytes]:
 
 def _fetched(conn: Connection, query: Select[Any]) -> Iterator[bytes]:
     match query.get_final_froms():
-        case [Table() as table]:
+        case [Table() as table] if query.whereclause is None:
             yield from _strung_together(conn, query, table)
         case _:
             yield from _one_by_one(conn, query)
 
 
 def _strung_together(conn: Connection, query: Select[Any], table: Table) -> Iterator[bytes]:
+    """A whole table's rows, some at a time; what is chosen by a condition is left to an index."""
     (line,) = query.selected_columns
     row = literal_column("rowid", Integer)
     last = conn.execute(select(func.max(row)).select_from(table)).scalar() or 0
