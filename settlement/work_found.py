@@ -152,6 +152,8 @@ def _suspended(conn: Connection, table: Table, word: str) -> Iterator[Found]:
     for first, operator, verdict, count, amount_fen in conn.execute(suspended):
         what = f"{word} of {operator}, first presented on {first}, in suspense: {verdict} ({count})"
         remedy = f"settle the cause; whatever is not settled within {WINDOW_DAYS} days is not paid"
+        if table is tap and verdict != Verdict.TAC_WRONG.value:
+            remedy = "settle the cause; every night judges it again, and it is paid whenever it is settled"
         subject = f"{word} {operator} {verdict} {first}"
         yield _found(Kind.SUSPENDED, subject, first, count, amount_fen, what, remedy)
 
