@@ -12,8 +12,9 @@ from sqlalchemy import Connection, Engine, insert, select, update
 from card.hotlist import HotlistEntry, hotlist_card, hotlisted
 from clearing.columns import numbers, texts
 from clearing.context import Night, StepRefused, StepResult
+from clearing.interop.centres import centre_codes
 from clearing.judged import Judged, judged_taps
-from clearing.postings import OVERCHARGE, SHORTFALL, Shares, batch_columns, from_purses, shares
+from clearing.postings import OVERCHARGE, SHORTFALL, Shares, batch_columns, from_purses, owed_account, shares
 from clearing.records import keep_positions, keep_taps, renew_taps, short_purses
 from clearing.tables import batch_file, cleared_night
 from clearing.verdict import Verdict
@@ -82,13 +83,16 @@ class _Told:
 
 
 def _book(conn: Connection, directory: Directory, night: Night, judged: Judged, told: _Told) -> None:
-    codes = [OVERCHARGE, SHORTFALL, *(f"clearing:{operator}" for operator in judged.operators())]
+    centres = centre_codes(conn)
+    codes = [OVERCHARGE, SHORTFALL, *(owed_account(operator, centres) for operator in judged.operators())]
     open_accounts(conn, [account(code) for code in codes], at=night.at)
     short, made_at = _short(conn, judged), _made_at(conn)
     made = (
         prepare_columns(some, own, directory, business_date=night.business_date)
         for taps in told.passing(judged.paid())
-        for some, own in in_pieces(*batch_columns(taps, short.parts(taps), made_at, night.business_date))
+        for some, own in in_pieces(
+            *batch_columns(taps, short.parts(taps), made_at, night.business_date, centres)
+        )
     )
     refused = []
     with ahead(made) as several:

@@ -17,6 +17,7 @@ from clearing.columns import (
     CITY_OFFSET_S,
     DAY_S,
     day_number,
+    is_text,
     numbers,
     rows_of,
     rows_where,
@@ -24,6 +25,7 @@ from clearing.columns import (
     truths,
 )
 from clearing.context import Night
+from clearing.interop.centres import centre_codes
 from clearing.presented import presented_columns
 from clearing.sectors.transit.fare_arrays import GUEST, NEW, SETTLED, FareColumns, Ints
 from clearing.sectors.transit.fare_products import holdings_of
@@ -55,11 +57,13 @@ def make_fares(engine: Engine, night: Night) -> Path | None:
     from clearing.sectors.transit.fare_columns import price_columns
 
     taps = presented_columns(night, [*_FACTS, "no", "retried", "malformed"])
-    # What is sold at a counter is no part of a card's journeys: the rules price it.
-    sold = numbers(taps, "ride") == Ride.PURCHASE
-    readable = rows_where(taps, ~truths(taps, "malformed") & ~sold)
-    cards = sorted(set(texts(readable, "card_no")))
     with reading(engine) as conn:
+        # What is sold at a counter, and a ride in another city, is no part of a card's journeys: the rules price it.
+        elsewhere = numbers(taps, "ride") == Ride.PURCHASE
+        for centre in centre_codes(conn):
+            elsewhere |= is_text(taps, "operator", centre)
+        readable = rows_where(taps, ~truths(taps, "malformed") & ~elsewhere)
+        cards = sorted(set(texts(readable, "card_no")))
         settled = _settled(conn, readable, tariffs, night.business_date)
         holdings = holdings_of(conn, cards)
     proved = ~np.isin(numbers(readable, "no"), numbers(read_table(night.work / TACS), "no"))
@@ -139,6 +143,7 @@ def _settled(
             columns.business_date < business_date,
             columns.money != Money.SUSPENDED.value,
             columns.ride != Ride.PURCHASE.value,
+            columns.operator.not_in(centre_codes(conn)),
             columns.verdict.not_in([Verdict.MALFORMED.value, Verdict.DUPLICATE.value]),
             or_(columns.tac_ok, columns.money == Money.PAID.value),
         )

@@ -16,6 +16,7 @@ from clearing.arrivals import Arrival, Registered, Rejected, Taken, batch_key, d
 from clearing.columns import rule_table
 from clearing.context import Night, StepRefused, StepResult
 from clearing.devices import known_operators
+from clearing.interop.centres import centre_codes
 from clearing.presented import Source, lay_out, rule_pieces
 from clearing.receipts import keep_turned_away, receipt_for, turned_away, write_answer
 from clearing.suspense import retried_taps
@@ -164,7 +165,7 @@ def registered(conn: Connection) -> Registered:
         digests[operator, sequence] = digest
         if cleared_on is None:
             uncleared.append((operator, sequence))
-    return Registered(digests, uncleared, known_operators(conn))
+    return Registered(digests, uncleared, known_operators(conn) | set(centre_codes(conn)))
 
 
 def _source(header: BatchHeader, digest: str, business_date: date) -> Source:

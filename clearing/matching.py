@@ -15,6 +15,7 @@ from clearing.engine.rules import BOUNDS, KINDS, LOOK, MATCH, Inputs
 from clearing.facts import looked_at_facts, night_facts, registry_facts, tariff_facts
 from clearing.history_fares import fares_made, make_fares
 from clearing.intake import TAPS
+from clearing.interop.facts import centre_facts
 from clearing.presented import Piece, in_turn, joined_records, pieces
 from clearing.verdict import Verdict
 from clearing.verification import TACS
@@ -23,9 +24,11 @@ from clearing.workfiles import counted, read_table, write_rows
 from ledger.db import reading
 
 VERDICTS = "verdicts.parquet"
-"""The taps that are not simply accepted, or are so though their TAC is wrong; every other one is accepted."""
+"""The taps that are not simply accepted, or are so though their TAC is wrong, or in another city; all others are."""
 BOUND = "bounds.parquet"
 """What a tap of each kind may cost, and its price."""
+LATER = (Verdict.PRICE_DIFFERS, Verdict.ISSUER_REFUSED)
+"""Verdicts that a price, or a centre, gives afterwards."""
 SPANNED = ("card_head", "card_tail", "counter")
 CONTENT = pa.binary(RECORD_BYTES)
 
@@ -48,7 +51,7 @@ def match(engine: Engine, night: Night) -> StepResult:
     found[Verdict.ACCEPTED] = taps - sum(
         found[verdict] for verdict in Verdict if verdict is not Verdict.ACCEPTED
     )
-    counts = {verdict.value: found[verdict] for verdict in Verdict if verdict is not Verdict.PRICE_DIFFERS}
+    counts = {verdict.value: found[verdict] for verdict in Verdict if verdict not in LATER}
     files = path, night.work / BOUND
     return StepResult(counts, files if fares is None else (*files, fares))
 
@@ -56,7 +59,7 @@ def match(engine: Engine, night: Night) -> StepResult:
 def judge(conn: Connection, night: Night, inputs: Inputs, records: Iterator[Records]) -> Path:
     """Write the verdicts on the taps of `inputs`; `records` are those of all of them, by their `no`."""
     work, rules = night.work, night.rules
-    facts = registry_facts(conn, night) | night_facts(night)
+    facts = registry_facts(conn, night) | night_facts(night) | centre_facts(conn)
     known: Inputs = {**inputs, **facts}
     look = rules.run(LOOK, known, "look", work / "look.parquet")
     kinds = rules.run(KINDS, inputs, "kinds", work / "kinds.parquet")

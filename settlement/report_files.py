@@ -304,6 +304,8 @@ _WHAT: Final[Mapping[str, str]] = {
     Verdict.HOTLISTED_GRACE: "the card was listed, within the deadline for distributing the list",
     Verdict.TOO_LATE: "older than the presentment window",
     Verdict.AMOUNT_OUT_OF_BOUNDS: "the amount is not one this ride can cost",
+    Verdict.ROUTED: "handed to the centre that answers for the card; it has not said yet",
+    Verdict.ISSUER_REFUSED: "the centre that answers for the card refused it",
     Verdict.BALANCE_GAP: "a tap before this one was never presented",
     Verdict.PRICE_DIFFERS: "the operator's price is not the tariff's; paid at the lower",
     QrVerdict.SIGNATURE_WRONG: "a signature of the code does not hold",

@@ -27,6 +27,7 @@ class Kind(StrEnum):
     POSITION_CARRIED = "position_carried"
     PEER_OPEN = "peer_open"
     PRICE_DIFFERS = "price_differs"
+    ISSUER_REFUSED = "issuer_refused"
     SUSPENDED = "suspended"
 
 
@@ -39,6 +40,7 @@ DAYS: Final[Mapping[Kind, int]] = MappingProxyType(
         Kind.POSITION_CARRIED: 3,
         Kind.PEER_OPEN: 3,
         Kind.PRICE_DIFFERS: 5,
+        Kind.ISSUER_REFUSED: 5,
         Kind.SUSPENDED: 30,
     }
 )

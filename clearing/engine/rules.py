@@ -24,6 +24,7 @@ MATCH = (
     "30_belief",
     "40_conflict",
     "55_validity",
+    "57_route",
     "80_continuity",
     "85_closer",
     "90_verdict",

@@ -10,15 +10,23 @@ class Unbounded(Exception):
 
 
 def ask_within(
-    client: httpx.Client, method: str, path: str, body: object | None, *, most_bytes: int, longest_s: float
+    client: httpx.Client,
+    method: str,
+    path: str,
+    body: object | None,
+    *,
+    most_bytes: int,
+    longest_s: float,
+    file: bytes | None = None,
 ) -> tuple[int, bytes]:
     """Status and content of an answer of at most `most_bytes` that is here within `longest_s`.
 
+    Sent is `body` as JSON, or `file` as it is.
     The client's own timeout bounds each single wait; a peer that sends byte by byte is slow, too. Raises
     Unbounded, and httpx.HTTPError where nothing that can be understood comes.
     """
     deadline = time.monotonic() + longest_s
-    with client.stream(method, path, json=body) as response:
+    with client.stream(method, path, json=body, content=file) as response:
         content = bytearray()
         for chunk in response.iter_bytes():
             content += chunk

@@ -23,6 +23,7 @@ from card.tables import card as register
 from city.processes import RunningHsm
 from clearing.columns import numbers
 from clearing.devices import Device, register_devices
+from clearing.interop.centres import Answers, Centre, answer_for, register_centre
 from clearing.matching import judge, record_pieces
 from clearing.tables import tap
 from clearing.verdict import Money, Verdict
@@ -38,7 +39,11 @@ from tests.support.verdict_reference import Kept, Key, Reference
 Value = TypeVar("Value")
 WITHDRAWN, UNKNOWN = terminal_no(7), terminal_no(9)
 LONG_AGO = at(0, day=date(2018, 1, 1))
-CARDS, LOADED, LISTED, STRANGER = 8, 2, 3, 9
+CARDS, LOADED, LISTED, STRANGER, GUESTS = 8, 2, 3, 9, (10, 11)
+GUEST_ISSUER = "02021000"
+KUNMING = Centre("KUNMING", "Kunming Clearing", LONG_AGO, at(12), 4_000)
+"""The centre of the guests' cards, which presents our cards' taps there, and until noon."""
+ANSWERS = Answers(KUNMING.code, GUEST_ISSUER, LONG_AGO, at(11))
 VALID = {
     card_no(4): (date(2017, 1, 1), DAY - timedelta(days=1)),
     card_no(5): (DAY - timedelta(days=1), date(2037, 12, 31)),
@@ -55,7 +60,7 @@ def world(seed: int) -> list[Presentation]:
     """A few cards' rides as a careless world presents them: late, twice, altered, damaged."""
     chance = Random(seed)
     presented: list[Presentation] = []
-    for card in [*range(1, CARDS + 1), STRANGER]:
+    for card in [*range(1, CARDS + 1), STRANGER, *GUESTS]:
         balance_fen = 40_000
         for counter in range(1, chance.randint(2, 7)):
             hour = 7 + counter
@@ -65,6 +70,7 @@ def world(seed: int) -> list[Presentation]:
             record = replace(
                 TAP,
                 card_no=card_no(card),
+                issuer=GUEST_ISSUER if card in GUESTS else ISSUER,
                 counter=counter,
                 balance_before_fen=balance_fen + _often(chance, 0, 1_000, -5),
                 amount_fen=amount_fen,
@@ -72,7 +78,7 @@ def world(seed: int) -> list[Presentation]:
                 terminal=_often(chance, terminal_no(1), WITHDRAWN, UNKNOWN, terminal_no(3)),
             )
             balance_fen -= amount_fen
-            night, operator = chance.randrange(NIGHTS), _often(chance, "BUS-1", "METRO-1")
+            night, operator = chance.randrange(NIGHTS), _often(chance, "BUS-1", "METRO-1", KUNMING.code)
             fault = _often(chance, "", "tac", "ride", "lost")
             if fault != "lost":
                 presented.append((night, operator, _packed(record, fault)))
@@ -114,6 +120,9 @@ def dirty_city(template: Path, hsm: Hsm, home: Path, purse_fen: int) -> SmallCit
     with writing(city.engine) as conn:
         register_devices(conn, [Device(WITHDRAWN, "BUS-1", LONG_AGO, at(9))])
         hotlist_card(conn, HotlistEntry(card_no(LISTED), at(9), at(10), "lost"))
+        hotlist_card(conn, HotlistEntry(card_no(GUESTS[1]), at(8), at(9), "lost"))
+        assert register_centre(conn, KUNMING, at=LONG_AGO) is True
+        assert answer_for(conn, ANSWERS) is True
         for number, (first, last) in VALID.items():
             days = {"valid_from": first, "valid_until": last}
             conn.execute(update(register).where(register.c.card_no == number).values(days))
@@ -128,7 +137,9 @@ def _reference() -> Reference:
         issuers={card_no(n): ISSUER for n in range(1, CARDS + 1)},
         tariffs=[shenzhen()],
         tac_ok=lambda record: signed(record).tac == record.tac,
-        hotlist={card_no(LISTED): (at(9), at(10))},
+        hotlist={card_no(LISTED): (at(9), at(10)), card_no(GUESTS[1]): (at(8), at(9))},
+        centres=[KUNMING],
+        answers=[ANSWERS],
         valid=VALID,
         loads=[(card_no(LOADED), at(8, 30), 1_000)],
     )
@@ -212,6 +223,7 @@ def _assert_money_is_conserved(city: SmallCity, purse_fen: int) -> None:
         ).one()
         held = {balance.code: balance.balance_fen for balance in balances(conn)}
     owed_fen = sum(fen for code, fen in held.items() if code.startswith("clearing:"))
+    owed_fen -= held.get(f"city:{KUNMING.code}", 0)
     purses_fen = sum(fen for code, fen in held.items() if code.startswith("purse:"))
     shortfall_fen = held.get("suspense:purse_shortfall", 0)
     assert owed_fen == paid_fen

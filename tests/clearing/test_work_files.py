@@ -71,6 +71,7 @@ def paid_inputs(taps: int, unusual: list[int]) -> Inputs:
                 "verdict": pa.array(["too_late"] * len(unusual), pa.string()),
                 "tac_ok": tacs_wrong,
                 "chained": tacs_wrong,
+                "abroad": pa.array([False] * len(unusual), pa.bool_()),
                 "window_over": pa.array([False] * len(unusual), pa.bool_()),
             }
         ),

@@ -34,9 +34,9 @@ NAMES = [name for name, _ in STEPS]
 
 def test_the_steps_are_those_of_the_design_in_their_order() -> None:
     assert NAMES == [
-        "check_books_before", "ask_insurer", "withdraw_claims", "tell_billers", "close_day", "collect",
-        "verify", "match", "price", "post", "net", "instruct", "report", "reconcile_peers", "reconcile",
-        "hand_over", "check_books_after", "seal",
+        "check_books_before", "ask_insurer", "withdraw_claims", "tell_billers", "close_day", "hear_centres",
+        "collect", "verify", "match", "price", "post", "route", "tell_centres", "net", "instruct", "report",
+        "reconcile_peers", "reconcile", "hand_over", "check_books_after", "seal",
     ]  # fmt: skip
 
 
