@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from sqlalchemy import Column, Connection, MetaData, Table, func, select, text, update
 
 from clearing.tables import card_position, tap
+from ledger.ahead import ahead
 from ledger.bulk_columns import insert_columns
 from ledger.db import Fen
 from ledger.tables import account, total
@@ -21,9 +22,10 @@ RENEWED = ("decided_on", "verdict", "money", "price_fen", "paid_fen", "tac_ok")
 def keep_taps(conn: Connection, pieces: Iterable[pa.Table], business_date: date) -> None:
     """Keep newly presented taps, a row each."""
     names = [column.name for column in tap.c]
-    for piece in pieces:
-        # A statement each: PostgreSQL sets a statement's new rows aside for the trigger that looks at them.
-        insert_columns(conn, tap, [_columns(piece, names, business_date)])
+    with ahead(_columns(piece, names, business_date) for piece in pieces) as several:
+        for columns in several:
+            # A statement each: PostgreSQL sets a statement's new rows aside for the trigger that looks at them.
+            insert_columns(conn, tap, [columns])
 
 
 def renew_taps(conn: Connection, pieces: Iterable[pa.Table], business_date: date) -> None:

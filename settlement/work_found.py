@@ -180,6 +180,8 @@ def _suspended(conn: Connection, table: Table, word: str) -> Iterator[Found]:
         remedy = f"settle the cause; whatever is not settled within {WINDOW_DAYS} days is not paid"
         if verdict == Verdict.ROUTED.value:
             remedy = "ask the centre that answers for the cards: see peer_waiting.csv"
+        elif table is tap and verdict != Verdict.TAC_WRONG.value:
+            remedy = "settle the cause; every night judges it again, and it is paid whenever it is settled"
         subject = f"{word} {operator} {verdict} {first}"
         yield _found(Kind.SUSPENDED, subject, first, count, amount_fen, what, remedy)
 

@@ -261,3 +261,24 @@ def test_every_verdict_says_where_the_money_goes() -> None:
     assert [verdict for verdict in Verdict if verdict.money == "paid"] == [
         V.HOTLISTED_GRACE, V.BALANCE_GAP, V.PRICE_DIFFERS, V.ACCEPTED
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("earlier", [False, True], ids=["the same night", "a night before"])
+def test_an_operator_cannot_make_anothers_tap_a_copy_by_bringing_it_first(
+    engine: Engine, city_hsm: Hsm, tmp_path: Path, earlier: bool
+) -> None:
+    city = SmallCity(engine, city_hsm, tmp_path)
+    city.furnish()
+    theirs = [signed(replace(TAP, terminal=terminal_no(3)))]
+    city.present("BUS-1", 1, theirs)
+    if earlier:
+        city.clear()
+        assert city.verdicts() == {("BUS-1", 1, 0): V.DEVICE_UNKNOWN}
+    city.present("METRO-1", 1, theirs)
+    city.clear(TOMORROW if earlier else DAY)
+    assert city.verdicts() == {("BUS-1", 1, 0): V.DUPLICATE, ("METRO-1", 1, 0): V.ACCEPTED}
+    assert city.look(balance, "clearing:METRO-1").balance_fen == 160
+    city.present("BUS-1", 2, theirs)
+    city.clear(TOMORROW + timedelta(days=1))
+    assert city.verdicts()["BUS-1", 2, 0] == V.DUPLICATE
+    assert city.look(hotlisted) == []

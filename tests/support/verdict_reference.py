@@ -156,7 +156,8 @@ class Reference:
     def _originals(self, readable: Sequence[Kept], decided: Sequence[Kept]) -> list[Kept]:
         known = {tap.raw for tap in decided}
         originals = []
-        for tap in readable:  # retried ones first
+        # Retried ones come first, and of all of them those whose operator has the terminal.
+        for tap in sorted(readable, key=lambda tap: self._device(tap) is not None):
             if tap.raw not in known:
                 known.add(tap.raw)
                 originals.append(tap)
