@@ -55,8 +55,11 @@ def the_night(city: City) -> Night:
 
 
 def main() -> None:
-    """`python -m city.benchmarks.one_night HOME whole|rules`: prints one JSON object, memory in MiB."""
-    with open_city(Home(Path(sys.argv[1]))) as city:
+    """`python -m city.benchmarks.one_night HOME whole|rules PORT`: prints one JSON object, memory in MiB.
+
+    PORT is where the HSM listens on this machine.
+    """
+    with open_city(Home(Path(sys.argv[1])), hsm_addresses=[("127.0.0.1", int(sys.argv[3]))]) as city:
         took_s, counts = {}, {}
         if sys.argv[2] == "rules":
             stand_by(city)

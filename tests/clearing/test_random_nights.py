@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import func, select, update
 
@@ -49,6 +49,7 @@ from tests.support.clearing_day import (
     signed,
     terminal_no,
 )
+from tests.support.depth import UNSHRUNK, examples
 from tests.support.verdict_reference import Kept, Key, Reference
 
 Value = TypeVar("Value")
@@ -65,8 +66,6 @@ VALID = {
 }
 """The days of two cards: one is over, one had not begun where a tap is old."""
 NIGHTS = 3
-# An example is three whole nights, drawn from a seed: there is nothing to shrink.
-UNSHRUNK = (Phase.explicit, Phase.reuse, Phase.generate)
 Presentation = tuple[int, str, bytes]
 """A night, an operator, and a record that it presents."""
 
@@ -168,7 +167,7 @@ def _batches(presented: list[Presentation], night: int) -> dict[str, list[bytes]
     return batches
 
 
-@settings(max_examples=8, deadline=None, phases=UNSHRUNK)
+@examples(4, phases=UNSHRUNK)
 @given(seed=st.integers(0, 1 << 32), purse_fen=st.sampled_from([200, 1_000_000]))
 def test_nights_agree_with_the_reference(sqlite_template: Path, hsm: Hsm, seed: int, purse_fen: int) -> None:
     rides = world(seed)
@@ -287,7 +286,7 @@ def _assert_money_is_conserved(city: SmallCity, purse_fen: int) -> None:
     assert min(fen for code, fen in held.items() if code.startswith("purse:")) >= 0
 
 
-@settings(max_examples=5, deadline=None, phases=UNSHRUNK)
+@examples(2, phases=UNSHRUNK)
 @given(seed=st.integers(0, 1 << 32))
 def test_the_order_and_repetition_of_files_change_nothing(sqlite_template: Path, hsm: Hsm, seed: int) -> None:
     batches = _batches([(0, operator, record) for _, operator, record in world(seed)], 0)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from card.hsm.access import HsmAccess
@@ -28,9 +28,8 @@ from clearing.facts import tariff_facts
 from clearing.workfiles import read_table
 from tests.clearing.test_random_nights import dirty_city, world
 from tests.support.clearing_day import DAY, SmallCity, shenzhen
+from tests.support.depth import UNSHRUNK, examples
 from tests.support.two_engines import TwoEngines
-
-UNSHRUNK = (Phase.explicit, Phase.reuse, Phase.generate)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +65,7 @@ def one_night(template: Path, hsm: Hsm, home: Path, seed: int) -> SmallCity:
     return city
 
 
-@settings(max_examples=2, deadline=None, phases=UNSHRUNK)
+@examples(1, phases=UNSHRUNK)
 @given(seed=st.integers(0, 1 << 32))
 def test_dirty_nights_have_the_same_bytes_on_both_engines(
     sqlite_template: Path, hsm: Hsm, spark: SparkEngine, seed: int
