@@ -97,6 +97,10 @@ COMMANDS: Final[Mapping[str, Late]] = {
         "api.product_commands:products",
         "Fare products that cards have bought: what the city sells, taking sales in, taking them back.",
     ),
+    "centres": Late(
+        "api.centre_commands:centres",
+        "Other cities' clearing centres: who answers for whose cards, and what is exchanged with them.",
+    ),
     "clients": Late(
         "api.client_commands:clients",
         "Programs of institutions that may call the API.",

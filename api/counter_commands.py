@@ -3,12 +3,21 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from api.counter_desk import CounterDesk
-from api.counter_opening import Place, card_on_reader, counters_folder, opened_counter, opened_till, till_of
+from api.counter_opening import (
+    Place,
+    batch_numbers,
+    card_on_reader,
+    counters_folder,
+    opened_counter,
+    opened_till,
+    till_of,
+)
 from api.doors import Refused, books, console, now
 from api.keyboard import keys
 from api.pos_commands import AT_HOME, pos_at
@@ -24,6 +33,7 @@ from terminals.counter_lines import lines_of
 from terminals.counter_screen import Screen, press, told
 from terminals.counter_texts import CounterText, shown, waiting_line
 from terminals.reader import Transmits
+from terminals.shelf import BatchState, OutboxError
 from terminals.till import sale, shown_sale
 from terminals.upload import Uploader
 
@@ -84,14 +94,22 @@ def upload(
     operator: Annotated[str, typer.Argument(help="whom the sales are of, as clearing knows it: SHOP-1")],
 ) -> None:
     """Put what was sold into batches for clearing, and send again what is not acknowledged."""
-    with opened_till(ctx.obj) as (opened, _, outbox):
+    with opened_till(ctx.obj) as (opened, made, outbox), batch_numbers() as numbers:
+        outbox.number_by(partial(numbers.next_of, operator, made.identity.terminal))
         with reading(opened.engine) as conn:
             day = current_day(conn)
         uploader = Uploader(operator, outbox, opened.hsm, opened.home.inbox)
-        done = uploader.take_acknowledgements()
-        made = uploader.make(day, at=now())
-        sent = uploader.send()
-    console.print(f"{len(made)} batches made, {len(sent)} sent, {len(done)} acknowledged", soft_wrap=True)
+        try:
+            done, new = uploader.take_acknowledgements(), uploader.make(day, at=now())
+        except OutboxError as error:
+            raise Refused(str(error)) from error
+        sent, held = uploader.send(), outbox.batches(BatchState.HELD)
+    console.print(f"{len(new)} batches made, {len(sent)} sent, {len(done)} acknowledged", soft_wrap=True)
+    for one in held:
+        what = f"batch {one.sequence} of {one.operator}, {one.records} sales, is held: {one.reason}"
+        console.print(what, markup=False, soft_wrap=True)
+    if held:
+        raise typer.Exit(1)
 
 
 @counter.command()

@@ -19,6 +19,7 @@ from city.factory import Factory
 from city.office import Office
 from city.world import City
 from ledger.db import reading
+from terminals.batch_numbers import BatchNumbers
 from terminals.card_line import CardLine
 from terminals.card_service import CardOffice, StoppedCards
 from terminals.counter import LoadCounter
@@ -102,6 +103,11 @@ def till_of(opened: City | None, terminal: str) -> Iterator[tuple[Validator, Out
         yield till(terminal, HsmSam(terminal, opened.hsm, outbox), outbox, stopped), outbox
 
 
+def batch_numbers() -> BatchNumbers:
+    """The numbers of sales' batches, which all tills of this home take in turn."""
+    return BatchNumbers(counters_folder() / "sales-numbers.db")
+
+
 def _no_till() -> Refused:
     return Refused(
         "a till needs the city's HSM as its SAM: sell without --office, where ONECARD_HSM is reached"
@@ -134,7 +140,7 @@ def _remote(at: Place, folder: Path) -> Iterator[RemoteOffice]:
     except OSError as error:
         raise Refused(f"ONECARD_OFFICE_CA {chosen.office_ca}: {error}; give a PEM file") from error
     with (
-        Questions(folder / f"{at.terminal}-questions.db", lambda: uuid.uuid4().hex) as questions,
+        Questions(folder / f"{at.terminal}-questions.db", lambda: uuid.uuid4().hex, now) as questions,
         connected_line(
             at.office, credentials, time.sleep, timeout=2 * chosen.peer_timeout_s, verify=trusted
         ) as line,

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from types import MappingProxyType
 
 from api.settings import Settings
+from clearing.interop.http_centre import HttpCentre
 from clearing.peers import Peers
 from clearing.sectors.healthcare.insurer_http import TIMEOUT_S, HttpInsurer
 from clearing.sectors.utilities.http_biller import HttpBiller
@@ -11,25 +13,33 @@ from clearing.sectors.utilities.http_biller import HttpBiller
 
 @contextmanager
 def connected_peers(chosen: Settings) -> Iterator[Peers]:
-    """Clients of the billers and the insurer that `ONECARD_BILLERS` and `ONECARD_INSURER` name.
+    """Clients of the institutions that `ONECARD_BILLERS`, `ONECARD_INSURER` and `ONECARD_CENTRES` name.
 
     `ONECARD_PEER_TIMEOUT_S` is how long each is waited for.
     """
-    with peers_at(chosen.billers, chosen.insurer, timeout_s=chosen.peer_timeout_s) as peers:
+    named = chosen.billers, chosen.insurer, chosen.centres
+    with peers_at(*named, timeout_s=chosen.peer_timeout_s) as peers:
         yield peers
 
 
 @contextmanager
 def peers_at(
-    billers: Mapping[str, str], insurer: str | None, *, timeout_s: float = TIMEOUT_S
+    billers: Mapping[str, str],
+    insurer: str | None,
+    centres: Mapping[str, str] = MappingProxyType({}),
+    *,
+    timeout_s: float = TIMEOUT_S,
 ) -> Iterator[Peers]:
-    """Clients of billers by id and of an insurer at these addresses, until the block ends."""
+    """Clients of billers by id, of an insurer and of centres by code at these addresses, until the block ends."""
     with ExitStack() as stack:
         clients = {
             name: stack.enter_context(HttpBiller(url, timeout_s=timeout_s)) for name, url in billers.items()
         }
         asked = None if insurer is None else stack.enter_context(HttpInsurer(insurer, timeout_s=timeout_s))
-        yield Peers(clients, asked)
+        abroad = {
+            code: stack.enter_context(HttpCentre(url, timeout_s=timeout_s)) for code, url in centres.items()
+        }
+        yield Peers(clients, asked, abroad)
 
 
 def as_doors(peers: Peers) -> dict[str, object]:

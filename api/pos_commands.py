@@ -17,7 +17,7 @@ from api.gateway.gateway import Gateway
 from api.gateway.server import GatewayServer
 from api.gateway.terminals import GatewayTerminal, enrol_terminal
 from city.home import CITY_ZONE
-from city.processes import write_port
+from city.processes import keep_loaded, write_port
 from ledger.accounts import Conflict
 from ledger.db import writing
 from ledger.money import yuan
@@ -48,6 +48,7 @@ def gateway(
     """Serve counters until SIGTERM or Ctrl-C; what is in hand is answered first."""
     with city() as opened:
         made = Gateway(opened.engine, opened.hsm, now)
+        keep_loaded()
         try:
             asyncio.run(_serve(made, host, port, port_file))
         except OSError as error:

@@ -59,7 +59,11 @@ def take(
         try:
             with writing(engine) as conn:
                 sales = read_sales(
-                    data, CITY_ZONE, products=offered_now, cards=lambda numbers: registered(conn, numbers)
+                    data,
+                    CITY_ZONE,
+                    at=now(),
+                    products=offered_now,
+                    cards=lambda numbers: registered(conn, numbers),
                 )
                 new = keep_sales(conn, sales)
         except TariffFlawed as error:

@@ -42,6 +42,9 @@ class Settings(BaseSettings):
         default=None, description="address of the insurer; default: hospital bills wait"
     )
     billers: dict[str, str] = Field(default={}, description='billers by id, as JSON: {"GAS-1": "http://…"}')
+    centres: dict[str, str] = Field(
+        default={}, description='other cities\' centres by code, as JSON: {"KUNMING": "http://…"}'
+    )
     office_client: str | None = Field(
         default=None, description="the client that a counter is let in as by an office elsewhere"
     )
@@ -50,7 +53,7 @@ class Settings(BaseSettings):
         default=None, description="PEM file of who certifies the office; default: the usual authorities"
     )
     peer_timeout_s: float = Field(
-        default=5.0, gt=0, le=60, description="how long insurer and billers may take; the HSM twice that"
+        default=5.0, gt=0, le=60, description="how long institutions may take; the HSM twice that"
     )
     cut_off: time = Field(
         default=time(0, 30),
@@ -79,7 +82,7 @@ class Settings(BaseSettings):
             )
         return value
 
-    @field_validator("insurer", "billers")
+    @field_validator("insurer", "billers", "centres")
     @classmethod
     def _addresses(cls, value: str | dict[str, str] | None) -> str | dict[str, str] | None:
         for address in (value or {}).values() if isinstance(value, dict) else [value] if value else []:

@@ -18,7 +18,7 @@ from api.http.state import Deps, NoSender
 from api.pages.app import make_app
 from api.peers import as_doors, connected_peers
 from card.vault import open_vault
-from city.processes import write_port
+from city.processes import keep_loaded, write_port
 from city.serving import listener
 from city.world import City
 from clearing.landing import Landing
@@ -83,6 +83,7 @@ def serve_service(
         found: int = door.getsockname()[1]
         listening(found)
         write_port(port_file, found)
+        keep_loaded()
         server = uvicorn.Server(uvicorn.Config(application, log_level="warning"))
         server.run(sockets=[door])
 

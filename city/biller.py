@@ -4,51 +4,28 @@ It answers over HTTP with JSON (docs/formats/biller-file.md) and keeps a journal
 demo sends bills, orders faults and blunders, and repairs them; a real biller has nothing of the kind.
 """
 
-import asyncio
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import httpx
 import typer
 import uvicorn
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from city.biller_journal import Journal, Reply, Told
+from city.faults import FaultOrder, misbehave_as_ordered
 from city.processes import Program, running_program, write_port
 from city.serving import listener
 from clearing.sectors.utilities.catalogue import Supply
 
 TOKEN_VARIABLE = "BILLER_TOKEN"
-
-
-class Fault(StrEnum):
-    """How the next answers go wrong."""
-
-    UNDONE = "undone"
-    """Nothing is done, and the answer is an error of the server."""
-    LOST = "lost"
-    """It is done, and the answer is an error of the server."""
-    LATE = "late"
-    """It is done, and the answer comes after more than anyone waits for."""
-    GARBAGE = "garbage"
-    """It is done, and the answer cannot be read."""
-
-
-class FaultOrder(BaseModel):
-    """A fault for the next `times` requests to addresses that begin with `path`."""
-
-    path: str
-    fault: Fault
-    times: int = Field(ge=1)
-    late_s: float = 1.0
 
 
 class BillOrder(BaseModel):
@@ -87,23 +64,7 @@ def make_biller(journal: Journal, *, token: str = "") -> FastAPI:
     """The biller's application on its journal; with a token it answers only who brings it."""
     app = FastAPI(title="Simulated biller")
     faults: list[FaultOrder] = []
-
-    @app.middleware("http")
-    async def misbehave(request: Request, call_next: Any) -> Response:
-        if token and request.headers.get("Authorization") != f"Bearer {token}":
-            return JSONResponse({"code": "unauthorised"}, 401)
-        order = next((one for one in faults if request.url.path.startswith(one.path)), None)
-        if order is None:
-            answer: Response = await call_next(request)
-            return answer
-        order.times -= 1
-        if order.times == 0:
-            faults.remove(order)
-        if order.fault is Fault.UNDONE:
-            return JSONResponse({"code": "out_of_order"}, 503)
-        answer = await call_next(request)
-        return await _spoilt(answer, order)
-
+    misbehave_as_ordered(app, faults, token=token)
     _answer_the_city(app, journal)
     _take_orders(app, journal, faults)
     return app
@@ -147,16 +108,6 @@ def _take_orders(app: FastAPI, journal: Journal, faults: list[FaultOrder]) -> No
             journal.add_bill(**one.model_dump())
         return JSONResponse({"bills": len(bills)})
 
-    @app.post("/control/faults")
-    def order_fault(order: FaultOrder) -> JSONResponse:
-        faults.append(order)
-        return JSONResponse({})
-
-    @app.delete("/control/faults")
-    def behave() -> JSONResponse:
-        faults.clear()
-        return JSONResponse({})
-
     @app.post("/control/blunders")
     def blunder(body: Blunder) -> JSONResponse:
         journal.blunder(body.told(), body.filed_fen)
@@ -166,15 +117,6 @@ def _take_orders(app: FastAPI, journal: Journal, faults: list[FaultOrder]) -> No
     def repair() -> JSONResponse:
         journal.repair()
         return JSONResponse({})
-
-
-async def _spoilt(answer: Response, order: FaultOrder) -> Response:
-    if order.fault is Fault.LATE:
-        await asyncio.sleep(order.late_s)
-        return answer
-    if order.fault is Fault.GARBAGE:
-        return Response(b"\x00{not json", 200, media_type="application/json")
-    return JSONResponse({"code": "answer_lost"}, 502)
 
 
 def _reply(body: NoticeBody, reply: Reply) -> JSONResponse:

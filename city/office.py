@@ -119,19 +119,23 @@ class Office:
         request = receipt.request
         with answering(), reading(self._engine) as conn:
             load = booked_load(conn, _offer(request))
-            day = self._day(conn)
         if load is None:
             return Declined(Decline.BOOKS_REFUSE, f"no load {request.reference} was authorised")
-        own = Attempt(request.counter, request.balance_fen, request.terminal, request.moment)
-        made = next((one for one in (own, *reversed(load.attempts)) if self._is_tac_of(one, receipt)), None)
+        if load.amount_fen != request.amount_fen:
+            message = (
+                f"load {load.reference} is of {load.amount_fen} fen, not {request.amount_fen}; prove that"
+            )
+            return Declined(Decline.BOOKS_REFUSE, message)
+        made = next((one for one in _tried(load, request) if self._is_tac_of(one, receipt)), None)
         if made is None:
             message = f"load {load.reference}: its TAC is wrong; the money waits in load:{load.card_no}"
             return Declined(Decline.MAC_WRONG, message)
-        proof = LoadProof(
-            load.reference, made.balance_fen + load.amount_fen, made.counter, receipt.tac, day,
-            moment_of(made.moment),
-        )  # fmt: skip
         with answering(), writing(self._engine) as conn:
+            # Asked now: while the HSM answered, the day may have been closed.
+            proof = LoadProof(
+                load.reference, made.balance_fen + load.amount_fen, made.counter, receipt.tac,
+                self._day(conn), moment_of(made.moment),
+            )  # fmt: skip
             (answer,) = confirm_loads(conn, [proof], at=self._at(request))
         return Declined(Decline.BOOKS_REFUSE, answer.message) if isinstance(answer, LoadRefused) else None
 
@@ -232,6 +236,16 @@ def _offer(request: LoadRequest) -> Offer:
         request.card_no, request.counter, request.balance_fen, request.amount_fen, request.terminal,
         request.moment, request.mac1, request.ordered_at, request.order,
     )  # fmt: skip
+
+
+def _tried(load: WaitingLoad, request: LoadRequest) -> Iterator[Attempt]:
+    """The offers that may have made a load, the newest first: no other load's TAC is a proof of it.
+
+    Of a load from before attempts were kept, and so named by the card's counter, that of the request.
+    """
+    if not load.attempts and load.reference == f"{request.card_no}:{request.counter}":
+        yield Attempt(request.counter, request.balance_fen, request.terminal, request.moment)
+    yield from reversed(load.attempts)
 
 
 def _waiting(load: WaitingLoad) -> Waiting:

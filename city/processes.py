@@ -1,5 +1,6 @@
 """Peers of the city that are programs of their own: the HSM, and a private PostgreSQL to try things on."""
 
+import gc
 import os
 import shutil
 import subprocess
@@ -217,6 +218,15 @@ def postgres_binaries() -> Path:
     if not found:
         raise FileNotFoundError("no PostgreSQL under /usr/lib/postgresql; install the package `postgresql`")
     return found[-1].parent
+
+
+def keep_loaded() -> None:
+    """Leave what a server has loaded by now out of the collector's rounds, which else look at all of it again.
+
+    It is most of what there is, it stays until the program ends, and each round over it makes everybody wait.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def write_port(port_file: Path | None, port: int) -> None:

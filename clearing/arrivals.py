@@ -1,6 +1,6 @@
 """What becomes of an arrived file: taken, a repetition, or turned away for the first reason that applies."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,7 +10,7 @@ from pathlib import Path
 from card.hsm.client import Hsm
 from card.hsm.errors import HsmError
 from clearing.archive import archived
-from clearing.wire.batch import Batch, BatchError, BatchHeader, batch_name, read_batch
+from clearing.wire.batch import BatchError, BatchHeader, batch_name, read_batch
 from clearing.wire.frame import PART_BYTES
 
 NO_SUCH_KEY = "12"
@@ -129,46 +129,50 @@ def _judge(
     except BatchError as error:
         return Rejected(arrival, error.flaw.value, error.offset, str(error), error.remedy)
     with batch.records:
-        refused = _refusal(arrival, batch, digests, operators, hsm)
-    if refused is None:
-        return Taken(arrival, batch.header)
-    flaw, offset, message, remedy = refused
-    return Rejected(arrival, flaw.value, offset, message, remedy)
-
-
-def _refusal(
-    arrival: Arrival, batch: Batch, digests: dict[tuple[str, int], str], operators: set[str], hsm: Hsm
-) -> tuple[FileRefusal, int | None, str, str] | None:
-    """The first refusal that applies, with its offset, message and remedy."""
-    header = batch.header
-    if header.operator not in operators:
-        message = f"operator {header.operator} has no registered device"
-        return FileRefusal.OPERATOR_UNKNOWN, 4, message, "register its devices, then send it again"
-    if not mac_holds(hsm, header, batch.digest, batch.mac):
         mac_at = 2 * PART_BYTES + batch.records.nbytes - 28
-        message = f"the MAC does not hold under version {header.mac_key_version} of {header.operator}'s key"
-        return (
-            FileRefusal.MAC_WRONG,
-            mac_at,
-            message,
-            "make it with the operator's own key",
-        )
-    expected = batch_name(header.operator, header.sequence)
-    if arrival.name != expected:
+        sealed = Sealed(batch.header, batch.digest, batch.mac, mac_at, batch_name)
+        refused = refusal_of(arrival, sealed, digests, operators, hsm)
+    return refused or Taken(arrival, batch.header)
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A file whose frame holds: its header, what its MAC is over, the MAC and its byte, and how its kind is named."""
+
+    header: BatchHeader
+    digest: bytes
+    mac: bytes
+    mac_at: int
+    name: Callable[[str, int], str]
+
+
+def refusal_of(
+    arrival: Arrival, file: Sealed, digests: Mapping[tuple[str, int], str], known: Collection[str], hsm: Hsm
+) -> Rejected | None:
+    """The first refusal that applies to a well-formed file, or None. Raises HsmError where the HSM cannot be asked.
+
+    `digests` are those of the files taken before, `known` the senders that there are.
+    """
+    header = file.header
+    sender, number, expected = header.operator, header.sequence, file.name(header.operator, header.sequence)
+    if sender not in known:
+        flaw, offset = FileRefusal.OPERATOR_UNKNOWN, 4
+        message = f"{sender} has no registered device and is no other city's centre"
+        remedy = "register its devices, or the centre, then send it again"
+    elif not mac_holds(hsm, header, file.digest, file.mac):
+        flaw, offset = FileRefusal.MAC_WRONG, file.mac_at
+        message = f"the MAC does not hold under version {header.mac_key_version} of {sender}'s key"
+        remedy = "make it with the sender's own key"
+    elif arrival.name != expected:
         message = f"the file is named {arrival.name}, but its header says {expected}"
-        return FileRefusal.NAME_DIFFERS, None, message, f"name it {expected}"
-    taken_by = digests.get(batch_key(header))
-    if taken_by is not None:
-        message = (
-            f"number {header.sequence} of {header.operator} is {taken_by}, this file is {arrival.digest}"
-        )
-        return (
-            FileRefusal.NUMBER_TAKEN,
-            12,
-            message,
-            "find out which is right; send new taps under a new number",
-        )
-    return None
+        return Rejected(arrival, FileRefusal.NAME_DIFFERS.value, None, message, f"name it {expected}")
+    elif (taken_by := digests.get((sender, number))) is not None:
+        flaw, offset = FileRefusal.NUMBER_TAKEN, 12
+        message = f"number {number} of {sender} is {taken_by}, this file is {arrival.digest}"
+        remedy = "find out which is right; send what is new under a new number"
+    else:
+        return None
+    return Rejected(arrival, flaw.value, offset, message, remedy)
 
 
 def mac_holds(hsm: Hsm, header: BatchHeader, digest: bytes, mac: bytes) -> bool:

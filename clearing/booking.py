@@ -1,6 +1,6 @@
 """The night's verdicts into the books: entries, taps, where each card stands; all of it or nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 
@@ -12,12 +12,14 @@ from sqlalchemy import Connection, Engine, insert, select, update
 from card.hotlist import HotlistEntry, hotlist_card, hotlisted
 from clearing.columns import numbers, texts
 from clearing.context import Night, StepRefused, StepResult
+from clearing.interop.centres import centre_codes
 from clearing.judged import Judged, judged_taps
-from clearing.postings import OVERCHARGE, SHORTFALL, Shares, batch_columns, from_purses, shares
+from clearing.postings import OVERCHARGE, SHORTFALL, Shares, batch_columns, from_purses, owed_account, shares
 from clearing.records import keep_positions, keep_taps, renew_taps, short_purses
 from clearing.tables import batch_file, cleared_night
 from clearing.verdict import Verdict
 from ledger.accounts import open_accounts
+from ledger.ahead import ahead
 from ledger.chart import account
 from ledger.columns import in_pieces, post_columns, prepare_columns
 from ledger.directory import Directory
@@ -48,9 +50,10 @@ def post(engine: Engine, night: Night) -> StepResult:
         if conn.execute(done).one_or_none() is not None:
             return
         with judged_taps(night) as judged:
-            _book(conn, Directory(engine), night, judged)
-            keep_taps(conn, judged.fresh(), night.business_date)
-            renew_taps(conn, judged.retried(), night.business_date)
+            told = _Told(night, judged.paid_taps + judged.taps)
+            _book(conn, Directory(engine), night, judged, told)
+            keep_taps(conn, told.passing(judged.fresh()), night.business_date)
+            renew_taps(conn, told.passing(judged.retried()), night.business_date)
             keep_positions(conn, judged.positions())
         _hotlist(conn, clones, night.at)
         conn.execute(
@@ -65,14 +68,35 @@ def post(engine: Engine, night: Night) -> StepResult:
     return StepResult(counts, (), write)
 
 
-def _book(conn: Connection, directory: Directory, night: Night, judged: Judged) -> None:
-    codes = [OVERCHARGE, SHORTFALL, *(f"clearing:{operator}" for operator in judged.operators())]
+class _Told:
+    """Tells how far the step is: each tap that is paid passes by to be booked, and each tap to be kept."""
+
+    def __init__(self, night: Night, total: int) -> None:
+        self._night, self._total, self._done = night, total, 0
+
+    def passing(self, pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        """The same pieces, each counted when the next is wanted."""
+        for piece in pieces:
+            yield piece
+            self._done += piece.num_rows
+            self._night.progress("rows", self._done, self._total)
+
+
+def _book(conn: Connection, directory: Directory, night: Night, judged: Judged, told: _Told) -> None:
+    centres = centre_codes(conn)
+    codes = [OVERCHARGE, SHORTFALL, *(owed_account(operator, centres) for operator in judged.operators())]
     open_accounts(conn, [account(code) for code in codes], at=night.at)
     short, made_at = _short(conn, judged), _made_at(conn)
+    made = (
+        prepare_columns(some, own, directory, business_date=night.business_date)
+        for taps in told.passing(judged.paid())
+        for some, own in in_pieces(
+            *batch_columns(taps, short.parts(taps), made_at, night.business_date, centres)
+        )
+    )
     refused = []
-    for taps in judged.paid():
-        for some, own in in_pieces(*batch_columns(taps, short.parts(taps), made_at, night.business_date)):
-            prepared = prepare_columns(some, own, directory, business_date=night.business_date)
+    with ahead(made) as several:
+        for prepared in several:
             answers = post_columns(conn, prepared, directory, at=night.at, closing=True)
             refused += [answer for answer in answers if isinstance(answer, Refused)]
     if refused:

@@ -24,9 +24,12 @@ from card.tables import card, hotlist
 from clearing.columns import CITY_OFFSET_S, DAY_S, card_keys, card_texts, day_number, hex_numbers, numbers
 from clearing.context import Night
 from clearing.fixed_rows import Field, fixed_rows, seconds, texts_of
+from clearing.interop.centres import answers_of
+from clearing.interop.tables import centre
 from clearing.sectors.transit.fare_tariff import FareTariff
+from clearing.suspense import decided
 from clearing.tables import card_position, chip_load, device, tap
-from clearing.verdict import Money, Verdict
+from clearing.verdict import Verdict
 from clearing.wire.bcd import CITY_ZONE
 from clearing.wire.tariff import Tariff
 from ledger.bulk import one_of
@@ -58,8 +61,14 @@ EARLIER = pa.schema(
 FOR_EVER = 1 << 40
 """Seconds, days or fen beyond any that occur: where there is no end."""
 
-DISBELIEVED = (Verdict.CARD_UNKNOWN, Verdict.TAC_WRONG, Verdict.COUNTER_CONFLICT)
-"""Verdicts on taps that the card may never have made."""
+DISBELIEVED = (
+    Verdict.CARD_UNKNOWN,
+    Verdict.TAC_WRONG,
+    Verdict.COUNTER_CONFLICT,
+    Verdict.ROUTED,
+    Verdict.ISSUER_REFUSED,
+)
+"""Verdicts on taps that a card of ours may never have made."""
 
 
 def epoch_s(at: datetime) -> int:
@@ -141,8 +150,9 @@ def earlier_taps(
     """Taps of these cards that came before other nights, as far as they touch tonight's counters.
 
     Suspended ones are not among them, since they come before the night again; nor are malformed ones and
-    duplicates, whose originals stand for them.
+    duplicates, whose originals stand for them. No tap of another city's card is believed to be of one of ours.
     """
+    abroad = {one.issuer for one in answers_of(conn)}
     near = _near(conn, cards, lowest, highest)
     columns = tap.c
     query = (
@@ -155,20 +165,26 @@ def earlier_taps(
             columns.balance_before_fen,
             columns.amount_fen,
             columns.event_at,
+            columns.issuer,
         )
         .join(near, columns.card_no == near.c.card_no)
         .where(
             columns.counter.between(near.c.lowest - 1, near.c.highest + 1),
             columns.business_date != business_date,
-            columns.money != Money.SUSPENDED.value,
+            decided(),
             columns.verdict.not_in([Verdict.MALFORMED.value, Verdict.DUPLICATE.value]),
         )
     )
-    decided = [
-        (*row[:4], row.verdict not in DISBELIEVED, *row[5:7], epoch_s(row.event_at))
+    rows = [
+        (
+            *row[:4],
+            row.verdict not in DISBELIEVED and row.issuer not in abroad,
+            *row[5:7],
+            epoch_s(row.event_at),
+        )
         for row in conn.execute(query)
     ]
-    found, *others = zip(*decided, strict=True) if decided else [()] * (len(EARLIER) - 1)
+    found, *others = zip(*rows, strict=True) if rows else [()] * (len(EARLIER) - 1)
     digits = np.frombuffer("".join(found).encode("ascii"), np.uint8).reshape(-1, CARD_WIDTH)
     columns_found = [*card_keys(digits), *others]
     return pa.Table.from_arrays(
@@ -181,7 +197,7 @@ def _devices(conn: Connection) -> pa.Table:
     columns = device.c
     terminals, operators, valid_from_s, valid_to_s, limits = fixed_rows(
         conn,
-        select(device),
+        select(device).where(columns.operator.not_in(select(centre.c.code))),
         Field(columns.terminal, TERMINAL_WIDTH),
         Field(columns.operator, OPERATOR_WIDTH, padded=True),
         Field(seconds(conn, columns.valid_from)),
@@ -202,16 +218,20 @@ def _devices(conn: Connection) -> pa.Table:
 def _registered(conn: Connection) -> pa.Table:
     """Cards with their issuers, and from when until before when they are valid: for ever where that is not known."""
     columns = card.c
-    card_nos, issuers, valid_from_s, valid_to_s = fixed_rows(
+    card_nos, issuers, first_day, last_day = fixed_rows(
         conn,
         select(card),
         Field(columns.card_no, CARD_WIDTH),
         Field(columns.issuer, ISSUER_WIDTH),
-        Field(func.coalesce(seconds(conn, columns.valid_from) - CITY_OFFSET_S, 0)),
-        Field(func.coalesce(seconds(conn, columns.valid_until) + DAY_S - CITY_OFFSET_S, FOR_EVER)),
+        Field(columns.valid_from, no_day=date.min),
+        Field(columns.valid_until, no_day=date.max),
     )
     head, tail = card_keys(card_nos)
-    own = {"issuer_no": hex_numbers(issuers), "valid_from_s": valid_from_s, "valid_to_s": valid_to_s}
+    own = {
+        "issuer_no": hex_numbers(issuers),
+        "valid_from_s": first_day * DAY_S - CITY_OFFSET_S,
+        "valid_to_s": (last_day + 1) * DAY_S - CITY_OFFSET_S,
+    }
     return pa.table({"card_head": head, "card_tail": tail, **own})
 
 

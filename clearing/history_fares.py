@@ -5,7 +5,7 @@ It is made before the rules run, like the TAC bits, and handed to them as the ta
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from clearing.columns import (
     CITY_OFFSET_S,
     DAY_S,
     day_number,
+    is_text,
     numbers,
     rows_of,
     rows_where,
@@ -24,6 +25,7 @@ from clearing.columns import (
     truths,
 )
 from clearing.context import Night
+from clearing.interop.centres import centre_codes
 from clearing.presented import presented_columns
 from clearing.sectors.transit.fare_arrays import GUEST, NEW, SETTLED, FareColumns, Ints
 from clearing.sectors.transit.fare_products import holdings_of
@@ -55,11 +57,13 @@ def make_fares(engine: Engine, night: Night) -> Path | None:
     from clearing.sectors.transit.fare_columns import price_columns
 
     taps = presented_columns(night, [*_FACTS, "no", "retried", "malformed"])
-    # What is sold at a counter is no part of a card's journeys: the rules price it.
-    sold = numbers(taps, "ride") == Ride.PURCHASE
-    readable = rows_where(taps, ~truths(taps, "malformed") & ~sold)
-    cards = sorted(set(texts(readable, "card_no")))
     with reading(engine) as conn:
+        # What is sold at a counter, and a ride in another city, is no part of a card's journeys: the rules price it.
+        elsewhere = numbers(taps, "ride") == Ride.PURCHASE
+        for centre in centre_codes(conn):
+            elsewhere |= is_text(taps, "operator", centre)
+        readable = rows_where(taps, ~truths(taps, "malformed") & ~elsewhere)
+        cards = sorted(set(texts(readable, "card_no")))
         settled = _settled(conn, readable, tariffs, night.business_date)
         holdings = holdings_of(conn, cards)
     proved = ~np.isin(numbers(readable, "no"), numbers(read_table(night.work / TACS), "no"))
@@ -119,7 +123,10 @@ _FACTS = ["card_no", "operator", "record", *_NUMBERS]
 def _settled(
     conn: Connection, readable: pa.Table, tariffs: Sequence[FareTariff], business_date: date
 ) -> pa.Table:
-    """Taps of tonight's cards that earlier nights settled, as far back as they can matter to tonight's."""
+    """Taps of tonight's cards that are settled, as far back as they can matter to tonight's.
+
+    Most were settled by earlier nights, some between two nights, by judging their batch again.
+    """
     first = readable.group_by("card_no").aggregate([("at_s", "min")]).sort_by("card_no")
     since = _since(numbers(first, "at_s_min"), tariffs)
     near = _near(conn, texts(first, "card_no"), since)
@@ -133,22 +140,32 @@ def _settled(
         .join(near, columns.card_no == near.c.card_no)
         .where(
             columns.event_at >= near.c.since,
-            columns.decided_on < business_date,
+            columns.business_date < business_date,
             columns.money != Money.SUSPENDED.value,
             columns.ride != Ride.PURCHASE.value,
+            columns.operator.not_in(centre_codes(conn)),
             columns.verdict.not_in([Verdict.MALFORMED.value, Verdict.DUPLICATE.value]),
             or_(columns.tac_ok, columns.money == Money.PAID.value),
         )
         .order_by(columns.operator, columns.sequence, columns.position)
     )  # fmt: skip
+    # A night that is judged again after it was booked has its own of them before it.
+    tonight = set(_places(rows_where(readable, truths(readable, "retried"))))
     rows = [
         (*row[:5], int(row.event_at.timestamp()), *row[6:11], -1 if row.price_fen is None else row.price_fen)
         for row in conn.execute(query)
+        if (row.operator, row.sequence, row.position) not in tonight
     ]
     names = ["card_no", "operator", "record", *_NUMBERS, "price_fen"]
     kinds = [pa.string(), pa.string(), pa.binary(RECORD_BYTES), *[pa.int64()] * 9]
     values = list(zip(*rows, strict=True)) if rows else [() for _ in names]
     return pa.table({name: pa.array(own, kind) for name, own, kind in zip(names, values, kinds, strict=True)})
+
+
+def _places(taps: pa.Table) -> Iterator[tuple[str, int, int]]:
+    """Operator, sequence and position of every tap."""
+    numbered = (numbers(taps, name).tolist() for name in ("sequence", "position"))
+    return zip(texts(taps, "operator"), *numbered, strict=True)
 
 
 def _since(first_s: Ints, tariffs: Sequence[FareTariff]) -> list[datetime]:

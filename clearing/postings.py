@@ -1,6 +1,6 @@
 """From paid taps to the lines of entries: who is credited, and from whose money."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -59,16 +59,23 @@ def from_purses(amounts: Fens, paid: Fens) -> Shares:
     return Shares(paid.copy(), np.zeros_like(paid), amounts - paid, np.zeros_like(paid))
 
 
+def owed_account(operator: str, centres: Collection[str]) -> str:
+    """The account on which an operator is credited: another city's centre has a position of its own."""
+    return f"city:{operator}" if operator in centres else f"clearing:{operator}"
+
+
 def batch_columns(
     taps: pa.Table,
     parts: Shares,
     made_at: Mapping[tuple[str, int], datetime],
     business_date: date,
+    centres: Collection[str] = (),
 ) -> tuple[list[Heading], Lines]:
     """An entry for each operator batch with paid taps, a line for each part of a tap that goes its own way.
 
     `taps` holds the paid taps with an amount, by batch and position, and `parts` how the money of each goes.
     Taps retried on a later night make an entry of their own, since their batch's is in the books already.
+    `centres` are the operators that are other cities' centres.
     """
     counters = numbers(taps, "counter")
     of_batch, headings = _batches(taps, made_at, business_date)
@@ -77,15 +84,16 @@ def batch_columns(
     tap, part = np.nonzero(amounts)
     rows = pa.array(tap)
     card_no: Any = taps["card_no"].combine_chunks()
-    operator: Any = taps["operator"].combine_chunks()
+    operators: Any = taps["operator"].combine_chunks().dictionary_encode()
+    accounts = [owed_account(name, centres) for name in operators.dictionary.to_pylist()]
+    owed: Any = pa.array(accounts, pa.string()).take(operators.indices)
     counter: Any = pa.array(counters).cast(pa.string())
     purses: Any = pc.binary_join_element_wise("purse", card_no.take(rows), ":")
-    owed: Any = pc.binary_join_element_wise("clearing", operator.take(rows), ":")
     items: Any = pc.binary_join_element_wise(card_no, counter, ":")
     lines = Lines(
         of_batch[tap],
         pc.if_else(pa.array(part % 2 == 0), purses, SHORTFALL),
-        pc.if_else(pa.array(part < 2), owed, OVERCHARGE),
+        pc.if_else(pa.array(part < 2), owed.take(rows), OVERCHARGE),
         amounts[tap, part],
         items.take(rows),
     )

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, insert, select
 
 from card.hsm.client import Hsm
 from clearing.archive import keep
-from clearing.arrivals import Arrival, FileRefusal, Rejected, Repeated, mac_holds
+from clearing.arrivals import Arrival, Rejected, Repeated, Sealed, refusal_of
 from clearing.context import Night
 from clearing.intake import pending_files
 from clearing.online.qr_tables import qr_batch_file
@@ -123,38 +123,9 @@ def _judge(
         batch = read_qr_batch(arrival.content)
     except BatchError as error:
         return Rejected(arrival, error.flaw.value, error.offset, str(error), error.remedy)
-    return _refused(arrival, batch, digests, operators, hsm) or QrTaken(arrival, batch)
-
-
-def _refused(
-    arrival: Received,
-    batch: QrBatch,
-    digests: Mapping[tuple[str, int], str],
-    operators: set[str],
-    hsm: Hsm,
-) -> Rejected | None:
-    """The first refusal that applies to a well-formed file, or None."""
-    operator, sequence = batch.header.operator, batch.header.sequence
-    expected = qr_batch_name(operator, sequence)
-    if operator not in operators:
-        flaw, offset = FileRefusal.OPERATOR_UNKNOWN, 4
-        message, remedy = f"operator {operator} has no registered device", "register its devices, send again"
-    elif not mac_holds(hsm, batch.header, batch.digest, batch.mac):
-        flaw, offset = FileRefusal.MAC_WRONG, len(arrival.content) - 28
-        message = f"the MAC does not hold under version {batch.header.mac_key_version} of {operator}'s key"
-        remedy = "make it with the operator's own key"
-    elif arrival.name != expected:
-        message = f"the file is named {arrival.name}, but its header says {expected}"
-        return Rejected(arrival, FileRefusal.NAME_DIFFERS.value, None, message, f"name it {expected}")
-    elif (operator, sequence) in digests:
-        flaw, offset = FileRefusal.NUMBER_TAKEN, 12
-        message = (
-            f"number {sequence} of {operator} is {digests[operator, sequence]}, this is {arrival.digest}"
-        )
-        remedy = "find out which is right; send new rides under a new number"
-    else:
-        return None
-    return Rejected(arrival, flaw.value, offset, message, remedy)
+    mac_at = len(arrival.content) - 28
+    sealed = Sealed(batch.header, batch.digest, batch.mac, mac_at, qr_batch_name)
+    return refusal_of(arrival, sealed, digests, operators, hsm) or QrTaken(arrival, batch)
 
 
 def _arrivals(night: Night) -> list[Received]:

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from sqlalchemy import Column, Connection, MetaData, Table, func, select, text, update
 
 from clearing.tables import card_position, tap
+from ledger.ahead import ahead
 from ledger.bulk_columns import insert_columns
 from ledger.db import Fen
 from ledger.tables import account, total
@@ -21,16 +22,17 @@ RENEWED = ("decided_on", "verdict", "money", "price_fen", "paid_fen", "tac_ok")
 def keep_taps(conn: Connection, pieces: Iterable[pa.Table], business_date: date) -> None:
     """Keep newly presented taps, a row each."""
     names = [column.name for column in tap.c]
-    for piece in pieces:
-        # A statement each: PostgreSQL sets a statement's new rows aside for the trigger that looks at them.
-        insert_columns(conn, tap, [_columns(piece, names, business_date)])
+    with ahead(_columns(piece, names, business_date) for piece in pieces) as several:
+        for columns in several:
+            # A statement each: PostgreSQL sets a statement's new rows aside for the trigger that looks at them.
+            insert_columns(conn, tap, [columns])
 
 
 def renew_taps(conn: Connection, pieces: Iterable[pa.Table], business_date: date) -> None:
     """Give retried taps the verdict of this night where it is another one."""
     names = [*KEYS, *RENEWED]
     rows = (_columns(piece, names, business_date) for piece in pieces)
-    with _stage(conn, [Column(name, tap.c[name].type) for name in names], rows) as stage:
+    with stage_of(conn, [Column(name, tap.c[name].type) for name in names], rows) as stage:
         conn.execute(
             update(tap)
             .where(*(tap.c[name] == stage.c[name] for name in KEYS))
@@ -43,7 +45,7 @@ def keep_positions(conn: Connection, positions: Iterable[pa.Table]) -> None:
     """Move each card's position to the highest counter that its own taps show; see `Judged.positions`."""
     names = [column.name for column in card_position.c]
     rows = (_with_instant(piece).select(names) for piece in positions)
-    with _stage(conn, [Column(one.name, one.type) for one in card_position.c], rows):
+    with stage_of(conn, [Column(one.name, one.type) for one in card_position.c], rows):
         # On conflict: `excluded` is what tonight's taps show.
         conn.execute(
             text(
@@ -68,7 +70,7 @@ def short_purses(conn: Connection, costs: Iterable[pa.Table]) -> dict[str, int]:
     `costs` are by card: `card_no`, `amount_fen`.
     """
     columns = [Column("card_no", tap.c.card_no.type), Column("amount_fen", Fen)]
-    with _stage(conn, columns, costs) as stage:
+    with stage_of(conn, columns, costs) as stage:
         if conn.dialect.name == "postgresql":
             conn.execute(text("ANALYZE stage"))
         held = func.coalesce(total.c.credits_posted_fen - total.c.debits_posted_fen, 0)
@@ -85,7 +87,7 @@ def short_purses(conn: Connection, costs: Iterable[pa.Table]) -> dict[str, int]:
 
 
 @contextmanager
-def _stage(conn: Connection, columns: list[Column[Any]], rows: Iterable[pa.Table]) -> Iterator[Table]:
+def stage_of(conn: Connection, columns: list[Column[Any]], rows: Iterable[pa.Table]) -> Iterator[Table]:
     """A temporary table `stage` of these columns, filled; gone afterwards."""
     stage = Table("stage", MetaData(), *columns, prefixes=["TEMPORARY"])
     stage.create(conn)

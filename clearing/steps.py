@@ -1,6 +1,7 @@
 """The night's steps from presented to cleared, each `(engine, night) -> StepResult`.
 
 The institutions are heard and told while the day is still open, so that what they say is booked and netted on it.
+Other cities' centres are heard before files are collected, and told when the night's taps are booked.
 """
 
 from collections.abc import Iterator
@@ -12,6 +13,9 @@ from clearing import booking, intake, matching, pricing, verification
 from clearing.context import Night, StepRefused, StepResult
 from clearing.drop_folder import Round, deliver, sweep
 from clearing.engine.rules import EngineFailed, TacEngine
+from clearing.interop.hearing import hear_centres
+from clearing.interop.routing import route
+from clearing.interop.sending import tell_centres
 from clearing.landing import Landing
 from clearing.qr_booking import clear_qr
 from clearing.qr_intake import clear_qr_inbox
@@ -22,7 +26,8 @@ from clearing.terminal_gaps import count_terminals
 from ledger.sharing import Alone
 
 __all__ = [
-    "ask_insurer", "collect", "match", "post", "price", "tell_billers", "verify", "withdraw_claims",
+    "ask_insurer", "collect", "hear_centres", "match", "post", "price", "route", "tell_billers", "tell_centres",
+    "verify", "withdraw_claims",
 ]  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from datetime import date
 from itertools import groupby
 
 import numpy as np
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, select
 
 from clearing.columns import Presented
 from clearing.tables import tap
@@ -52,12 +52,25 @@ def suspended_taps(conn: Connection, business_date: date) -> list[SuspendedTap]:
     ]
 
 
+def awaits_judgement() -> ColumnElement[bool]:
+    """The condition on `tap` that it comes before every night again.
+
+    One that was routed does not: what becomes of it is its issuer's to say.
+    """
+    return (tap.c.money == Money.SUSPENDED.value) & (tap.c.verdict != Verdict.ROUTED.value)
+
+
+def decided() -> ColumnElement[bool]:
+    """The opposite: nights judge it no more."""
+    return (tap.c.money != Money.SUSPENDED.value) | (tap.c.verdict == Verdict.ROUTED.value)
+
+
 def retried_taps(conn: Connection) -> list[Presented]:
-    """The records in suspense, grouped by the batch they came in, to be judged by what is known now."""
+    """The records that are judged again by what is known now, grouped by the batch they came in."""
     columns = tap.c
     query = (
         select(columns.operator, columns.sequence, columns.business_date, columns.position, columns.record)
-        .where(columns.money == Money.SUSPENDED.value)
+        .where(awaits_judgement())
         .order_by(columns.operator, columns.sequence, columns.position)
     )
     groups = []

@@ -17,6 +17,7 @@ from clearing.columns import day_number
 from clearing.context import Night, StepResult
 from clearing.facts import WINDOW_DAYS
 from clearing.gap_tables import terminal_run
+from clearing.interop.centres import centre_codes
 from clearing.presented import presented_columns
 from clearing.pricing import PRICED
 from clearing.terminal_book import Row, Validator, known_of, run_rows, store
@@ -59,8 +60,9 @@ def count_terminals(engine: Engine, night: Night) -> StepResult:
 
     Leaves `out/requests/OPERATOR.json` for every operator with numbers that are still wanted.
     """
-    validators, taps = _numbered(night)
     with reading(engine) as conn:
+        # How another city's terminals number their taps is no affair of ours.
+        validators, taps = _numbered(night, centre_codes(conn))
         known = known_of(conn, validators)
         others = [gap for gap in open_gaps(conn) if (gap.operator, gap.terminal) not in validators]
     found = count(taps, known, day_number(night.business_date))
@@ -94,12 +96,14 @@ def _counts(found: Counted, gaps: Sequence[Gap]) -> dict[str, int]:
     }
 
 
-def _numbered(night: Night) -> tuple[dict[Validator, int], Numbered]:
-    """Tonight's validators, each with its place, and their taps."""
+def _numbered(night: Night, abroad: Sequence[str]) -> tuple[dict[Validator, int], Numbered]:
+    """Tonight's validators but those of the operators `abroad`, each with its place, and their taps."""
     names = ["operator", "terminal", "terminal_sequence", "at_s"]
     taps: Any = presented_columns(night, names)
     priced: Any = pq.read_table(night.work / PRICED, columns=["verdict", "tac_ok"])
     left_out: Any = pc.is_in(priced["verdict"], value_set=pa.array([one.value for one in UNCOUNTED]))
+    if abroad:
+        left_out = pc.or_(left_out, pc.is_in(taps["operator"], value_set=pa.array(abroad, pa.string())))
     # A terminal that does not number its taps says 0.
     counted: Any = pc.and_(pc.invert(left_out), pc.greater(taps["terminal_sequence"], pa.scalar(0)))
     taps, sure = taps.filter(counted), priced["tac_ok"].filter(counted)

@@ -14,7 +14,11 @@ class Money(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What became of a presented tap: the first that applies is recorded; ACCEPTED where none does."""
+    """What became of a presented tap: the first that applies is recorded; ACCEPTED where none does.
+
+    ROUTED waits for the centre that answers for the card; what that refuses is ISSUER_REFUSED, what it accepts is
+    ACCEPTED, or PRICE_DIFFERS, as a card of ours would be.
+    """
 
     MALFORMED = "malformed"
     DUPLICATE = "duplicate"
@@ -29,6 +33,8 @@ class Verdict(StrEnum):
     HOTLISTED_GRACE = "hotlisted_grace"
     TOO_LATE = "too_late"
     AMOUNT_OUT_OF_BOUNDS = "amount_out_of_bounds"
+    ROUTED = "routed"
+    ISSUER_REFUSED = "issuer_refused"
     BALANCE_GAP = "balance_gap"
     PRICE_DIFFERS = "price_differs"
     ACCEPTED = "accepted"
@@ -54,6 +60,8 @@ MONEY = MappingProxyType(
         Verdict.HOTLISTED_GRACE: Money.PAID,
         Verdict.TOO_LATE: Money.REJECTED,
         Verdict.AMOUNT_OUT_OF_BOUNDS: Money.SUSPENDED,
+        Verdict.ROUTED: Money.SUSPENDED,
+        Verdict.ISSUER_REFUSED: Money.REJECTED,
         Verdict.BALANCE_GAP: Money.PAID,
         Verdict.PRICE_DIFFERS: Money.PAID,
         Verdict.ACCEPTED: Money.PAID,

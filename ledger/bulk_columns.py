@@ -1,6 +1,6 @@
 """Many rows at once from columns: what `ledger.bulk` does from rows, without a step per row on PostgreSQL."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from sqlalchemy import Boolean, Column, Connection, Date, Integer, LargeBinary, String, Table
 from sqlalchemy.types import BigInteger, TypeEngine
 
+from ledger.ahead import ahead
 from ledger.binary_rows import Kind, binary_rows, stream
 from ledger.bulk import CHUNK_ROWS, copy_into
 from ledger.db import Instant
@@ -28,16 +29,17 @@ def insert_columns(conn: Connection, table: Table, pieces: Iterable[pa.Table]) -
     if conn.dialect.name == "postgresql":
         names = ", ".join(column.name for column in columns)
         kinds = [_kind(column) for column in columns]
-        rows = (binary_rows(list(zip(kinds, batch.columns, strict=True))) for batch in batches)
-        copy_into(conn, f"{table.name} ({names}) FROM STDIN (FORMAT binary)", stream(rows))
+        made = (binary_rows(list(zip(kinds, batch.columns, strict=True))) for batch in batches)
+        with ahead(made) as rows:
+            copy_into(conn, f"{table.name} ({names}) FROM STDIN (FORMAT binary)", stream(rows))
         return
     statement = str(
         table.insert().compile(dialect=conn.dialect, column_keys=[column.name for column in columns])
     )
-    for batch in batches:
-        by_name = dict(zip(first.column_names, batch.columns, strict=True))
-        values = [_values(column, by_name[column.name]) for column in table.columns if column.name in by_name]
-        conn.exec_driver_sql(statement, list(zip(*values, strict=True)))
+    in_order = [column for column in table.columns if column.name in first.column_names]
+    with ahead(_listed(in_order, batch) for batch in batches) as chunks:
+        for chunk in chunks:
+            conn.exec_driver_sql(statement, chunk)
 
 
 def _again(first: pa.Table, rest: Iterator[pa.Table]) -> Iterator[pa.Table]:
@@ -66,6 +68,11 @@ _KINDS: Final[Mapping[type[TypeEngine[Any]], Kind]] = {
     LargeBinary: Kind.OCTETS,
     String: Kind.TEXT,
 }
+
+
+def _listed(columns: Sequence[Column[Any]], batch: pa.RecordBatch) -> list[tuple[Any, ...]]:
+    """Rows as SQLite's driver takes them, with these columns."""
+    return list(zip(*(_values(column, batch.column(column.name)) for column in columns), strict=True))
 
 
 def _values(column: Column[Any], values: Any) -> list[Any]:

@@ -34,7 +34,7 @@ from ledger.entry import (
 )
 from ledger.facts import Facts, load_facts
 from ledger.post import expire_holds, post
-from ledger.standing import Decision, Sums
+from ledger.standing import MAX_TOTAL_FEN, Decision, Sums
 from ledger.store import controls_of, entry_row
 from ledger.totals import add_to_totals
 
@@ -249,6 +249,9 @@ def _store(
     business_date: date,
     at: datetime,
 ) -> None:
+    # Beyond 64 bits sums wrap round. Where all lines come to less than an account may ever hold, none does.
+    if numbered.lines.amount_fen.sum(dtype=np.float64) > MAX_TOTAL_FEN:
+        raise TotalsRefused
     places = _places(decision)
     counts = numbered.ends[places] - numbered.starts[places]
     first = facts.days[business_date].last_line_id + 1

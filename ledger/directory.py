@@ -5,12 +5,16 @@ Only what is committed is kept. An account opened in a transaction that is still
 
 from collections.abc import Sequence
 from threading import Lock
+from typing import Final
 
 from sqlalchemy import Connection, Engine, select
 
 from ledger import tables
 from ledger.bulk import one_of
 from ledger.db import reading
+
+_AT_ONCE: Final = 50_000
+"""Codes in one query: the rows of an answer take several times what is kept of them."""
 
 
 class Directory:
@@ -44,5 +48,8 @@ class Directory:
 
 def _read(conn: Connection, codes: Sequence[str]) -> dict[str, int]:
     account = tables.account.c
-    rows = conn.execute(select(account.code, account.id).where(one_of(conn, account.code, codes)))
-    return dict(rows.all())
+    found: dict[str, int] = {}
+    for start in range(0, len(codes), _AT_ONCE):
+        some = one_of(conn, account.code, codes[start : start + _AT_ONCE])
+        found.update(conn.execute(select(account.code, account.id).where(some)).all())
+    return found

@@ -21,7 +21,7 @@ from settlement.day_lines import TAPS, DayLine, lines_by_account
 from settlement.files import CSV_ENCODING, harmless, placed
 from settlement.workbook import BOOK_LINES, Cell, Workbook, Yuan
 
-SEGMENTS: Final = ("agent", "clearing", "fund")
+SEGMENTS: Final = ("agent", "city", "clearing", "fund")
 MOVEMENT_COLUMNS: Final = (
     "time",
     "kind",

@@ -16,8 +16,9 @@ from clearing import steps as clearing
 from clearing.columns import numbers, texts
 from clearing.context import Night, StepRefused
 from clearing.intake import write_taps
+from clearing.interop.centres import centre_codes
 from clearing.judged import Judged, judged_taps
-from clearing.postings import OVERCHARGE, SHORTFALL, batch_columns, shares
+from clearing.postings import OVERCHARGE, SHORTFALL, batch_columns, owed_account, shares
 from clearing.presented import lay_out
 from clearing.records import keep_positions, renew_taps
 from clearing.suspense import retried_taps
@@ -116,13 +117,13 @@ def _book(conn: Connection, directory: Directory, night: Night, judged: Judged) 
     cards = texts(paid, "card_no")
     codes = [f"purse:{card_no}" for card_no in set(cards)]
     purses_fen = {one.code.removeprefix("purse:"): one.balance_fen for one in balances_of(conn, codes)}
-    open_accounts(
-        conn, [account(code) for code in (OVERCHARGE, SHORTFALL, f"clearing:{operator}")], at=night.at
-    )
+    centres = centre_codes(conn)
+    codes_needed = (OVERCHARGE, SHORTFALL, owed_account(operator, centres))
+    open_accounts(conn, [account(code) for code in codes_needed], at=night.at)
     made_at = {(operator, sequence): night.at}
     counters, amounts, paid_fen = (numbers(paid, name) for name in ("counter", "amount_fen", "paid_fen"))
     parts = shares(cards, counters, amounts, paid_fen, purses_fen)
-    headings, lines = batch_columns(paid, parts, made_at, night.business_date)
+    headings, lines = batch_columns(paid, parts, made_at, night.business_date, centres)
     # The night of this day may book others of the batch out of suspense, under the reference without a number.
     earlier = select(func.count()).where(entry_table.c.reference.startswith(f"{headings[0].reference}:"))
     number = conn.execute(earlier).scalar_one() + 1

@@ -8,6 +8,7 @@ from typing import Final
 from sqlalchemy import Connection, Engine, or_, select
 
 from clearing.context import Night, StepRefused, StepResult
+from clearing.interop.applying import ENTRY_KIND as INTEROP
 from clearing.online.qr_tables import qr_ride
 from clearing.online.tables import payment
 from clearing.online.totals import participant_totals
@@ -23,13 +24,13 @@ from ledger.db import asked_together
 from ledger.findings import Finding
 from ledger.money import yuan
 from ledger.snapshots import total_fen
-from settlement.day_end import movements_on
+from settlement.day_end import NETTED, movements_on
 from settlement.files import write_csv
 from settlement.netting import Role, Standing
 from settlement.positions import positions_of
 
 FINDING_COLUMNS: Final = ("check", "subject", "expected fen", "found fen", "what")
-NOT_ONLINE: Final = ("clearing", "net", "qr_clearing")
+NOT_ONLINE: Final = ("clearing", INTEROP, "net", "qr_clearing")
 """Kinds of entries that move `clearing:` accounts and are no online payment's."""
 _SHOWN: Final = 3
 
@@ -72,14 +73,18 @@ def presented_taps_are_all_decided(conn: Connection, business_date: date) -> lis
 
 
 def paid_taps_left_their_purses(conn: Connection, business_date: date, moved: Movements) -> list[Finding]:
-    """What paid taps cost came out of purses, or stands in suspense where a purse held too little."""
-    movements = _kind(moved, "clearing")
+    """What paid taps cost came out of purses, or stands in suspense where a purse held too little.
+
+    What another city's cards paid here is its centre's debt, and what ours paid there is owed to it.
+    """
+    movements, routed = _kind(moved, "clearing"), _kind(moved, INTEROP)
     paid = select(total_fen(tap.c.amount_fen), total_fen(tap.c.paid_fen)).where(
         tap.c.decided_on == business_date, tap.c.money == Money.PAID
     )
     cost_fen, paid_fen = conn.execute(paid).one()
-    moved_fen = sum(movements.values())
-    owed_fen = sum(fen for (_, credited), fen in movements.items() if credited == "clearing")
+    moved_fen = sum(movements.values()) + sum(routed.values())
+    owed_fen = sum(fen for (_, credited), fen in movements.items() if credited in NETTED)
+    owed_fen += sum(fen for (_, credited), fen in routed.items() if credited == "clearing")
     return [
         *_compare("conservation", "purses", cost_fen, moved_fen, "paid taps against what left the purses"),
         *_compare(
@@ -120,7 +125,9 @@ def netting_moved_what_it_says(conn: Connection, business_date: date, moved: Mov
     sheet = positions_of(conn, business_date)
     net_fen = sum(row.position_fen for row in sheet if row.standing is Standing.NETTED)
     fee_fen = sum(row.position_fen for row in sheet if row.role is Role.SCHEME)
-    payable_fen, income_fen = (movements.get(("clearing", row), 0) for row in ("payable", "income:fee"))
+    payable_fen, income_fen = (
+        sum(movements.get((segment, row), 0) for segment in NETTED) for row in ("payable", "income:fee")
+    )
     return [
         *_compare(
             "conservation", "payable", net_fen, payable_fen, "net positions against what became payable"

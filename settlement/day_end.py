@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, FromClause, Select, case, select
 from sqlalchemy.sql.elements import ColumnElement
@@ -35,8 +35,20 @@ def trial_balance_at(conn: Connection, business_date: date) -> list[Balance]:
     return _balances(conn, query.order_by(row, at.c.kind))
 
 
+NETTED: Final = ("clearing", "city")
+"""Segments whose accounts are netted: what participants are owed, and positions with other cities' centres."""
+
+
+def owed_at(conn: Connection, business_date: date) -> dict[str, int]:
+    """What every participant was owed at the end of that date, in fen by its id; negative where it owes.
+
+    An operator's stands on `clearing:`, another city's centre's on `city:`.
+    """
+    return {one.code.partition(":")[2]: -one.net_fen for one in balances_at(conn, business_date, NETTED)}
+
+
 def taken_for_clearing(conn: Connection, after: date | None, until: date) -> Mapping[str, int]:
-    """What moved into `clearing:` accounts, in fen by the other side's segment; netting left out.
+    """What moved into accounts that are netted, in fen by the other side's segment; netting left out.
 
     Covers business dates after `after` (all, for None) through `until`; what was taken back counts negative.
     """
@@ -52,7 +64,7 @@ def taken_for_clearing(conn: Connection, after: date | None, until: date) -> Map
         query = (
             select(theirs.c.segment, total_fen(line.c.amount_fen))
             .select_from(source)
-            .where(*span, ours.c.segment == "clearing", theirs.c.segment != "clearing")
+            .where(*span, ours.c.segment.in_(NETTED), theirs.c.segment.not_in(NETTED))
             .group_by(theirs.c.segment)
         )
         for segment, amount_fen in conn.execute(query):

@@ -31,7 +31,7 @@ from ledger.db import reading
 from settlement.agreements import agreements_on
 from settlement.books import check_books_before
 from settlement.calendar import YearUnknown, load_calendar
-from settlement.day_end import balances_at
+from settlement.day_end import owed_at
 from settlement.instructions import Instruction
 from settlement.instructions import instruct as instructions_for
 from settlement.netting import Position, Refused, net_positions
@@ -168,9 +168,7 @@ def _sources(conn: Connection, judged: Judged, rides: Sequence[JudgedRide]) -> d
 def _settle(conn: Connection, found: DryRun, sources_fen: Mapping[str, int]) -> None:
     """Net what the books hold and what tonight's taps would add, and make the instructions of it."""
     day = found.business_date
-    gross_fen = Counter(
-        {one.code.partition(":")[2]: one.balance_fen for one in balances_at(conn, day, ("clearing",))}
-    )
+    gross_fen = Counter(owed_at(conn, day))
     gross_fen.update({share.operator: share.paid_fen for share in found.shares})
     taken_fen = Counter(payers_of(conn, day))
     taken_fen.update(sources_fen)

@@ -1,10 +1,11 @@
 """Multilateral netting: what each participant gets, what the scheme keeps, and who paid for it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
+from clearing.postings import owed_account
 from ledger.entry import Entry, Line
 from settlement.agreements import Agreement
 from settlement.participants import SCHEME
@@ -89,8 +90,14 @@ def net_positions(
     return tuple(rows)
 
 
-def net_entries(positions: Sequence[Position], business_date: date, *, event_at: datetime) -> list[Entry]:
-    """One entry a netted participant: its net becomes payable, its fee our income."""
+def net_entries(
+    positions: Sequence[Position],
+    business_date: date,
+    centres: Collection[str] = (),
+    *,
+    event_at: datetime,
+) -> list[Entry]:
+    """One entry a netted participant: its net becomes payable, its fee our income; `centres` are other cities'."""
     return [
         Entry(
             reference=net_reference(business_date, row.party),
@@ -98,7 +105,7 @@ def net_entries(positions: Sequence[Position], business_date: date, *, event_at:
             business_date=business_date,
             event_at=event_at,
             lines=tuple(
-                Line(debit=f"clearing:{row.party}", credit=credit, amount_fen=amount, item=item)
+                Line(debit=owed_account(row.party, centres), credit=credit, amount_fen=amount, item=item)
                 for credit, amount, item in (
                     (f"payable:{row.party}", row.position_fen, "net"),
                     ("income:fee", row.fee_fen, "fee"),

@@ -15,8 +15,8 @@ from sqlalchemy import Connection, func, select
 
 from clearing.intake import missing, pending_files, registered
 from clearing.qr_intake import held_batches, qr_inbox
+from clearing.suspense import awaits_judgement
 from clearing.tables import batch_file, tap
-from clearing.verdict import Money
 from clearing.wire.batch import FRAME, BatchError
 from clearing.wire.frame import BatchFrame, BatchHeader
 from clearing.wire.qr_batch import QR_FRAME
@@ -100,7 +100,7 @@ def plan_night(conn: Connection, business_date: date, inbox: Path) -> NightPlan:
     uncleared = select(func.coalesce(func.sum(batch_file.c.record_count), 0)).where(
         batch_file.c.cleared_on.is_(None)
     )
-    retried = select(func.count()).select_from(tap).where(tap.c.money == Money.SUSPENDED.value)
+    retried = select(func.count()).select_from(tap).where(awaits_judgement())
     uncleared_taps, retried_taps = (
         int(conn.execute(uncleared).scalar_one()),
         conn.execute(retried).scalar_one(),

@@ -1,9 +1,8 @@
-"""Billers and the insurer at night: days compared with them, lines that differ, what still waits for them.
+"""Billers, the insurer and other cities at night: days compared, lines that differ, what still waits for them.
 
 Whatever they say, or do not say, is listed and taken up again the next night; it never stops one.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -13,6 +12,8 @@ from typing import Final
 from sqlalchemy import Connection, Engine
 
 from clearing.context import Night, StepResult
+from clearing.interop.reconciliation import compared_on, reconcile_centres
+from clearing.interop.waiting import open_files
 from clearing.sectors.healthcare.bill_book import open_bills
 from clearing.sectors.healthcare.reconciliation import INSURER, kept_day, reconcile_insurer
 from clearing.sectors.peer_day import Outcome, PeerDay, Totals
@@ -37,13 +38,17 @@ WAITING_COLUMNS: Final = (
 
 
 def reconcile_peers(engine: Engine, night: Night) -> StepResult:
-    """Hold every day that is not settled with a biller or the insurer against what they say of it.
+    """Hold every day that is not settled with a biller, the insurer or another city against what they say of it.
 
     Leaves `peers.csv`, a line a day, and `peer_differences.csv`. What was found is taken into the books with
     the record of the step.
     """
-    found = (reconcile_billers(engine, night), reconcile_insurer(engine, night))
-    days = [one for peer in found for one in peer.days]
+    found = {
+        "biller": reconcile_billers(engine, night),
+        "insurer": reconcile_insurer(engine, night),
+        "centre": reconcile_centres(engine, night),
+    }
+    days = [one for peers in found.values() for one in peers.days]
     folder = night.folder / "out" / "reports"
     files = (
         write_csv(folder / "peers.csv", DAY_COLUMNS, map(_day_row, days)),
@@ -51,15 +56,15 @@ def reconcile_peers(engine: Engine, night: Night) -> StepResult:
     )
 
     def write(conn: Connection) -> None:
-        for peer in found:
-            peer.write(conn)
+        for peers in found.values():
+            peers.write(conn)
 
-    return StepResult(peer_counts(days), files, write)
+    return StepResult(peer_counts({who: peers.days for who, peers in found.items()}), files, write)
 
 
 @dataclass(frozen=True, slots=True)
 class WaitingItem:
-    """Something that a peer has yet to say: its answer to a notice, or what became of a hospital's claim."""
+    """Something that a peer has yet to say: its answer to a notice, to a claim, to a file of another city's taps."""
 
     peer: str
     waits_for: str
@@ -99,7 +104,20 @@ def waiting_items(conn: Connection, business_date: date) -> list[WaitingItem]:
         )
         for due in due_notices(conn)
     ]
-    found = [one for one in (*bills, *notices) if one.since <= business_date]
+    files = [
+        WaitingItem(
+            one.centre,
+            one.waits_for,
+            one.name,
+            one.since,
+            one.amount_fen,
+            one.state,
+            one.attempts,
+            one.last_word,
+        )
+        for one in open_files(conn)
+    ]
+    found = [one for one in (*bills, *notices, *files) if one.since <= business_date]
     return sorted(found, key=lambda one: (one.since, one.peer, one.reference, one.waits_for))
 
 
@@ -128,7 +146,10 @@ class PeerTotal:
 
 
 def peers_reconciled(conn: Connection, business_date: date) -> tuple[PeerTotal, ...]:
-    """The billers and the insurer that a business date was compared with, billers by id."""
+    """The billers and the insurer that a business date was compared with, billers by id, and other cities' centres.
+
+    Of a centre it is the days before that its night compared.
+    """
     billers = []
     for file in files_of_day(conn, business_date):
         ours = standing_payments(conn, file.biller, business_date)
@@ -136,22 +157,26 @@ def peers_reconciled(conn: Connection, business_date: date) -> tuple[PeerTotal, 
         ours_fen = sum(one.amount_fen for one in ours)
         billers.append(PeerTotal(file.biller, len(ours), ours_fen, file.count, file.amount_fen, differing))
     kept = kept_day(conn, business_date)
-    if kept is None:
-        return tuple(billers)
-    ours_side, theirs_side, differing = kept
-    sides = (ours_side.count, ours_side.amount_fen, theirs_side.count, theirs_side.amount_fen)
-    return (*billers, PeerTotal(INSURER, *sides, differing))
+    others = [] if kept is None else [(INSURER, *kept)]
+    others += compared_on(conn, business_date)
+    return (
+        *billers,
+        *(
+            PeerTotal(peer, ours.count, ours.amount_fen, theirs.count, theirs.amount_fen, differing)
+            for peer, ours, theirs, differing in others
+        ),
+    )
 
 
-def peer_counts(days: Sequence[PeerDay]) -> Mapping[str, int]:
-    """Days of billers and of the insurer that agree, and those that are open, with the lines that differ."""
-    counts: Counter[str] = Counter()
-    for one in days:
-        who = "insurer" if one.peer == INSURER else "biller"
-        counts[f"{who}_days_{'agreed' if one.outcome is Outcome.AGREES else 'open'}"] += 1
-        counts[f"{who}_lines_differing"] += len(one.differences)
-    names = ("days_agreed", "days_open", "lines_differing")
-    return {f"{who}_{name}": counts[f"{who}_{name}"] for who in ("biller", "insurer") for name in names}
+def peer_counts(days: Mapping[str, Sequence[PeerDay]]) -> Mapping[str, int]:
+    """Days of each kind of peer that agree, and those that are open, with the lines that differ."""
+    counts: dict[str, int] = {}
+    for who, own in days.items():
+        agreed = sum(one.outcome is Outcome.AGREES for one in own)
+        counts[f"{who}_days_agreed"] = agreed
+        counts[f"{who}_days_open"] = len(own) - agreed
+        counts[f"{who}_lines_differing"] = sum(len(one.differences) for one in own)
+    return counts
 
 
 def _day_row(one: PeerDay) -> Sequence[object]:

@@ -1,5 +1,5 @@
 """Reconciliation: files against taps against the books, chips against purses, instructions against the bank,
-and the list of what billers and the insurer have yet to say.
+and the list of what billers, the insurer and other cities have yet to say.
 
 Tolerance is zero fen. Totals come first; where they differ, both sides are shown. What operators presented
 must agree with the books or the night stops; what a chip says may differ from its purse for reasons, which
@@ -14,6 +14,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine, Select, func, select
 
 from clearing.context import Night, StepRefused, StepResult
+from clearing.interop.applying import ENTRY_KIND as INTEROP
 from clearing.tables import batch_file, tap
 from clearing.verdict import Money
 from ledger.archive import Archive
@@ -23,7 +24,7 @@ from ledger.snapshots import total_fen
 from ledger.tables import account, entry, line
 from settlement.bank_files import decimal_yuan
 from settlement.chips import CHIP_COLUMNS, Reason, chip_differences, compared_chips
-from settlement.day_end import entry_lines
+from settlement.day_end import NETTED, entry_lines
 from settlement.day_lines import is_archived, lines_by_account
 from settlement.files import write_csv
 from settlement.instructions import awaiting_bank
@@ -42,6 +43,9 @@ BANK_COLUMNS: Final = (
     "account",
     "message",
 )
+
+OF_TAPS: Final = ("clearing", INTEROP)
+"""Kinds of entries that bring an operator, or a centre, what its taps are paid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,13 +167,13 @@ def _booked(conn: Connection, business_date: date, archive: Archive | None) -> d
         query = (
             select(account.c.code, total_fen(line.c.amount_fen))
             .select_from(entry_lines().join(account, account.c.id == line.c.credit_id))
-            .where(of_day(business_date), entry.c.kind == "clearing", account.c.segment == "clearing")
+            .where(of_day(business_date), entry.c.kind.in_(OF_TAPS), account.c.segment.in_(NETTED))
             .group_by(account.c.code)
         )
         booked = dict(conn.execute(query).all())
     else:
-        for one in lines_by_account(conn, business_date, ("clearing",), archive):
-            if one.kind == "clearing" and one.own == one.credited:
+        for one in lines_by_account(conn, business_date, NETTED, archive):
+            if one.kind in OF_TAPS and one.own == one.credited:
                 booked[one.own] = booked.get(one.own, 0) + one.amount_fen
     return {code.partition(":")[2]: booked_fen for code, booked_fen in booked.items()}
 

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +19,7 @@ from clearing.verdict import Money, Verdict
 from clearing.wire.batch import batch_name
 from clearing.wire.qr_batch import qr_batch_name
 from clearing.workfiles import write_bytes
-from ledger.db import reading
+from ledger.db import asked_together
 from settlement.account_statements import write_account_statements
 from settlement.bank_files import decimal_yuan
 from settlement.files import write_csv
@@ -36,37 +38,58 @@ EXCEPTION_COLUMNS: Final = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Some of the night's reports: their files, and what is counted of them."""
+
+    files: tuple[Path, ...]
+    counts: Mapping[str, int]
+
+
 def report(engine: Engine, night: Night) -> StepResult:
     """Write everything that participants and finance get of this night."""
-    reports = night.folder / "out" / "reports"
-    with reading(engine) as conn:
-        statements = _statements(conn, night)
-        accounts = write_account_statements(
-            conn,
-            night.business_date,
-            night.folder / "out" / "accounts",
-            made_at=night.at,
-            archive=night.ledger_archive,
-        )
-        summary = night_summary(conn, night.business_date)
-        exceptions = _Counted(exception_rows(conn, night.business_date))
-        listed = write_csv(reports / "exceptions.csv", EXCEPTION_COLUMNS, exceptions)
-        watched = list(watched_rows(conn, night.business_date))
-    files = [
-        *statements,
-        *accounts,
+    # The date takes no more entries, so that each part may have a snapshot of its own; the longest comes first.
+    parts = asked_together(
+        engine, [partial(part, night=night) for part in (_statements, _accounts, _sheets, _exceptions)]
+    )
+    counts = {name: count for part in parts for name, count in part.counts.items()}
+    return StepResult(counts, tuple(path for part in parts for path in part.files))
+
+
+def _accounts(conn: Connection, night: Night) -> _Part:
+    files = write_account_statements(
+        conn,
+        night.business_date,
+        night.folder / "out" / "accounts",
+        made_at=night.at,
+        archive=night.ledger_archive,
+    )
+    return _Part(tuple(files), {"accounts": len(files) // 2})
+
+
+def _sheets(conn: Connection, night: Night) -> _Part:
+    summary = night_summary(conn, night.business_date)
+    reports = _reports(night)
+    files = (
         write_csv(reports / "trial_balance.csv", _TRIAL_COLUMNS, _trial_rows(summary)),
         write_csv(reports / "positions.csv", _POSITION_COLUMNS, map(_position_row, summary.positions)),
-        listed,
-        write_csv(reports / "terminals.csv", WATCHED_COLUMNS, watched),
         write_bytes(reports / "summary.json", summary_json(summary)),
-    ]
-    counts = {
-        "statements": sum(path.suffix == ".xlsx" for path in statements),
-        "accounts": len(accounts) // 2,
-        "exceptions": exceptions.count,
-    }
-    return StepResult(counts | {"trial_difference_fen": summary.difference_fen}, tuple(files))
+    )
+    return _Part(files, {"trial_difference_fen": summary.difference_fen})
+
+
+def _exceptions(conn: Connection, night: Night) -> _Part:
+    reports = _reports(night)
+    exceptions = _Counted(exception_rows(conn, night.business_date))
+    files = (
+        write_csv(reports / "exceptions.csv", EXCEPTION_COLUMNS, exceptions),
+        write_csv(reports / "terminals.csv", WATCHED_COLUMNS, watched_rows(conn, night.business_date)),
+    )
+    return _Part(files, {"exceptions": exceptions.count})
+
+
+def _reports(night: Night) -> Path:
+    return night.folder / "out" / "reports"
 
 
 class _Counted:
@@ -139,7 +162,7 @@ def _verdict(row: VerdictTotal, counted: str) -> dict[str, object]:
     }
 
 
-def _statements(conn: Connection, night: Night) -> list[Path]:
+def _statements(conn: Connection, night: Night) -> _Part:
     participants = participants_of(conn)
     positions = {
         row.party: row for row in positions_of(conn, night.business_date) if row.role is Role.PARTICIPANT
@@ -161,7 +184,7 @@ def _statements(conn: Connection, night: Night) -> list[Path]:
         )
         files += write_statement(conn, statement, night.folder / "out" / "statements", made_at=night.at)
     night.progress("report", len(operators), len(operators))
-    return files
+    return _Part(tuple(files), {"statements": sum(path.suffix == ".xlsx" for path in files)})
 
 
 def _rides(table: Table, conn: Connection, business_date: date) -> dict[str, Rides]:
@@ -281,6 +304,8 @@ _WHAT: Final[Mapping[str, str]] = {
     Verdict.HOTLISTED_GRACE: "the card was listed, within the deadline for distributing the list",
     Verdict.TOO_LATE: "older than the presentment window",
     Verdict.AMOUNT_OUT_OF_BOUNDS: "the amount is not one this ride can cost",
+    Verdict.ROUTED: "handed to the centre that answers for the card; it has not said yet",
+    Verdict.ISSUER_REFUSED: "the centre that answers for the card refused it",
     Verdict.BALANCE_GAP: "a tap before this one was never presented",
     Verdict.PRICE_DIFFERS: "the operator's price is not the tariff's; paid at the lower",
     QrVerdict.SIGNATURE_WRONG: "a signature of the code does not hold",

@@ -9,7 +9,7 @@ holds all. Amounts are in yuan; the files' bytes depend on the books alone.
 
 import csv
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -17,8 +17,10 @@ from typing import TextIO
 
 from sqlalchemy import Connection
 
+from clearing.interop.waiting import accepted_fen
 from clearing.online.totals import ParticipantTotal, participant_totals
 from ledger.balances import balance_on
+from settlement.day_end import NETTED
 from settlement.files import CSV_ENCODING, harmless, placed
 from settlement.instructions import Instructed
 from settlement.netting import Position
@@ -173,13 +175,16 @@ def _line_count(total: ParticipantTotal) -> int:
 def _parts(conn: Connection, statement: Statement, sections: Sequence[Section]) -> list[tuple[str, Cell]]:
     """What the gross is made of, part by part."""
     before = statement.business_date - timedelta(days=1)
-    try:
-        brought_fen = balance_on(conn, f"clearing:{statement.operator}", before).balance_fen
-    except LookupError:
-        brought_fen = 0  # an operator that was never owed anything
+    brought_fen = 0
+    for segment in NETTED:
+        # Of an account that there is not, nothing was ever owed.
+        with suppress(LookupError):
+            brought_fen -= balance_on(conn, f"{segment}:{statement.operator}", before).net_fen
+    here_fen = accepted_fen(conn, statement.operator, statement.business_date)
     return [
         ("brought forward yuan", Yuan(brought_fen)),
         *((f"{section.sheet.lower()} yuan", Yuan(section.amount_fen)) for section in sections),
+        *((("its cards here yuan", Yuan(-here_fen)),) if here_fen else ()),
     ]
 
 

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Engine, func, select
 
 from card.hsm.errors import HsmError
 from clearing.context import Night, StepRefused, StepResult
+from clearing.interop.centres import centre_codes
 from clearing.workfiles import write_bytes
 from ledger.accounts import open_accounts
 from ledger.chart import account
@@ -20,7 +21,7 @@ from ledger.tables import entry as entry_table
 from settlement.agreements import agreements_on
 from settlement.bank_files import BankFileInvalid, credit_transfer
 from settlement.calendar import YearUnknown, load_calendar
-from settlement.day_end import balances_at, taken_for_clearing
+from settlement.day_end import owed_at, taken_for_clearing
 from settlement.instructions import instruct as instructions_for
 from settlement.instructions import store_instructions
 from settlement.netting import Refused, Role, Standing, net_entries, net_positions
@@ -45,12 +46,9 @@ def close_day(_engine: Engine, night: Night) -> StepResult:
 def net(engine: Engine, night: Night) -> StepResult:
     """Net what every participant is owed, and make it payable less the fee."""
     with reading(engine) as conn:
-        gross_fen = {
-            balance.code.partition(":")[2]: balance.balance_fen
-            for balance in balances_at(conn, night.business_date, ("clearing",))
-        }
+        centres = centre_codes(conn)
         positions = net_positions(
-            gross_fen,
+            owed_at(conn, night.business_date),
             payers_of(conn, night.business_date),
             agreements_on(conn, night.business_date),
             participants_of(conn),
@@ -62,7 +60,7 @@ def net(engine: Engine, night: Night) -> StepResult:
         netted = [row for row in positions if row.standing is Standing.NETTED]
         codes = [*(f"payable:{row.party}" for row in netted), "income:fee"]
         open_accounts(conn, [account(code) for code in codes], at=night.at)
-        entries = net_entries(positions, night.business_date, event_at=night.at)
+        entries = net_entries(positions, night.business_date, centres, event_at=night.at)
         for outcome in post(conn, entries, at=night.at, closing=True):
             if isinstance(outcome, EntryRefused):
                 raise StepRefused(
@@ -170,8 +168,7 @@ def payers_of(conn: Connection, business_date: date) -> dict[str, int]:
     last = last_done(conn, "net", before=business_date)
     taken = dict(taken_for_clearing(conn, last, business_date))
     if last is not None:
-        carried_fen = sum(balance.balance_fen for balance in balances_at(conn, last, ("clearing",)))
-        taken["brought_forward"] = carried_fen
+        taken["brought_forward"] = sum(owed_at(conn, last).values())
     return taken
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, Table, func, select
 from clearing.context import Night, StepResult
 from clearing.facts import WINDOW_DAYS
 from clearing.intake import missing_batches
+from clearing.interop.waiting import odd_lines, refused_taps
 from clearing.online.qr_tables import qr_ride
 from clearing.tables import rejected_file, tap
 from clearing.verdict import Money, Verdict
@@ -55,6 +56,8 @@ def found_by_night(conn: Connection, business_date: date) -> list[Found]:
         *_carried(conn, business_date),
         *_peers(conn, business_date),
         *_prices(conn, business_date),
+        *_lines(conn, business_date),
+        *_refused_elsewhere(conn, business_date),
         *_suspended(conn, tap, "taps"),
         *_suspended(conn, qr_ride, "rides on codes"),
     ]
@@ -119,12 +122,35 @@ def _peers(conn: Connection, business_date: date) -> Iterator[Found]:
             Kind.PEER_OPEN, f"{peer} {waits_for}", business_date, len(held), amount_fen, what, remedy
         )
     counts = {one.step: one.counts for one in recorded_steps(conn, business_date)}.get("reconcile_peers", {})
-    for who in ("biller", "insurer"):
+    for who, many in (("biller", "billers"), ("insurer", "insurer"), ("centre", "other cities")):
         days = counts.get(f"{who}_days_open", 0)
         if days:
-            what = f"days not settled with the {who}{'s' if who == 'biller' else ''}: {days}"
+            what = f"days not settled with the {many}: {days}"
             remedy = "see peers.csv and peer_differences.csv"
             yield _found(Kind.PEER_OPEN, f"{who} days", business_date, days, 0, what, remedy)
+
+
+def _lines(conn: Connection, business_date: date) -> Iterator[Found]:
+    for centre, group in groupby(odd_lines(conn), key=lambda one: one.centre):
+        lines = list(group)
+        oldest, amount_fen = min(one.found_on for one in lines), sum(one.amount_fen for one in lines)
+        what = f"lines in results of {centre} that fit no tap: {len(lines)}, the oldest since {oldest}"
+        remedy = (
+            f"see `onecard centres lines {centre}`; have the centre correct them, or settle them with why"
+        )
+        subject = f"{centre} result lines"
+        yield _found(Kind.PEER_OPEN, subject, business_date, len(lines), amount_fen, what, remedy)
+
+
+def _refused_elsewhere(conn: Connection, business_date: date) -> Iterator[Found]:
+    for operator, group in groupby(refused_taps(conn, business_date), key=lambda one: one.operator):
+        parts = list(group)
+        taps, amount_fen = sum(one.taps for one in parts), sum(one.amount_fen for one in parts)
+        why = ", ".join(f"{one.taps} by {one.centre}: {one.reason}" for one in parts)
+        what = f"{taps} taps of {operator} on other cities' cards were refused there: {why}"
+        remedy = "tell the operator; see exceptions.csv"
+        subject = f"{operator} {business_date}"
+        yield _found(Kind.ISSUER_REFUSED, subject, business_date, taps, amount_fen, what, remedy)
 
 
 def _prices(conn: Connection, business_date: date) -> Iterator[Found]:
@@ -152,6 +178,10 @@ def _suspended(conn: Connection, table: Table, word: str) -> Iterator[Found]:
     for first, operator, verdict, count, amount_fen in conn.execute(suspended):
         what = f"{word} of {operator}, first presented on {first}, in suspense: {verdict} ({count})"
         remedy = f"settle the cause; whatever is not settled within {WINDOW_DAYS} days is not paid"
+        if verdict == Verdict.ROUTED.value:
+            remedy = "ask the centre that answers for the cards: see peer_waiting.csv"
+        elif table is tap and verdict != Verdict.TAC_WRONG.value:
+            remedy = "settle the cause; every night judges it again, and it is paid whenever it is settled"
         subject = f"{word} {operator} {verdict} {first}"
         yield _found(Kind.SUSPENDED, subject, first, count, amount_fen, what, remedy)
 

@@ -27,6 +27,7 @@ class Kind(StrEnum):
     POSITION_CARRIED = "position_carried"
     PEER_OPEN = "peer_open"
     PRICE_DIFFERS = "price_differs"
+    ISSUER_REFUSED = "issuer_refused"
     SUSPENDED = "suspended"
 
 
@@ -39,6 +40,7 @@ DAYS: Final[Mapping[Kind, int]] = MappingProxyType(
         Kind.POSITION_CARRIED: 3,
         Kind.PEER_OPEN: 3,
         Kind.PRICE_DIFFERS: 5,
+        Kind.ISSUER_REFUSED: 5,
         Kind.SUSPENDED: 30,
     }
 )
@@ -103,6 +105,7 @@ class Item:
     who: str  # who moved it last
     since: datetime  # when
     note: str  # what they said
+    cleared: bool = False  # done, as the night that moved it last no longer found it
 
     def late_on(self, day: date) -> int:
         """How many days past its deadline it is; 0 where it is not, or is done."""
@@ -228,7 +231,8 @@ def _again(item: Item, found: Found, business_date: date) -> Happened | None:
     same = (item.items, item.amount_fen, item.what) == (found.items, found.amount_fen, found.what)
     if item.state is not State.DONE:
         return None if same else Happened.CHANGED
-    return None if same and business_date <= item.due_on else Happened.RAISED
+    rests = same and business_date <= item.due_on and not item.cleared
+    return None if rests else Happened.RAISED
 
 
 def _load(conn: Connection) -> list[Item]:
@@ -258,6 +262,7 @@ def _item(row: Row[Any]) -> Item:
     return Item(
         row.number, Kind(row.kind), row.subject, row.raised_on, row.due_on, _AFTER[happened], row.item_count,
         row.amount_fen, row.what, row.remedy, row.who, row.at, "" if happened is Happened.RAISED else row.note,
+        happened is Happened.CLEARED,
     )  # fmt: skip
 
 

@@ -2,14 +2,19 @@
 
 import json
 from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from terminals.durable_file import Sync, opened
 
+ASKED_AGAIN_WITHIN: Final = timedelta(hours=1)
+"""Whoever asks later than that means something that has happened since, such as another loss of the same card."""
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS question (digest TEXT PRIMARY KEY, key TEXT NOT NULL UNIQUE) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS unanswered (
+    digest TEXT PRIMARY KEY, key TEXT NOT NULL UNIQUE, asked_s INTEGER NOT NULL
+) WITHOUT ROWID;
 """
 
 
@@ -22,11 +27,14 @@ class Questions:
     """The counter's durable list of questions without an answer. `fresh` makes a key that was never used.
 
     A question that is asked again, by a person or by a program that was killed meanwhile, goes out under its
-    first key, so that the office gives its first answer. Once it is answered, the same is a new question.
+    first key, so that the office gives its first answer. Once it is answered, or ASKED_AGAIN_WITHIN by the clock
+    `now` is over, the same is a new question: the office decides it by how the card stands then.
     """
 
-    def __init__(self, path: Path, fresh: Callable[[], str], sync: Sync = "full") -> None:
-        self._fresh = fresh
+    def __init__(
+        self, path: Path, fresh: Callable[[], str], now: Callable[[], datetime], sync: Sync = "full"
+    ) -> None:
+        self._fresh, self._now = fresh, now
         self._db = opened(path, _SCHEMA, sync)
 
     def __enter__(self) -> Self:
@@ -37,15 +45,20 @@ class Questions:
 
     def key_of(self, digest: str) -> str:
         """The key of a question, kept before it is asked for the first time."""
-        self._db.execute("INSERT OR IGNORE INTO question VALUES (?, ?)", (digest, self._fresh()))
-        (key,) = self._db.execute("SELECT key FROM question WHERE digest = ?", (digest,)).fetchone()
+        (key,) = self._db.execute(
+            "INSERT INTO unanswered VALUES (?, ?, ?) ON CONFLICT (digest) DO UPDATE"
+            " SET key = CASE WHEN abs(excluded.asked_s - asked_s) <= ? THEN key ELSE excluded.key END,"
+            " asked_s = CASE WHEN abs(excluded.asked_s - asked_s) <= ? THEN asked_s ELSE excluded.asked_s END"
+            " RETURNING key",
+            (digest, self._fresh(), int(self._now().timestamp()), *[ASKED_AGAIN_WITHIN.total_seconds()] * 2),
+        ).fetchone()
         return str(key)
 
     def answered(self, digest: str) -> None:
         """It has its answer."""
-        self._db.execute("DELETE FROM question WHERE digest = ?", (digest,))
+        self._db.execute("DELETE FROM unanswered WHERE digest = ?", (digest,))
 
     def open(self) -> int:
         """How many have no answer yet."""
-        (count,) = self._db.execute("SELECT count(*) FROM question").fetchone()
+        (count,) = self._db.execute("SELECT count(*) FROM unanswered").fetchone()
         return int(count)

@@ -6,7 +6,7 @@ the outbox that is built on it to say.
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -65,6 +65,7 @@ class BatchShelf:
     def __init__(self, path: Path, sync: Sync = "full", *, schema: str, capacity: int = CAPACITY) -> None:
         self._db = opened(path, _SCHEMA + schema, sync)
         self._grouped = False
+        self._numbered: Callable[[int], int] = int
         self._capacity = capacity
         self._unacknowledged = self._count_unacknowledged()
 
@@ -125,7 +126,22 @@ class BatchShelf:
     def next_batch(self) -> int:
         """The number of the next batch, from 1."""
         (last,) = self._db.execute("SELECT coalesce(max(sequence), 0) FROM batch").fetchone()
-        return int(last) + 1
+        return self._numbered(int(last) + 1)
+
+    def number_by(self, numbered: Callable[[int], int]) -> None:
+        """Number batches from now on by what is made of the number after this shelf's last, that or a higher one.
+
+        It is asked twice for a batch, and gives the same until the batch is kept.
+        """
+        self._numbered = numbered
+
+    def require_operator(self, operator: str) -> None:
+        """Raise OutboxError where the depot has presented under another operator's name."""
+        others = self._db.execute("SELECT operator FROM batch WHERE operator <> ? LIMIT 1", (operator,))
+        if (other := others.fetchone()) is not None:
+            raise OutboxError(
+                f"this depot presents as {other[0]}, not {operator}: give {operator} its own outbox"
+            )
 
     def store_batch(
         self, *, sequence: int, operator: str, business_date: date, body: bytes, numbers: Sequence[int]
@@ -136,11 +152,7 @@ class BatchShelf:
         presented under another operator's name.
         """
         with self._atomically():
-            others = self._db.execute("SELECT operator FROM batch WHERE operator <> ? LIMIT 1", (operator,))
-            if (other := others.fetchone()) is not None:
-                raise OutboxError(
-                    f"this depot presents as {other[0]}, not {operator}: give {operator} its own outbox"
-                )
+            self.require_operator(operator)
             if sequence != (expected := self.next_batch()):
                 raise OutboxError(f"batch {sequence} is not the next one, {expected}: make it anew")
             self._db.execute(

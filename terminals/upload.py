@@ -52,8 +52,10 @@ class Uploader:
     def make(self, business_date: date, *, at: datetime, max_records: int | None = None) -> list[StoredBatch]:
         """Put every waiting ride into batches of at most `max_records`, oldest first; none where none waits.
 
-        Raises HsmError where the HSM cannot be asked; batches made before stay made.
+        Raises HsmError where the HSM cannot be asked; batches made before stay made. OutboxError where the outbox
+        is another operator's.
         """
+        self._outbox.require_operator(self._operator)
         made: list[int] = []
         while waiting := self._outbox.waiting(max_records or self._form.most_records):
             sequence = self._outbox.next_batch()

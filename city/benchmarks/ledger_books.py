@@ -1,7 +1,6 @@
 """Books for benchmarks: accounts by the million, and lines onto them by the batch, from a seed."""
 
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -12,8 +11,9 @@ import pyarrow.compute as pc
 from sqlalchemy import Engine
 
 from ledger.accounts import open_accounts
+from ledger.ahead import ahead
 from ledger.chart import account
-from ledger.columns import Heading, Lines, Prepared, post_columns, prepare_columns
+from ledger.columns import Heading, Lines, post_columns, prepare_columns
 from ledger.day import open_day
 from ledger.db import writing
 from ledger.directory import Directory
@@ -24,6 +24,9 @@ AT = datetime(2026, 3, 2, 8, tzinfo=UTC)
 LINES_AN_ENTRY = 1_000
 OPERATORS = 100
 OPEN_AT_ONCE = 100_000
+BUSY = 1
+"""The operator, by its place, that an extra twentieth of all lines goes to: a metro among bus companies."""
+ONE_IN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ def open_books(engine: Engine, payers: int) -> Cast:
 def batches(
     cast: Cast, *, lines: int, a_batch: int, seed: int, among_payers: bool = False
 ) -> Iterator[Lines]:
-    """Lines from random payers to random operators, or to other payers, a thousand to an entry."""
+    """Lines from random payers to random operators, one of them busy, or to other payers; a thousand to an entry."""
     random = np.random.default_rng(seed)
     payers: Any = pa.array(cast.payers)
     creditors: Any = payers if among_payers else pa.array(cast.operators)
@@ -60,6 +63,8 @@ def batches(
         credit = random.integers(0, len(creditors), count)
         if among_payers:
             credit = np.where(credit == debit, (credit + 1) % len(creditors), credit)
+        else:
+            credit[random.integers(0, ONE_IN, count) == 0] = BUSY
         debits = payers.take(pa.array(debit))
         counters: Any = pa.array(np.arange(start, start + count)).cast(pa.string())
         yield Lines(
@@ -76,22 +81,18 @@ def post_all(engine: Engine, several: Iterable[Lines], directory: Directory, nam
 
     Raises RuntimeError where an entry is refused, as then nothing was measured.
     """
+    made = (
+        prepare_columns(
+            [Heading(f"{name}:{number}:{one}", "clearing", AT) for one in range(batch.entry[-1] + 1)],
+            batch,
+            directory,
+            business_date=DAY,
+        )
+        for number, batch in enumerate(several)
+    )
     lines = 0
-    with ThreadPoolExecutor(1) as ahead:
-        rest = enumerate(several)
-
-        def prepare() -> Prepared | None:
-            number, batch = next(rest, (0, None))
-            if batch is None:
-                return None
-            headings = [
-                Heading(f"{name}:{number}:{one}", "clearing", AT) for one in range(batch.entry[-1] + 1)
-            ]
-            return prepare_columns(headings, batch, directory, business_date=DAY)
-
-        coming = ahead.submit(prepare)
-        while (prepared := coming.result()) is not None:
-            coming = ahead.submit(prepare)
+    with ahead(made) as prepared_ones:
+        for prepared in prepared_ones:
             with writing(engine) as conn:
                 found = post_columns(conn, prepared, directory, at=AT)
             refused = [answer for answer in found if isinstance(answer, Refused)]

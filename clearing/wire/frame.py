@@ -118,19 +118,35 @@ class BatchFrame:
         Raises BatchError where a field of the header cannot be so, ValueError where a record or the MAC has
         the wrong length.
         """
-        body = b"".join(records)
         if any(len(record) != self.record_bytes for record in records):
             raise ValueError(
                 f"every record must have {self.record_bytes} bytes; pack it with {self.packed_by}"
             )
-        amount_fen = self.sum_of(memoryview(body))
-        header = BatchHeader(
-            operator, sequence, business_date, made_at, len(records), amount_fen, mac_key_version
-        )
+        body = b"".join(records)
+        header = self.header_for(operator, sequence, business_date, made_at, mac_key_version, body)
+        return self.seal(header, body, mac)
+
+    def header_for(
+        self,
+        operator: str,
+        sequence: int,
+        business_date: date,
+        made_at: bytes,
+        mac_key_version: int,
+        body: bytes,
+    ) -> BatchHeader:
+        """The header of a file of these records, one behind another. Raises BatchError where a field cannot be so."""
+        count, amount_fen = len(body) // self.record_bytes, self.sum_of(memoryview(body))
+        header = BatchHeader(operator, sequence, business_date, made_at, count, amount_fen, mac_key_version)
         self._check_header(header)
+        return header
+
+    def seal(self, header: BatchHeader, body: bytes, mac: Callable[[bytes], bytes]) -> bytes:
+        """Make a file of a header and its records. Raises ValueError where the MAC has the wrong length."""
         head = self._layout.pack(
-            self.header_magic, operator.encode("ascii").ljust(8), sequence, pack_date(business_date), made_at,
-            self.record_bytes, header.count, header.amount_fen, mac_key_version, b"",
+            self.header_magic, header.operator.encode("ascii").ljust(8), header.sequence,
+            pack_date(header.business_date), header.made_at, self.record_bytes, header.count,
+            header.amount_fen, header.mac_key_version, b"",
         )  # fmt: skip
         digest = sha256(head + body).digest()
         seal = mac(digest)

@@ -1,6 +1,8 @@
 """`onecard counter` at a keyboard: a clerk's keys against a real home, card, HSM and gateway."""
 
+import json
 import re
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -110,6 +112,35 @@ def test_what_is_sold_out_of_the_chips_purse_goes_to_clearing_as_a_batch(home: H
     assert "Paid" not in run(*at_counter, "sell", "100")
     with pytest.raises(Refused, match="a till needs the city's HSM"):
         run("counter", "--office", "https://office", "--card", FIRST, "sell", "100")
+
+
+def test_two_tills_of_one_shop_never_put_one_batch_in_the_place_of_the_other(home: Home) -> None:
+    in_hand()
+    run("counter", "--card", FIRST, "load", "5000")
+    tills = [("counter", "--terminal", f"51800000000{n}", "--card", FIRST) for n in (8, 9)]
+    for at_till, fen in zip(tills, ("100", "200"), strict=True):
+        run(*at_till, "sell", fen)
+        assert "1 batches made, 1 sent" in run(*at_till, "upload", "SHOP-1")
+    found = {path.name: read_batch(path.read_bytes()).tap(0) for path in home.inbox.glob("*.ocb")}
+    assert {name: record.amount_fen for name, record in found.items()} == {
+        "SHOP-1-00000001.ocb": 100, "SHOP-1-00000002.ocb": 200,
+    }  # fmt: skip
+
+
+def test_a_batch_that_clearing_has_turned_away_is_said_at_every_upload(home: Home) -> None:
+    in_hand()
+    run("counter", "--card", FIRST, "load", "5000")
+    at_till = ("counter", "--terminal", "518000000009", "--card", FIRST)
+    run(*at_till, "sell", "100")
+    run(*at_till, "upload", "SHOP-1")
+    (sent,) = home.inbox.glob("*.ocb")
+    answer = {"status": "rejected", "sha256": sha256(sent.read_bytes()).hexdigest(), "message": "no device"}
+    (home.inbox / "acks").mkdir()
+    (home.inbox / "acks" / f"{sent.name}.ack").write_text(json.dumps(answer), encoding="utf-8")
+    for _ in range(2):
+        said = CliRunner().invoke(app, [*at_till, "upload", "SHOP-1"], env={"COLUMNS": "200"})
+        assert said.exit_code == 1
+        assert "batch 1 of SHOP-1, 1 sales, is held: no device" in said.output
 
 
 def test_a_clerk_whose_office_is_elsewhere_does_the_same_by_the_same_keys(

@@ -26,11 +26,13 @@ ZONE = ZoneInfo("Asia/Shanghai")
 PRODUCTS = ("day pass", "month pass")
 KNOWN = [f"0310487{n:013d}" for n in range(1, 5)]
 AT = datetime(2026, 3, 2, 7, 40, tzinfo=ZONE)
+TOLD = AT + timedelta(days=730)
+"""When the seller's files are taken in."""
 TAKEN_BACK = Withdrawal("lin", "sold to the wrong card", datetime(2026, 3, 3, tzinfo=UTC))
 
 
 def read(*rows: str, header: str = ",".join(COLUMNS)) -> list[Sale]:
-    return read_sales("\n".join([header, *rows]).encode(), ZONE, products=PRODUCTS, cards=known)
+    return read_sales("\n".join([header, *rows]).encode(), ZONE, at=TOLD, products=PRODUCTS, cards=known)
 
 
 def known(numbers: Iterable[str]) -> set[str]:
@@ -79,6 +81,24 @@ def test_every_wrong_cell_of_a_file_is_named_with_what_to_do() -> None:
         "row 2 reference", "row 3 card_no", "row 4 card_no", "row 5 product", "row 6 bought_at",
     ]  # fmt: skip
     assert "was never issued" in found[2] and "day pass, month pass" in found[3]
+
+
+@pytest.mark.parametrize(
+    "bought_at",
+    ["9999-12-31T23:59Z", "0001-01-01", "0001-01-01T00:00+14:00", "1999-12-31T23:59", "2062-03-02T07:40",
+     f"{TOLD + timedelta(minutes=1)}"],
+)  # fmt: skip
+def test_a_sale_at_a_moment_at_which_nothing_can_have_been_sold_is_named(bought_at: str) -> None:
+    [flaw] = flaws_of(f"S1,{KNOWN[0]},day pass,{bought_at}")
+    assert flaw.startswith(f"row 2 bought_at is {bought_at}: give the time of the sale")
+    assert read(f"S1,{KNOWN[0]},day pass,{TOLD}")[0].holding.bought_at == TOLD
+
+
+def test_a_row_of_more_cells_than_the_header_names_is_not_taken_in_part() -> None:
+    [flaw] = flaws_of(f"S1,{KNOWN[0]},day pass,2026-03-02T07:40,taken back")
+    assert flaw == "row 2 is taken back beyond the header: give 4 cells, with quotes around one with a comma"
+    [flaw] = flaws_of("S1,1,day pass,2026-03-02,S2", header=f"{','.join(COLUMNS)},reference")
+    assert "reference twice" in flaw
 
 
 def test_a_file_of_another_shape_is_refused_with_the_header_it_needs() -> None:

@@ -13,6 +13,7 @@ from card.hsm.client import Hsm
 from card.tables import card
 from city.processes import RunningHsm
 from clearing.devices import Device, register_devices
+from clearing.interop.centres import Answers, Centre, answer_for, register_centre
 from clearing.suspense import suspended_taps
 from clearing.verdict import MONEY, Verdict
 from clearing.wire.bcd import pack_moment
@@ -25,6 +26,8 @@ OPERATOR = "BUS-1"
 UNKNOWN, WITHDRAWN, CHEAP = terminal_no(9), terminal_no(7), terminal_no(8)
 YESTERDAY, TOMORROW = DAY - timedelta(days=1), DAY + timedelta(days=1)
 LONG_AGO = at(8, day=DAY - timedelta(days=31))
+GUEST, FORMER = "02021000", "03031000"
+"""Issuers whose cards the centre of another city answers for: still, and until eight."""
 Fault = Callable[[TapRecord], TapRecord]
 
 
@@ -109,6 +112,19 @@ CASES = (
     Case("nothing for a ride that costs", V.AMOUNT_OUT_OF_BOUNDS, one(amount_fen=0)),
     Case("something for a metro entry", V.AMOUNT_OUT_OF_BOUNDS, one(ride=Ride.METRO_ENTRY)),
     Case("bounds before continuity", V.AMOUNT_OUT_OF_BOUNDS, then(counter=3, amount_fen=5_000)),
+    Case("a card that another city answers for", V.ROUTED, one(issuer=GUEST)),
+    Case("its TAC is its issuer's affair", V.ROUTED, lambda tap: [forged(signed(replace(tap, issuer=GUEST)))]),
+    Case("and so are its counters", V.ROUTED,
+         lambda tap: [signed(replace(tap, issuer=GUEST, amount_fen=fen)) for fen in (160, 170)]),
+    Case("a guest's tap that came twice", V.DUPLICATE, lambda tap: [signed(replace(tap, issuer=GUEST))] * 2),
+    Case("device before the way to another city", V.DEVICE_UNKNOWN, one(issuer=GUEST, terminal=UNKNOWN)),
+    Case("hotlist before that way", V.HOTLISTED, one(issuer=GUEST), 7, 8),
+    Case("a list not yet due pays no guest", V.ROUTED, one(issuer=GUEST), 8, 9),
+    Case("window before that way", V.TOO_LATE, one(issuer=GUEST, moment=pack_moment(LONG_AGO))),
+    Case("bounds before that way", V.AMOUNT_OUT_OF_BOUNDS, one(issuer=GUEST, amount_fen=5_000)),
+    Case("that way before the price", V.ROUTED, one(issuer=GUEST, amount_fen=170)),
+    Case("the last second of a centre's answers", V.ROUTED, one(issuer=FORMER, moment=pack_moment(at(7, 59, 59)))),
+    Case("the first second without them", V.CARD_UNKNOWN, one(issuer=FORMER)),
     Case("a counter left out", V.BALANCE_GAP, then(counter=3)),
     Case("a balance from nowhere", V.BALANCE_GAP, then(balance_before_fen=9_841)),
     Case("continuity before price", V.BALANCE_GAP, then(counter=3, amount_fen=170)),
@@ -139,6 +155,9 @@ def test_every_case_of_the_table_gets_its_verdict(city: SmallCity) -> None:
             conn,
             [Device(WITHDRAWN, OPERATOR, long_ago, at(7)), Device(CHEAP, OPERATOR, long_ago, None, 159)],
         )
+        assert register_centre(conn, Centre("KUNMING", "Kunming Clearing", long_ago), at=long_ago) is True
+        for issuer, until in ((GUEST, None), (FORMER, at(8))):
+            assert answer_for(conn, Answers("KUNMING", issuer, long_ago, until)) is True
         for number, case in enumerate(CASES, 1):
             records += case.records(replace(TAP, card_no=card_no(number)))
             expected[case.name] = case.verdict, len(records) - 1
@@ -153,7 +172,10 @@ def test_every_case_of_the_table_gets_its_verdict(city: SmallCity) -> None:
         name: verdict.value for name, (verdict, _) in expected.items()
     }
     assert sum(results["match"].counts.values()) == len(records) == len(verdicts)
-    assert {verdict for verdict, _ in expected.values()} == set(Verdict), "a verdict has no case"
+    by_a_centre = {Verdict.ISSUER_REFUSED}
+    assert {verdict for verdict, _ in expected.values()} == set(Verdict) - by_a_centre, (
+        "a verdict has no case"
+    )
 
 
 def test_twins_are_both_suspended_and_their_card_is_hotlisted(city: SmallCity) -> None:
@@ -239,3 +261,24 @@ def test_every_verdict_says_where_the_money_goes() -> None:
     assert [verdict for verdict in Verdict if verdict.money == "paid"] == [
         V.HOTLISTED_GRACE, V.BALANCE_GAP, V.PRICE_DIFFERS, V.ACCEPTED
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("earlier", [False, True], ids=["the same night", "a night before"])
+def test_an_operator_cannot_make_anothers_tap_a_copy_by_bringing_it_first(
+    engine: Engine, city_hsm: Hsm, tmp_path: Path, earlier: bool
+) -> None:
+    city = SmallCity(engine, city_hsm, tmp_path)
+    city.furnish()
+    theirs = [signed(replace(TAP, terminal=terminal_no(3)))]
+    city.present("BUS-1", 1, theirs)
+    if earlier:
+        city.clear()
+        assert city.verdicts() == {("BUS-1", 1, 0): V.DEVICE_UNKNOWN}
+    city.present("METRO-1", 1, theirs)
+    city.clear(TOMORROW if earlier else DAY)
+    assert city.verdicts() == {("BUS-1", 1, 0): V.DUPLICATE, ("METRO-1", 1, 0): V.ACCEPTED}
+    assert city.look(balance, "clearing:METRO-1").balance_fen == 160
+    city.present("BUS-1", 2, theirs)
+    city.clear(TOMORROW + timedelta(days=1))
+    assert city.verdicts()["BUS-1", 2, 0] == V.DUPLICATE
+    assert city.look(hotlisted) == []

@@ -1,4 +1,4 @@
-"""Loads that are booked together: their attempts are kept like any counter's, so that any counter ends a torn one."""
+"""Loads that are booked together or as a day ends: they are kept like any counter's, and proved all the same."""
 
 from pathlib import Path
 from typing import Any
@@ -7,15 +7,27 @@ import pytest
 from sqlalchemy import Engine, select
 
 from card.hsm.client import Hsm
+from card.hsm.codec import CardKeyRef
 from city.office import Office
 from city.processes import RunningHsm
 from clearing.tables import load_attempt
-from ledger.db import reading
+from ledger.day import begin_close, finish_close
+from ledger.db import reading, writing
 from terminals.counter import LoadCounter, LoadRefusal
 from terminals.hotlist import Hotlist
 from terminals.loads import LoadJournal
 from terminals.reader import CardGone
-from tests.support.load_counters import DAY, A, B, Interruption, Stopping, Town, found_town, number_of
+from tests.support.load_counters import (
+    DAY,
+    MORNING,
+    A,
+    B,
+    Interruption,
+    Stopping,
+    Town,
+    found_town,
+    number_of,
+)
 
 AMOUNT_FEN = 5_000
 CREDIT = 2
@@ -66,3 +78,27 @@ def test_a_load_of_a_group_that_was_torn_is_ended_at_another_counter_once(town: 
     assert torn.state.purse.balance_fen == town.fen(f"purse:{number_of(torn)}") == AMOUNT_FEN
     for card in (whole, torn):
         town.check(card)
+
+
+class HsmAtMidnight(Hsm):
+    """A client of the HSM whose answers come when the business day has just been cut off and closed."""
+
+    engine: Engine
+
+    def verify_load_tac(self, keys: CardKeyRef, **facts: Any) -> bool:
+        right = super().verify_load_tac(keys, **facts)
+        with writing(self.engine) as conn:
+            begin_close(conn, DAY, at=MORNING)
+            finish_close(conn, DAY, at=MORNING)
+        return right
+
+
+def test_a_proof_that_comes_as_the_day_is_closed_is_booked_on_the_next_one(
+    town: Town, hsm_process: RunningHsm
+) -> None:
+    card = town.new_card()
+    with HsmAtMidnight(hsm_process.host, hsm_process.port) as town.hsm:
+        town.hsm.engine = town.engine
+        assert town.do(A, card, "load", AMOUNT_FEN) == "done"
+    town.check(card)
+    assert town.fen(f"purse:{number_of(card)}") == card.state.purse.balance_fen == AMOUNT_FEN

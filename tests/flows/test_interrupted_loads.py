@@ -1,6 +1,7 @@
 """A load stopped at every step: its money is in one place, listed, and finished or taken back anywhere."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,12 @@ from sqlalchemy.exc import DBAPIError
 
 from card.hsm.client import Hsm
 from city.processes import RunningHsm
+from clearing.online.load import LoadBooked, LoadOrder, authorise_loads
+from clearing.wire.bcd import pack_moment
 from ledger.db import writing
-from terminals.loads import Decline
+from terminals.loads import Decline, Declined
 from tests.support.depth import examples
-from tests.support.load_counters import AGENTS, A, B, C, Interruption, Town, found_town, number_of
+from tests.support.load_counters import AGENTS, DAY, A, B, C, Interruption, Town, found_town, number_of
 from tests.support.remote_offices import office_service, offices
 
 AMOUNT_FEN = 5_000
@@ -45,7 +48,7 @@ def town(
         return
     with (
         office_service(engine, city_hsm, lambda: made.now, AGENTS) as address,
-        offices(address, tmp_path) as made.elsewhere,
+        offices(address, tmp_path, lambda: made.now) as made.elsewhere,
     ):
         yield made
 
@@ -195,6 +198,31 @@ def test_nothing_is_given_back_while_another_counter_may_be_writing_it(town: Tow
     town.check(card)
     assert town.do(C, card, "complete") == ("nothing" if written else "done")
     town.check(card)
+
+
+@pytest.mark.parametrize(
+    ("loaded_fen", "reason"), [(100, "is of 5000 fen, not 100"), (AMOUNT_FEN, "its TAC is wrong")]
+)
+def test_the_proof_of_one_load_is_none_of_another_that_waits(
+    town: Town, loaded_fen: int, reason: str
+) -> None:
+    told = steps_of_a_load(town).index("office.confirm")
+    card, at = town.new_card(), town.later()
+    order = LoadOrder(number_of(card), AMOUNT_FEN, AGENTS[0], "ordered-elsewhere", DAY, at)
+    with writing(town.engine) as conn:
+        assert authorise_loads(conn, [order], at=at) == [LoadBooked(order.reference, first_time=True)]
+    town.do(A, card, "load", loaded_fen, Interruption(told, power=True))
+    with town.counter(A) as counter:
+        (made,) = counter._journal.unconfirmed()
+        request = replace(made.request, order=order.reference, ordered_at=pack_moment(at))
+        declined = counter._office.confirm(replace(made, request=request))
+        assert isinstance(declined, Declined) and reason in declined.message
+        town.check(card)
+        assert town.fen(f"purse:{number_of(card)}") == 0
+        assert counter.confirm_outstanding() == 1
+    town.check(card)
+    assert card.state.purse.balance_fen == town.fen(f"purse:{number_of(card)}") == loaded_fen
+    assert [one.reference for one in town.waiting(number_of(card))] == [order.reference]
 
 
 def test_the_list_of_attempts_is_append_only(town: Town) -> None:

@@ -98,7 +98,7 @@ def line(town: Town) -> Iterator[ScriptedLine]:
 @pytest.fixture
 def elsewhere(town: Town, line: ScriptedLine, tmp_path: Path) -> Iterator[Offices]:
     """The offices at the other end of the line, into which the counters have signed in."""
-    with offices(line.address, tmp_path) as town.elsewhere:
+    with offices(line.address, tmp_path, lambda: town.now) as town.elsewhere:
         assert town.elsewhere.of(AGENT).standing(FIRST) == CardStanding("personalised", stopped=False)
         yield town.elsewhere
 
@@ -192,6 +192,22 @@ def test_a_service_that_nobody_answered_is_asked_again_under_its_key_by_a_new_pr
     assert isinstance(again, NotServed) and again.reason == "not_in_this_state"
 
 
+def test_a_loss_reported_weeks_later_locks_the_card_though_an_earlier_report_was_never_answered(
+    town: Town, line: ScriptedLine, elsewhere: Offices
+) -> None:
+    office, stolen = elsewhere.of(AGENT), replace(ASKED, service=Service.LOSE, amount_fen=0)
+    assert office.serve(ASKED) == Served(Service.ISSUE, FIRST, 2_000)
+    line.script = ANSWER_LOST * TRIES
+    with pytest.raises(OfficeGone):
+        office.serve(stolen)
+    assert office.standing(FIRST) == CardStanding("lost", stopped=True)
+    # Nobody asked again, as the card was found at once.
+    assert office.serve(replace(stolen, service=Service.FIND)) == Served(Service.FIND, FIRST, cards=1)
+    town.now += timedelta(days=20)
+    assert office.serve(stolen) == Served(Service.LOSE, FIRST, cards=1)
+    assert office.standing(FIRST) == CardStanding("lost", stopped=True)
+
+
 @pytest.mark.parametrize("lost", range(4))
 def test_a_load_loses_no_money_whichever_answer_is_lost(
     town: Town, line: ScriptedLine, elsewhere: Offices, lost: int
@@ -231,7 +247,7 @@ def test_an_office_that_is_not_there_costs_nothing_and_is_said_in_plain_words(
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         address = f"http://127.0.0.1:{nobody.getsockname()[1]}"
     with (
-        offices(address, tmp_path) as away,
+        offices(address, tmp_path, lambda: MORNING) as away,
         LoadJournal(tmp_path / "away.db", "off") as journal,
     ):
         office = away.of(AGENT)
@@ -268,7 +284,7 @@ def test_a_counter_that_is_not_let_in_is_told_what_to_look_at(
 ) -> None:
     with (
         httpx.Client(base_url=line.address, trust_env=False) as client,
-        offices(line.address, tmp_path) as stack,
+        offices(line.address, tmp_path, lambda: MORNING) as stack,
     ):
         office = RemoteOffice(OfficeLine(client, credentials, time.sleep), stack.questions("X"))
         with pytest.raises(OfficeGone, match=remedy):
@@ -296,7 +312,7 @@ def test_a_hotlisted_card_is_known_at_once_at_a_counter_elsewhere(town: Town, el
 def test_an_address_that_is_no_offices_is_said_to_be_none(town: Town, tmp_path: Path) -> None:
     with (
         serving(FastAPI()) as address,
-        offices(address, tmp_path) as other,
+        offices(address, tmp_path, lambda: MORNING) as other,
         pytest.raises(OfficeGone, match="there is no office for counters; look at --office"),
     ):
         other.of(AGENT).standing(FIRST)

@@ -17,7 +17,16 @@ from ledger.column_texts import line_contents
 from ledger.columns import Heading, Lines, in_pieces, post_columns, prepare_columns
 from ledger.db import reading, writing
 from ledger.directory import Directory
-from ledger.entry import Entry, Line, Posted, Refused, canonical_bytes, canonical_head
+from ledger.entry import (
+    MAX_AMOUNT_FEN,
+    Entry,
+    Line,
+    Posted,
+    Reason,
+    Refused,
+    canonical_bytes,
+    canonical_head,
+)
 from ledger.orders import Hold, Reversal
 from ledger.post import post
 from ledger.verify import verify_books
@@ -184,3 +193,19 @@ def test_pieces_hold_whole_entries_and_together_all_of_them(batches: list[list[L
             mine = [item for item, at in zip(items, own.entry.tolist(), strict=True) if at == place]
             found.append((heading.reference, mine))
     assert found == [(entry.reference, [line.item for line in entry.lines]) for entry in entries]
+
+
+def test_sums_beyond_64_bits_are_past_the_limit_and_never_wrap_round(books: Books) -> None:
+    wraps = 2**64 // MAX_AMOUNT_FEN + 1
+    rows = np.full(wraps, MAX_AMOUNT_FEN)
+    lines = Lines(
+        np.zeros(wraps, np.int64), pa.repeat("agent:A", wraps), pa.repeat("clearing:METRO-1", wraps), rows,
+        pa.repeat("", wraps),
+    )  # fmt: skip
+    directory = Directory(books.engine)
+    with writing(books.engine) as conn:
+        prepared = prepare_columns([Heading("vast", "tap", AT)], lines, directory, business_date=DAY)
+        (answer,) = post_columns(conn, prepared, directory, at=AT)
+        assert isinstance(answer, Refused)
+        assert (answer.reason, answer.account) == (Reason.LIMIT_EXCEEDED, "agent:A")
+        assert check_books(conn) == []

@@ -12,6 +12,7 @@ from sqlalchemy import event
 from card.hsm.client import Hsm
 from city.processes import RunningHsm
 from clearing.context import StepResult
+from clearing.interop.http_centre import HttpCentre
 from clearing.peers import Peers
 from clearing.sectors.healthcare.insurer_http import HttpInsurer
 from clearing.sectors.utilities.http_biller import HttpBiller
@@ -30,11 +31,22 @@ def killed(
     *,
     billers: Mapping[str, str] | None = None,
     insurer: str | None = None,
+    centres: Mapping[str, str] | None = None,
 ) -> int | None:
     """Run the night, with peers at these addresses, in a process that kills itself there; its exit code."""
     process = FORKED.Process(
         target=run_until_killed,
-        args=(database_url, str(home), hsm.host, hsm.port, step, instant, dict(billers or {}), insurer),
+        args=(
+            database_url,
+            str(home),
+            hsm.host,
+            hsm.port,
+            step,
+            instant,
+            dict(billers or {}),
+            insurer,
+            dict(centres or {}),
+        ),
     )
     process.start()
     process.join(60)
@@ -50,6 +62,7 @@ def run_until_killed(
     instant: str,
     billers: Mapping[str, str],
     insurer: str | None,
+    centres: Mapping[str, str],
 ) -> None:
     """Run the night; SIGKILL ourselves when `step` is about to commit (`commit`) or just did (`done`)."""
     engine = make_engine(url)
@@ -71,5 +84,6 @@ def run_until_killed(
         hsm = stack.enter_context(Hsm(host, port))
         clients = {name: stack.enter_context(HttpBiller(address)) for name, address in billers.items()}
         asked = stack.enter_context(HttpInsurer(insurer)) if insurer is not None else None
-        night = replace(night_of(Path(home), hsm), peers=Peers(clients, asked))
+        abroad = {code: stack.enter_context(HttpCentre(address)) for code, address in centres.items()}
+        night = replace(night_of(Path(home), hsm), peers=Peers(clients, asked, abroad))
         run_night(engine, night, observe=observe)

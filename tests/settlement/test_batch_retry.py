@@ -2,13 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
+from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine, func, select
 
+from card.hsm.client import Hsm
 from clearing.context import Night, StepResult
 from clearing.devices import Device, register_devices
 from clearing.suspense import suspended_taps
+from clearing.tables import tap
 from ledger.db import reading, writing
 from ledger.verify import verify_books
 from settlement.batch_retry import Retried, RetryRefusal, RetryRefused, retry_batch
@@ -16,6 +20,8 @@ from settlement.night import run_night
 from settlement.reports import night_summary
 from tests.settlement.conftest import PreparedDay
 from tests.settlement.small_day import AT, BUS_TAPS, DAY, MORNING, STRANGE, Ridden, night_of, put
+from tests.support.clearing_day import TAP, SmallCity, signed, terminal_no
+from tests.support.fare_examples import shipped
 from tests.support.night_books import everything
 
 NEXT = DAY + timedelta(days=1)
@@ -114,3 +120,36 @@ def test_a_batch_that_cannot_be_judged_again_is_refused_with_the_remedy(
     assert isinstance(answer, RetryRefused)
     assert (answer.refusal, remedy in answer.remedy) == (refusal, True)
     assert everything(day.engine) == rows
+
+
+def test_what_was_judged_again_today_counts_in_the_caps_of_all_that_is_judged_after_it(
+    engine: Engine, city_hsm: Hsm, tmp_path: Path
+) -> None:
+    city = SmallCity(engine, city_hsm, tmp_path, (shipped("example-city-1"),))
+    monday, tuesday = date(2026, 3, 2), date(2026, 3, 3)
+    city.furnish(day=monday)
+    strange = terminal_no(9)
+    rides = [
+        signed(
+            replace(
+                TAP, counter=n, balance_before_fen=10_000 - 200 * n, amount_fen=200, terminal=strange, line=12,
+                terminal_sequence=n, moment=bytes.fromhex(f"20260302{2 * n + 4:02d}0000"),
+            )
+        )
+        for n in range(1, 9)
+    ]  # fmt: skip
+    for sequence, own in enumerate((rides[:6], rides[6:7], rides[7:]), 1):
+        city.present("BUS-1", sequence, own)
+    city.clear(monday)
+    with writing(engine) as conn:
+        register_devices(conn, [Device(strange, "BUS-1", MORNING)])
+    own_folder = city.home / "nights" / "retry"
+    retrying_now = replace(city.night(tuesday), folder=own_folder, inbox=own_folder / "inbox")
+    first, second = (retry_batch(engine, retrying_now, "BUS-1", sequence) for sequence in (1, 2))
+    assert isinstance(first, Retried) and isinstance(second, Retried)
+    assert (first.paid_fen, second.paid_fen) == (1_200, 0), "the day's cap is 1200"
+    city.clear(tuesday)
+    with reading(engine) as conn:
+        paid_fen = conn.execute(select(tap.c.sequence, func.sum(tap.c.paid_fen)).group_by(tap.c.sequence))
+        assert dict(paid_fen.all()) == {1: 1_200, 2: 0, 3: 0}
+        assert list(verify_books(conn)) == []

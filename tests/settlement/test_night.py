@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -33,9 +34,9 @@ NAMES = [name for name, _ in STEPS]
 
 def test_the_steps_are_those_of_the_design_in_their_order() -> None:
     assert NAMES == [
-        "check_books_before", "ask_insurer", "withdraw_claims", "tell_billers", "close_day", "collect",
-        "verify", "match", "price", "post", "net", "instruct", "report", "reconcile_peers", "reconcile",
-        "hand_over", "check_books_after", "seal",
+        "check_books_before", "ask_insurer", "withdraw_claims", "tell_billers", "close_day", "hear_centres",
+        "collect", "verify", "match", "price", "post", "route", "tell_centres", "net", "instruct", "report",
+        "reconcile_peers", "reconcile", "hand_over", "check_books_after", "seal",
     ]  # fmt: skip
 
 
@@ -66,6 +67,25 @@ def test_each_step_writes_and_is_recorded_in_one_transaction(day: PreparedDay) -
     event.listen(day.engine, "commit", lambda _conn: commits.append(running))
     run_night(day.engine, day.night, observe=observe)
     assert [step for step in commits if step] == NAMES
+
+
+def test_booking_tells_how_far_it_is_up_to_the_last_row(day: PreparedDay) -> None:
+    told: list[tuple[int, int]] = []
+    running = ""
+
+    def observe(step: str, _state: str, _result: StepResult | None) -> None:
+        nonlocal running
+        running = step
+
+    def progress(what: str, done: int, total: int) -> None:
+        if running == "post":
+            assert what == "rows"
+            told.append((done, total))
+
+    run_night(day.engine, replace(day.night, progress=progress), observe=observe)
+    (total,) = {total for _, total in told}
+    assert [done for done, _ in told] == sorted({done for done, _ in told})
+    assert told[-1][0] == total > 0
 
 
 def test_a_resumed_night_books_with_the_instant_of_its_first_start(

@@ -66,6 +66,10 @@ def test_a_night_hands_over_everything_a_person_must_look_at(finished: FinishedN
     }
     suspended = {item.subject for item in items if item.kind is Kind.SUSPENDED}
     assert suspended == {f"taps BUS-1 device_unknown {DAY}", f"taps BUS-1 tac_wrong {DAY}"}
+    # Only what no TAC has proved ends by itself; the tap of an unregistered terminal is paid however late.
+    remedies = {item.subject.split(" ")[2]: item.remedy for item in items if item.kind is Kind.SUSPENDED}
+    assert "within 30 days is not paid" in remedies["tac_wrong"]
+    assert "is paid whenever it is settled" in remedies["device_unknown"]
     assert [item.due_on for item in items] == sorted(item.due_on for item in items)
 
 
@@ -98,6 +102,16 @@ def test_what_is_no_longer_found_is_cleared_and_comes_back_if_it_does(engine: En
     found_on(engine, [], DAY + timedelta(days=1))
     assert only_item(engine)[0].state is State.DONE
     found_on(engine, [replace(MISSING, items=3)], DAY + timedelta(days=2))
+    item, events = only_item(engine)
+    assert (item.state, events) == (State.OPEN, [Happened.RAISED, Happened.CLEARED, Happened.RAISED])
+
+
+def test_what_a_night_had_cleared_comes_back_before_its_deadline_with_the_very_same_figures(
+    engine: Engine,
+) -> None:
+    found_on(engine, [MISSING])
+    found_on(engine, [], DAY + timedelta(days=1))
+    found_on(engine, [MISSING], MISSING.due_on)
     item, events = only_item(engine)
     assert (item.state, events) == (State.OPEN, [Happened.RAISED, Happened.CLEARED, Happened.RAISED])
 

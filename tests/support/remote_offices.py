@@ -47,6 +47,7 @@ class Offices:
     address: str
     folder: Path
     stack: ExitStack
+    now: Callable[[], datetime]
     opened: dict[str, RemoteOffice] = field(default_factory=dict)
 
     def of(self, agent: str) -> RemoteOffice:
@@ -62,14 +63,14 @@ class Offices:
     def questions(self, agent: str) -> Questions:
         """The durable questions of an agent's counter."""
         path = self.folder / f"{agent}-questions.db"
-        return self.stack.enter_context(Questions(path, lambda: secrets.token_hex(16), "off"))
+        return self.stack.enter_context(Questions(path, lambda: secrets.token_hex(16), self.now, "off"))
 
 
 @contextmanager
-def offices(address: str, folder: Path) -> Iterator[Offices]:
-    """Offices at an address, whose lines are closed at the end."""
+def offices(address: str, folder: Path, now: Callable[[], datetime]) -> Iterator[Offices]:
+    """Offices at an address, whose lines are closed at the end; `now` is the clock of their counters."""
     with ExitStack() as stack:
-        yield Offices(address, folder, stack)
+        yield Offices(address, folder, stack, now)
 
 
 class ScriptedLine(HttpLine):

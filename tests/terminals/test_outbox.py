@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clearing.wire.batch import Ride, TapRecord
+from terminals.batch_numbers import BatchNumbers
 from terminals.outbox import Outbox, Pending
 from terminals.shelf import BatchState, OutboxError
 from tests.terminals.depot import CARD_NO, GATE
@@ -146,3 +148,24 @@ def test_numbers_only_rise_whatever_the_restarts(
         assert number == last[terminal] + 1
         last[terminal] = number
     outbox.close()
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(steps=st.lists(st.tuples(st.sampled_from("ABC"), st.booleans()), max_size=20))
+def test_outboxes_of_one_operator_number_their_batches_from_one_on_whoever_stops_halfway(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, bool]]
+) -> None:
+    folder = tmp_path_factory.mktemp("shop")
+    tills = {name: Outbox(folder / f"{name}.db", "off") for name in "ABC"}
+    for name, till in tills.items():
+        till.number_by(partial(BatchNumbers(folder / "numbers.db", "off").next_of, "SHOP-1", name))
+    ended = [(name, False) for name in "ABC"]
+    for name, stops in [*steps, *ended]:
+        sequence = tills[name].next_batch()
+        if not stops:
+            tills[name].store_batch(
+                sequence=sequence, operator="SHOP-1", business_date=DAY, body=b"sales", numbers=[]
+            )
+    kept = sorted(batch.sequence for till in tills.values() for batch in till.batches())
+    assert kept == list(range(1, len(kept) + 1))
+    assert BatchNumbers(folder / "numbers.db", "off").next_of("SHOP-2", "A", 1) == 1

@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from clearing.sectors.transit.csv_rows import rows_of
+from clearing.sectors.transit.csv_rows import MOST_FLAWS, rows_of
 from clearing.sectors.transit.fare_file import Flaw, TariffFlawed
 from clearing.sectors.transit.fare_tariff import (
     AsListed,
@@ -30,7 +30,6 @@ from clearing.wire.tariff import CLASS_NAMES, Tariff
 COLUMNS = ("from", "to", "fare_yuan")
 SINGLE = {"bus": Ride.BUS, "ferry": Ride.FERRY}
 """Modes where one tap is the ride; not every city has a ferry."""
-MOST_FLAWS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ def read_matrix(data: bytes) -> Matrix:
     pairs_fen: dict[tuple[str, str], int] = {}
     stations: dict[str, int] = {}
     flaws: list[Flaw] = []
-    for number, row in enumerate(_rows(data, COLUMNS), 2):
+    for number, row in _rows(data, COLUMNS):
         start, end, yuan = (row[name].strip() for name in COLUMNS)
         fare_fen = hundredths(yuan)
         if not start or not end:
@@ -86,7 +85,7 @@ def read_matrix(data: bytes) -> Matrix:
 def read_codes(data: bytes) -> dict[str, str]:
     """Read site_code, site: the station's name for the `line-station` number that tap records carry."""
     found = {}
-    for row in _rows(data, ("site_code", "site")):
+    for _, row in _rows(data, ("site_code", "site")):
         code = row["site_code"].strip()
         if code.isdecimal():
             found[f"{int(code) // 1000}-{int(code) % 1000}"] = row["site"].strip()
@@ -165,7 +164,7 @@ def _discounts(rules: Tariff) -> tuple[Discount, ...]:
     return (*found, Discount("linked trip", Scope(), linked, only_linked=True))
 
 
-def _rows(data: bytes, columns: tuple[str, ...]) -> list[dict[str, str]]:
+def _rows(data: bytes, columns: tuple[str, ...]) -> list[tuple[int, dict[str, str]]]:
     try:
         text = (gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data).decode("utf-8-sig")
     except (OSError, EOFError, zlib.error) as error:

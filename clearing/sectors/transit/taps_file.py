@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 
-from clearing.sectors.transit.csv_rows import is_moment, numbered_rows
+from clearing.sectors.transit.csv_rows import MOST_FLAWS, instant_of, numbered_rows
 from clearing.sectors.transit.fare_file import Flaw, TariffFlawed
 from clearing.sectors.transit.fare_taps import Tap, TapKind
 
@@ -21,7 +21,6 @@ OPTIONAL = (
     "paid_fen",
 )
 TRUTHS = {"": False, "0": False, "no": False, "1": True, "yes": True}
-MOST_FLAWS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ def read_taps(data: bytes, zone: tzinfo) -> list[ChargedTap]:
 def _tap(number: int, row: dict[str, str], zone: tzinfo) -> ChargedTap | Flaw:
     checks: tuple[tuple[str, Callable[[str], bool], str], ...] = (
         ("card", lambda value: value != "", "the card's number"),
-        ("at", is_moment, "a time such as 2026-03-02T08:00"),
+        ("at", lambda value: instant_of(value, zone) is not None, "a time such as 2026-03-02T08:00"),
         ("kind", lambda value: value in set(TapKind), f"one of {', '.join(TapKind)}"),
         ("mode", lambda value: value != "", "a mode of the tariff"),
         ("list_fare_fen", _is_amount, "whole fen, or nothing"),
@@ -64,11 +63,12 @@ def _tap(number: int, row: dict[str, str], zone: tzinfo) -> ChargedTap | Flaw:
     for name, holds, remedy in checks:
         if not holds(row.get(name, "")):
             return Flaw(f"row {number} {name}", row.get(name, ""), f"give {remedy}")
-    at = datetime.fromisoformat(row["at"])
+    at = instant_of(row["at"], zone)
+    assert at is not None, "it was looked at"
     tap = Tap(
         id=row.get("id") or f"row {number:07d}",
         card=row["card"],
-        at=at if at.tzinfo else at.replace(tzinfo=zone),
+        at=at,
         kind=TapKind(row["kind"]),
         mode=row["mode"],
         station=row.get("station", ""),
