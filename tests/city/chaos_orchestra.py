@@ -103,7 +103,8 @@ class Orchestra:
         for terminal, orders in workload.tills.items():
             self._worker(
                 terminal, "till", {"orders.json": orders, "terminal.json": till_keys[terminal]},
-                "--gateway", str(self._line(FramedLine, terminal, "gateway")), "--timeout-s", str(self._patience * CALLER_TIMEOUT_S),
+                "--gateway", str(self._line(FramedLine, terminal, "gateway")),
+                "--timeout-s", str(self._patience * CALLER_TIMEOUT_S),
             )  # fmt: skip
         for name, deeds in workload.callers.items():
             url = f"http://127.0.0.1:{self._line(HttpLine, name, 'api')}"
@@ -114,7 +115,8 @@ class Orchestra:
         hsm = f"127.0.0.1:{self._line(FramedLine, 'depot', 'hsm')}"
         words = (
             "--city", str(self.folder / "city"), "--hsm", hsm, "--operator", OPERATOR,
-            "--transport-key", str(self._hsm_home / "transport.key"), "--timeout-s", str(self._patience * 2 * PEER_TIMEOUT_S),
+            "--transport-key", str(self._hsm_home / "transport.key"),
+            "--timeout-s", str(self._patience * 2 * PEER_TIMEOUT_S),
             "--validator", VALIDATOR, "--code-validator", CODE_VALIDATOR, "--issuer-key", town.issuer_key,
             "--office-key", town.office_key,
         )  # fmt: skip
