@@ -13,6 +13,7 @@ import pytest
 from card.hsm.client import Hsm
 from ledger.db import make_engine
 from settlement.night_lock import exclusive
+from settlement.night import STEPS
 from settlement.night_progress import PROGRESS_FILE
 from tests.settlement.small_day import METRO_TAPS, ROOT, prepare, put
 from tests.support.foundry import Foundry
@@ -67,7 +68,7 @@ def test_a_night_is_planned_run_dry_and_run_and_leaves_its_work_to_people(
     assert "No night of 2018-09-01" in said(onecard("night", "status", DAY))
     ran = said(onecard("night", DAY, "--at", "2018-09-02T00:30:00"))
     assert "collect done in" in ran
-    assert "18 of 18 steps" in ran
+    assert f"{len(STEPS)} of {len(STEPS)} steps" in ran
     assert "2018-09-01: finished" in ran
     assert "was finished before; nothing changed" in said(onecard("night", DAY))
     assert "Raised for people" in said(onecard("night", "exceptions", DAY))
