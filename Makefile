@@ -9,6 +9,9 @@ ONECARD_HOME ?= ./var
 PYTEST_WORKERS ?= 2
 SEEDS ?= 200
 SPARK_SEEDS ?= 5
+DEPTH ?= 20
+DEEP := tests/clearing/test_random_nights.py tests/flows/test_random_days.py tests/flows/test_interrupted_loads.py \
+	tests/flows/test_every_sector_conserved.py tests/ledger/test_ledger_archive_evidence.py
 LEDGER_BATCHES ?= 5000
 VALIDATOR_RIDES ?= 240000
 FIRST ?= 1
@@ -32,10 +35,10 @@ serve: .venv/ready ## the finance page and the citizen's page of the last demo, 
 spark: .venv/spark ## what the night needs to run on Spark (pyspark, Java): some 450 MB, once
 
 test: .venv/ready .venv/system .venv/spark ## style, types, contracts and every test
-	@$(MAKE) --no-print-directory lint types contracts
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync lint types contracts
 	@$(BIN)/pytest -n $(PYTEST_WORKERS) --dist worksteal
 
-soak: .venv/ready .venv/system .venv/spark .venv/soak ## ten minutes of writers onto one ledger, a validator's day, FUZZ_S=300 of bytes at the HSM, SEEDS=200 stories and nights of chaos from FIRST=1, SPARK_SEEDS=5 workers killed
+soak: .venv/ready .venv/system .venv/spark .venv/soak ## ten minutes of writers onto one ledger, a validator's day, FUZZ_S=300 of bytes at the HSM, SEEDS=200 stories and nights of chaos from FIRST=1, SPARK_SEEDS=5 workers killed, DEPTH=20 times the random days of a test
 	@LEDGER_BATCHES=$(LEDGER_BATCHES) $(BIN)/pytest tests/ledger/test_ledger_concurrency.py -k processes -n 0
 	@VALIDATOR_RIDES=$(VALIDATOR_RIDES) $(BIN)/pytest tests/terminals/test_validator_day.py -n 0
 	@mkdir -p "$(ONECARD_HOME)/fuzz"
@@ -43,6 +46,8 @@ soak: .venv/ready .venv/system .venv/spark .venv/soak ## ten minutes of writers 
 		-max_total_time=$(FUZZ_S) -max_len=4096 -artifact_prefix="$(ONECARD_HOME)/"
 	@CHAOS_SEEDS=$(SEEDS) CHAOS_FIRST=$(FIRST) NIGHT_SEEDS=$(SEEDS) NIGHT_FIRST=$(FIRST) \
 		$(BIN)/pytest tests/flows/test_chaos.py tests/flows/test_night_chaos.py -n $(PYTEST_WORKERS) --dist worksteal
+	@DEPTH=$(DEPTH) $(BIN)/pytest $(DEEP) -n $(PYTEST_WORKERS) --dist worksteal
+	@DEPTH=$(SPARK_SEEDS) $(BIN)/pytest tests/clearing/test_spark_rules.py -n 0
 	@SPARK_SEEDS=$(SPARK_SEEDS) SPARK_FIRST=$(SPARK_FIRST) $(BIN)/pytest tests/clearing/test_spark_cluster.py -n 0
 
 check: .venv/ready .venv/system .venv/spark ## format the code, then everything that `make test` does

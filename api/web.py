@@ -58,6 +58,7 @@ def doors_of(city: City) -> Iterator[Deps]:
 def make_service(doors: Deps, nights_folder: Path, *, open_finance: bool = False) -> FastAPI:
     """One application: what is not under the API's /v1 is a page's, and what is there is answered by the API."""
     service, pages = make_api(doors), make_app(doors, nights_folder, open_finance=open_finance)
+    service.state.pages = pages
     nowhere = service.router.default
 
     async def elsewhere(scope: Scope, receive: Receive, send: Send) -> None:

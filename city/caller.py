@@ -28,7 +28,13 @@ def work(
     headers = {"Authorization": f"Bearer {plan['token']}"}
     with (
         Diary(home / DIARY) as diary,
-        httpx.Client(base_url=plan["url"], headers=headers, timeout=timeout_s, trust_env=False) as client,
+        httpx.Client(
+            base_url=plan["url"],
+            headers=headers,
+            timeout=timeout_s,
+            trust_env=False,
+            verify=httpx.URL(plan["url"]).scheme == "https",
+        ) as client,
     ):
         caller = Caller(client, diary)
         for number, deed in enumerate(plan["deeds"]):

@@ -5,7 +5,6 @@ with the city. Under `/control` a test or a demo lets our cards ride there, has 
 orders faults; a real centre has nothing of the kind.
 """
 
-import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,7 +25,7 @@ from card.hsm.addresses import parse_addresses
 from card.hsm.client import Hsm
 from city.centre_journal import CentreJournal, Line
 from city.faults import FaultOrder, misbehave_as_ordered
-from city.processes import running_program
+from city.processes import Program, running_program
 from city.serving import serve_app
 from clearing.verification import tac_columns
 from clearing.wire.batch import FRAME, RECORD_DTYPE, BatchError
@@ -254,7 +253,7 @@ class RunningCentre:
     """Where a centre listens; `process` may be killed, and another started on the same home."""
 
     url: str
-    process: subprocess.Popen[bytes]
+    process: Program
 
     def control(self, method: str, path: str, body: object = None) -> Any:
         """Order something under `/control`, or ask; what it answers."""

@@ -7,10 +7,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 START_TIMEOUT_S = 20.0
 AUTHORISED = ("--authorised-for", "24h")
@@ -18,6 +20,8 @@ AUTHORISED = ("--authorised-for", "24h")
 PROJECT = Path(__file__).resolve().parent.parent
 
 
+SHORT_PATHS = Path("/tmp")
+"""Where a server's folder is made: the path of the socket in it may have 107 bytes."""
 MODEST = {"max_connections": "60", "shared_buffers": "128MB"}
 FLEETING = MODEST | {
     "fsync": "off",
@@ -26,6 +30,41 @@ FLEETING = MODEST | {
     "autovacuum": "off",
 }
 """For databases that need not outlive the machine. What is committed outlives every process all the same."""
+
+
+class Program(Protocol):
+    """A process that was started here, as `subprocess` has it."""
+
+    @property
+    def pid(self) -> int: ...
+    def poll(self) -> int | None: ...
+    def terminate(self) -> None: ...
+    def kill(self) -> None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+
+
+Start = Callable[[str, Sequence[str | Path], Path], Program]
+"""Starts a module with these words as a program whose output is added to a log."""
+
+
+def by_itself(module: str, words: Sequence[str | Path], log_file: Path) -> Program:
+    """Start `python -m module …`."""
+    with log_file.open("ab") as log:
+        command = [sys.executable, "-m", module, *words]
+        return subprocess.Popen(command, stdout=log, stderr=log, cwd=PROJECT)
+
+
+_start: ContextVar[Start] = ContextVar("start", default=by_itself)
+
+
+@contextmanager
+def started_by(start: Start) -> Iterator[None]:
+    """Let programs be started so until the block ends: by whoever starts so many that it has them loaded."""
+    token = _start.set(start)
+    try:
+        yield
+    finally:
+        _start.reset(token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,21 +86,12 @@ def running_hsm(home: Path) -> Iterator[RunningHsm]:
     home.mkdir(parents=True, exist_ok=True)
     transport_key_file = home / "transport.key"
     if not (home / "keys.json").exists():
-        subprocess.run(
-            [
-                *_program("hsm_sim"),
-                "init",
-                "--home",
-                home,
-                "--demo",
-                "--transport-key-file",
-                transport_key_file,
-            ],
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
-    words = ("serve", "--port", "0", *AUTHORISED)
-    with running_program("hsm_sim", home, *words) as (port, _):
+        words = ("init", "--home", home, "--demo", "--transport-key-file", transport_key_file)
+        log_file = home / "init.log"
+        if ended := _start.get()("hsm_sim", words, log_file).wait():
+            raise ChildProcessError(f"an HSM could not be made: it ended with {ended}; see {log_file}")
+    serve = ("serve", "--port", "0", *AUTHORISED)
+    with running_program("hsm_sim", home, *serve) as (port, _):
         yield RunningHsm("127.0.0.1", port, home, transport_key_file)
 
 
@@ -81,9 +111,7 @@ def copy_hsm(home: Path, other: Path) -> None:
 
 
 @contextmanager
-def running_program(
-    module: str, home: Path, *words: str | Path
-) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+def running_program(module: str, home: Path, *words: str | Path) -> Iterator[tuple[int, Program]]:
     """Run `python -m module … --home HOME --port-file …` until the block ends: its port, and its process.
 
     Its output goes to `module.log` in `home`. Raises ChildProcessError where it ends before it listens.
@@ -91,16 +119,14 @@ def running_program(
     home.mkdir(parents=True, exist_ok=True)
     port_file, log_file = home / "port", home / f"{module}.log"
     port_file.unlink(missing_ok=True)
-    command = [*_program(module), *words, "--home", home, "--port-file", port_file]
-    with log_file.open("ab") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=PROJECT)
+    process = _start.get()(module, (*words, "--home", home, "--port-file", port_file), log_file)
     try:
         yield wait_for_port(process, port_file, log_file), process
     finally:
         end_program(process)
 
 
-def end_program(process: subprocess.Popen[bytes]) -> None:
+def end_program(process: Program) -> None:
     """Ask a program to end, make it where it does not, and wait until it has."""
     process.terminate()
     try:
@@ -154,9 +180,14 @@ class PostgresServer:
 
 
 @contextmanager
-def private_server(settings: Mapping[str, str] = MODEST) -> Iterator[PostgresServer]:
-    """Start a PostgreSQL of our own with an empty database `onecard`; it is gone when the block ends."""
-    server = PostgresServer(Path(tempfile.mkdtemp(prefix="onecard-pg-", dir="/tmp")), settings)
+def private_server(
+    settings: Mapping[str, str] = MODEST, under: Path = SHORT_PATHS
+) -> Iterator[PostgresServer]:
+    """Start a PostgreSQL of our own with an empty database `onecard`; it is gone when the block ends.
+
+    It has a folder of its own in `under`, which everybody must be able to enter.
+    """
+    server = PostgresServer(Path(tempfile.mkdtemp(prefix="onecard-pg-", dir=under)), settings)
     if _as_postgres_owner():
         shutil.chown(server.folder, "nobody", "nogroup")
     try:
@@ -170,9 +201,9 @@ def private_server(settings: Mapping[str, str] = MODEST) -> Iterator[PostgresSer
 
 
 @contextmanager
-def private_postgres(settings: Mapping[str, str] = MODEST) -> Iterator[str]:
+def private_postgres(settings: Mapping[str, str] = MODEST, under: Path = SHORT_PATHS) -> Iterator[str]:
     """Start a PostgreSQL of our own on a Unix socket; yields the URL of its empty database `onecard`."""
-    with private_server(settings) as server:
+    with private_server(settings, under) as server:
         yield server.url
 
 
@@ -206,11 +237,7 @@ def write_port(port_file: Path | None, port: int) -> None:
         draft.replace(port_file)
 
 
-def _program(module: str) -> list[str]:
-    return [sys.executable, "-m", module]
-
-
-def wait_for_port(process: subprocess.Popen[bytes], port_file: Path, log_file: Path) -> int:
+def wait_for_port(process: Program, port_file: Path, log_file: Path) -> int:
     """The port that a program has written, once it has.
 
     Raises ChildProcessError where it ends before, TimeoutError where it takes too long.
@@ -219,7 +246,7 @@ def wait_for_port(process: subprocess.Popen[bytes], port_file: Path, log_file: P
     while time.monotonic() < deadline:
         if port_file.exists() and (text := port_file.read_text()).endswith("\n"):
             return int(text)
-        if process.poll() is not None:
-            raise ChildProcessError(f"it ended with {process.returncode} before it listened; see {log_file}")
+        if (ended := process.poll()) is not None:
+            raise ChildProcessError(f"it ended with {ended} before it listened; see {log_file}")
         time.sleep(0.01)
     raise TimeoutError(f"it did not listen within {START_TIMEOUT_S:.0f} s; see {log_file}")

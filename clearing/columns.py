@@ -19,10 +19,13 @@ DAY_S = 86_400
 CITY_OFFSET_S = 8 * 3600
 """The city's zone has kept to UTC+8 since 1992."""
 
-RULE_NUMBERS = ("ride", "counter", "balance_before_fen", "amount_fen", "list_fare_fen", "holder_class")
-"""Fields of a record that the rules read as they are."""
+RULE_NUMBERS = ("counter", "balance_before_fen", "amount_fen")
+"""Fields of a record that the rules read of every tap as they are."""
 NUMBERS = (
     *RULE_NUMBERS,
+    "ride",
+    "list_fare_fen",
+    "holder_class",
     "kind",
     "terminal_sequence",
     "key_version",
@@ -37,13 +40,15 @@ TEXTS = ("issuer", "card_no", "terminal", "tac")
 # Texts of digits as numbers, by which rules join many times faster. A card's twenty digits are two numbers.
 _KEYS = np.dtype(
     {
-        "names": ["issuer_no", "card_head", "card_tail", "terminal_no"],
-        "formats": [">u4", ">u2", ">i8", ">u8"],
-        "offsets": [2, 6, 8, 25],
+        "names": ["issuer_no", "card_head", "card_tail", "terminal_no", "fare"],
+        "formats": [">u4", ">u2", ">i8", ">u8", ">u8"],
+        "offsets": [2, 6, 8, 25, 48],
         "itemsize": RECORD_BYTES,
     }
 )
 _TERMINAL_BITS = np.int64((1 << 48) - 1)
+# List fare, holder class and flags lie side by side; the ride goes before them.
+_FARE_BITS, _RIDE_AT = np.int64((1 << 48) - 1), np.int64(48)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +130,11 @@ def card_texts(head: npt.NDArray[np.int64], tail: npt.NDArray[np.int64]) -> list
 
 
 def hex_numbers(texts: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
-    """Texts of at most 15 hex digits in upper case, n × digits in ASCII, as numbers."""
-    found = np.zeros(len(texts), np.int64)
-    for column in texts.T:
-        found = found << 4 | ((column & 15) + 9 * (column > ord("9")))
-    return found
+    """Texts of at most 15 hex digits in upper case, n × an even number of digits in ASCII, as numbers."""
+    digits = (texts & 15) + 9 * (texts >> 6)
+    packed = np.zeros((len(texts), 8), np.uint8)
+    packed[:, 8 - texts.shape[1] // 2 :] = digits[:, 0::2] << 4 | digits[:, 1::2]
+    return packed.view(">i8").ravel().astype(np.int64)
 
 
 def tap_table(groups: Sequence[Presented], first_no: int = 0) -> pa.Table:
@@ -147,6 +152,7 @@ def tap_table(groups: Sequence[Presented], first_no: int = 0) -> pa.Table:
         "record": pa.Array.from_buffers(pa.binary(RECORD_BYTES), len(rows), [None, pa.py_buffer(raw)]),
     }
     columns |= {name: pa.array(rows[name].astype(np.int64)) for name in NUMBERS if name not in RULE_NUMBERS}
+    columns |= _flags(rows["flags"])
     columns |= {name: _hex_text(rows[name]) for name in TEXTS}
     for name, column in columns.items():
         table = table.append_column(name, column)
@@ -156,6 +162,28 @@ def tap_table(groups: Sequence[Presented], first_no: int = 0) -> pa.Table:
 def rule_table(groups: Sequence[Presented], first_no: int = 0) -> pa.Table:
     """Of the same taps in the same order only what the rules read, cards and terminals as numbers."""
     return _rule_table(*_sorted(groups), first_no)
+
+
+def with_fares(kinds: pa.Table) -> pa.Table:
+    """Kinds of taps, with what their `fare_kind` says: ride, holder class, flags and list fare."""
+    kind = numbers(kinds, "fare_kind")
+    said: dict[str, pa.Array[Any]] = {
+        "ride": pa.array(kind >> _RIDE_AT),
+        "holder_class": pa.array(kind >> 8 & 0xFF),
+        "list_fare_fen": pa.array(kind >> 16 & 0xFFFFFFFF),
+        **_flags(kind & 0xFF),
+        "malformed": pa.array(np.zeros(len(kind), np.bool_)),
+    }
+    for name, column in said.items():
+        kinds = kinds.append_column(name, column)
+    return kinds
+
+
+def _flags(flags: npt.NDArray[Any]) -> dict[str, "pa.Array[Any]"]:
+    return {
+        "linked": pa.array((flags & LINKED_FLAG) != 0),
+        "full_fare": pa.array((flags & FULL_FARE_FLAG) != 0),
+    }
 
 
 def _sorted(groups: Sequence[Presented]) -> tuple[list[Presented], bytes]:
@@ -185,11 +213,11 @@ def _rule_table(groups: Sequence[Presented], raw: bytes, first_no: int) -> pa.Ta
         "malformed": pa.array(bad),
         "at_s": pa.array(seconds, mask=bad),
         "tap_day": pa.array(moments.days, mask=bad),
-        "linked": pa.array((rows["flags"] & LINKED_FLAG) != 0),
-        "full_fare": pa.array((rows["flags"] & FULL_FARE_FLAG) != 0),
     }
     columns |= {name: pa.array(rows[name].astype(np.int64)) for name in RULE_NUMBERS}
     keys = rows.view(_KEYS)
+    fare_kind = (keys["fare"].astype(np.int64) & _FARE_BITS) | rows["ride"].astype(np.int64) << _RIDE_AT
+    columns["fare_kind"] = pa.array(fare_kind, mask=bad)
     columns |= {
         name: pa.array(keys[name].astype(np.int64)) for name in ("issuer_no", "card_head", "card_tail")
     }

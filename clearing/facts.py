@@ -224,16 +224,20 @@ def _devices(conn: Connection) -> pa.Table:
 def _registered(conn: Connection) -> pa.Table:
     """Cards with their issuers, and from when until before when they are valid: for ever where that is not known."""
     columns = card.c
-    card_nos, issuers, valid_from_s, valid_to_s = fixed_rows(
+    card_nos, issuers, first_day, last_day = fixed_rows(
         conn,
         select(card),
         Field(columns.card_no, CARD_WIDTH),
         Field(columns.issuer, ISSUER_WIDTH),
-        Field(func.coalesce(seconds(conn, columns.valid_from) - CITY_OFFSET_S, 0)),
-        Field(func.coalesce(seconds(conn, columns.valid_until) + DAY_S - CITY_OFFSET_S, FOR_EVER)),
+        Field(columns.valid_from, no_day=date.min),
+        Field(columns.valid_until, no_day=date.max),
     )
     head, tail = card_keys(card_nos)
-    own = {"issuer_no": hex_numbers(issuers), "valid_from_s": valid_from_s, "valid_to_s": valid_to_s}
+    own = {
+        "issuer_no": hex_numbers(issuers),
+        "valid_from_s": first_day * DAY_S - CITY_OFFSET_S,
+        "valid_to_s": (last_day + 1) * DAY_S - CITY_OFFSET_S,
+    }
     return pa.table({"card_head": head, "card_tail": tail, **own})
 
 

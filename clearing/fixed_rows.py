@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from itertools import chain, islice
 from typing import Any
 
@@ -11,11 +12,15 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
+    Integer,
     Select,
     String,
+    Table,
     cast,
     func,
     literal,
+    literal_column,
+    select,
     type_coerce,
 )
 
@@ -24,38 +29,51 @@ from ledger.db import driver
 Lines = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.int64]
 
-NUMBER_WIDTH = 19
+NUMBER_WIDTH, DAY_WIDTH = 19, 10
 _OFFSET = 1 << 62
 """Added to a number before it is written, so that none has a sign and all have as many digits."""
 _ROWS = 100_000
+_TOGETHER = 1 << 14
+"""Rows of a table that SQLite strings together before it hands them over: one by one each is a Python object."""
 _POWERS = 10 ** np.arange(NUMBER_WIDTH - 1, -1, -1, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A column of a query that is never null: a text of `width` characters, or a whole number.
+    """A column of a query: a text of `width` characters, a whole number, or a date, which `no_day` stands for if null.
 
-    A text may be shorter only where it is to be `padded` by blanks.
+    A text may be shorter only where it is to be `padded` by blanks; texts and numbers are never null.
     """
 
     column: ColumnElement[Any]
-    width: int | None = None  # None: a number
+    width: int | None = None  # None: a number or a date
     padded: bool = False
+    no_day: date | None = None  # None: no date
+
+    @property
+    def characters(self) -> int:
+        """How many characters of a line are its own."""
+        return self.width or (DAY_WIDTH if self.no_day else NUMBER_WIDTH)
+
+    def read(self, lines: Lines) -> Lines | Numbers:
+        """What its part of the lines says."""
+        if self.width is not None:
+            return lines
+        return _days(lines) if self.no_day else _numbers(lines)
 
 
 def fixed_rows(conn: Connection, query: Select[Any], *fields: Field) -> list[Any]:
-    """These fields of a query's rows: texts as n × width ASCII characters, numbers as int64."""
+    """These fields of a query's rows: texts as n × width ASCII characters, numbers and days since 1970 as int64."""
     line = _written(conn, fields[0])
     for field in fields[1:]:
         line = line.concat(_written(conn, field))
     chosen = query.with_only_columns(line, maintain_column_froms=True)
     raw = b"".join(_copied(conn, chosen) if conn.dialect.name == "postgresql" else _fetched(conn, chosen))
-    widths = [field.width or NUMBER_WIDTH for field in fields]
+    widths = [field.characters for field in fields]
     table = np.frombuffer(raw, np.uint8).reshape(-1, sum(widths))
     ends = np.cumsum([0, *widths])
     return [
-        table[:, start:end] if field.width else _numbers(table[:, start:end])
-        for field, start, end in zip(fields, ends[:-1], ends[1:], strict=True)
+        field.read(table[:, start:end]) for field, start, end in zip(fields, ends[:-1], ends[1:], strict=True)
     ]
 
 
@@ -82,6 +100,9 @@ def _written(conn: Connection, field: Field) -> ColumnElement[str]:
         if postgresql:
             return func.rpad(field.column, field.width, " ", type_=String)
         return func.printf(f"%-{field.width}s", field.column, type_=String)
+    if field.no_day is not None:
+        day = func.to_char(field.column, "YYYY-MM-DD") if postgresql else type_coerce(field.column, String)
+        return func.coalesce(day, field.no_day.isoformat(), type_=String)
     number = field.column + literal(_OFFSET, BigInteger)
     return cast(number, String) if postgresql else func.printf("%d", number, type_=String)
 
@@ -90,6 +111,16 @@ def _numbers(lines: Lines) -> Numbers:
     found = np.full(len(lines), -_OFFSET, np.int64)
     for place, power in enumerate(_POWERS):
         found += (lines[:, place] & 15) * power
+    return found
+
+
+def _days(lines: Lines) -> Numbers:
+    """Dates YYYY-MM-DD as days since 1970-01-01."""
+    digit = (lines & 15).astype(np.int32)
+    year = digit[:, 0] * 1000 + digit[:, 1] * 100 + digit[:, 2] * 10 + digit[:, 3]
+    months = (year - 1970) * 12 + digit[:, 5] * 10 + digit[:, 6] - 1
+    begins = months.astype("M8[M]").astype("M8[D]").astype(np.int64)
+    found: Numbers = begins + digit[:, 8] * 10 + digit[:, 9] - 1
     return found
 
 
@@ -106,6 +137,25 @@ def _copied(conn: Connection, query: Select[Any]) -> Iterator[bytes]:
 
 
 def _fetched(conn: Connection, query: Select[Any]) -> Iterator[bytes]:
+    match query.get_final_froms():
+        case [Table() as table] if query.whereclause is None:
+            yield from _strung_together(conn, query, table)
+        case _:
+            yield from _one_by_one(conn, query)
+
+
+def _strung_together(conn: Connection, query: Select[Any], table: Table) -> Iterator[bytes]:
+    """A whole table's rows, some at a time; what is chosen by a condition is left to an index."""
+    (line,) = query.selected_columns
+    row = literal_column("rowid", Integer)
+    last = conn.execute(select(func.max(row)).select_from(table)).scalar() or 0
+    strung = query.with_only_columns(func.group_concat(line, ""), maintain_column_froms=True)
+    for start in range(0, last, _TOGETHER):
+        some = strung.where(row > start, row <= start + _TOGETHER)
+        yield (conn.execute(some).scalar() or "").encode("ascii")
+
+
+def _one_by_one(conn: Connection, query: Select[Any]) -> Iterator[bytes]:
     cursor: Any = conn.execute(query).cursor
     rows: Iterator[str] = chain.from_iterable(cursor)
     while some := "".join(islice(rows, _ROWS)):

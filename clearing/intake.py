@@ -1,7 +1,8 @@
 """Taking operators' files in: every file is kept, acknowledged, and either registered or turned away."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date
 from hashlib import file_digest
 from pathlib import Path
@@ -22,14 +23,16 @@ from clearing.suspense import retried_taps
 from clearing.tables import batch_file
 from clearing.wire.batch import BatchHeader, read_batch
 from clearing.wire.bcd import moment_of
-from clearing.workfiles import write_bytes, write_rows
+from clearing.workfiles import write_bytes, write_groups
 from ledger.db import reading
 
 TAPS = "taps.parquet"
 """What the rules read of every tap (`rule_table`)."""
-PACKED = ("operator", "sequence", "presented_day", "tap_day", "terminal_no", "issuer_no", "card_head", "ride",
-          "holder_class", "list_fare_fen", "amount_fen")  # fmt: skip
+PACKED = ("operator", "sequence", "presented_day", "tap_day", "terminal_no", "issuer_no", "card_head", "fare_kind",
+          "amount_fen")  # fmt: skip
 """Columns of few values, which are written as numbers of a list."""
+AT_ONCE = 2
+"""Files that are read at once."""
 UNFINISHED = (".part", ".tmp")
 """Endings of files that their senders are still writing."""
 
@@ -113,9 +116,7 @@ def clear_inbox(engine: Engine, night: Night) -> None:
     with reading(engine) as conn:
         held = set(conn.scalars(select(batch_file.c.digest)))
         away = turned_away(conn)
-    for path in pending_files(night.inbox):
-        with path.open("rb") as file:
-            digest = file_digest(file, "sha256").hexdigest()
+    for path, digest in _each(pending_files(night.inbox), _digest):
         if digest in held or (path.name, digest) in away:
             path.unlink()
 
@@ -132,12 +133,23 @@ def pending_files(inbox: Path) -> list[Path]:
 
 
 def _arrivals(night: Night) -> list[Arrival]:
-    found = []
+    found = list[Arrival]()
     paths = pending_files(night.inbox)
-    for done, path in enumerate(paths):
-        night.progress("files", done, len(paths))
-        found.append(Arrival(path.name, keep_file(night.archive, path)))
+    for path, digest in _each(paths, lambda path: keep_file(night.archive, path)):
+        night.progress("files", len(found), len(paths))
+        found.append(Arrival(path.name, digest))
     return found
+
+
+def _each(paths: Sequence[Path], of: Callable[[Path], str]) -> Iterator[tuple[Path, str]]:
+    """Something of every file, in order; AT_ONCE of them are read at a time, as their digests take a processor each."""
+    with ThreadPoolExecutor(AT_ONCE, "files") as threads:
+        yield from zip(paths, threads.map(of, paths), strict=True)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
 
 
 def registered(conn: Connection) -> Registered:
@@ -170,14 +182,14 @@ def write_taps(night: Night, fresh: int) -> tuple[Path, int]:
     """Lay out what the rules read of all taps; the file, and how many they are."""
     count = 0
 
-    def told() -> Iterator[pa.RecordBatch]:
+    def told() -> Iterator[pa.Table]:
         nonlocal count
         for table in rule_pieces(night):
-            yield from table.to_batches()
+            yield table
             count += table.num_rows
             night.progress("taps", count, max(count, fresh))
 
-    path = write_rows(night.work / TAPS, rule_table([]).schema, told(), packed=PACKED)
+    path = write_groups(night.work / TAPS, rule_table([]).schema, told(), packed=PACKED)
     return path, count
 
 

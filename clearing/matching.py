@@ -1,4 +1,4 @@
-"""A verdict for every tap, from what the registries, the past and the HSM know."""
+"""A verdict for every tap that is not simply accepted, from what the registries, the past and the HSM know."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,20 +9,24 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlalchemy import Connection, Engine
 
+from clearing.columns import with_fares
 from clearing.context import Night, StepRefused, StepResult
-from clearing.engine.rules import FARE, KINDS, LOOK, MATCH, Inputs
+from clearing.engine.rules import BOUNDS, KINDS, LOOK, MATCH, Inputs
 from clearing.facts import looked_at_facts, night_facts, registry_facts, tariff_facts
 from clearing.history_fares import fares_made, make_fares
 from clearing.intake import TAPS
 from clearing.interop.facts import centre_facts
-from clearing.presented import pieces
+from clearing.presented import Piece, in_turn, joined_records, pieces
 from clearing.verdict import Verdict
 from clearing.verification import TACS
 from clearing.wire.batch import RECORD_BYTES
-from clearing.workfiles import counted, write_rows
+from clearing.workfiles import counted, read_table, write_rows
 from ledger.db import reading
 
 VERDICTS = "verdicts.parquet"
+"""The taps that are not simply accepted, or are so though their TAC is wrong, or in another city; all others are."""
+BOUND = "bounds.parquet"
+"""What a tap of each kind may cost, and its price."""
 LATER = (Verdict.PRICE_DIFFERS, Verdict.ISSUER_REFUSED)
 """Verdicts that a price, or a centre, gives afterwards."""
 SPANNED = ("card_head", "card_tail", "counter")
@@ -43,8 +47,13 @@ def match(engine: Engine, night: Night) -> StepResult:
     with reading(engine) as conn:
         path = judge(conn, night, {"tap": night.work / TAPS, "tac": night.work / TACS}, record_pieces(night))
     found = counted(path, "verdict")
+    taps = pq.read_metadata(night.work / TAPS).num_rows
+    found[Verdict.ACCEPTED] = taps - sum(
+        found[verdict] for verdict in Verdict if verdict is not Verdict.ACCEPTED
+    )
     counts = {verdict.value: found[verdict] for verdict in Verdict if verdict not in LATER}
-    return StepResult(counts, (path,) if fares is None else (path, fares))
+    files = path, night.work / BOUND
+    return StepResult(counts, files if fares is None else (*files, fares))
 
 
 def judge(conn: Connection, night: Night, inputs: Inputs, records: Iterator[Records]) -> Path:
@@ -54,20 +63,25 @@ def judge(conn: Connection, night: Night, inputs: Inputs, records: Iterator[Reco
     known: Inputs = {**inputs, **facts}
     look = rules.run(LOOK, known, "look", work / "look.parquet")
     kinds = rules.run(KINDS, inputs, "kinds", work / "kinds.parquet")
-    fare = rules.run(FARE, {"tap": kinds, **tariff_facts(night.tariffs)}, "fare", work / "fare.parquet")
+    told_apart = with_fares(read_table(kinds))
+    priced: Inputs = {"tap": told_apart, "kinds": told_apart, **tariff_facts(night.tariffs)}
+    bounds = rules.run(BOUNDS, priced, "bounds", work / BOUND)
     schema = pq.read_schema(look).append(pa.field("record", CONTENT))
     looked = write_rows(work / "looked.parquet", schema, _looked(look, records, schema), packed=("operator",))
     past = looked_at_facts(conn, pq.read_table(look, columns=list(SPANNED)), night.business_date)
-    made: Inputs = {"looked": looked, "kinds": kinds, "fare": fare, "history_fare": fares_made(night)}
+    made: Inputs = {"looked": looked, "bounds": bounds, "history_fare": fares_made(night)}
     given: Inputs = {**known, **past, **made}
     return rules.run(MATCH, given, "verdict", work / VERDICTS)
 
 
 def record_pieces(night: Night) -> Iterator[Records]:
     """The records of all taps of the night, in order."""
-    for first_no, groups in pieces(night):
-        raw = b"".join(group.records for group in groups)
-        yield first_no, np.frombuffer(raw, np.uint8).reshape(-1, RECORD_BYTES)
+    return in_turn(_records, pieces(night))
+
+
+def _records(piece: Piece) -> Records:
+    first_no, groups = piece
+    return first_no, np.frombuffer(joined_records(groups), np.uint8).reshape(-1, RECORD_BYTES)
 
 
 def _looked(look: Path, records: Iterator[Records], schema: pa.Schema) -> Iterator[pa.RecordBatch]:

@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from itertools import islice
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import BinaryIO
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,17 +20,18 @@ from clearing.columns import Presented, numbers, rows_of, rule_table, tap_table
 from clearing.context import Night, StepRefused
 from clearing.wire.batch import RECORD_BYTES
 from clearing.wire.frame import PART_BYTES
-from clearing.workfiles import read_table, write_bytes, write_table
+from clearing.workfiles import GROUP_ROWS, read_table, write_bytes, write_table
 
 SOURCES = "sources.json"
 RETRIED = "retried.parquet"
-PIECE_ROWS = 1 << 18
+PIECE_ROWS = GROUP_ROWS
 """Records that are read, laid out and written at once."""
 CACHE_ROWS = 1 << 14
 """Records that are laid out at once: a megabyte, so that every column finds them in the processor's cache."""
 WORKERS = 2
 """Pieces that are made at once."""
 
+Made = TypeVar("Made")
 Piece = tuple[int, list[Presented]]
 """The number of the first tap, and the groups that the piece is made of."""
 
@@ -80,14 +82,19 @@ def pieces(night: Night) -> Iterator[Piece]:
         first_no += sum(len(group.positions) for group in groups)
 
 
+def joined_records(groups: Sequence[Presented]) -> bytes | memoryview:
+    """The records of groups one behind another, copied only where they do not lie so."""
+    return groups[0].records if len(groups) == 1 else b"".join(group.records for group in groups)
+
+
 def rule_pieces(night: Night) -> Iterator[pa.Table]:
     """What the rules read of the taps, piece by piece."""
-    return _in_turn(_rule_piece, pieces(night))
+    return in_turn(_rule_piece, pieces(night))
 
 
 def presented_taps(night: Night) -> Iterator[pa.Table]:
     """All that is known of the taps (`tap_table`), piece by piece."""
-    return _in_turn(lambda piece: tap_table(piece[1], piece[0]), pieces(night))
+    return in_turn(lambda piece: tap_table(piece[1], piece[0]), pieces(night))
 
 
 def presented_columns(night: Night, names: Sequence[str]) -> pa.Table:
@@ -104,7 +111,7 @@ def _rule_piece(piece: Piece) -> pa.Table:
     return pa.concat_tables(tables)
 
 
-def _in_turn(make: Callable[[Piece], pa.Table], given: Iterator[Piece]) -> Iterator[pa.Table]:
+def in_turn(make: Callable[[Piece], Made], given: Iterator[Piece]) -> Iterator[Made]:
     """What is made of each piece, in order; WORKERS of them at a time, and never far ahead of who takes them."""
     with ThreadPoolExecutor(WORKERS, "pieces") as threads:
         asked = deque(threads.submit(make, piece) for piece in islice(given, WORKERS))
@@ -149,20 +156,20 @@ def _groups(night: Night) -> Iterator[Presented]:
             taken += source.count
             yield _group(source, numbers(held, "position"), rows_of(held).tobytes())
             continue
-        with _opened(night.archive, source) as file:
-            for start in range(0, source.count, PIECE_ROWS):
-                count = min(PIECE_ROWS, source.count - start)
-                records = file.read(count * RECORD_BYTES)
-                yield _group(source, np.arange(start, start + count, dtype=np.int64), records)
+        whole = _mapped(night.archive, source)
+        for start in range(0, source.count, PIECE_ROWS):
+            end = min(start + PIECE_ROWS, source.count)
+            records = whole[start * RECORD_BYTES : end * RECORD_BYTES]
+            yield _group(source, np.arange(start, end, dtype=np.int64), records)
 
 
-def _group(source: Source, positions: npt.NDArray[np.int64], records: bytes) -> Presented:
+def _group(source: Source, positions: npt.NDArray[np.int64], records: bytes | memoryview) -> Presented:
     retried = source.digest is None
     return Presented(source.operator, source.sequence, source.presented_on, retried, positions, records)
 
 
-def _opened(archive: Path, source: Source) -> BinaryIO:
-    """The batch's file in the archive, at its first record."""
+def _mapped(archive: Path, source: Source) -> memoryview:
+    """The records in the batch's file in the archive, which nobody changes; mapped for as long as someone looks."""
     path = archived(archive, str(source.digest))
     expected = source.count * RECORD_BYTES + 2 * PART_BYTES
     if not path.is_file() or path.stat().st_size != expected:
@@ -171,9 +178,8 @@ def _opened(archive: Path, source: Source) -> BinaryIO:
             f"{path} does not hold the {source.count} records collected",
             "restore it from the backup",
         )
-    file = path.open("rb")
-    file.seek(PART_BYTES)
-    return file
+    with path.open("rb") as file:
+        return memoryview(mmap(file.fileno(), 0, access=ACCESS_READ))[PART_BYTES:-PART_BYTES]
 
 
 def _sources(night: Night) -> list[Source]:

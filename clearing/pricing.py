@@ -5,9 +5,9 @@ from sqlalchemy import Engine
 
 from clearing.context import Night, StepResult
 from clearing.engine.rules import PRICE, Inputs
-from clearing.history_fares import unpriced
+from clearing.history_fares import fares_made, unpriced
 from clearing.intake import TAPS
-from clearing.matching import VERDICTS
+from clearing.matching import BOUND, VERDICTS
 from clearing.verdict import MONEY, Money, Verdict
 from clearing.workfiles import counted, summed
 
@@ -22,7 +22,13 @@ def price(_engine: Engine, night: Night) -> StepResult:
     moneys = pa.table(
         {"verdict": [verdict.value for verdict in MONEY], "money": [money.value for money in MONEY.values()]}
     )
-    inputs: Inputs = {"verdict": night.work / VERDICTS, "verdict_money": moneys}
+    inputs: Inputs = {
+        "tap": night.work / TAPS,
+        "verdict": night.work / VERDICTS,
+        "verdict_money": moneys,
+        "bounds": night.work / BOUND,
+        "history_fare": fares_made(night),
+    }
     path = night.rules.run(PRICE, inputs, "paid", night.work / PRICED)
     found = counted(path, "money")
     counts = {money.value: found[money] for money in Money}

@@ -14,7 +14,7 @@ from card.hsm.errors import HsmError
 from clearing.columns import truths
 from clearing.context import Night, StepRefused, StepResult
 from clearing.intake import TAPS, clear_inbox
-from clearing.presented import pieces
+from clearing.presented import Piece, in_turn, joined_records, pieces
 from clearing.wire.batch import RECORD_DTYPE
 from clearing.workfiles import write_rows
 
@@ -59,10 +59,13 @@ def _wrong_tacs(night: Night, counts: dict[str, int]) -> Iterator[pa.RecordBatch
 
 def _asked(night: Night) -> Iterator[TacColumns]:
     """What the HSM is asked, some rows at a time; it is asked about malformed ones, too, and not heard."""
-    for _, groups in pieces(night):
-        rows = np.frombuffer(b"".join(group.records for group in groups), RECORD_DTYPE)
-        for start in range(0, len(rows), BULK_ROWS):
-            yield tac_columns(rows[start : start + BULK_ROWS])
+    for columns in in_turn(_piece_columns, pieces(night)):
+        yield from columns
+
+
+def _piece_columns(piece: Piece) -> list[TacColumns]:
+    rows = np.frombuffer(joined_records(piece[1]), RECORD_DTYPE)
+    return [tac_columns(rows[start : start + BULK_ROWS]) for start in range(0, len(rows), BULK_ROWS)]
 
 
 def tac_columns(rows: npt.NDArray[np.void]) -> TacColumns:

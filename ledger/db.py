@@ -28,11 +28,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeDecorator, TypeEngine
+from sqlalchemy.util import LRUCache
 
 ALEMBIC_INI = Path(__file__).resolve().parent.parent / "alembic.ini"
 WRITER_LOCK = 0x0CA2D
 """Key of PostgreSQL's advisory lock that makes one writer at a time."""
 _AT_A_TIME = 2
+_MOST_COMPILED = 2_000
+_COMPILED: dict[str, tuple[Dialect, Any]] = {}
 
 Answer = TypeVar("Answer")
 
@@ -84,7 +87,24 @@ def make_engine(url: str) -> Engine:
         event.listen(engine, "begin", _begin_sqlite)
     else:
         event.listen(engine, "connect", _prepare_postgresql)
+    _share_compiled(engine)
     return engine
+
+
+def _share_compiled(engine: Engine) -> None:
+    """Let a statement be compiled once in this process, and not once for each engine that it is run on.
+
+    What is compiled is kept by dialect, so engines of a kind have that of the first one that has connected.
+    """
+    own = engine.dialect
+    dialect, compiled = _COMPILED.get(own.name, (own, None))
+    if compiled is None:
+        event.listen(
+            engine, "connect", lambda *_: _COMPILED.setdefault(own.name, (own, LRUCache(_MOST_COMPILED)))
+        )
+        return
+    engine.dialect = dialect
+    engine.update_execution_options(compiled_cache=compiled)
 
 
 @contextmanager

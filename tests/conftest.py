@@ -1,35 +1,57 @@
 """What every test may ask for: a migrated database of either kind, a running HSM, the shared data."""
 
+import gc
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
+from typing import Any, Final
 
 import hypothesis
 import pytest
-from sqlalchemy import URL, Engine, make_url, text
+from sqlalchemy import URL, Engine, make_url
 
 from card.hsm.client import Hsm
 from city.home import Home
 from city.pcsc import PcscReader, private_pcscd
-from city.processes import FLEETING, RunningHsm, private_postgres, running_hsm
+from city.processes import (
+    FLEETING,
+    Program,
+    RunningHsm,
+    by_itself,
+    private_postgres,
+    running_hsm,
+    started_by,
+)
 from city.world import City
 from ledger.db import make_engine, migrate
+from tests.support.foundry import Foundry, running_foundry
+from tests.support.quick_databases import MEMORY, PostgresCopies, SqliteCopies, servers_folder
 
 hypothesis.settings.register_profile("onecard", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("onecard")
 
-MEMORY = Path("/dev/shm")
-"""Where every commit of a test is durable at once, without a disk to wait for: tests end processes, not machines."""
 ROOM_BYTES = 8 << 30
 SHORT_LIVED_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 """For Spark's machines of a test: they end before the second compiler's work is worth its while."""
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+LONG: Final = (
+    "clearing/test_spark_cluster.py",
+    "clearing/test_spark_rules.py",
+    "flows/test_chaos.py",
+    "flows/test_night_chaos.py",
+    "flows/test_nights_with_institutions.py",
+    "flows/test_random_days.py",
+    "api/test_cli.py",
+    "api/test_night_commands.py",
+    "api/test_schedule.py",
+    "settlement/test_night.py",
+)
+"""Files that begin a run: one worker has them in a row, with one Spark and one stage for all their stories, and the
+other takes what is short from its end; so both end together."""
 LEFT_OUT: set[str] = set()
 
 
@@ -51,7 +73,8 @@ def _has_room(folder: Path) -> bool:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave real-data checks out where the data is not at hand."""
+    """Begin with what takes long, and leave real-data checks out where the data is not at hand."""
+    items.sort(key=lambda item: not item.path.as_posix().endswith(LONG))
     if SHARED_DATA.is_dir():
         return
     left_out = [item for item in items if "shared_data" in getattr(item, "fixturenames", ())]
@@ -60,6 +83,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.hook.pytest_deselected(items=left_out)
     if hasattr(config, "workeroutput"):
         config.workeroutput["left_out"] = sorted(LEFT_OUT)
+
+
+def pytest_collection_finish() -> None:
+    """Whatever is loaded by now stays to the end: nobody is to look again and again whether it is garbage."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    """At the end it is garbage like all else."""
+    gc.unfreeze()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -94,11 +128,23 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def postgres_template() -> Iterator[URL]:
     """The migrated database of a private PostgreSQL, to be copied; the server stops at the end."""
-    with private_postgres(FLEETING) as url:
+    with private_postgres(FLEETING, servers_folder()) as url:
         engine = make_engine(url)
         migrate(engine)
         engine.dispose()
         yield make_url(url)
+
+
+@pytest.fixture(scope="session")
+def sqlite_copies(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> SqliteCopies:
+    """SQLite databases that are copied."""
+    return SqliteCopies(sqlite_template, tmp_path_factory.mktemp("copies"))
+
+
+@pytest.fixture(scope="session")
+def postgresql_copies(postgres_template: URL) -> PostgresCopies:
+    """PostgreSQL's."""
+    return PostgresCopies(postgres_template)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -109,15 +155,9 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         shutil.copyfile(request.getfixturevalue("sqlite_template"), path)
         yield f"sqlite:///{path}"
         return
-    template: URL = request.getfixturevalue("postgres_template")
-    name = f"t_{uuid4().hex}"
-    admin = make_engine(template.set(database="postgres").render_as_string())
-    with admin.execution_options(isolation_level="AUTOCOMMIT").connect() as conn:
-        conn.execute(text(f"CREATE DATABASE {name} TEMPLATE {template.database}"))
-    yield template.set(database=name).render_as_string()
-    with admin.execution_options(isolation_level="AUTOCOMMIT").connect() as conn:
-        conn.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    admin.dispose()
+    copies: PostgresCopies = request.getfixturevalue("postgresql_copies")
+    with copies.copied("migrated", migrate) as url:
+        yield url
 
 
 @pytest.fixture
@@ -129,9 +169,28 @@ def engine(database_url: str) -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="session")
+def foundry() -> Iterator[Foundry]:
+    """Programs that start in a moment."""
+    with running_foundry() as running:
+        yield running
+
+
+@pytest.fixture(scope="session", autouse=True)
+def started_in_a_moment(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Peers of a test come from the foundry, which is there when the first of them is wanted."""
+
+    def start(module: str, words: Sequence[str | Path], log_file: Path) -> Program:
+        foundry: Foundry = request.getfixturevalue("foundry")
+        return foundry.start_module(module, words, log_file)
+
+    with started_by(start):
+        yield
+
+
+@pytest.fixture(scope="session")
 def hsm_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHsm]:
-    """A real `hsm-sim` on a loopback socket, with its demo keys."""
-    with running_hsm(tmp_path_factory.mktemp("hsm")) as running:
+    """A real `hsm-sim` on a loopback socket, with its demo keys; started as the program that it is."""
+    with started_by(by_itself), running_hsm(tmp_path_factory.mktemp("hsm")) as running:
         yield running
 
 

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from city.benchmarks.workload import DAY, bodies, prepare
 from city.day import ISSUER
 from city.home import Home
 from city.plan import CityPlan, read_plan
-from city.processes import private_postgres
+from city.processes import RunningHsm, private_postgres, running_hsm
 from city.world import City, open_city
 from clearing.columns import texts
 from clearing.pricing import PRICED
@@ -46,6 +46,87 @@ GROWTH = 20
 BOUND_MIB = 2_560
 
 
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """How the night went from files to prices, in a process of its own."""
+
+    taps: int
+    took_s: float
+    peak_mib: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cities:
+    """Makes a city for each figure, with all of its taps in its inbox; they share a running HSM, and nothing else."""
+
+    plan: CityPlan
+    hsm: RunningHsm
+
+    @contextmanager
+    def prepared(self, taps: int, database_url: str | None = None) -> Iterator[City]:
+        """A city with money in its purses, in a folder that is gone when the block ends."""
+        with self._founded(database_url) as city:
+            prepare(city, self.plan, taps=taps)
+            yield city
+
+    def from_files_to_prices(self, taps: int) -> Ran:
+        """How the first steps of a night go in a process of their own."""
+        with self._founded() as city:
+            prepare(city, self.plan, taps=taps, purses=False)
+            # Files come during the day; the disk is not to be busy with them at night.
+            os.sync()
+            told = self._in_a_process(city, "rules")
+        return Ran(told["counts"]["collect"]["taps"], sum(told["took_s"].values()), told["peak_mib"])
+
+    def peak_mib(self, taps: int) -> float:
+        """Peak resident memory of a process that runs one night, in MiB."""
+        with self.prepared(taps) as city:
+            return float(self._in_a_process(city, "whole")["peak_mib"])
+
+    def plain_python(self, taps: int) -> float:
+        """Seconds a tap that the obvious loop takes on a small day; its verdicts must be those of the rules."""
+        with self._founded() as city:
+            registries = prepare(city, self.plan, taps=taps, purses=False)
+            with reading(city.engine) as conn:
+                keys = card_keys(city, list(conn.scalars(select(card.c.card_no))))
+            known = Known(
+                keys,
+                {(device.terminal, device.operator): device for device in registries.devices},
+                dict.fromkeys(registries.listed, (registries.listed_at, registries.effective_at)),
+                parse_tariff(self.plan.tariff_text),
+                ISSUER,
+                DAY,
+            )
+            presented = list(bodies(city, [one.id for one in self.plan.operators]))
+            began = time.perf_counter()
+            counts = decide(presented, known)
+            took_s = time.perf_counter() - began
+            found = {verdict.value: count for verdict, count in counts.items() if count}
+            expected = _verdicts(city)
+        if found != expected:
+            raise RuntimeError(f"the loop and the rules disagree: {found} and {expected}")
+        return took_s / counts.total()
+
+    @contextmanager
+    def _founded(self, database_url: str | None = None) -> Iterator[City]:
+        with (
+            tempfile.TemporaryDirectory(prefix="onecard-bench-") as folder,
+            open_city(
+                Home(Path(folder)),
+                database_url=database_url,
+                hsm_addresses=[(self.hsm.host, self.hsm.port)],
+            ) as city,
+        ):
+            yield replace(city, transport_key_file=self.hsm.transport_key_file)
+
+    def _in_a_process(self, city: City, what: str) -> dict[str, Any]:
+        words = [str(city.home.root), what, f"{self.hsm.port}"]
+        run = [sys.executable, "-m", "city.benchmarks.one_night", *words]
+        done = subprocess.run(run, check=True, capture_output=True, text=True)
+        told: dict[str, Any] = json.loads(done.stdout)
+        return told
+
+
 def bench_night(size: int | None) -> list[Figure]:
     """From files to prices at `size` taps (1 million; 10 and 20 million are a city's), 2% of them wrong in every way.
 
@@ -53,10 +134,21 @@ def bench_night(size: int | None) -> list[Figure]:
     """
     taps = size or DEFAULT_TAPS
     plan = read_plan("demo")
-    few = min(taps, WHOLE_TAPS)
-    plain_s = _plain_python(plan, min(taps, PLAIN_TAPS))
-    small, large = (_from_files_to_prices(plan, count) for count in (max(few, taps // GROWTH), taps))
-    figures = [
+    with (
+        tempfile.TemporaryDirectory(prefix="onecard-bench-") as folder,
+        running_hsm(Path(folder)) as hsm,
+    ):
+        cities = Cities(plan, hsm)
+        return [*_prices(cities, taps), *_whole_nights(cities, min(taps, WHOLE_TAPS))]
+
+
+def _prices(cities: Cities, taps: int) -> list[Figure]:
+    """From files to prices: speed, whether it grows with the day, and memory."""
+    plain_s = cities.plain_python(min(taps, PLAIN_TAPS))
+    smaller = max(min(taps, WHOLE_TAPS), taps // GROWTH)
+    ran = {count: cities.from_files_to_prices(count) for count in sorted({smaller, taps})}
+    small, large = ran[smaller], ran[taps]
+    return [
         at_least(
             f"collect to price, {taps:,} taps, DuckDB", large.taps / large.took_s, "taps/s",
             against="plain Python, tap by tap", peer=1 / plain_s, ratio=30,
@@ -70,8 +162,13 @@ def bench_night(size: int | None) -> list[Figure]:
             against="the bound that was set", peer=BOUND_MIB, ratio=1,
         ),
     ]  # fmt: skip
+
+
+def _whole_nights(cities: Cities, few: int) -> list[Figure]:
+    """Whole nights of a smaller day: speed on both kinds of database, and memory."""
+    figures = []
     for database, url in (("SQLite", nullcontext(None)), ("PostgreSQL", private_postgres())):
-        with url as database_url, _founded(plan, few, database_url) as city:
+        with url as database_url, cities.prepared(few, database_url) as city:
             took_s = _timed_night(city)
             bare_s = _bare_load(city.engine)
         figures.append(
@@ -82,40 +179,11 @@ def bench_night(size: int | None) -> list[Figure]:
         )  # fmt: skip
     figures.append(
         at_most(
-            f"peak memory of a night of {few:,} taps, SQLite", _peak_mib(plan, few), "MiB",
-            against=f"a night of {EMPTY_TAPS} taps", peer=_peak_mib(plan, EMPTY_TAPS), ratio=3,
+            f"peak memory of a night of {few:,} taps, SQLite", cities.peak_mib(few), "MiB",
+            against=f"a night of {EMPTY_TAPS} taps", peer=cities.peak_mib(EMPTY_TAPS), ratio=3,
         )
     )  # fmt: skip
     return figures
-
-
-@dataclass(frozen=True, slots=True)
-class Ran:
-    """How the night went from files to prices, in a process of its own."""
-
-    taps: int
-    took_s: float
-    peak_mib: float
-
-
-def _from_files_to_prices(plan: CityPlan, taps: int) -> Ran:
-    with tempfile.TemporaryDirectory(prefix="onecard-bench-") as folder:
-        with open_city(Home(Path(folder))) as city:
-            prepare(city, plan, taps=taps, purses=False)
-        # Files come during the day; the disk is not to be busy with them at night.
-        os.sync()
-        told = _in_a_process(folder, "rules")
-    return Ran(told["counts"]["collect"]["taps"], sum(told["took_s"].values()), told["peak_mib"])
-
-
-@contextmanager
-def _founded(plan: CityPlan, taps: int, database_url: str | None) -> Iterator[City]:
-    with (
-        tempfile.TemporaryDirectory(prefix="onecard-bench-") as folder,
-        open_city(Home(Path(folder)), database_url=database_url) as city,
-    ):
-        prepare(city, plan, taps=taps)
-        yield city
 
 
 def _timed_night(city: City) -> float:
@@ -123,34 +191,6 @@ def _timed_night(city: City) -> float:
     began = time.perf_counter()
     run_night(city.engine, the_night(city))
     return time.perf_counter() - began
-
-
-def _plain_python(plan: CityPlan, taps: int) -> float:
-    """Seconds a tap that the obvious loop takes on a small day; its verdicts must be those of the rules."""
-    with (
-        tempfile.TemporaryDirectory(prefix="onecard-bench-") as folder,
-        open_city(Home(Path(folder))) as city,
-    ):
-        registries = prepare(city, plan, taps=taps, purses=False)
-        with reading(city.engine) as conn:
-            keys = card_keys(city, list(conn.scalars(select(card.c.card_no))))
-        known = Known(
-            keys,
-            {(device.terminal, device.operator): device for device in registries.devices},
-            dict.fromkeys(registries.listed, (registries.listed_at, registries.effective_at)),
-            parse_tariff(plan.tariff_text),
-            ISSUER,
-            DAY,
-        )
-        presented = list(bodies(city, [one.id for one in plan.operators]))
-        began = time.perf_counter()
-        counts = decide(presented, known)
-        took_s = time.perf_counter() - began
-        found = {verdict.value: count for verdict, count in counts.items() if count}
-        expected = _verdicts(city)
-    if found != expected:
-        raise RuntimeError(f"the loop and the rules disagree: {found} and {expected}")
-    return took_s / counts.total()
 
 
 def _verdicts(city: City) -> dict[str, int]:
@@ -198,17 +238,3 @@ def _empty_copy(conn: Connection, table: Table) -> Table:
         index.name = quoted_name(f"bare_{index.name}", quote=None)
     copy.create(conn)
     return copy
-
-
-def _peak_mib(plan: CityPlan, taps: int) -> float:
-    """Peak resident memory of a process that runs one night, in MiB."""
-    with tempfile.TemporaryDirectory(prefix="onecard-bench-") as folder:
-        with open_city(Home(Path(folder))) as city:
-            prepare(city, plan, taps=taps)
-        return float(_in_a_process(folder, "whole")["peak_mib"])
-
-
-def _in_a_process(home: str, what: str) -> dict[str, Any]:
-    run = [sys.executable, "-m", "city.benchmarks.one_night", home, what]
-    told: dict[str, Any] = json.loads(subprocess.run(run, check=True, capture_output=True, text=True).stdout)
-    return told

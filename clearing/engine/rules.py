@@ -15,6 +15,9 @@ KINDS = ("06_kinds",)
 
 FARE = ("60_fare",)
 
+BOUNDS = (*FARE, "70_bounds")
+"""What a tap of each kind may cost, and its price."""
+
 MATCH = (
     "10_copies",
     "20_place",
@@ -22,15 +25,18 @@ MATCH = (
     "40_conflict",
     "55_validity",
     "57_route",
-    "70_bounds",
     "80_continuity",
     "85_closer",
     "90_verdict",
 )
-"""What makes a verdict of a tap; the tap's own facts, the registries and what the rules above left go in."""
+"""What makes the verdict of a tap that is not simply accepted; the tap's own facts, the registries and what the
+rules above left go in."""
 
 PRICE = ("95_paid",)
-"""What a tap is paid, once it has a verdict."""
+"""What a tap is paid, once verdicts are known."""
+
+EVERY_TAP = frozenset({"95_paid"})
+"""Rules that have a row for every `tap`, made of that tap and little else: it may be asked of some taps at a time."""
 
 Inputs = Mapping[str, pa.Table | Path]
 """Tables that the rules read, by name: small ones as Arrow tables, large ones as Parquet files."""

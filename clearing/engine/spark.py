@@ -86,7 +86,7 @@ class SparkEngine:
         """Put what was kept into one file in order of `no`, holding little of it at a time."""
         ordered, parts = self._in_order(kept)
         schema = pa.schema([(column.name, _type(column)) for column in ordered.schema.fields])
-        return write_batches(to, pa.RecordBatchReader.from_batches(schema, _batches(parts, schema)))
+        return write_batches(to, schema, _batches(parts, schema))
 
     def _in_order(self, kept: Path) -> tuple[Frame, list[Path]]:
         """What was kept, in order of `no`: as a frame, and as files.

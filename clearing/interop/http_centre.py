@@ -3,14 +3,13 @@
 import json
 from datetime import date
 from hashlib import sha256
-from types import TracebackType
 from typing import Any, Final
 from urllib.parse import quote
 
 import httpx
 
 from clearing.interop.peer import CentreDay, NoAnswer, Offered, Place, Sent, shortened
-from clearing.sectors.bounded import Unbounded, ask_within
+from clearing.sectors.bounded import BoundedClient, Unbounded, ask_within
 from ledger.entry import MAX_AMOUNT_FEN
 
 TIMEOUT_S: Final = 5.0
@@ -22,26 +21,11 @@ LONGEST_FILE_BYTES: Final = 1 << 30
 _LARGEST: Final = (1 << 32) - 1
 
 
-class HttpCentre:
+class HttpCentre(BoundedClient):
     """A centre at `base_url`; each wait for it is bounded by `timeout_s`, a whole file by sixty times that."""
 
     def __init__(self, base_url: str, *, timeout_s: float = TIMEOUT_S) -> None:
-        self._timeout_s = timeout_s
-        self._client = httpx.Client(
-            base_url=base_url, timeout=timeout_s, follow_redirects=False, trust_env=False
-        )
-
-    def __enter__(self) -> "HttpCentre":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
+        super().__init__(base_url, timeout_s=timeout_s)
 
     def file(self, kind: Offered, number: int) -> bytes | None:
         """The file of a kind and number, or None where the centre says that there is none."""

@@ -12,14 +12,17 @@ JOIN (SELECT breaks.owner % 65536 AS card_head, breaks.card_tail
       LEFT JOIN card_position
         ON card_position.card_tail = breaks.card_tail AND card_position.card_head = breaks.owner % 65536
       WHERE NOT breaks.begins OR card.card_tail IS NULL
-         OR card_position.counter + 1 <> breaks.counter
-         OR card_position.balance_fen <> breaks.balance_before_fen
+         OR (card_position.counter + 1) * 8589934592 + card_position.balance_fen <> breaks.begins_at
       UNION
       SELECT tap.card_head, tap.card_tail
       FROM tap
       CROSS JOIN night
-      LEFT JOIN tac ON tac.no = tap.no
-      WHERE NOT tap.malformed AND (tap.retried OR tap.tap_day < night.recent_day OR NOT tac.tac_ok)
+      WHERE NOT tap.malformed AND (tap.retried OR tap.tap_day < night.recent_day)
+      UNION
+      SELECT tap.card_head, tap.card_tail
+      FROM tap
+      JOIN tac ON tac.no = tap.no
+      WHERE NOT tap.malformed AND NOT tac.tac_ok
       UNION
       SELECT card_head, card_tail FROM loaded) odd
   ON odd.card_tail = tap.card_tail AND odd.card_head = tap.card_head

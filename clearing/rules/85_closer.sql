@@ -1,4 +1,5 @@
--- What the closer look found of each tap that got one.
+-- What the closer look found, of each tap of which it found anything: of any other tap it is true that the card
+-- made it, that its TAC is right, and that it follows the card's tap before.
 SELECT belief.no, belief.duplicate, belief.card_known, belief.tac_ok, belief.believed,
        conflict.no IS NOT NULL AS in_conflict,
        continuity.no IS NOT NULL AS chained,
@@ -8,3 +9,4 @@ FROM belief
 LEFT JOIN conflict ON conflict.no = belief.no
 LEFT JOIN continuity ON continuity.no = belief.no
 LEFT JOIN route ON route.no = belief.no
+WHERE continuity.no IS NULL OR continuity.gap OR NOT belief.tac_ok

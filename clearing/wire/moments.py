@@ -12,6 +12,7 @@ Numbers = npt.NDArray[np.int64]
 _NEVER = -10_000_000
 """What a byte that cannot stand in its place counts for: nothing that is added to it makes it good."""
 _LAST_YEAR = 9999
+_DATE_BYTES = 4
 
 
 def _table(low: int, high: int, worth: int) -> npt.NDArray[np.int32]:
@@ -45,13 +46,25 @@ def moments_of(packed: npt.NDArray[np.uint8]) -> Moments:
     """Read n × 7 bytes YYYYMMDDHHMMSS; those that `moment_of` would refuse are not good."""
     if packed.ndim != 2 or packed.shape[1] != MOMENT_BYTES:
         raise ValueError(f"moments of shape {packed.shape}: give {MOMENT_BYTES} bytes a row")
-    century, year, month, day, hour, minute, second = (packed[:, place] for place in range(MOMENT_BYTES))
-    months = _CENTURIES[century] + _YEARS[year] + _MONTHS[month]
+    days, dated = _days_of(packed)
+    hour, minute, second = (packed[:, place] for place in range(_DATE_BYTES, MOMENT_BYTES))
     seconds = _HOURS[hour] + _MINUTES[minute] + _SECONDS[second]
-    of_month = _DAYS[day]
-    good = (months >= _FIRST_MONTH) & (seconds >= 0) & (of_month >= 0)
-    months[~good] = 0
-    good &= of_month <= _LAST[months]
-    days = _BEGINS[months] + of_month
+    good = dated & (seconds >= 0)
     days[~good] = 0
     return Moments(days, np.where(good, seconds, 0).astype(np.int64), good)
+
+
+def _days_of(packed: npt.NDArray[np.uint8]) -> tuple[Numbers, npt.NDArray[np.bool_]]:
+    """Days since 1970-01-01, and whether they are days at all, of rows that begin with YYYYMMDD.
+
+    Neighbours mostly have one date, so each is looked up where it begins.
+    """
+    dates = np.ascontiguousarray(packed[:, :_DATE_BYTES]).view(np.uint32).ravel()
+    begins = np.flatnonzero(np.append(True, dates[1:] != dates[:-1])[: len(dates)])
+    century, year, month, day = (packed[begins, place] for place in range(_DATE_BYTES))
+    months, of_month = _CENTURIES[century] + _YEARS[year] + _MONTHS[month], _DAYS[day]
+    good = (months >= _FIRST_MONTH) & (of_month >= 0)
+    months[~good] = 0
+    good &= of_month <= _LAST[months]
+    lasts = np.diff(begins, append=len(dates))
+    return np.repeat(_BEGINS[months] + of_month, lasts), np.repeat(good, lasts)

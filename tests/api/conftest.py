@@ -16,7 +16,16 @@ from ledger.db import make_engine, writing
 from tests.api.http_doors import Doors, one_api, open_doors
 from tests.api.page_visitor import Visitor, visiting
 from tests.support.clearing_day import at
+from tests.support.foundry import Foundry
+from tests.support.typed_commands import TypedCommands, typed_commands
 from tests.support.utility_day import GAS, WATER, near_biller
+
+
+@pytest.fixture(scope="session")
+def onecard(foundry: Foundry) -> Iterator[TypedCommands]:
+    """Run one command to its end, in a home that is named."""
+    with typed_commands(foundry, COLUMNS="160") as commands:
+        yield commands
 
 
 @pytest.fixture

@@ -191,10 +191,13 @@ def list_of(doors: Doors, address: str, headers: dict[str, str], asked: dict[str
 @cache
 def one_api() -> FastAPI:
     """One application for the tests of a process that come one after the other; only its doors change."""
+    return make_api(doors_to_nothing())
+
+
+def doors_to_nothing() -> Deps:
+    """Doors for an application to be made with, before it is given others."""
     engine = make_engine("sqlite://")
-    return make_api(
-        Deps(engine, Alone(engine), Hsm("127.0.0.1", 1), Vault({1: bytes(32)}, b"", bytes), Clock())
-    )
+    return Deps(engine, Alone(engine), Hsm("127.0.0.1", 1), Vault({1: bytes(32)}, b"", bytes), Clock())
 
 
 def expect_documented(api: FastAPI, answer: httpx.Response) -> None:

@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from httpx2 import Response
 from lxml import html
@@ -13,7 +15,7 @@ from lxml import html
 from api.web import make_service
 from ledger.balances import balance
 from ledger.db import reading
-from tests.api.http_doors import Doors, person
+from tests.api.http_doors import Doors, doors_to_nothing, person
 from tests.support.clearing_day import card_no
 
 ORIGIN = "https://onecard.test"
@@ -71,11 +73,19 @@ class Visitor:
 def visiting(
     doors: Doors, folder: Path, *, open_finance: bool = False, language: str = "en"
 ) -> Iterator[Visitor]:
-    """A visitor of the whole service on these doors."""
-    service = make_service(doors.deps, folder, open_finance=open_finance)
+    """A visitor of the whole service on these doors; one at a time."""
+    service = one_service()
+    service.state.deps, pages = doors.deps, service.state.pages
+    pages.state.deps, pages.state.nights_folder, pages.state.open_finance = doors.deps, folder, open_finance
     headers = {"Accept-Language": language}
     with TestClient(service, ORIGIN, raise_server_exceptions=False, headers=headers) as client:
         yield Visitor(client, doors)
+
+
+@cache
+def one_service() -> FastAPI:
+    """One service for all visitors of a process, who come one after the other; only what is behind it changes."""
+    return make_service(doors_to_nothing(), Path())
 
 
 def tree_of(page: Response | str) -> Any:

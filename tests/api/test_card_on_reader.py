@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.slots import FIRST_CUSTODIAN, ROOTS
+from tests.support.typed_commands import TypedCommands
 from tests.support.virtual_card import CARD_SLOT, SAM_SLOT, VirtualReader, virtual_reader
 
 CARD_NO = "03104870000000001234"
@@ -14,10 +15,10 @@ SELECT = "00 A4 04 00 08 A0 00 00 06 32 01 01 05 00"
 
 
 @pytest.fixture(scope="module")
-def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VirtualReader]:
+def reader(onecard: TypedCommands, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VirtualReader]:
     """A reader with a card personalised by the command line, and a SAM that two custodians have loaded."""
     home = tmp_path_factory.mktemp("virtual") / "home"
-    with virtual_reader(home, "--card", home / "card.chip", "--sam", home / "sam.chip") as running:
+    with virtual_reader(onecard, home, "--card", home / "card.chip", "--sam", home / "sam.chip") as running:
         blank = running.onecard("card", "read", "--reader", CARD_SLOT)
         assert blank.returncode == 1 and "its ATR is 3B 8F 80 01" in blank.stderr
         made = running.onecard("card", "init", CARD_NO, "--reader", CARD_SLOT, "--overdraft", "800")
@@ -73,12 +74,14 @@ def test_opensc_tool_reads_the_atr_and_sends_commands(reader: VirtualReader) -> 
     assert "SW1=0x90, SW2=0x00" in said and "10 48 70 00 00 00 00 12 34" in said
 
 
-def test_a_card_on_t0_is_read_all_the_same_and_remembers_over_a_restart(tmp_path: Path) -> None:
+def test_a_card_on_t0_is_read_all_the_same_and_remembers_over_a_restart(
+    onecard: TypedCommands, tmp_path: Path
+) -> None:
     """scriptor shows what T=0 does with lengths; our reader fetches the answers whole."""
     file = tmp_path / "card.chip"
-    with virtual_reader(tmp_path / "home", "--card", file) as running:
+    with virtual_reader(onecard, tmp_path / "home", "--card", file) as running:
         assert running.onecard("card", "init", CARD_NO, "--algorithm", "1").returncode == 0
-    with virtual_reader(tmp_path / "home", "--card", file, "--t0") as running:
+    with virtual_reader(onecard, tmp_path / "home", "--card", file, "--t0") as running:
         assert json.loads(running.onecard("card", "read", "--json").stdout)["card_no"] == CARD_NO
         short = f"{SELECT[:-3]}\n00 C0 00 00 33\n00 B0 95 00 FF\n"
         said = running.run("scriptor", "-r", CARD_SLOT, typed=short).stdout
@@ -90,7 +93,7 @@ def test_a_cards_number_still_shows_its_taps(reader: VirtualReader) -> None:
     assert shown.returncode == 1 and "No card of this city has that number" in shown.stderr
 
 
-def test_without_a_daemon_the_command_says_what_to_start(tmp_path: Path) -> None:
-    nobody = VirtualReader(tmp_path, str(tmp_path / "no-socket"))
+def test_without_a_daemon_the_command_says_what_to_start(onecard: TypedCommands, tmp_path: Path) -> None:
+    nobody = VirtualReader(onecard, tmp_path, str(tmp_path / "no-socket"))
     said = nobody.onecard("card", "readers")
     assert said.returncode == 1 and "start pcscd, or set PCSCLITE_CSOCK_NAME" in said.stderr

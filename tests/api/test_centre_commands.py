@@ -5,16 +5,17 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, insert
 from typer.testing import CliRunner
 
 from api.cli import app
 from api.doors import Refused
 from card.hsm.client import Hsm
-from ledger.db import reading
+from clearing.interop.tables import centre_file, centre_odd_line
+from ledger.db import reading, writing
 from settlement.agreements import agreements_on
 from settlement.participants import participants_of
-from tests.support.clearing_day import ISSUER, SmallCity
+from tests.support.clearing_day import DAY, ISSUER, SmallCity, at
 from tests.support.ledger_cli import ledger_cli
 
 KUNMING = (
@@ -73,3 +74,33 @@ def test_issuers_come_to_a_centre_and_leave_it_by_day(home: Path) -> None:
     assert "not registered" in refused("answers", "DALI", "04041000", "--from", "2018-06-01")
     assert "is ended from 2018-09-01" in told("end", "KUNMING", "--on", "2018-09-01")
     assert told("list").count("2018-09-01") == 2
+
+
+def test_what_is_open_with_a_centre_is_listed_and_lines_are_settled_with_why(
+    home: Path, engine: Engine
+) -> None:
+    told(*KUNMING)
+    assert "left to take" in told("files") and "fits its tap" in told("lines")
+    with writing(engine) as conn:
+        conn.execute(
+            insert(centre_file).values(
+                centre="KUNMING", kind="presented", number=1, digest="0" * 64, business_date=DAY, made_at=at(20),
+                record_count=1, amount_fen=160, registered_on=DAY, attempts=2, last_word="no answer: [gone]",
+            )
+        )  # fmt: skip
+        conn.execute(
+            insert(centre_odd_line).values(
+                centre="KUNMING", result=4, line=2, number=9, place=0, amount_fen=160, code=0, why="tap_unknown",
+                found_on=DAY,
+            )
+        )  # fmt: skip
+    shown = told("files")
+    assert all(
+        word in shown for word in ("KUNMING-00000001.ocp", "not delivered", "1.60", "no answer: [gone]")
+    )
+    shown = told("lines", "KUNMING")
+    assert "KUNMING-00000004.ocr" in shown and "tap_unknown" in shown
+    assert "no odd line 3" in refused("settle", "KUNMING", "4", "3", "--by", "li", "--why", "a mistake")
+    assert "says nothing" in refused("settle", "KUNMING", "4", "2", "--by", "li", "--why", " ")
+    assert "is settled" in told("settle", "KUNMING", "4", "2", "--by", "li", "--why", "sent by mistake")
+    assert "fits its tap, or is settled" in told("lines")

@@ -15,24 +15,20 @@ from city.sectors import GAS
 from clearing.sectors.utilities.catalogue import Supply
 from tests.support.night_books import csv_table, fen_of, statement_fen
 from tests.support.told import untimed
+from tests.support.typed_commands import TypedCommands
 
 DEMO_DAY = "2026-03-02"
 
 
-def onecard(home: Path, *words: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run one command in a home."""
-    return subprocess.run(
-        [Path(sys.executable).with_name("onecard"), *words],
-        env={**os.environ, "ONECARD_HOME": str(home), "COLUMNS": "160", **environment},
-        capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
-
-
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A home after `onecard demo`, and what that printed."""
+    """A home after `onecard demo`, and what that printed; started as the program that is installed."""
     home = tmp_path_factory.mktemp("demo") / "var"
-    ended = onecard(home, "demo")
+    ended = subprocess.run(
+        [Path(sys.executable).with_name("onecard"), "demo"],
+        env={**os.environ, "ONECARD_HOME": str(home), "COLUMNS": "160"},
+        capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
     return home, ended.stdout
 
@@ -78,7 +74,9 @@ def test_the_lines_of_every_statement_add_up_to_the_gross_position(demo: tuple[P
     assert (out / "statements" / "BUS-EAST-20260302-codes.csv").exists()
 
 
-def test_a_night_asks_the_institutions_that_the_settings_name(demo: tuple[Path, str], tmp_path: Path) -> None:
+def test_a_night_asks_the_institutions_that_the_settings_name(
+    onecard: TypedCommands, demo: tuple[Path, str], tmp_path: Path
+) -> None:
     home = shutil.copytree(demo[0], tmp_path / "var")
     words = ("night", "2026-03-03", "--at", "2026-03-03T23:30:00")
     with (
@@ -93,7 +91,7 @@ def test_a_night_asks_the_institutions_that_the_settings_name(demo: tuple[Path, 
 
 
 def test_a_second_demonstration_starts_afresh_and_says_the_same(
-    demo: tuple[Path, str], tmp_path: Path
+    onecard: TypedCommands, demo: tuple[Path, str], tmp_path: Path
 ) -> None:
     second = onecard(shutil.copytree(demo[0], tmp_path / "var"), "demo")
     assert second.returncode == 0, second.stderr
@@ -105,7 +103,7 @@ def test_a_second_demonstration_starts_afresh_and_says_the_same(
     assert "0.00 unexplained" in told[0]
 
 
-def test_a_home_with_another_city_is_not_cleared_away(tmp_path: Path) -> None:
+def test_a_home_with_another_city_is_not_cleared_away(onecard: TypedCommands, tmp_path: Path) -> None:
     (tmp_path / "onecard.db").write_bytes(b"precious")
     ended = onecard(tmp_path, "demo")
     assert ended.returncode == 1
@@ -126,7 +124,9 @@ def test_a_home_with_another_city_is_not_cleared_away(tmp_path: Path) -> None:
         (("--help",), "replay"),
     ],
 )
-def test_a_command_shows_what_it_is_for(demo: tuple[Path, str], words: tuple[str, ...], said: str) -> None:
+def test_a_command_shows_what_it_is_for(
+    onecard: TypedCommands, demo: tuple[Path, str], words: tuple[str, ...], said: str
+) -> None:
     ended = onecard(demo[0], *words)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert said in ended.stdout
@@ -159,7 +159,11 @@ def test_a_command_shows_what_it_is_for(demo: tuple[Path, str], words: tuple[str
     ],
 )
 def test_what_a_person_can_mend_is_said_in_a_line(
-    demo: tuple[Path, str], words: tuple[str, ...], environment: dict[str, str], said: str
+    onecard: TypedCommands,
+    demo: tuple[Path, str],
+    words: tuple[str, ...],
+    environment: dict[str, str],
+    said: str,
 ) -> None:
     ended = onecard(demo[0], *words, **environment)
     assert ended.returncode == 1
@@ -167,14 +171,16 @@ def test_what_a_person_can_mend_is_said_in_a_line(
     assert "Traceback" not in ended.stderr
 
 
-def test_production_refuses_a_simulated_hsm(demo: tuple[Path, str], hsm_address: str) -> None:
+def test_production_refuses_a_simulated_hsm(
+    onecard: TypedCommands, demo: tuple[Path, str], hsm_address: str
+) -> None:
     ended = onecard(demo[0], "night", "2026-03-03", ONECARD_PRODUCTION="1", ONECARD_HSM=hsm_address)
     assert ended.returncode == 1
     assert "production refuses 'SIMULATOR hsm-sim" in ended.stderr
 
 
 def test_a_replay_in_a_home_of_another_day_gets_a_city_of_its_own(
-    demo: tuple[Path, str], tmp_path: Path
+    onecard: TypedCommands, demo: tuple[Path, str], tmp_path: Path
 ) -> None:
     trace, totals = tmp_path / "trace.csv", tmp_path / "totals.json"
     trace.write_text(
@@ -195,7 +201,9 @@ def test_a_replay_in_a_home_of_another_day_gets_a_city_of_its_own(
 @pytest.mark.parametrize(
     ("name", "size", "count"), [("night", "300", 6), ("hsm", "300", 6), ("terminal", "100", 3)]
 )
-def test_a_benchmark_writes_rows_of_figures(tmp_path: Path, name: str, size: str, count: int) -> None:
+def test_a_benchmark_writes_rows_of_figures(
+    onecard: TypedCommands, tmp_path: Path, name: str, size: str, count: int
+) -> None:
     rows = tmp_path / "rows.json"
     ended = onecard(tmp_path / "home", "bench", name, "--size", size, "--json", rows)
     assert ended.returncode == 0, ended.stderr
@@ -209,7 +217,7 @@ def test_a_benchmark_writes_rows_of_figures(tmp_path: Path, name: str, size: str
 
 @pytest.mark.parametrize("format", ["hledger", "beancount"])
 def test_an_export_is_accepted_by_the_tool_it_is_for(
-    demo: tuple[Path, str], tmp_path: Path, format: str
+    onecard: TypedCommands, demo: tuple[Path, str], tmp_path: Path, format: str
 ) -> None:
     written = tmp_path / f"books.{format}"
     ended = onecard(demo[0], "ledger", "export", "--format", format, "--output", written)

@@ -3,11 +3,11 @@
 import os
 import shutil
 import signal
-import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 from sqlalchemy import insert, select
@@ -17,14 +17,17 @@ from api.http.kept_answers import KEPT
 from api.http.tables import answer
 from card.hsm.client import Hsm
 from ledger.db import make_engine, reading, writing
+from settlement.night import STEPS
 from settlement.night_lock import exclusive
 from settlement.night_progress import PROGRESS_FILE
 from tests.settlement.small_day import METRO_TAPS, ROOT, prepare, put
+from tests.support.foundry import Foundry
 from tests.support.night_books import contents
+from tests.support.typed_commands import typed_commands
 from tests.support.waiting import wait_until
 
 DAY = "2018-09-01"
-Command = Callable[..., "subprocess.CompletedProcess[str]"]
+Command = Callable[..., "CompletedProcess[str]"]
 
 
 @pytest.fixture
@@ -42,21 +45,13 @@ def home(tmp_path: Path, sqlite_template: Path, city_hsm: Hsm) -> Path:
 
 
 @pytest.fixture
-def onecard(home: Path, hsm_address: str) -> Command:
+def onecard(home: Path, foundry: Foundry, hsm_address: str) -> Iterator[Command]:
     """Run one command in that home."""
-
-    def run(*words: str | Path) -> "subprocess.CompletedProcess[str]":
-        settings = {"ONECARD_HOME": str(home), "ONECARD_HSM": hsm_address, "COLUMNS": "200"}
-        return subprocess.run(
-            [Path(sys.executable).with_name("onecard"), *words],
-            env={**os.environ, **settings}, capture_output=True, text=True, check=False,
-            stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-
-    return run
+    with typed_commands(foundry, ONECARD_HSM=hsm_address) as commands:
+        yield partial(commands, home)
 
 
-def said(ended: "subprocess.CompletedProcess[str]") -> str:
+def said(ended: "CompletedProcess[str]") -> str:
     assert (ended.returncode, ended.stderr) == (0, "")
     return ended.stdout
 
@@ -78,7 +73,7 @@ def test_a_night_is_planned_run_dry_and_run_and_leaves_its_work_to_people(
     assert "No night of 2018-09-01" in said(onecard("night", "status", DAY))
     ran = said(onecard("night", DAY, "--at", "2018-09-02T00:30:00"))
     assert "collect done in" in ran
-    assert "18 of 18 steps" in ran
+    assert f"{len(STEPS)} of {len(STEPS)} steps" in ran
     assert "2018-09-01: finished" in ran
     assert "was finished before; nothing changed" in said(onecard("night", DAY))
     assert "Raised for people" in said(onecard("night", "exceptions", DAY))
@@ -148,15 +143,15 @@ def test_an_interrupted_night_shows_as_such_and_takes_a_replaced_batch(
 
 
 def test_a_killed_night_is_said_to_be_interrupted_and_goes_on(
-    home: Path, onecard: Command, hsm_address: str
+    home: Path, onecard: Command, foundry: Foundry, hsm_address: str
 ) -> None:
     settings = {"ONECARD_HOME": str(home), "ONECARD_HSM": hsm_address}
-    words = [str(Path(sys.executable).with_name("onecard")), "night", DAY, "--at", "2018-09-02T00:30:00"]
-    with subprocess.Popen(words, env={**os.environ, **settings}, stdout=subprocess.DEVNULL) as process:
-        wait_until(lambda: (home / "nights" / PROGRESS_FILE).exists())
-        process.send_signal(signal.SIGSTOP)
-        running = onecard("night", "status", DAY)
-        process.kill()
+    words = ("night", DAY, "--at", "2018-09-02T00:30:00")
+    night = foundry.start("onecard", words, settings, home.with_name("log"))
+    wait_until(lambda: (home / "nights" / PROGRESS_FILE).exists())
+    os.kill(night, signal.SIGSTOP)
+    running = onecard("night", "status", DAY)
+    foundry.end(night, signal.SIGKILL)
     assert "The night of 2018-09-01 runs: " in said(running)
     assert "was interrupted: nobody runs it now" in said(onecard("night", "status", DAY))
     assert "2018-09-01: finished" in said(onecard("night", DAY))

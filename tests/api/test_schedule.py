@@ -3,11 +3,9 @@
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import date, datetime, time, timedelta
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -27,6 +25,8 @@ from settlement.night_progress import PROGRESS_FILE
 from settlement.participants import register_participants
 from settlement.work_queue import Item, Kind, State, items_of
 from tests.settlement.small_day import AGREEMENTS, MORNING, PARTICIPANTS, ROOT
+from tests.support.foundry import Foundry
+from tests.support.typed_commands import RunningCommand, typed_commands
 from tests.support.waiting import wait_until
 
 TODAY = datetime.now(CITY_ZONE).date()
@@ -48,32 +48,24 @@ def late_city(city: City) -> City:
     return city
 
 
-Start = Callable[..., "subprocess.Popen[str]"]
+Start = Callable[..., RunningCommand]
 
 
 @pytest.fixture
-def start(late_city: City, database_url: str, hsm_address: str) -> Iterator[Start]:
+def start(late_city: City, foundry: Foundry, database_url: str, hsm_address: str) -> Iterator[Start]:
     """Start `onecard scheduler` on the late city; what still runs at the end is ended."""
-    running: list[subprocess.Popen[str]] = []
+    with (
+        typed_commands(
+            foundry, ONECARD_DATABASE=database_url, ONECARD_HSM=hsm_address, ONECARD_CUT_OFF="00:00"
+        ) as commands,
+        ExitStack() as stack,
+    ):
 
-    def begin(*words: str, **environment: str) -> "subprocess.Popen[str]":
-        settings = {
-            "ONECARD_HOME": str(late_city.home.root), "ONECARD_DATABASE": database_url,
-            "ONECARD_HSM": hsm_address, "ONECARD_CUT_OFF": "00:00",
-        }  # fmt: skip
-        onecard = str(Path(sys.executable).with_name("onecard"))
-        command = [onecard, "scheduler", "--first-wait-s", "0.1", *words]
-        process = subprocess.Popen(
-            command, env={**os.environ, **settings, **environment}, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-        running.append(process)
-        return process
+        def begin(*words: str, **environment: str) -> RunningCommand:
+            command = ("scheduler", "--first-wait-s", "0.1", *words)
+            return stack.enter_context(commands.running(late_city.home.root, *command, **environment))
 
-    yield begin
-    for process in running:
-        process.kill()
-        process.communicate()
+        yield begin
 
 
 def finished(engine: Engine, day: date) -> bool:
@@ -82,11 +74,9 @@ def finished(engine: Engine, day: date) -> bool:
     return run is not None and run.state is RunState.FINISHED
 
 
-def ended(process: "subprocess.Popen[str]") -> tuple[int, str]:
+def ended(scheduler: RunningCommand) -> tuple[int, str]:
     """Tell it to end, wait until it has; its exit status and what it said."""
-    process.send_signal(signal.SIGTERM)
-    said, _ = process.communicate(timeout=120)
-    return process.returncode, said
+    return scheduler.end(signal.SIGTERM), scheduler.said()
 
 
 def test_missed_nights_are_made_up_for_in_order_and_sigterm_ends_cleanly(
@@ -139,14 +129,12 @@ def test_a_scheduler_told_to_end_stops_between_steps_and_another_goes_on(
     first = start()
     wait_until(lambda: (late_city.home.nights / PROGRESS_FILE).exists())
     with writing(late_city.engine):  # the step that runs cannot commit before this is left
-        first.send_signal(signal.SIGTERM)
-    said, _ = first.communicate(timeout=120)
-    assert first.returncode == 0, said
+        os.kill(first.pid, signal.SIGTERM)
+    assert first.wait() == 0, first.said()
     assert not finished(late_city.engine, MISSED[-1])
     assert not is_running(late_city.engine, late_city.home.nights)
     second = start("--once")
-    said, _ = second.communicate(timeout=240)
-    assert second.returncode == 0, said
+    assert second.wait() == 0, second.said()
     assert finished(late_city.engine, MISSED[-1])
 
 
@@ -168,16 +156,14 @@ def test_a_scheduler_that_runs_once_says_by_its_status_whether_all_is_done(
 ) -> None:
     shutil.rmtree(late_city.home.tariffs)
     scheduler = start("--once")
-    said, _ = scheduler.communicate(timeout=120)
-    assert (scheduler.returncode, "there is no tariff" in said) == (1, True)
-    assert "onecard queue list" in said
+    assert (scheduler.wait(), "there is no tariff" in scheduler.said()) == (1, True)
+    assert "onecard queue list" in scheduler.said()
 
 
 def test_a_cut_off_that_is_no_time_of_day_is_refused_by_name(start: Start) -> None:
     scheduler = start(ONECARD_CUT_OFF="25:61")
-    said, _ = scheduler.communicate(timeout=120)
-    assert scheduler.returncode == 1
-    assert "ONECARD_CUT_OFF" in said
+    assert scheduler.wait() == 1
+    assert "ONECARD_CUT_OFF" in scheduler.said()
 
 
 @given(

@@ -10,12 +10,12 @@ from card.signatures import Algorithm
 from clearing.wire.bcd import CITY_ZONE
 from ledger.db import make_engine, migrate, writing
 from terminals.holdings import Holdings, Receipt
-from tests.api.test_cli import onecard
 from tests.support.clearing_day import at, card_no
+from tests.support.typed_commands import TypedCommands
 from tests.terminals.signed_files import settings_text, tariff_text
 
 
-def test_what_the_command_publishes_a_terminal_takes(tmp_path: Path) -> None:
+def test_what_the_command_publishes_a_terminal_takes(onecard: TypedCommands, tmp_path: Path) -> None:
     home = tmp_path / "var"
     home.mkdir()
     engine = make_engine(f"sqlite:///{home / 'onecard.db'}")
@@ -55,7 +55,9 @@ def test_what_the_command_publishes_a_terminal_takes(tmp_path: Path) -> None:
         (settings_text(line=2), "settings-00001.ocd says something else: give it the next version"),
     ],
 )
-def test_what_no_terminal_could_obey_is_not_published(tmp_path: Path, text: str, said: str) -> None:
+def test_what_no_terminal_could_obey_is_not_published(
+    onecard: TypedCommands, tmp_path: Path, text: str, said: str
+) -> None:
     home, file = tmp_path / "var", tmp_path / "settings.json"
     file.write_text(settings_text())
     assert onecard(home, "terminals", "publish", "settings", file).returncode == 0

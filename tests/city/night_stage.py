@@ -19,6 +19,7 @@ from ledger.db import make_engine, migrate
 from tests.city.night_blows import Fate
 from tests.city.night_story import End, Evening, story
 from tests.support.foundry import Foundry
+from tests.support.quick_databases import copying, servers_folder
 from tests.support.small_disk import SmallDisk
 
 RIDERS: Final = 70
@@ -91,7 +92,7 @@ class Stage:
         @contextmanager
         def copied() -> Iterator[str]:
             name = f"night_{uuid4().hex}"
-            run(f"CREATE DATABASE {name} TEMPLATE {url.database}")
+            run(copying(f"{url.database}", name))
             yield url.set(database=name).render_as_string()
             run(f"DROP DATABASE {name} WITH (FORCE)")
 
@@ -130,6 +131,6 @@ def night_stage(
             hsm,
             make_city,
             sqlite_template,
-            lambda: stack.enter_context(private_server(SERVER)),
+            lambda: stack.enter_context(private_server(SERVER, servers_folder())),
             folder,
         )

@@ -1,10 +1,7 @@
 """Replaying a trace: to the fen, once, and taken up where it was cut off."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -22,6 +19,7 @@ from ledger.db import make_engine, reading
 from ledger.tables import entry
 from settlement.night import unobserved
 from settlement.reports import night_summary
+from tests.city.killed_replay import killed
 
 DAY = date(2018, 9, 1)
 PLAN = read_plan("shenzhen")
@@ -100,32 +98,27 @@ def test_a_trace_without_a_good_row_is_refused(city: City) -> None:
         replayed(city, SMALL.splitlines(keepends=True)[0])
 
 
+@pytest.fixture(scope="module")
+def calm_books(
+    make_city: Callable[[Path, Engine], City], tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path
+) -> list[tuple[object, ...]]:
+    """The books after the small trace, which nothing has disturbed."""
+    folder = tmp_path_factory.mktemp("calm")
+    (folder / "calm.db").write_bytes(sqlite_template.read_bytes())
+    calm = make_city(folder / "calm", make_engine(f"sqlite:///{folder / 'calm.db'}"))
+    replayed(calm, SMALL)
+    books = books_of(calm)
+    calm.engine.dispose()
+    return books
+
+
 @pytest.mark.parametrize("cut", ["loads", "taps", "verify", "post", "seal"])
 def test_a_replay_killed_and_run_again_ends_in_the_same_books(
-    city: City,
-    cut: str,
-    make_city: Callable[[Path, Engine], City],
-    hsm_process: RunningHsm,
-    tmp_path: Path,
-    sqlite_template: Path,
+    city: City, cut: str, hsm_process: RunningHsm, calm_books: list[tuple[object, ...]]
 ) -> None:
-    (tmp_path / "calm.db").write_bytes(sqlite_template.read_bytes())
-    calm = make_city(tmp_path / "calm", make_engine(f"sqlite:///{tmp_path / 'calm.db'}"))
-    replayed(calm, SMALL)
-    trace = tmp_path / "trace.csv"
-    trace.write_bytes(SMALL)
-    home, url = str(city.home.root), city.engine.url.render_as_string()
-    address = f"{hsm_process.host}:{hsm_process.port}"
-    killer = Path(__file__).with_name("killed_replay.py")
-    ended = subprocess.run(
-        [sys.executable, killer, home, url, address, str(city.transport_key_file), str(trace), cut],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-        check=False,
-    )
-    assert ended.returncode == -signal.SIGKILL
+    assert killed(hsm_process, city, SMALL, DAY, cut) == -signal.SIGKILL
     replayed(city, SMALL)
-    assert books_of(city) == books_of(calm)
-    calm.engine.dispose()
+    assert books_of(city) == calm_books
 
 
 def test_a_home_whose_books_are_at_another_day_cannot_take_the_trace(

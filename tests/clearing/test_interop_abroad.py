@@ -132,3 +132,20 @@ def test_terminals_of_another_city_are_asked_for_no_missing_numbers(city: SmallC
     results = city.clear()
     assert results["post"].counts["missing_taps"] == 0
     assert results["post"].counts["paid_taps"] == 2
+
+
+def test_nobody_makes_a_tap_a_copy_by_bringing_it_first_from_another_city_or_to_it(city: SmallCity) -> None:
+    """Of a tap there its centre's is the original, and of a tap here that of the operator with the terminal."""
+    with writing(city.engine) as conn:
+        register_centre(conn, Centre("ANNING", "Anning Clearing", FROM), at=FROM)
+    here, there = signed(replace(TAP, card_no=card_no(2))), of_card(1)
+    city.present("ANNING", 1, [here])
+    city.present("BUS-1", 1, [there, here])
+    city.present("KUNMING", 1, [there])
+    city.clear()
+    assert city.verdicts() == {
+        ("ANNING", 1, 0): "duplicate",
+        ("BUS-1", 1, 0): "duplicate",
+        ("BUS-1", 1, 1): "accepted",
+        ("KUNMING", 1, 0): "accepted",
+    }

@@ -27,7 +27,7 @@ LAST_TASK = 150
 """One of the last that both workers together begin in such a night."""
 LULL_S = 0.3
 """A task takes about so long."""
-MADE = ("tac.parquet", "verdicts.parquet", "priced.parquet")
+MADE = ("tac.parquet", "bounds.parquet", "verdicts.parquet", "priced.parquet")
 
 
 @pytest.fixture

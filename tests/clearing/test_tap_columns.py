@@ -3,6 +3,7 @@
 import csv
 from dataclasses import replace
 from datetime import date, timedelta
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clearing.columns import Presented, numbers, rows_of, tap_table, texts, truths
-from clearing.engine.rules import FARE, KINDS, LOOK, MATCH, PRICE, rule_text
+from clearing.columns import Presented, numbers, rows_of, tap_table, texts, truths, with_fares
+from clearing.engine.rules import BOUNDS, FARE, KINDS, LOOK, MATCH, PRICE, rule_text
 from clearing.facts import epoch_s, tariff_facts
 from clearing.verification import tac_columns
 from clearing.wire.bcd import moment_of, pack_moment
@@ -65,6 +66,17 @@ def test_columns_hold_what_records_hold(raw: list[bytes]) -> None:
                      "station", "key_version", "algorithm"):  # fmt: skip
             assert row[name] == getattr(record, name), name
         assert row["tac"] == record.tac.hex().upper()
+
+
+@given(raw=st.lists(st.one_of(records, st.binary(min_size=64, max_size=64)), max_size=8))
+def test_a_kind_of_tap_says_what_a_tariff_has_to_know(raw: list[bytes]) -> None:
+    taps = tap_table([presented(raw)])
+    told = with_fares(
+        taps.select(["no", "tap_day", "fare_kind", "malformed"]).filter(taps["fare_kind"].is_valid())
+    )
+    readable = [row for row in taps.to_pylist() if not row["malformed"]]
+    names = ("no", "tap_day", "ride", "holder_class", "list_fare_fen", "linked", "full_fare")
+    assert told.select(names).to_pylist() == [{name: row[name] for name in names} for row in readable]
 
 
 @given(raw=st.lists(records, min_size=1, max_size=4))
@@ -175,7 +187,15 @@ def test_ten_thousand_real_taps_are_priced_to_the_fen(shared_data: Path) -> None
     assert priced(raw, [shenzhen()]) == [int(row["deal_money"]) for row in rows]
 
 
-@pytest.mark.parametrize("rule", sorted({*LOOK, *KINDS, *FARE, *MATCH, *PRICE}))
+RULES = sorted([*LOOK, *KINDS, *BOUNDS, *MATCH, *PRICE])
+
+
+def test_every_rule_that_is_written_down_is_run_once() -> None:
+    written = [path.name for path in files("clearing.rules").iterdir() if path.name.endswith(".sql")]
+    assert sorted(written) == [f"{rule}.sql" for rule in RULES]
+
+
+@pytest.mark.parametrize("rule", RULES)
 def test_a_rule_is_one_select_with_its_reason_above_it(rule: str) -> None:
     text = rule_text(rule)
     assert text.startswith("-- ")

@@ -14,18 +14,12 @@ from city.processes import RunningHsm
 from ledger.db import make_engine
 from tests.city import night_stage as evenings
 from tests.city.chaos_story import Stage, set_stage
-from tests.support.foundry import Foundry, running_foundry
+from tests.support.foundry import Foundry
+from tests.support.quick_databases import copying
 from tests.support.small_disk import foundry_with_disk
 
 DISK_MIB = 48
 """Of the disk that nights of chaos have; one needs some five."""
-
-
-@pytest.fixture(scope="session")
-def foundry() -> Iterator[Foundry]:
-    """Programs that start in a moment."""
-    with running_foundry() as running:
-        yield running
 
 
 @pytest.fixture(scope="session")
@@ -73,11 +67,11 @@ def postgres_stage(
     @contextmanager
     def copied(template: str = "town") -> Iterator[str]:
         name = f"story_{uuid4().hex}"
-        run(f"CREATE DATABASE {name} TEMPLATE {template}")
+        run(copying(template, name))
         yield postgres_template.set(database=name).render_as_string()
         run(f"DROP DATABASE {name} WITH (FORCE)")
 
-    run(f"CREATE DATABASE town TEMPLATE {postgres_template.database}")
+    run(copying(f"{postgres_template.database}", "town"))
     engine = make_engine(postgres_template.set(database="town").render_as_string())
     home = tmp_path_factory.mktemp("chaos-postgresql") / "home"
     stage = set_stage(foundry, hsm_process, city_hsm, home, engine, copied)

@@ -18,6 +18,7 @@ from card.hotlist import HotlistEntry, hotlist_card, hotlisted
 from card.hsm.client import Hsm
 from card.registry import CardRecord, register
 from city.processes import RunningHsm
+from clearing.interop.centres import Answers, Centre, answer_for, register_centre
 from clearing.tables import tap
 from clearing.verdict import Verdict
 from clearing.wire.record import Ride, TapRecord
@@ -245,6 +246,13 @@ def foreign_where_taken(scene: Scene) -> None:
     scene.rides(scene.card(issuer=FOREIGN, keys=keys))
 
 
+def foreign_whose_centre_answers(scene: Scene) -> None:
+    with writing(scene.city.engine) as conn:
+        assert register_centre(conn, Centre("KUNMING", "Kunming Clearing", at(0)), at=at(0)) is True
+        assert answer_for(conn, Answers("KUNMING", FOREIGN, at(0))) is True
+    foreign_where_taken(scene)
+
+
 def keys_of_the_test_plant(scene: Scene) -> None:
     scene.rides(scene.card(keys=STRANGE_KEYS, key_version=9))
 
@@ -293,6 +301,7 @@ ATTEMPTS: dict[str, Attempt] = {
     "the same before the deadline of the list": blocked_within_the_deadline,
     "a foreign city's card where none is taken": foreign_where_not_taken,
     "a foreign city's card where they are taken": foreign_where_taken,
+    "the same where its city's centre answers for it": foreign_whose_centre_answers,
     "a test card with test keys": keys_of_the_test_plant,
     "a test card with our keys, never issued": never_issued,
     "a terminal that is nobody's": unknown_terminal,

@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
@@ -29,6 +29,7 @@ from clearing.sectors.utilities.sending import send_notices
 from ledger.checks import check_books
 from ledger.db import reading, writing
 from tests.clearing.social_books import AGENCY, DAY
+from tests.support.depth import examples
 from tests.support.insurer_peer import InsurerPeer, insurer_peer
 from tests.support.sector_city import (
     CHANNEL,
@@ -267,7 +268,7 @@ def agree(life: Life) -> None:
 
 
 def test_any_mix_conserves_every_pocket_and_taking_all_back_restores_it(city: SectorCity) -> None:
-    @settings(max_examples=20, suppress_health_check=list(HealthCheck))
+    @examples(8)
     @given(st.lists(acts, min_size=8, max_size=25))
     def one_day(day: list[Act]) -> None:
         life = Life(city, city.family())

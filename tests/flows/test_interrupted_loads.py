@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
@@ -16,6 +16,7 @@ from clearing.online.load import LoadBooked, LoadOrder, authorise_loads
 from clearing.wire.bcd import pack_moment
 from ledger.db import writing
 from terminals.loads import Decline, Declined
+from tests.support.depth import examples
 from tests.support.load_counters import AGENTS, DAY, A, B, C, Interruption, Town, found_town, number_of
 from tests.support.remote_offices import office_service, offices
 
@@ -121,7 +122,7 @@ ACTS = st.tuples(
 )
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@examples(12)
 @given(acts=st.lists(ACTS, max_size=8), end=st.sampled_from(["complete", "give_back"]))
 def test_whatever_stops_where_all_money_is_accounted_for(
     town: Town, acts: list[tuple[str, str, int, int | None, bool, bool]], end: str

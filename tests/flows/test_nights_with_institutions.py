@@ -26,7 +26,7 @@ from ledger.db import make_engine, migrate, reading, writing
 from ledger.journal import read_entries
 from ledger.tables import entry as entry_table
 from settlement.books import check_conservation
-from settlement.night import STEPS, NightReport, run_night
+from settlement.night import NightReport, run_night
 from settlement.positions import positions_of
 from settlement.reports import night_summary
 from tests.settlement.killed_night import killed
@@ -45,6 +45,11 @@ from tests.support.institutions import (
 from tests.support.night_books import csv_table, everything, statement_fen
 
 NEXT = DAY + timedelta(days=1)
+WITH_INSTITUTIONS = (
+    "ask_insurer", "withdraw_claims", "tell_billers", "net", "instruct", "report", "reconcile_peers", "reconcile",
+    "hand_over", "seal",
+)  # fmt: skip
+"""The steps that hear institutions, or pay, report and seal what they said; in the night's order."""
 STRANGER = {
     "reference": "nobody:1", "account_no": WATER_ACCOUNT, "bill_no": "B1", "amount_fen": 700,
     "business_date": DAY.isoformat(), "filed_fen": 700,
@@ -115,7 +120,7 @@ def test_what_institutions_say_at_night_is_booked_on_the_day_netted_and_reconcil
         assert statement_fen(statements, party, f"{DAY:%Y%m%d}") == (gross[party], gross[party])
 
 
-def test_a_night_killed_in_every_step_with_institutions_ends_like_one_that_was_not(
+def test_a_night_killed_in_every_step_that_institutions_are_part_of_ends_like_one_that_was_not(
     engine: Engine,
     database_url: str,
     city_hsm: Hsm,
@@ -123,10 +128,13 @@ def test_a_night_killed_in_every_step_with_institutions_ends_like_one_that_was_n
     there: Institutions,
     tmp_path: Path,
 ) -> None:
-    """Killed with the answers heard and nothing written, and again right after: asked again, booked once."""
+    """Killed with the answers heard and nothing written, and again right after: asked again, booked once.
+
+    The other steps, killed in a night of `test_night.py`, know taps only, or only the books.
+    """
     addresses: dict[str, Any] = {"billers": {WATER.id: there.water.url}, "insurer": there.insurer.url}
     there.water.control("POST", "/blunders", STRANGER)
-    for name, _ in STEPS:
+    for name in WITH_INSTITUTIONS:
         for instant in ("commit", "done"):
             assert killed(hsm_process, database_url, tmp_path, name, instant, **addresses) == -signal.SIGKILL
     report = run_night(engine, night_with(tmp_path, city_hsm, there.peers))

@@ -307,10 +307,10 @@ def test_a_night_killed_in_every_step_with_a_centre_ends_like_one_that_was_not(
     there: OtherCity, database_url: str, hsm_process: RunningHsm, hsm_address: str
 ) -> None:
     there.ride_there(abroad(3))
-    addresses = {"centres": {KUNMING: there.centre.url}}
+    centres = {KUNMING: there.centre.url}
     for name, _ in STEPS:
         for instant in ("commit", "done"):
-            end = killed(hsm_process, database_url, there.home, name, instant, **addresses)
+            end = killed(hsm_process, database_url, there.home, name, instant, centres=centres)
             assert end == -signal.SIGKILL, (name, instant)
     report = run_night(there.engine, there.night())
     assert report.already_finished

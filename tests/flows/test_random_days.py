@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
@@ -20,11 +20,10 @@ from ledger.checks import check_books
 from ledger.db import make_engine, reading
 from settlement.night import run_night, unobserved
 from settlement.reports import NightSummary, night_summary
+from tests.support.depth import UNSHRUNK, examples
 
 PLAN = read_plan("demo")
 MakeCity = Callable[[Path, Engine], City]
-NO_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)
-"""A whole day takes a second: an example that fails is small enough as it is."""
 
 days = st.builds(
     lambda riders, mischief, seed: plan_day(
@@ -70,7 +69,7 @@ def holds(city: City, summary: NightSummary, chips: Chips) -> None:
         assert check_books(conn) == []
 
 
-@settings(max_examples=12, phases=NO_SHRINKING)
+@examples(6, phases=UNSHRUNK)
 @given(day=days)
 def test_money_is_conserved_on_any_day(make_city: MakeCity, sqlite_template: Path, day: DayPlan) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -80,7 +79,7 @@ def test_money_is_conserved_on_any_day(make_city: MakeCity, sqlite_template: Pat
         city.engine.dispose()
 
 
-@settings(max_examples=6, phases=NO_SHRINKING)
+@examples(2, phases=UNSHRUNK)
 @given(day=days, data=st.data())
 def test_files_in_any_order_and_any_number_of_times_lead_to_the_same_books(
     make_city: MakeCity, sqlite_template: Path, day: DayPlan, data: st.DataObject

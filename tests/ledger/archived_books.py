@@ -52,7 +52,7 @@ class Shelf:
             }
 
 
-def shelved(engine: Engine, folder: Path) -> Shelf:
+def shelved(engine: Engine) -> None:
     """Two months and a bit, with a night that books into the last of September when October is open."""
     open_books(engine, FIRST)
     book(engine, *(load(FIRST, card, 10_000) for card in CARDS))
@@ -77,7 +77,6 @@ def shelved(engine: Engine, folder: Path) -> Shelf:
     seal_day(engine, LAST)
     seal_day(engine, OCTOBER)
     book(engine, ride(NOW, "batch:6", ("1", 66), ("3", 6)))
-    return Shelf(engine, folder)
 
 
 def drops_lines(engine: Engine) -> bool:

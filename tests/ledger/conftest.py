@@ -1,5 +1,6 @@
 """Books with one open day and a few accounts, on both kinds of database."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,10 @@ from sqlalchemy import Engine
 from ledger import chart
 from ledger.accounts import Account, Kind, Limit, open_accounts
 from ledger.day import open_day
-from ledger.db import writing
+from ledger.db import make_engine, writing
 from tests.ledger.archived_books import Shelf, shelved
 from tests.ledger.some_books import AT, DAY, Books, Tamper
+from tests.support.quick_databases import Copies
 
 
 @pytest.fixture
@@ -43,7 +45,11 @@ def tampered(books: Books) -> Tamper:
     return Tamper(books)
 
 
-@pytest.fixture
-def shelf(engine: Engine, tmp_path: Path) -> Shelf:
-    """Books of two months that are over, to be archived."""
-    return shelved(engine, tmp_path / "archive")
+@pytest.fixture(params=["sqlite", "postgresql"])
+def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shelf]:
+    """Books of two months that are over, to be archived, on either kind of database."""
+    copies: Copies = request.getfixturevalue(f"{request.param}_copies")
+    with copies.copied("shelf", shelved) as url:
+        engine = make_engine(url)
+        yield Shelf(engine, tmp_path / "archive")
+        engine.dispose()

@@ -4,7 +4,7 @@ import re
 from datetime import date
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
@@ -17,6 +17,7 @@ from ledger.history import history
 from ledger.verify import verify_books
 from tests.ledger.archived_books import AUGUST, CARDS, NOW, SEPTEMBER, Shelf, drops_lines, line_count, tamper
 from tests.ledger.sealed_books import at, book, load, open_books, ride, seal_day, sign
+from tests.support.depth import examples
 
 
 @pytest.mark.parametrize(
@@ -78,7 +79,7 @@ def test_a_missing_file_is_named(shelf: Shelf) -> None:
     assert found == "2018-08 is archived and was not looked at; name the folder of the archive"
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(8)
 @given(data=st.data())
 def test_a_changed_bit_in_a_file_is_found(shelf: Shelf, data: st.DataObject) -> None:
     shelf.archive(AUGUST)
@@ -173,7 +174,7 @@ LINES = st.lists(
 )
 
 
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(4)
 @given(booked=LINES)
 def test_any_books_are_the_same_to_whoever_asks_after_archiving(
     engine: Engine, booked: list[tuple[str, int, bool, int]], tmp_path_factory: pytest.TempPathFactory

@@ -10,7 +10,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Engine, inspect, select, text
+from sqlalchemy.engine.default import DefaultExecutionContext
+from sqlalchemy.engine.interfaces import CacheStats
 from sqlalchemy.exc import DBAPIError
 
 from ledger import tables
@@ -19,6 +21,7 @@ from ledger.verify import verify_books
 from tests.ledger.conftest import begin
 from tests.ledger.full_books import fill, public_key
 from tests.ledger.some_books import Books
+from tests.support.quick_databases import Copies
 
 
 def test_the_tables_are_what_the_migration_makes(engine: Engine) -> None:
@@ -130,3 +133,21 @@ def test_sqlite_waits_for_its_disk(tmp_path: Path) -> None:
 def test_the_newest_migration_by_its_name_is_where_alembics_history_ends() -> None:
     script = ScriptDirectory.from_config(Config(ALEMBIC_INI))
     assert script.get_heads() == [newest_revision()]
+
+
+def test_what_one_engine_has_compiled_another_of_its_kind_runs_on_its_own_database(
+    request: pytest.FixtureRequest, engine: Engine
+) -> None:
+    copies: Copies = request.getfixturevalue(f"{engine.dialect.name}_copies")
+    statement = select(tables.account.c.code)
+    with engine.connect() as conn:  # an engine shares from its first connection on
+        conn.execute(statement)
+    begin(engine)
+    with copies.copied("migrated", migrate) as url:
+        other = make_engine(url)
+        with reading(engine) as conn, reading(other) as beside:
+            ours, theirs = conn.execute(statement), beside.execute(statement)
+            assert isinstance(theirs.context, DefaultExecutionContext)
+            assert theirs.context.cache_hit is CacheStats.CACHE_HIT
+            assert len(ours.all()) > len(theirs.all()) == 0
+        other.dispose()

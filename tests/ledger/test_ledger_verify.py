@@ -7,13 +7,13 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Column, Connection, Row, Table, and_, select, text
+from sqlalchemy import Column, Connection, Engine, Row, Table, and_, select, text
 from sqlalchemy.exc import DBAPIError
 
 from ledger import chart, tables
 from ledger.accounts import account_digest, open_accounts
 from ledger.day import begin_close, finish_close
-from ledger.db import metadata, reading, writing
+from ledger.db import make_engine, metadata, reading, writing
 from ledger.entry import Line, canonical_bytes, chain_start, chained, digest, utc_text
 from ledger.events import EVENTS_START, event_chained, read_events
 from ledger.findings import Finding
@@ -22,8 +22,10 @@ from ledger.journal import read_day
 from ledger.orders import hold_content
 from ledger.verify import verify_books
 from ledger.walks import Turn, astray
+from tests.ledger.conftest import begin
 from tests.ledger.full_books import DAYS, fill, hold, public_key
 from tests.ledger.some_books import AT, Books
+from tests.support.quick_databases import Copies
 
 A, B = A_DAY, 2 * A_DAY
 """Before the first numbers of two days."""
@@ -40,11 +42,19 @@ HELD_BY_A_CHECK = {"ledger_entry": {"business_date"}}
 """Columns in which the table itself takes no other value, even without its triggers."""
 
 
-@pytest.fixture
-def full(books: Books) -> Books:
-    """Books with rows of every kind."""
-    fill(books)
-    return books
+@pytest.fixture(params=["sqlite", "postgresql"])
+def full(request: pytest.FixtureRequest) -> Iterator[Books]:
+    """Books with rows of every kind, on either kind of database."""
+    copies: Copies = request.getfixturevalue(f"{request.param}_copies")
+    with copies.copied("full", begin_and_fill) as url:
+        engine = make_engine(url)
+        yield Books(engine)
+        engine.dispose()
+
+
+def begin_and_fill(engine: Engine) -> None:
+    begin(engine)
+    fill(Books(engine))
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """A night in a process of its own that dies without a word at one instant of one step."""
 
-import multiprocessing
 import os
 import signal
 from collections.abc import Mapping
@@ -20,9 +19,7 @@ from clearing.sectors.utilities.http_biller import HttpBiller
 from ledger.db import make_engine
 from settlement.night import run_night
 from tests.settlement.small_day import night_of
-
-FORKED = multiprocessing.get_context("forkserver")
-FORKED.set_forkserver_preload(["tests.settlement.killed_night"])
+from tests.support.forked import FORKED
 
 
 def killed(

@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from random import Random
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
@@ -21,13 +21,13 @@ from settlement.day_end import movements_on
 from settlement.suspense_decisions import DecisionRefusal, DecisionRefused, Word, approve
 from tests.clearing.test_random_nights import (
     NIGHTS,
-    UNSHRUNK,
     assert_money_is_conserved,
     batches_of,
     dirty_city,
     world,
 )
 from tests.support.clearing_day import DAY, SmallCity
+from tests.support.depth import UNSHRUNK, examples
 
 
 def targets(city: SmallCity, chance: Random) -> Iterator[tuple[Target, int]]:
@@ -79,7 +79,7 @@ def assert_the_day_moved_what_its_taps_say(city: SmallCity, night: int) -> None:
         assert conn.execute(paid_twice).all() == []
 
 
-@settings(max_examples=8, deadline=None, phases=UNSHRUNK)
+@examples(8, phases=UNSHRUNK)
 @given(seed=st.integers(0, 1 << 32), purse_fen=st.sampled_from([200, 1_000_000]))
 def test_money_is_conserved_whatever_two_people_decide(
     sqlite_template: Path, city_hsm: Hsm, seed: int, purse_fen: int

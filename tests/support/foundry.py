@@ -5,6 +5,7 @@ killed like any other. Only the second that an interpreter takes to import every
 """
 
 import ctypes
+import gc
 import importlib
 import json
 import os
@@ -16,14 +17,15 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from api.cli import COMMANDS
+from city.processes import PROJECT, Program, by_itself
 
-PROJECT = Path(__file__).resolve().parents[2]
 PROGRAMS: Mapping[str, str] = {
     "onecard": "api.cli:main",
     "hsm-sim": "hsm_sim.cli:main",
@@ -32,14 +34,22 @@ PROGRAMS: Mapping[str, str] = {
     "till": "city.till:work",
     "caller": "city.caller:work",
     "depot": "city.depot:work",
+    "yard": "city.yard:serve",
 }
 """What can be started, and where it begins; a function that is not called `main` is a Typer command."""
+MODULES: Mapping[str, str] = {
+    "hsm_sim": "hsm-sim",
+    "city.insurer": "insurer",
+    "city.biller": "biller",
+    "city.yard": "yard",
+}
+"""Those of them that other code of ours starts as `python -m MODULE`."""
 DIE_WITH_PARENT = 1
 """PR_SET_PDEATHSIG of prctl(2)."""
 
 
 class Foundry:
-    """The side of whoever starts programs. Safe to use from one thread; ends are heard on another."""
+    """The side of whoever starts programs. Safe to use from any thread; ends are heard on one of its own."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process
@@ -47,6 +57,7 @@ class Foundry:
         self._started: dict[int, int] = {}
         self._ended: dict[int, int] = {}
         self._asked = 0
+        self._asking = threading.Lock()
         threading.Thread(target=self._hear, daemon=True).start()
 
     @property
@@ -54,23 +65,45 @@ class Foundry:
         """The foundry's own process."""
         return self._process.pid
 
-    def start(self, program: str, words: Sequence[str], environment: Mapping[str, str], log: Path) -> int:
-        """Start a program with these arguments, and only these variables beside PATH; its process id."""
-        self._asked += 1
+    def start(
+        self,
+        program: str,
+        words: Sequence[str],
+        environment: Mapping[str, str],
+        log: Path,
+        *,
+        errors: Path | None = None,
+        typed: Path | None = None,
+    ) -> int:
+        """Start a program with these arguments, and only these variables beside PATH; its process id.
+
+        What it says goes to `log`, or what it says of errors to a file of its own; it reads `typed`, or nothing.
+        """
         order = {
-            "asked": self._asked,
             "program": program,
             "words": list(words),
             "environment": dict(environment),
             "log": str(log),
+            "errors": str(errors or log),
+            "typed": str(typed or os.devnull),
         }
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
+        with self._asking:
+            self._asked += 1
+            asked = self._asked
+            self._process.stdin.write(json.dumps(order | {"asked": asked}) + "\n")
+            self._process.stdin.flush()
         with self._changed:
-            if not self._changed.wait_for(lambda: self._asked in self._started, timeout=20):
+            if not self._changed.wait_for(lambda: asked in self._started, timeout=20):
                 raise TimeoutError(f"{program} was not started within 20 s")
-            return self._started[self._asked]
+            return self._started[asked]
+
+    def start_module(self, module: str, words: Sequence[str | Path], log_file: Path) -> Program:
+        """Start what `python -m module` is, in the environment that this process has now."""
+        if module not in MODULES:
+            return by_itself(module, words, log_file)
+        said = [str(word) for word in words]
+        return FoundryProgram(self, self.start(MODULES[module], said, os.environ, log_file))
 
     def ended(self, pid: int) -> int | None:
         """How a program ended: its exit status, or minus the signal that killed it; None while it runs."""
@@ -105,13 +138,45 @@ class Foundry:
                 self._changed.notify_all()
 
 
+@dataclass(frozen=True, slots=True)
+class FoundryProgram:
+    """A started program as `subprocess` would have it."""
+
+    foundry: Foundry
+    pid: int
+
+    def poll(self) -> int | None:
+        """How it ended, if it has."""
+        return self.foundry.ended(self.pid)
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self._send(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Make it end."""
+        self._send(signal.SIGKILL)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """How it has ended. Raises subprocess.TimeoutExpired where it has not."""
+        try:
+            return self.foundry.wait(self.pid, timeout_s=timeout or 60.0)
+        except TimeoutError as late:
+            raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 60.0) from late
+
+    def _send(self, number: signal.Signals) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+
 @contextmanager
 def running_foundry(before: Sequence[str] = ()) -> Iterator[Foundry]:
     """A foundry while the block runs; with it end all programs that it started. `before` are words of a wrapper."""
     process = subprocess.Popen(
         [*before, sys.executable, "-m", "tests.support.foundry"],
         cwd=PROJECT,
-        env=dict(os.environ) | {"OPENBLAS_NUM_THREADS": "1"},
+        env={name: value for name, value in os.environ.items() if name != "COLUMNS"}
+        | {"OPENBLAS_NUM_THREADS": "1"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -128,6 +193,8 @@ def serve() -> None:
     """The foundry itself: orders come in on standard input, starts and ends go out on standard output."""
     for place in (*PROGRAMS.values(), *(late.place for late in COMMANDS.values()), "ledger.migration"):
         importlib.import_module(place.partition(":")[0])
+    gc.collect()
+    gc.freeze()  # no child is to look through, and so to copy, what they all have from here
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -190,9 +257,11 @@ def _become(order: dict[str, Any], ours: tuple[int, int]) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for descriptor in ours:
         os.close(descriptor)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    for source, target in ((nothing, 0), (log, 1), (log, 2)):
+    typed = os.open(order["typed"], os.O_RDONLY)
+    log, errors = (
+        os.open(order[name], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644) for name in ("log", "errors")
+    )
+    for source, target in ((typed, 0), (log, 1), (errors, 2)):
         os.dup2(source, target)
     path = os.environ["PATH"]
     os.environ.clear()

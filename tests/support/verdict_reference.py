@@ -157,11 +157,20 @@ class Reference:
         known = {tap.raw for tap in decided}
         originals = []
         # Retried ones come first, and of all of them those whose operator has the terminal.
-        for tap in sorted(readable, key=lambda tap: self._device(tap) is not None):
+        for tap in sorted(readable, key=lambda tap: not self._has_terminal(tap)):
             if tap.raw not in known:
                 known.add(tap.raw)
                 originals.append(tap)
         return originals
+
+    def _has_terminal(self, tap: Kept) -> bool:
+        """Whether the operator has that terminal; another city's centre has those that nobody here has."""
+        if self._device(tap) is not None:
+            return False
+        return not self._presented_abroad(tap) or not any(
+            device.terminal == tap.record.terminal and _within(tap.at, device.valid_from, device.valid_to)
+            for device in self.devices
+        )
 
     def _device(self, tap: Kept) -> Verdict | None:
         record = tap.record

@@ -3,12 +3,10 @@
 Its card is a chip in a drawer, which is written before an answer leaves; what the gate did stands in a file.
 """
 
-import multiprocessing
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 from card.hsm.client import Hsm
@@ -21,6 +19,7 @@ from terminals.outbox import Outbox
 from terminals.sam import HsmSam
 from terminals.trip import Identity
 from terminals.validator import Validator
+from tests.support.forked import FORKED
 from tests.terminals.depot import EXIT, GATE, TARIFF
 from tests.terminals.faults import Fault, FaultyHands, kill_this_process
 
@@ -97,18 +96,11 @@ def put_card(place: Place, chips: Sequence[Chip]) -> None:
     drawer.close()
 
 
-def forks() -> ForkServerContext:
-    """Processes that start quickly: forked from one that has everything loaded and nothing open."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    return context
-
-
 def tapped(
     place: Place, at: datetime, *, fault: Fault | None = None, statement: int | None = None
 ) -> int | None:
     """Tap in a process of its own: its exit code, negative for the signal that killed it."""
-    process = forks().Process(target=place.tap, args=(at, fault, statement))
+    process = FORKED.Process(target=place.tap, args=(at, fault, statement))
     process.start()
     process.join()
     return process.exitcode

@@ -3,13 +3,12 @@
 import json
 from collections.abc import Mapping
 from datetime import date
-from types import TracebackType
 from typing import Any, TypeGuard
 from urllib.parse import quote
 
 import httpx
 
-from clearing.sectors.bounded import Unbounded, ask_within
+from clearing.sectors.bounded import BoundedClient, Unbounded, ask_within
 from clearing.sectors.healthcare.insurer import (
     Claim,
     ClaimAnswer,
@@ -34,29 +33,14 @@ LONGEST_NUMBER = 40
 LONGEST_REASON = 200
 
 
-class HttpInsurer:
+class HttpInsurer(BoundedClient):
     """An insurer at `base_url`; each wait for it is bounded by `timeout_s`, a whole answer by twice that.
 
     A day's claims may take longer: twelve times.
     """
 
     def __init__(self, base_url: str, *, timeout_s: float = TIMEOUT_S) -> None:
-        self._timeout_s = timeout_s
-        self._client = httpx.Client(
-            base_url=base_url, timeout=timeout_s, follow_redirects=False, trust_env=False
-        )
-
-    def __enter__(self) -> "HttpInsurer":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
+        super().__init__(base_url, timeout_s=timeout_s)
 
     def claim(self, claim: Claim) -> Heard:
         """Ask for payment; called once a reference."""

@@ -2,13 +2,12 @@
 
 import json
 from datetime import UTC, date
-from types import TracebackType
 from typing import Any, Final
 from urllib.parse import quote
 
 import httpx
 
-from clearing.sectors.bounded import Unbounded, ask_within
+from clearing.sectors.bounded import BoundedClient, Unbounded, ask_within
 from clearing.sectors.utilities.peer import (
     NUMBER,
     REFERENCE,
@@ -31,7 +30,7 @@ LONGEST_FILE_BYTES: Final = 256 << 20
 PATHS: Final = {Act.WRITE_OFF: "/write-offs", Act.REVERSE: "/reversals"}
 
 
-class HttpBiller:
+class HttpBiller(BoundedClient):
     """A biller at `base_url`; each wait for it is bounded by `timeout_s`, a whole answer by twice that.
 
     A file may take longer: sixty times. `token` is sent as a bearer token. Safe to use from several threads.
@@ -39,22 +38,7 @@ class HttpBiller:
 
     def __init__(self, base_url: str, *, token: str = "", timeout_s: float = TIMEOUT_S) -> None:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._timeout_s = timeout_s
-        self._client = httpx.Client(
-            base_url=base_url, timeout=timeout_s, headers=headers, follow_redirects=False, trust_env=False
-        )
-
-    def __enter__(self) -> "HttpBiller":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
+        super().__init__(base_url, timeout_s=timeout_s, headers=headers)
 
     def account(self, account_no: str) -> BillerAccount | None:
         """The account with its bills, or None where the biller says that it has no such account."""
