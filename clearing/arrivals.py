@@ -11,7 +11,7 @@ from card.hsm.client import Hsm
 from card.hsm.errors import HsmError
 from clearing.archive import archived
 from clearing.wire.batch import BatchError, BatchHeader, batch_name, read_batch
-from clearing.wire.frame import PART_BYTES
+from clearing.wire.frame import MAC_FROM_END, PART_BYTES
 
 NO_SUCH_KEY = "12"
 """The HSM's answer where a file names a key version that it does not hold: the file is at fault."""
@@ -129,7 +129,7 @@ def _judge(
     except BatchError as error:
         return Rejected(arrival, error.flaw.value, error.offset, str(error), error.remedy)
     with batch.records:
-        mac_at = 2 * PART_BYTES + batch.records.nbytes - 28
+        mac_at = 2 * PART_BYTES + batch.records.nbytes - MAC_FROM_END
         sealed = Sealed(batch.header, batch.digest, batch.mac, mac_at, batch_name)
         refused = refusal_of(arrival, sealed, digests, operators, hsm)
     return refused or Taken(arrival, batch.header)

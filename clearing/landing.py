@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, Table, select
 from clearing.archive import keep
 from clearing.arrivals import FileRefusal
 from clearing.online.qr_tables import qr_batch_file
-from clearing.qr_intake import QR_FOLDER
+from clearing.qr_intake import QR_FILES
 from clearing.receipts import Receipt, Status, keep_turned_away, read_answer, write_answer
 from clearing.tables import batch_file
 from clearing.wire.batch import FRAME, BatchError
@@ -62,7 +62,7 @@ class Kind:
     registered: Table
 
 
-KINDS: Final = (Kind(FRAME, "", batch_file), Kind(QR_FRAME, QR_FOLDER, qr_batch_file))
+KINDS: Final = (Kind(FRAME, "", batch_file), Kind(QR_FRAME, QR_FILES.folder, qr_batch_file))
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,11 @@ from clearing.intake import missing
 from clearing.online.qr_tables import qr_batch_file, qr_ride
 from clearing.postings import SHORTFALL
 from clearing.qr_facts import issuer_keys, qr_facts, suspended_rides
-from clearing.qr_intake import QrOutcome, QrTaken, clear_qr_inbox, collect_qr, held_batches, register_files
+from clearing.qr_intake import QR_FILES, QrOutcome, clear_qr_inbox, held_batches, register_files
 from clearing.qr_register import keep_rides
 from clearing.qr_rides import JudgedRide, Place, PresentedRide, decide_qr, in_time
 from clearing.qr_shortfall import recoveries, shorts_fen, wallets_fen
+from clearing.whole_files import TakenWhole, collect_whole
 from clearing.workfiles import write_bytes
 from ledger.accounts import open_accounts
 from ledger.chart import account
@@ -38,8 +39,8 @@ def clear_qr(engine: Engine, night: Night) -> StepResult:
     nothing is written, and the files stay where they are.
     """
     outcomes, judged, held = judge_qr(engine, night)
-    taken = [outcome for outcome in outcomes if isinstance(outcome, QrTaken)]
-    numbers = set(held) | {(one.batch.header.operator, one.batch.header.sequence) for one in taken}
+    taken = [outcome for outcome in outcomes if isinstance(outcome, TakenWhole)]
+    numbers = set(held) | {(one.file.header.operator, one.file.header.sequence) for one in taken}
     requests = [{"operator": operator, "sequence": sequence} for operator, sequence in missing(numbers)]
     files = (write_bytes(night.work / "qr_missing.json", json.dumps(requests, indent=1).encode() + b"\n"),)
 
@@ -51,7 +52,7 @@ def clear_qr(engine: Engine, night: Night) -> StepResult:
 
 def judge_qr(
     engine: Engine, night: Night
-) -> tuple[tuple[QrOutcome, ...], tuple[JudgedRide, ...], dict[tuple[str, int], str]]:
+) -> tuple[list[QrOutcome], tuple[JudgedRide, ...], dict[tuple[str, int], str]]:
     """What becomes of the night's QR batches and of their rides and those in suspense; batches held before.
 
     Writes into the archive and the acknowledgements, nothing into the database. Raises StepRefused where the
@@ -61,7 +62,7 @@ def judge_qr(
         held, operators = held_batches(conn), known_operators(conn)
         retried = suspended_rides(conn)
     try:
-        outcomes = collect_qr(night, held, operators)
+        outcomes = collect_whole(QR_FILES, night, held, operators)
         rides = [*retried, *_presented(outcomes, night.business_date)]
         keys = issuer_keys(night.hsm, rides)
     except HsmError as error:
@@ -104,17 +105,17 @@ def post_qr(
 def _presented(outcomes: Iterable[QrOutcome], business_date: date) -> list[PresentedRide]:
     return [
         PresentedRide(
-            outcome.batch.header.operator, outcome.batch.header.sequence, position, business_date, False, body
+            outcome.file.header.operator, outcome.file.header.sequence, position, business_date, False, body
         )
         for outcome in outcomes
-        if isinstance(outcome, QrTaken)
-        for position, body in enumerate(outcome.batch.records)
+        if isinstance(outcome, TakenWhole)
+        for position, body in enumerate(outcome.file.records)
     ]
 
 
 def _counts(outcomes: Sequence[QrOutcome], judged: Sequence[JudgedRide]) -> dict[str, int]:
     rejected = sum(isinstance(outcome, Rejected) for outcome in outcomes)
-    taken = sum(isinstance(outcome, QrTaken) for outcome in outcomes)
+    taken = sum(isinstance(outcome, TakenWhole) for outcome in outcomes)
     counts = {
         "qr_files": len(outcomes),
         "qr_accepted": taken,

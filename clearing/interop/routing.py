@@ -12,8 +12,9 @@ from clearing.interop.centres import centre_codes
 from clearing.interop.files import Kind, Made, register_file
 from clearing.interop.presenting import hand_over, keep_handed
 from clearing.interop.replies import keep_replies, reply
-from clearing.interop.results import ResultOutcome, ResultTaken, collect_results
+from clearing.interop.results import ResultOutcome, collect_results
 from clearing.receipts import keep_turned_away, receipt_for
+from clearing.whole_files import TakenWhole
 from clearing.workfiles import write_bytes
 from ledger.db import reading
 
@@ -25,7 +26,7 @@ def route(engine: Engine, night: Night) -> StepResult:
     """
     with reading(engine) as conn:
         outcomes = collect_results(conn, night)
-        taken = [one for one in outcomes if isinstance(one, ResultTaken)]
+        taken = [one for one in outcomes if isinstance(one, TakenWhole)]
         results = [
             judge_results(conn, centre, [one for one in taken if one.file.header.operator == centre])
             for centre in centre_codes(conn)
@@ -52,7 +53,7 @@ def _result_counts(outcomes: Sequence[ResultOutcome], results: Sequence[Results]
     answered = sum(int(one.judged.answers.sum()) for one in results)
     accepted = sum(int(one.accepted.sum()) for one in results)
     return {
-        "results": sum(isinstance(one, ResultTaken) for one in outcomes),
+        "results": sum(isinstance(one, TakenWhole) for one in outcomes),
         "results_rejected": sum(isinstance(one, Rejected) for one in outcomes),
         "taps_accepted": accepted,
         "taps_refused": answered - accepted,

@@ -11,7 +11,6 @@ from clearing.interop.peer import CentreClient, NoAnswer, shortened
 from clearing.interop.results import clear_results
 from clearing.interop.tables import centre_file
 from clearing.peers import SILENT_IN_A_ROW
-from clearing.receipts import turned_away
 from ledger.db import reading
 
 
@@ -33,7 +32,7 @@ def tell_centres(engine: Engine, night: Night) -> StepResult:
     Killed before it is written down, a file is sent again, and the centre knows it.
     """
     with reading(engine) as conn:
-        clear_results(conn, night, turned_away(conn))
+        clear_results(conn, night)
         due = undelivered(conn)
     told: list[tuple[Undelivered, bool, str]] = []
     silent: dict[str, int] = {}

@@ -16,6 +16,8 @@ from clearing.wire.bcd import date_of, moment_of, pack_date
 
 PART_BYTES = 64
 """Header and trailer."""
+MAC_FROM_END = 28
+"""Where the MAC begins, from the end of a file: 16 bytes, and 12 that are kept free."""
 
 _TRAILER = struct.Struct(">4s32s16s12s")
 _OPERATOR = re.compile(r"[A-Z0-9](?:[A-Z0-9-]{0,6}[A-Z0-9])?")
