@@ -6,13 +6,13 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-from sqlalchemy import Column, Connection, Engine, Integer, and_, case, func, insert, select, update
+from sqlalchemy import Column, Connection, Engine, Integer, case, func, insert, select, update
 
 from clearing.context import Night, StepRefused
 from clearing.fixed_rows import Field, fixed_rows
 from clearing.interop.lines import Bools, Ints, Judged, Lines, Odd, judge_lines
 from clearing.interop.results import ResultTaken
-from clearing.interop.tables import centre_odd_line, centre_tap
+from clearing.interop.tables import SAME_TAP, centre_odd_line, centre_tap
 from clearing.postings import OVERCHARGE
 from clearing.records import stage_of
 from clearing.tables import tap
@@ -127,9 +127,7 @@ def _decide(conn: Connection, night: Night, centre: str) -> None:
     conn.execute(
         update(tap)
         .where(
-            columns.operator == told.operator,
-            columns.sequence == told.sequence,
-            columns.position == told.position,
+            SAME_TAP,
             told.centre == centre,
             told.answered_on == night.business_date,
             columns.money == Money.SUSPENDED.value,
@@ -153,14 +151,7 @@ def _book(conn: Connection, engine: Engine, night: Night, centre: str) -> None:
     columns, told = tap.c, centre_tap.c
     query = (
         select(columns.operator, columns.card_no, columns.counter, columns.amount_fen, columns.paid_fen)
-        .join(
-            centre_tap,
-            and_(
-                told.operator == columns.operator,
-                told.sequence == columns.sequence,
-                told.position == columns.position,
-            ),
-        )
+        .join(centre_tap, SAME_TAP)
         .where(
             told.centre == centre,
             told.answered_on == night.business_date,

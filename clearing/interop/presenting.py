@@ -9,7 +9,7 @@ from sqlalchemy import Connection, and_, or_, select
 from clearing.context import Night
 from clearing.interop.centres import centre_codes
 from clearing.interop.files import Kind, Made, make_file, next_number, register_file
-from clearing.interop.tables import centre_issuer, centre_tap
+from clearing.interop.tables import SAME_TAP, centre_issuer, centre_tap
 from clearing.tables import tap
 from clearing.verdict import Money, Verdict
 from ledger.bulk_columns import insert_columns
@@ -69,14 +69,7 @@ def _unhanded(conn: Connection, centre: str) -> list[tuple[str, int, int, int, b
                 or_(issuer.valid_until.is_(None), columns.event_at < issuer.valid_until),
             ),
         )
-        .outerjoin(
-            centre_tap,
-            and_(
-                handed.operator == columns.operator,
-                handed.sequence == columns.sequence,
-                handed.position == columns.position,
-            ),
-        )
+        .outerjoin(centre_tap, SAME_TAP)
         .where(
             columns.money == Money.SUSPENDED.value,
             columns.verdict == Verdict.ROUTED.value,

@@ -5,7 +5,6 @@ a day come in the night after; a day that differs, or of which nothing was heard
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from typing import Any, Final
@@ -18,7 +17,7 @@ from clearing.interop.files import Kind
 from clearing.interop.peer import CentreClient, CentreDay, NoAnswer, Place, shortened
 from clearing.interop.tables import centre_day, centre_file, centre_tap
 from clearing.peers import SILENT_IN_A_ROW
-from clearing.sectors.peer_day import LineDifference, Outcome, PeerDay, PeerDays, Totals
+from clearing.sectors.peer_day import Compared, LineDifference, Outcome, PeerDay, PeerDays, Totals
 from clearing.tables import batch_file, tap
 from clearing.verdict import Money
 from clearing.wire.interop import ResultCode
@@ -48,23 +47,7 @@ MESSAGES: Final[Mapping[DifferenceKind, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """A day of a centre from both sides, both ways together."""
-
-    centre: str
-    business_date: date
-    ours: Totals
-    theirs: Totals
-    differences: tuple[LineDifference, ...]
-
-    @property
-    def agrees(self) -> bool:
-        """Whether nothing differs, in total and tap by tap."""
-        return self.ours == self.theirs and not self.differences
-
-
-def compare(centre: str, ours: CentreDay, theirs: CentreDay) -> Compared:
+def compare(ours: CentreDay, theirs: CentreDay) -> Compared:
     """Hold a day in our books against the centre's account of it."""
     ways = ((Way.HERE, ours.theirs, theirs.theirs), (Way.THERE, ours.ours, theirs.ours))
     found = [one for way, held, told in ways for one in _differing(way, held, told)]
@@ -72,7 +55,7 @@ def compare(centre: str, ours: CentreDay, theirs: CentreDay) -> Compared:
         Totals(len(side.ours) + len(side.theirs), sum(side.ours.values()) + sum(side.theirs.values()))
         for side in (ours, theirs)
     ]
-    return Compared(centre, theirs.business_date, totals[0], totals[1], tuple(found))
+    return Compared(theirs.business_date, totals[0], totals[1], tuple(found))
 
 
 def _differing(way: Way, ours: Mapping[Place, int], theirs: Mapping[Place, int]) -> Iterator[LineDifference]:
@@ -124,19 +107,20 @@ def reconcile_centres(engine: Engine, night: Night) -> PeerDays:
         if days
     }
     days: list[PeerDay] = []
-    compared: list[Compared] = []
+    compared: list[tuple[str, Compared]] = []
     with reading(engine) as conn:
         for centre, answers in told.items():
             for answer in answers:
                 if isinstance(answer, PeerDay):
                     days.append(answer)
                     continue
-                compared.append(compare(centre, our_day(conn, centre, answer.business_date), answer))
-                days.append(_day_of(compared[-1]))
+                found = compare(our_day(conn, centre, answer.business_date), answer)
+                compared.append((centre, found))
+                days.append(_day_of(centre, found))
 
     def write(conn: Connection) -> None:
-        for one in compared:
-            keep_day(conn, one, night.business_date)
+        for centre, found in compared:
+            keep_day(conn, centre, found, night.business_date)
 
     return PeerDays(tuple(days), write)
 
@@ -168,7 +152,7 @@ def days_to_compare(conn: Connection, centre: str, before: date) -> list[date]:
     return list(conn.scalars(query))
 
 
-def keep_day(conn: Connection, found: Compared, business_date: date) -> None:
+def keep_day(conn: Connection, centre: str, found: Compared, business_date: date) -> None:
     """Keep how a day stands, in place of how it stood."""
     columns = centre_day.c
     values: dict[str, Any] = {
@@ -180,7 +164,7 @@ def keep_day(conn: Connection, found: Compared, business_date: date) -> None:
         "agreed": found.agrees,
         "compared_on": business_date,
     }
-    key = {"centre": found.centre, "business_date": found.business_date}
+    key = {"centre": centre, "business_date": found.business_date}
     here = [columns[name] == value for name, value in key.items()]
     if not conn.execute(update(centre_day).where(*here).values(values)).rowcount:
         conn.execute(insert(centre_day).values(**key, **values))
@@ -225,8 +209,6 @@ def _places(conn: Connection, query: Select[Any]) -> dict[Place, int]:
     return {(number, place): fen for number, place, fen in conn.execute(query)}
 
 
-def _day_of(found: Compared) -> PeerDay:
+def _day_of(centre: str, found: Compared) -> PeerDay:
     outcome = Outcome.AGREES if found.agrees else Outcome.DIFFERS
-    return PeerDay(
-        found.centre, found.business_date, outcome, "", found.ours, found.theirs, found.differences
-    )
+    return PeerDay(centre, found.business_date, outcome, "", found.ours, found.theirs, found.differences)

@@ -15,8 +15,10 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    and_,
 )
 
+from clearing.tables import tap
 from ledger.db import Fen, Id, Instant, metadata
 
 centre = Table(
@@ -89,6 +91,8 @@ centre_tap = Table(
     ),
     Index("ix_centre_tap_answered_on", "answered_on"),
 )
+SAME_TAP = and_(*(centre_tap.c[name] == tap.c[name] for name in ("operator", "sequence", "position")))
+"""That a row of `centre_tap` is about a row of `tap`."""
 Index(
     "ix_centre_tap_waiting",
     centre_tap.c.centre,

@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import Connection, and_, func, select, update
 
 from clearing.interop.files import FRAMES, Kind
-from clearing.interop.tables import centre_file, centre_odd_line, centre_tap
+from clearing.interop.tables import SAME_TAP, centre_file, centre_odd_line, centre_tap
 from clearing.tables import tap
 from clearing.verdict import Verdict
 from clearing.wire.interop import RESULT, ResultCode
@@ -138,14 +138,7 @@ def refused_taps(conn: Connection, business_date: date) -> Iterator[RefusedTaps]
     keys = (columns.operator, told.centre, told.code)
     query = (
         select(*keys, func.count(), total_fen(columns.amount_fen))
-        .join(
-            centre_tap,
-            and_(
-                told.operator == columns.operator,
-                told.sequence == columns.sequence,
-                told.position == columns.position,
-            ),
-        )
+        .join(centre_tap, SAME_TAP)
         .where(told.answered_on == business_date, columns.verdict == Verdict.ISSUER_REFUSED.value)
         .group_by(*keys)
         .order_by(*keys)

@@ -45,6 +45,21 @@ class LineDifference:
 
 
 @dataclass(frozen=True, slots=True)
+class Compared:
+    """A business day from both sides; `differences` by reference."""
+
+    business_date: date
+    ours: Totals
+    theirs: Totals
+    differences: tuple[LineDifference, ...]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether nothing differs, in total and line by line."""
+        return self.ours == self.theirs and not self.differences
+
+
+@dataclass(frozen=True, slots=True)
 class PeerDay:
     """A peer's business day; the totals are None where it could not be compared."""
 

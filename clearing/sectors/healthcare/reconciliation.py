@@ -5,7 +5,6 @@ puts right with the insurer. A day on which something differs is compared again 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
@@ -19,7 +18,7 @@ from clearing.sectors.healthcare.bills import BillRecord
 from clearing.sectors.healthcare.claims import OPEN, State
 from clearing.sectors.healthcare.insurer import Insurer, InsurerDay, NoAnswer, PaidClaim
 from clearing.sectors.healthcare.tables import hospital_bill, insurer_day
-from clearing.sectors.peer_day import LineDifference, Outcome, PeerDay, PeerDays, Totals
+from clearing.sectors.peer_day import Compared, LineDifference, Outcome, PeerDay, PeerDays, Totals
 from ledger.db import reading
 from ledger.tables import day as day_table
 
@@ -37,21 +36,6 @@ class DifferenceKind(StrEnum):
     THEIRS_ONLY = "theirs_only"
     """The insurer pays what we do not have, or what has ended here without money."""
     OTHER_AMOUNT = "other_amount"
-
-
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """A business day from both sides; `differences` by reference."""
-
-    business_date: date
-    ours: Totals
-    theirs: Totals
-    differences: tuple[LineDifference, ...]
-
-    @property
-    def agrees(self) -> bool:
-        """Whether nothing differs, in total and line by line."""
-        return self.ours == self.theirs and not self.differences
 
 
 def compare(ours: Iterable[BillRecord], theirs: InsurerDay, elsewhere: Mapping[str, BillRecord]) -> Compared:
