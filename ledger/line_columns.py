@@ -90,7 +90,7 @@ def _packed(conn: Connection, business_date: date) -> Iterator[LineColumns]:
     accounts, codes = _account_codes(conn)
     for entry_id, amount_fen, debit_id, credit_id, lengths, items in _pieces(conn, _LINES, start, end):
         entries, amounts, *sides = map(_numbers, (entry_id, amount_fen, debit_id, credit_id))
-        debits, credits = (codes.take(pa.array(_places(accounts, side))) for side in sides)
+        debits, credits = (codes.take(_places(accounts, side)) for side in sides)
         piece = LineColumns(entries, debits, credits, amounts, _texts(lengths, items))
         ours = (entries > start) & (entries < end)
         yield piece if ours.all() else _of_entries(piece, ours)
@@ -133,4 +133,4 @@ def _numbers(packed: bytes) -> Numbers:
 
 def _texts(lengths: bytes, packed: bytes) -> Any:
     bounds = np.append(np.int32(0), np.cumsum(np.frombuffer(lengths, ">i4"), dtype=np.int32))
-    return pa.StringArray.from_buffers(len(bounds) - 1, pa.py_buffer(bounds), pa.py_buffer(packed))
+    return pa.StringArray.from_buffers(len(bounds) - 1, pa.py_buffer(bounds.data), pa.py_buffer(packed))
