@@ -1,6 +1,7 @@
 """The night's verdicts into the books: entries, taps, where each card stands; all of it or nothing."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 
@@ -21,7 +22,7 @@ from clearing.verdict import Verdict
 from ledger.accounts import open_accounts
 from ledger.ahead import ahead
 from ledger.chart import account
-from ledger.columns import in_pieces, post_columns, prepare_columns
+from ledger.columns import Prepared, in_pieces, post_pieces, prepare_columns
 from ledger.directory import Directory
 from ledger.entry import Refused
 
@@ -79,7 +80,8 @@ class _Told:
         for piece in pieces:
             yield piece
             self._done += piece.num_rows
-            self._night.progress("rows", self._done, self._total)
+            # What has to be booked again, batch by batch, was counted before.
+            self._night.progress("rows", min(self._done, self._total), self._total)
 
 
 def _book(conn: Connection, directory: Directory, night: Night, judged: Judged, told: _Told) -> None:
@@ -87,18 +89,18 @@ def _book(conn: Connection, directory: Directory, night: Night, judged: Judged, 
     codes = [OVERCHARGE, SHORTFALL, *(owed_account(operator, centres) for operator in judged.operators())]
     open_accounts(conn, [account(code) for code in codes], at=night.at)
     short, made_at = _short(conn, judged), _made_at(conn)
-    made = (
-        prepare_columns(some, own, directory, business_date=night.business_date)
-        for taps in told.passing(judged.paid())
-        for some, own in in_pieces(
-            *batch_columns(taps, short.parts(taps), made_at, night.business_date, centres)
+
+    def made() -> AbstractContextManager[Iterable[Prepared]]:
+        return ahead(
+            prepare_columns(some, own, directory, business_date=night.business_date)
+            for taps in told.passing(judged.paid())
+            for some, own in in_pieces(
+                *batch_columns(taps, short.parts(taps), made_at, night.business_date, centres)
+            )
         )
-    )
-    refused = []
-    with ahead(made) as several:
-        for prepared in several:
-            answers = post_columns(conn, prepared, directory, at=night.at, closing=True)
-            refused += [answer for answer in answers if isinstance(answer, Refused)]
+
+    answers = post_pieces(conn, made, directory, at=night.at, closing=True)
+    refused = [answer for answer in answers if isinstance(answer, Refused)]
     if refused:
         raise StepRefused(
             "post",
