@@ -46,14 +46,18 @@ def post(engine: Engine, night: Night) -> StepResult:
             "alarms": len(clones),
         }
 
+    told = _Told(night, counts["paid_taps"] + counts["taps"])
+
+    def bring(conn: Connection) -> None:
+        if not _is_booked(conn, night):
+            with judged_taps(night) as judged:
+                keep_taps(conn, told.passing(judged.fresh()), night.business_date)
+
     def write(conn: Connection) -> None:
-        done = select(cleared_night.c.taps).where(cleared_night.c.business_date == night.business_date)
-        if conn.execute(done).one_or_none() is not None:
+        if _is_booked(conn, night):
             return
         with judged_taps(night) as judged:
-            told = _Told(night, judged.paid_taps + judged.taps)
             _book(conn, Directory(engine), night, judged, told)
-            keep_taps(conn, told.passing(judged.fresh()), night.business_date)
             renew_taps(conn, told.passing(judged.retried()), night.business_date)
             keep_positions(conn, judged.positions())
         _hotlist(conn, clones, night.at)
@@ -66,7 +70,12 @@ def post(engine: Engine, night: Night) -> StepResult:
             )
         )
 
-    return StepResult(counts, (), write)
+    return StepResult(counts, (), write, bring)
+
+
+def _is_booked(conn: Connection, night: Night) -> bool:
+    booked = select(cleared_night.c.taps).where(cleared_night.c.business_date == night.business_date)
+    return conn.execute(booked).one_or_none() is not None
 
 
 class _Told:
