@@ -108,27 +108,12 @@ def approve(engine: Engine, word: Word, *, nights: Path) -> Proposal | DecisionR
 
 def turn_down(conn: Connection, word: Word) -> Proposal | DecisionRefused:
     """Say no to a proposal, and why; its taps stay in suspense. Said again alike, the proposal as it stands."""
-    found = proposal_of(conn, word.number)
-    refused = refusal_of_word(found, word, State.TURNED_DOWN)
-    if refused is not None:
-        return refused
-    assert found is not None
-    if found.state is State.PROPOSED:
-        _keep_word(conn, word, State.TURNED_DOWN, word.why.strip())
-    return _known(conn, word.number)
+    return _end(conn, word, State.TURNED_DOWN)
 
 
 def withdraw(conn: Connection, word: Word) -> Proposal | DecisionRefused:
     """Take one's own proposal back while it waits; its taps may be proposed again. Said again, it stands."""
-    found = proposal_of(conn, word.number)
-    refused = refusal_of_word(found, word, State.WITHDRAWN)
-    if refused is not None:
-        return refused
-    assert found is not None
-    if found.state is State.PROPOSED:
-        # By the name that it was proposed under, which the database compares letter by letter.
-        _keep_word(conn, replace(word, by=found.proposed_by), State.WITHDRAWN, "")
-    return _known(conn, word.number)
+    return _end(conn, replace(word, why=""), State.WITHDRAWN)
 
 
 def refusal_of_word(found: Proposal | None, word: Word, wanted: State) -> DecisionRefused | None:
@@ -157,6 +142,20 @@ def refusal_of_word(found: Proposal | None, word: Word, wanted: State) -> Decisi
     stands = found.state.replace("_", " ")
     message = f"proposal {word.number} is {stands} by {found.decided_by}; that stands"
     return DecisionRefused(DecisionRefusal.ALREADY_DECIDED, message, "propose anew what is in suspense")
+
+
+def _end(conn: Connection, word: Word, state: State) -> Proposal | DecisionRefused:
+    """End a proposal without carrying it out."""
+    found = proposal_of(conn, word.number)
+    refused = refusal_of_word(found, word, state)
+    if refused is not None:
+        return refused
+    assert found is not None
+    if found.state is State.PROPOSED:
+        # Withdrawn by the name that it was proposed under, which the database compares letter by letter.
+        by = found.proposed_by if state is State.WITHDRAWN else word.by
+        _keep_word(conn, replace(word, by=by), state, word.why.strip())
+    return _known(conn, word.number)
 
 
 def why_void(proposal: Proposal, taps: Sequence[Row[Any]]) -> str | None:
