@@ -120,12 +120,17 @@ def card_keys(card_nos: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.int64], n
     return head, np.ascontiguousarray(packed[:, 2:]).view(">i8").ravel().astype(np.int64)
 
 
-def card_texts(head: npt.NDArray[np.int64], tail: npt.NDArray[np.int64]) -> list[str]:
+def card_text_column(head: npt.NDArray[np.int64], tail: npt.NDArray[np.int64]) -> "pa.Array[Any]":
     """The card numbers of such pairs, 20 digits each."""
     packed = np.empty((len(head), 10), np.uint8)
     packed[:, :2] = head.astype(">u2").view(np.uint8).reshape(-1, 2)
     packed[:, 2:] = tail.astype(">i8").view(np.uint8).reshape(-1, 8)
-    found: list[Any] = _hex_text(packed).to_pylist()
+    return _hex_text(packed)
+
+
+def card_texts(head: npt.NDArray[np.int64], tail: npt.NDArray[np.int64]) -> list[str]:
+    """The same as a list."""
+    found: list[Any] = card_text_column(head, tail).to_pylist()
     return found
 
 

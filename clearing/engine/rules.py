@@ -27,16 +27,14 @@ MATCH = (
     "57_route",
     "80_continuity",
     "85_closer",
+    "88_own",
     "90_verdict",
 )
 """What makes the verdict of a tap that is not simply accepted; the tap's own facts, the registries and what the
 rules above left go in."""
 
 PRICE = ("95_paid",)
-"""What a tap is paid, once verdicts are known."""
-
-EVERY_TAP = frozenset({"95_paid"})
-"""Rules that have a row for every `tap`, made of that tap and little else: it may be asked of some taps at a time."""
+"""What a tap with a verdict of its own is paid; any other one is paid what it took."""
 
 Inputs = Mapping[str, pa.Table | Path]
 """Tables that the rules read, by name: small ones as Arrow tables, large ones as Parquet files."""
