@@ -18,7 +18,7 @@ from clearing.columns import card_text_column, is_text, numbers, rows_where, tru
 from clearing.context import Night, StepRefused
 from clearing.intake import TAPS
 from clearing.presented import presented_taps
-from clearing.priced import BESIDE_TAPS, NAMES, PRICED, Priced
+from clearing.priced import EVERY_TAP, NAMES, PRICED, Priced
 from clearing.verdict import Money
 
 PIECE_ROWS: Final = 100_000
@@ -29,9 +29,8 @@ Batch = tuple[str, int]
 
 _MEMORY: Final = "800MB"
 _ALL_JUDGED: Final = (
-    f"CREATE VIEW all_judged AS SELECT taps.*, {BESIDE_TAPS},"
-    " lpad(hex(card_head), 4, '0') || lpad(hex(card_tail), 16, '0') AS card_no"
-    " FROM taps LEFT JOIN priced ON priced.no = taps.no"
+    "CREATE VIEW all_judged AS"
+    " SELECT *, lpad(hex(card_head), 4, '0') || lpad(hex(card_tail), 16, '0') AS card_no FROM every_tap"
 )
 _JUDGED: Final = "CREATE VIEW judged AS SELECT * FROM all_judged"
 _ONES_PAID: Final = "CREATE VIEW paid AS SELECT * FROM judged WHERE money = 'paid' AND amount_fen > 0"
@@ -49,6 +48,7 @@ class Judged:
         self._night, self._engine, self._batch = night, engine, batch
         for name, path in (("taps", night.work / TAPS), ("priced", night.work / PRICED)):
             engine.read_parquet(str(path)).create_view(name)
+        engine.sql(EVERY_TAP).create_view("every_tap")
         engine.execute(_ALL_JUDGED)
         if batch is None:
             engine.execute(_JUDGED)

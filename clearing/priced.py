@@ -17,14 +17,14 @@ from clearing.workfiles import write_batches
 
 PRICED: Final = "priced.parquet"
 NAMES: Final = ("tac_ok", "chained", "price_fen", "verdict", "money", "paid_fen")
-BESIDE_TAPS: Final = (
-    "coalesce(priced.tac_ok, true) AS tac_ok, coalesce(priced.chained, true) AS chained,"
+EVERY_TAP: Final = (
+    "SELECT taps.*, coalesce(priced.tac_ok, true) AS tac_ok, coalesce(priced.chained, true) AS chained,"
     " CASE WHEN priced.no IS NULL THEN taps.amount_fen ELSE priced.price_fen END AS price_fen,"
-    f" coalesce(priced.verdict, '{Verdict.ACCEPTED.value}') AS verdict,"
-    f" coalesce(priced.money, '{Verdict.ACCEPTED.money.value}') AS money,"
+    " coalesce(priced.verdict, 'accepted') AS verdict, coalesce(priced.money, 'paid') AS money,"
     " coalesce(priced.paid_fen, taps.amount_fen) AS paid_fen"
+    " FROM taps LEFT JOIN priced ON priced.no = taps.no"
 )
-"""The same columns for DuckDB, of `taps LEFT JOIN priced ON priced.no = taps.no`."""
+"""The same for DuckDB: all of `taps` with these columns, in no order, the file being `priced`."""
 _USUAL: Final = pa.table(
     {
         "tac_ok": [True],

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from clearing import priced
 from clearing.engine.rules import PRICE, Inputs
-from clearing.priced import BESIDE_TAPS, NAMES, Priced, write_priced
+from clearing.priced import EVERY_TAP, NAMES, Priced, write_priced
 from clearing.verdict import MONEY, Money, Verdict
 from clearing.workfiles import write_table
 from tests.support.rules import run
@@ -90,9 +90,7 @@ def test_every_tap_has_its_price_in_whatever_pieces_they_pass_by(
         with duckdb.connect(":memory:") as engine:
             engine.register("taps", taps)
             engine.read_parquet(str(path)).create_view("priced")
-            beside = engine.sql(
-                f"SELECT {BESIDE_TAPS} FROM taps LEFT JOIN priced ON priced.no = taps.no ORDER BY taps.no"
-            ).fetchall()
+            beside = engine.sql(EVERY_TAP).order("no").project(", ".join(NAMES)).fetchall()
     found = [tuple(row[name] for name in NAMES) for piece in pieces for row in piece.to_pylist()]
     assert found == beside
     assert found == [paid_by_hand(no % 7 * 50, own.get(no)) for no in range(count)]
