@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
-from clearing.engine.rules import Inputs, rule_text, view_name
+from clearing.engine.rules import Awaited, Inputs, names_read, rule_text, view_name
 from clearing.workfiles import write_batches
 
 BATCH_ROWS = 1 << 16
@@ -31,12 +32,10 @@ class DuckEngine:
         Each rule is computed once and kept, since later rules read it more than once; the result is not kept.
         """
         with duckdb.connect(":memory:", config=self._config(to)) as engine:
-            for name, table in inputs.items():
-                if isinstance(table, Path):
-                    engine.read_parquet(str(table)).create_view(name)
-                else:
-                    engine.register(name, table)
+            coming = dict(inputs)
             for rule in rules:
+                for name in sorted(names_read(rule) & set(coming)):
+                    _give(engine, name, coming.pop(name))
                 kind = "VIEW" if view_name(rule) == result else "TABLE"
                 engine.execute(f"CREATE TEMP {kind} {view_name(rule)} AS {rule_text(rule)}")
             ordered = engine.table(result).order("no").to_arrow_reader(BATCH_ROWS)
@@ -48,6 +47,13 @@ class DuckEngine:
             "temp_directory": str(self.spill or to.parent / "spill"),
         }
         return config if self.threads is None else config | {"threads": self.threads}
+
+
+def _give(engine: duckdb.DuckDBPyConnection, name: str, table: pa.Table | Path | Awaited) -> None:
+    if isinstance(table, Path):
+        engine.read_parquet(str(table)).create_view(name)
+    else:
+        engine.register(name, table if isinstance(table, pa.Table) else table())
 
 
 IN_PROCESS = DuckEngine()

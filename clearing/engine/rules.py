@@ -1,6 +1,7 @@
 """The night's rules in their order, and what an engine that runs them must do."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -18,16 +19,16 @@ FARE = ("60_fare",)
 BOUNDS = (*FARE, "70_bounds")
 """What a tap of each kind may cost, and its price."""
 
+OWN = ("20_place", "55_validity", "88_own")
+"""What is unusual of a tap by itself."""
+
 MATCH = (
     "10_copies",
-    "20_place",
     "30_belief",
     "40_conflict",
-    "55_validity",
     "57_route",
     "80_continuity",
     "85_closer",
-    "88_own",
     "90_verdict",
 )
 """What makes the verdict of a tap that is not simply accepted; the tap's own facts, the registries and what the
@@ -36,8 +37,12 @@ rules above left go in."""
 PRICE = ("95_paid",)
 """What a tap with a verdict of its own is paid; any other one is paid what it took."""
 
-Inputs = Mapping[str, pa.Table | Path]
-"""Tables that the rules read, by name: small ones as Arrow tables, large ones as Parquet files."""
+Awaited = Callable[[], pa.Table]
+Inputs = Mapping[str, pa.Table | Path | Awaited]
+"""Tables that the rules read, by name: small ones as Arrow tables, large ones as Parquet files.
+
+A small one may be one that is still being made: it is asked for when a rule is about to read it, or earlier.
+"""
 
 
 class EngineFailed(Exception):
@@ -74,6 +79,11 @@ class TacEngine(Protocol):
 def view_name(rule: str) -> str:
     """A rule's file holds one SELECT; its view is named as the file without its number."""
     return rule.partition("_")[2]
+
+
+def names_read(rule: str) -> set[str]:
+    """The tables and views that a rule names."""
+    return set(re.findall(r"(?:FROM|JOIN)\s+(\w+)", rule_text(rule)))
 
 
 def rule_text(rule: str) -> str:
