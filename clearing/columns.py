@@ -21,6 +21,8 @@ CITY_OFFSET_S = 8 * 3600
 
 RULE_NUMBERS = ("counter", "balance_before_fen", "amount_fen")
 """Fields of a record that the rules read of every tap as they are."""
+UNREADABLE = ("at_s", "tap_day", "fare_kind")
+"""Columns that say nothing of a record that cannot be read; all others are never null."""
 NUMBERS = (
     *RULE_NUMBERS,
     "ride",
@@ -152,6 +154,7 @@ def tap_table(groups: Sequence[Presented], first_no: int = 0) -> pa.Table:
     groups, raw = _sorted(groups)
     rows = np.frombuffer(raw, RECORD_DTYPE)
     table = _rule_table(groups, raw, first_no)
+    table = table.set_column(1, "operator", table["operator"].cast(pa.string()))
     columns: dict[str, pa.Array[Any]] = {
         "flaw": _flaws(raw, truths(table, "malformed")),
         "record": pa.Array.from_buffers(pa.binary(RECORD_BYTES), len(rows), [None, pa.py_buffer(raw)]),
@@ -165,7 +168,7 @@ def tap_table(groups: Sequence[Presented], first_no: int = 0) -> pa.Table:
 
 
 def rule_table(groups: Sequence[Presented], first_no: int = 0) -> pa.Table:
-    """Of the same taps in the same order only what the rules read, cards and terminals as numbers."""
+    """Of the same taps in the same order only what the rules read: cards and terminals as numbers, operators coded."""
     return _rule_table(*_sorted(groups), first_no)
 
 
@@ -191,24 +194,28 @@ def _flags(flags: npt.NDArray[Any]) -> dict[str, "pa.Array[Any]"]:
     }
 
 
-def _sorted(groups: Sequence[Presented]) -> tuple[list[Presented], bytes]:
+def joined_records(groups: Sequence[Presented]) -> bytes | memoryview:
+    """The records of groups one behind another, copied only where they do not lie so."""
+    return groups[0].records if len(groups) == 1 else b"".join(group.records for group in groups)
+
+
+def _sorted(groups: Sequence[Presented]) -> tuple[list[Presented], bytes | memoryview]:
     """Groups as taps are numbered, and all their records."""
     ordered = sorted(groups, key=lambda group: (group.operator, group.sequence))
-    return ordered, b"".join(group.records for group in ordered)
+    return ordered, joined_records(ordered)
 
 
-def _rule_table(groups: Sequence[Presented], raw: bytes, first_no: int) -> pa.Table:
+def _rule_table(groups: Sequence[Presented], raw: bytes | memoryview, first_no: int) -> pa.Table:
     rows = np.frombuffer(raw, RECORD_DTYPE)
-    of_group: npt.NDArray[np.int64] = np.repeat(
-        np.arange(len(groups)), [len(group.positions) for group in groups]
-    )
+    of_group = np.repeat(np.arange(len(groups), dtype=np.int32), [len(group.positions) for group in groups])
     moments = moments_of(rows["moment"])
     bad = unreadable_at(rows, moments)
     seconds = moments.days * 86_400 + moments.seconds - CITY_OFFSET_S
-    operators = pa.array([group.operator for group in groups], pa.string()).dictionary_encode()
+    names = list(dict.fromkeys(group.operator for group in groups))
+    operator = np.array([names.index(group.operator) for group in groups], np.int32)[of_group]
     columns: dict[str, pa.Array[Any]] = {
         "no": pa.array(np.arange(first_no, first_no + len(rows), dtype=np.int64)),
-        "operator": operators.take(of_group).cast(pa.string()),
+        "operator": pa.DictionaryArray.from_arrays(operator, pa.array(names, pa.string())),
         "sequence": _spread([group.sequence for group in groups], of_group),
         "position": pa.array(
             np.concatenate([group.positions for group in groups]) if groups else np.empty(0, np.int64)
@@ -227,10 +234,11 @@ def _rule_table(groups: Sequence[Presented], raw: bytes, first_no: int) -> pa.Ta
         name: pa.array(keys[name].astype(np.int64)) for name in ("issuer_no", "card_head", "card_tail")
     }
     columns["terminal_no"] = pa.array(keys["terminal_no"].astype(np.int64) & _TERMINAL_BITS)
-    return pa.table(columns)
+    fields = [pa.field(name, column.type, name in UNREADABLE) for name, column in columns.items()]
+    return pa.table(columns, pa.schema(fields))
 
 
-def _spread(values: list[int], of_group: npt.NDArray[np.int64]) -> "pa.Array[Any]":
+def _spread(values: list[int], of_group: npt.NDArray[np.int32]) -> "pa.Array[Any]":
     return pa.array(np.array(values, np.int64)[of_group])
 
 

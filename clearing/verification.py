@@ -11,10 +11,10 @@ from sqlalchemy import Engine
 from card.hsm.bulk import BULK_ROWS
 from card.hsm.columns import TacColumns
 from card.hsm.errors import HsmError
-from clearing.columns import truths
+from clearing.columns import joined_records, truths
 from clearing.context import Night, StepRefused, StepResult
 from clearing.intake import TAPS, clear_inbox
-from clearing.presented import Piece, in_turn, joined_records, pieces
+from clearing.presented import Piece, in_turn, pieces
 from clearing.wire.batch import RECORD_DTYPE
 from clearing.workfiles import write_rows
 
