@@ -68,9 +68,10 @@ def judge(conn: Connection, night: Night, inputs: Inputs, records: Iterator[Reco
         registry = aside.submit(registry_facts, conn, night)
         facts: Inputs = {name: partial(_one, registry, name) for name in REGISTRIES}
         known: Inputs = {**inputs, **facts, **centres, **night_facts(night)}
+        prices = _prices(night, inputs)
         look = rules.run(LOOK, known, "look", work / "look.parquet")
         closer = aside.submit(_closer, conn, night, look, records)
-        own = rules.run(OWN, {**known, **_prices(night, inputs)}, "own", work / "own.parquet")
+        own = rules.run(OWN, {**known, **prices}, "own", work / "own.parquet")
         given: Inputs = {**known, **closer.result(), "own": own}
         return rules.run(MATCH, given, "verdict", work / VERDICTS)
 
