@@ -169,7 +169,9 @@ def tap_table(groups: Sequence[Presented], first_no: int = 0) -> pa.Table:
 
 def rule_table(groups: Sequence[Presented], first_no: int = 0) -> pa.Table:
     """Of the same taps in the same order only what the rules read: cards and terminals as numbers, operators coded."""
-    return _rule_table(*_sorted(groups), first_no)
+    table = _rule_table(*_sorted(groups), first_no)
+    fields = [field.with_nullable(field.name in UNREADABLE) for field in table.schema]
+    return pa.Table.from_arrays(table.columns, schema=pa.schema(fields))
 
 
 def with_fares(kinds: pa.Table) -> pa.Table:
@@ -234,8 +236,7 @@ def _rule_table(groups: Sequence[Presented], raw: bytes | memoryview, first_no: 
         name: pa.array(keys[name].astype(np.int64)) for name in ("issuer_no", "card_head", "card_tail")
     }
     columns["terminal_no"] = pa.array(keys["terminal_no"].astype(np.int64) & _TERMINAL_BITS)
-    fields = [pa.field(name, column.type, name in UNREADABLE) for name, column in columns.items()]
-    return pa.table(columns, pa.schema(fields))
+    return pa.table(columns)
 
 
 def _spread(values: list[int], of_group: npt.NDArray[np.int32]) -> "pa.Array[Any]":

@@ -13,8 +13,8 @@ from sqlalchemy import Connection, Engine
 
 from clearing.columns import with_fares
 from clearing.context import Night, StepRefused, StepResult
-from clearing.engine.rules import BOUNDS, KINDS, LOOK, MATCH, OWN, Inputs
-from clearing.facts import REGISTRIES, looked_at_facts, night_facts, registry_facts, tariff_facts
+from clearing.engine.rules import BOUNDS, KINDS, LOOK, MATCH, OWN, TWINS, Inputs
+from clearing.facts import PAST, REGISTRIES, looked_at_facts, night_facts, registry_facts, tariff_facts
 from clearing.history_fares import fares_made, make_fares
 from clearing.intake import TAPS
 from clearing.interop.facts import centre_facts
@@ -32,7 +32,8 @@ BOUND = "bounds.parquet"
 LATER = (Verdict.PRICE_DIFFERS, Verdict.ISSUER_REFUSED)
 """Verdicts that a price, or a centre, gives afterwards."""
 SPANNED = ("card_head", "card_tail", "counter")
-CONTENT = pa.binary(RECORD_BYTES)
+_RECORD = pa.binary(RECORD_BYTES)
+CONTENT = pa.schema([pa.field("no", pa.int64()), pa.field("record", _RECORD)])
 
 Records = tuple[int, npt.NDArray[np.uint8]]
 """The number of a tap, and the records of it and of those after it, n × 64 bytes."""
@@ -61,7 +62,8 @@ def match(engine: Engine, night: Night) -> StepResult:
 def judge(conn: Connection, night: Night, inputs: Inputs, records: Iterator[Records]) -> Path:
     """Write the verdicts on the taps of `inputs`; `records` are those of all of them, by their `no`.
 
-    While the engine runs rules over all taps, a thread reads the registries, and then what the closer look needs.
+    While the engine runs rules over all taps, a thread reads the registries, and then the past of the cards that get
+    the closer look.
     """
     work, rules, centres = night.work, night.rules, centre_facts(conn)
     with ThreadPoolExecutor(1, "facts") as aside:
@@ -70,9 +72,12 @@ def judge(conn: Connection, night: Night, inputs: Inputs, records: Iterator[Reco
         known: Inputs = {**inputs, **facts, **centres, **night_facts(night)}
         prices = _prices(night, inputs)
         look = rules.run(LOOK, known, "look", work / "look.parquet")
-        closer = aside.submit(_closer, conn, night, look, records)
+        past = aside.submit(_past, conn, night, look)
         own = rules.run(OWN, {**known, **prices}, "own", work / "own.parquet")
-        given: Inputs = {**known, **closer.result(), "own": own}
+        closer: Inputs = {"looked": look, **{name: partial(_one, past, name) for name in PAST}}
+        twins = rules.run(TWINS, closer, "twins", work / "twins.parquet")
+        content = write_rows(work / "content.parquet", CONTENT, _content(twins, records), packed=())
+        given: Inputs = {**known, **closer, "own": own, "content": content}
         return rules.run(MATCH, given, "verdict", work / VERDICTS)
 
 
@@ -80,13 +85,8 @@ def _one(facts: Future[dict[str, pa.Table]], name: str) -> pa.Table:
     return facts.result()[name]
 
 
-def _closer(conn: Connection, night: Night, look: Path, records: Iterator[Records]) -> Inputs:
-    """The taps that get a closer look with their content, and the past of their cards."""
-    schema = pq.read_schema(look).append(pa.field("record", CONTENT))
-    rows = _looked(look, records, schema)
-    looked = write_rows(night.work / "looked.parquet", schema, rows, packed=("operator",))
-    past = looked_at_facts(conn, pq.read_table(look, columns=list(SPANNED)), night.business_date)
-    return {"looked": looked, **past}
+def _past(conn: Connection, night: Night, look: Path) -> dict[str, pa.Table]:
+    return looked_at_facts(conn, pq.read_table(look, columns=list(SPANNED)), night.business_date)
 
 
 def _prices(night: Night, inputs: Inputs) -> Inputs:
@@ -106,17 +106,17 @@ def record_pieces(night: Night) -> Iterator[Records]:
             first_no += len(group.positions)
 
 
-def _looked(look: Path, records: Iterator[Records], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """The taps that get a closer look, with their content."""
+def _content(wanted: Path, records: Iterator[Records]) -> Iterator[pa.RecordBatch]:
+    """The content of some taps, by `no`."""
     first_no, rows = 0, np.empty((0, RECORD_BYTES), np.uint8)
-    for batch in pq.ParquetFile(look).iter_batches():
-        wanted = batch.column("no").to_numpy()
-        content, done = np.empty((len(wanted), RECORD_BYTES), np.uint8), 0
-        while done < len(wanted):
-            upto = int(np.searchsorted(wanted, first_no + len(rows)))
-            content[done:upto] = rows[wanted[done:upto] - first_no]
+    for batch in pq.ParquetFile(wanted).iter_batches():
+        no = batch.column("no").to_numpy()
+        content, done = np.empty((len(no), RECORD_BYTES), np.uint8), 0
+        while done < len(no):
+            upto = int(np.searchsorted(no, first_no + len(rows)))
+            content[done:upto] = rows[no[done:upto] - first_no]
             done = upto
-            if done < len(wanted):
+            if done < len(no):
                 first_no, rows = next(records)
-        held = pa.Array.from_buffers(CONTENT, len(wanted), [None, pa.py_buffer(content.tobytes())])
-        yield pa.RecordBatch.from_arrays([*batch.columns, held], schema=schema)
+        held = pa.Array.from_buffers(_RECORD, len(no), [None, pa.py_buffer(content)])
+        yield pa.RecordBatch.from_arrays([batch.column("no"), held], schema=CONTENT)

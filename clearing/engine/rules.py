@@ -9,7 +9,10 @@ from typing import Protocol, runtime_checkable
 import pyarrow as pa
 
 LOOK = ("02_breaks", "04_look")
-"""Which taps need a closer look; of these few, their content and their cards' past are read."""
+"""Which taps need a closer look; of these few, their cards' past is read."""
+
+TWINS = ("08_twins",)
+"""Of which of those the content is read, too."""
 
 KINDS = ("06_kinds",)
 """One tap of each kind that a tariff tells from others; FARE prices them as if they were all taps."""
