@@ -255,11 +255,11 @@ def _hex_text(packed: npt.NDArray[np.uint8]) -> "pa.Array[Any]":
     )
 
 
-def _flaws(raw: bytes, bad: npt.NDArray[np.bool_]) -> "pa.Array[Any]":
+def _flaws(raw: bytes | memoryview, bad: npt.NDArray[np.bool_]) -> "pa.Array[Any]":
     flaws = [""] * len(bad)
     for index in np.flatnonzero(bad):
         try:
-            TapRecord.unpack(raw[index * RECORD_BYTES : (index + 1) * RECORD_BYTES])
+            TapRecord.unpack(bytes(raw[index * RECORD_BYTES : (index + 1) * RECORD_BYTES]))
         except RecordError as error:
             flaws[index] = str(error)[:200]
     return pa.array(flaws, pa.string())

@@ -157,7 +157,8 @@ class Judged:
         if self._batch is None:
             return np.ones(taps.num_rows, np.bool_)
         operator, sequence = self._batch
-        return is_text(taps, "operator", operator) & (numbers(taps, "sequence") == sequence)
+        own: npt.NDArray[np.bool_] = numbers(taps, "sequence") == sequence
+        return own & is_text(taps, "operator", operator)
 
     def _priced(self) -> Priced:
         taps = pq.read_metadata(self._night.work / TAPS).num_rows

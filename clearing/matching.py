@@ -33,7 +33,7 @@ LATER = (Verdict.PRICE_DIFFERS, Verdict.ISSUER_REFUSED)
 """Verdicts that a price, or a centre, gives afterwards."""
 SPANNED = ("card_head", "card_tail", "counter")
 _RECORD = pa.binary(RECORD_BYTES)
-CONTENT = pa.schema([pa.field("no", pa.int64()), pa.field("record", _RECORD)])
+CONTENT = pa.schema([pa.field("no", pa.int64())]).append(pa.field("record", _RECORD))
 
 Records = tuple[int, npt.NDArray[np.uint8]]
 """The number of a tap, and the records of it and of those after it, n × 64 bytes."""
@@ -118,5 +118,5 @@ def _content(wanted: Path, records: Iterator[Records]) -> Iterator[pa.RecordBatc
             done = upto
             if done < len(no):
                 first_no, rows = next(records)
-        held = pa.Array.from_buffers(_RECORD, len(no), [None, pa.py_buffer(content)])
+        held = pa.Array.from_buffers(_RECORD, len(no), [None, pa.py_buffer(content.data)])
         yield pa.RecordBatch.from_arrays([batch.column("no"), held], schema=CONTENT)

@@ -70,7 +70,7 @@ class Priced:
         own = self._before(int(no[-1]) + 1 if len(no) else 0)
         row = np.zeros(len(no), np.int64)
         row[np.searchsorted(no, numbers(own, "no"))] = np.arange(1, own.num_rows + 1)
-        found: Any = pa.concat_tables([_USUAL, own.select(NAMES)]).combine_chunks().take(pa.array(row))
+        found = pa.concat_tables([_USUAL, own.select(NAMES)]).combine_chunks().take(row)
         for name in ("price_fen", "paid_fen"):
             fen: Any = pc.if_else(pa.array(row == 0), amount_fen, found[name])
             found = found.set_column(found.schema.get_field_index(name), name, fen)
