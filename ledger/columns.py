@@ -5,7 +5,8 @@ in one statement. It is hopeful: where an account turns out to be closed or past
 again, entry by entry, by `ledger.decision`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final, NamedTuple
@@ -16,7 +17,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from ledger.column_store import TotalsRefused, store_columns, walk
+from ledger.column_run import Run
+from ledger.column_store import Renew, TotalsRefused, renew_totals, store_columns, walk
 from ledger.column_texts import line_contents, strange_items
 from ledger.decision import Offer, decide
 from ledger.directory import Directory
@@ -134,20 +136,58 @@ def post_columns(
     Answers are those of `ledger.post.post` on the same entries.
     """
     prepared = _with_new_accounts(conn, prepared, directory)
-    headings, numbered, business_date = prepared.headings, prepared.numbered, prepared.business_date
+    try:
+        with conn.begin_nested():
+            return _posted(conn, prepared, renew_totals, at=at, closing=closing)
+    except TotalsRefused:
+        entries = [
+            _entry(heading, prepared.numbered, place, prepared.business_date)
+            for place, heading in enumerate(prepared.headings)
+        ]
+        return post(conn, entries, at=at, closing=closing)
+
+
+def post_pieces(
+    conn: Connection,
+    pieces: Callable[[], AbstractContextManager[Iterable[Prepared]]],
+    directory: Directory,
+    *,
+    at: datetime,
+    closing: bool = False,
+) -> list[Posted | Refused]:
+    """`post_columns` of some pieces, one after the other, all of one business date.
+
+    An account that many pieces move is renewed once, at the end. Where one cannot take it all, `pieces` is asked for
+    them again, and each is booked by itself.
+    """
+    run = Run()
+    answers: list[Posted | Refused] = []
+    try:
+        with conn.begin_nested(), pieces() as several:
+            for prepared in several:
+                known = _with_new_accounts(conn, prepared, directory)
+                answers += _posted(conn, known, run.take, at=at, closing=closing)
+            run.renew(conn)
+            return answers
+    except TotalsRefused:
+        with pieces() as several:
+            return [
+                answer
+                for prepared in several
+                for answer in post_columns(conn, prepared, directory, at=at, closing=closing)
+            ]
+
+
+def _posted(
+    conn: Connection, prepared: Prepared, renew: Renew, *, at: datetime, closing: bool
+) -> list[Posted | Refused]:
+    """What `post_columns` answers where every account can take its part; else this raises TotalsRefused."""
     expire_holds(conn, at=at)
     facts = load_facts(conn, [offer.order for offer in prepared.offers if offer.flaw is None], at=at)
     # Whatever accounts may say is left to the totals: here they are asked for by no line.
     decision = decide(prepared.offers, facts, closing=closing, at=at)
     if decision.accepted:
-        try:
-            with conn.begin_nested():
-                _store(conn, numbered, decision, facts, business_date=business_date, at=at)
-        except TotalsRefused:
-            entries = [
-                _entry(heading, numbered, place, business_date) for place, heading in enumerate(headings)
-            ]
-            return post(conn, entries, at=at, closing=closing)
+        _store(conn, prepared, decision, facts, renew, at=at)
     return [answer for answer in decision.answers if isinstance(answer, Posted | Refused)]
 
 
@@ -241,14 +281,9 @@ def _first_by_heading(numbered: Numbered, marked: NDArray[np.bool_]) -> dict[int
 
 
 def _store(
-    conn: Connection,
-    numbered: Numbered,
-    decision: Decision,
-    facts: Facts,
-    *,
-    business_date: date,
-    at: datetime,
+    conn: Connection, prepared: Prepared, decision: Decision, facts: Facts, renew: Renew, *, at: datetime
 ) -> None:
+    numbered, business_date = prepared.numbered, prepared.business_date
     # Beyond 64 bits sums wrap round. Where all lines come to less than an account may ever hold, none does.
     if numbered.lines.amount_fen.sum(dtype=np.float64) > MAX_TOTAL_FEN:
         raise TotalsRefused
@@ -270,7 +305,7 @@ def _store(
         entry_row(taken, at, first_line_id=int(first_line_id), line_count=int(count))
         for taken, first_line_id, count in zip(decision.accepted, first_line_ids, counts, strict=True)
     ]
-    store_columns(conn, entries, moved, business_date)
+    store_columns(conn, entries, moved, business_date, renew)
     debits_fen, credits_fen = (
         _by_segment(codes.filter(pa.array(chosen)), moved.amount_fen)
         for codes in (numbered.lines.debit, numbered.lines.credit)
