@@ -144,8 +144,8 @@ class Judged:
         priced = self._priced()
         with pq.ParquetFile(self._night.work / TAPS) as file:
             for batch in file.iter_batches(PIECE_ROWS, columns=list(_BOOKED)):
-                taps = pa.Table.from_batches([batch])
-                taps = taps.set_column(1, "operator", taps["operator"].cast(pa.string()))
+                operator = batch.column("operator").cast(pa.string())
+                taps = pa.table({name: batch.column(name) for name in _BOOKED} | {"operator": operator})
                 found = priced.beside(taps)
                 wanted = is_text(found, "money", Money.PAID.value) & (numbers(taps, "amount_fen") > 0)
                 own = rows_where(taps.append_column("paid_fen", found["paid_fen"]), wanted & self._own(taps))
