@@ -39,6 +39,6 @@ LEFT JOIN bounds ON bounds.fare_kind = tap.fare_kind AND bounds.tap_day = tap.ta
 WHERE tap.malformed OR tap.retried OR place.terminal_no IS NULL OR NOT place.registered OR place.abroad
    OR hotlist.card_tail IS NOT NULL OR validity.card_tail IS NOT NULL
    OR tap.presented_day - tap.tap_day > night.window_days
-   OR tap.amount_fen > place.limit_fen
+   OR tap.amount_fen > place.limit_fen OR tap.amount_fen < 0
    OR COALESCE(bounds.max_fare_fen, history.max_fare_fen, -1) < tap.amount_fen
    OR COALESCE(bounds.price_fen, history.price_fen, -1) <> tap.amount_fen
