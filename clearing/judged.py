@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from clearing.columns import is_text, numbers, rows_where, truths
 from clearing.context import Night, StepRefused
+from clearing.engine.duck_room import opened_room
 from clearing.intake import TAPS
 from clearing.presented import presented_taps
 from clearing.pricing import PRICED
@@ -162,9 +163,7 @@ def judged_taps(night: Night, batch: Batch | None = None) -> Iterator[Judged]:
 
     Raises StepRefused where their files are not of the same taps.
     """
-    with duckdb.connect(":memory:") as engine:
-        engine.execute(f"SET memory_limit = '{_MEMORY}'")
-        engine.execute(f"SET temp_directory = '{night.work / 'post.tmp'}'")
+    with opened_room(_MEMORY, night.work / "post.tmp") as engine:
         yield Judged(night, engine, batch)
 
 

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 
+from clearing.engine.duck_room import opened_room
 from clearing.engine.rules import EVERY_TAP, Inputs, rule_text, view_name
 from clearing.workfiles import write_batches
 from ledger.ahead import ahead
@@ -36,7 +36,8 @@ class DuckEngine:
 
         Each rule is computed once and kept, since later rules read it more than once; the result is not kept.
         """
-        with duckdb.connect(":memory:", config=self._config(to)) as engine:
+        spill = self.spill or to.parent / "spill"
+        with opened_room(f"{self.memory_mib}MiB", spill, self.threads) as engine:
             for name, table in inputs.items():
                 if isinstance(table, Path):
                     engine.read_parquet(str(table)).create_view(name)
@@ -51,13 +52,6 @@ class DuckEngine:
                     return write_batches(to, schema, chain.from_iterable(map(pa.Table.to_batches, stretches)))
             ordered = engine.table(result).order("no").to_arrow_reader(BATCH_ROWS)
             return write_batches(to, ordered.schema, ordered)
-
-    def _config(self, to: Path) -> dict[str, Any]:
-        config: dict[str, Any] = {
-            "memory_limit": f"{self.memory_mib}MiB",
-            "temp_directory": str(self.spill or to.parent / "spill"),
-        }
-        return config if self.threads is None else config | {"threads": self.threads}
 
 
 def _by_stretches(engine: duckdb.DuckDBPyConnection, result: str, stretch: int) -> Iterator[pa.Table]:
