@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -190,7 +191,9 @@ def started_in_a_moment(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def hsm_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHsm]:
     """A real `hsm-sim` on a loopback socket, with its demo keys; started as the program that it is."""
-    with started_by(by_itself), running_hsm(tmp_path_factory.mktemp("hsm")) as running:
+    with ExitStack() as stack:
+        with started_by(by_itself):  # it alone: what others start meanwhile comes from the foundry
+            running = stack.enter_context(running_hsm(tmp_path_factory.mktemp("hsm")))
         yield running
 
 
