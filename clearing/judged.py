@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from clearing.columns import is_text, numbers, rows_where, truths
 from clearing.context import Night, StepRefused
-from clearing.engine.duck_room import opened_room
+from clearing.engine.duck_room import opened_room, threads_for
 from clearing.intake import TAPS
 from clearing.presented import presented_taps
 from clearing.pricing import PRICED
@@ -163,7 +163,8 @@ def judged_taps(night: Night, batch: Batch | None = None) -> Iterator[Judged]:
 
     Raises StepRefused where their files are not of the same taps.
     """
-    with opened_room(_MEMORY, night.work / "post.tmp") as engine:
+    threads = threads_for(pq.read_metadata(night.work / TAPS).num_rows)
+    with opened_room(_MEMORY, night.work / "post.tmp", threads) as engine:
         yield Judged(night, engine, batch)
 
 

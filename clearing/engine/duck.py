@@ -8,8 +8,9 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from clearing.engine.duck_room import opened_room
+from clearing.engine.duck_room import opened_room, threads_for
 from clearing.engine.rules import EVERY_TAP, Inputs, rule_text, view_name
 from clearing.workfiles import write_batches
 from ledger.ahead import ahead
@@ -22,8 +23,9 @@ class DuckEngine:
     """A database in memory for each run, gone after it.
 
     It holds at most `memory_mib`; what does not fit it spills into the folder `spill`, by default beside the result.
-    `threads` run at once, by default as many as there are cores. A rule for every tap is asked of a `stretch` of
-    taps at a time, so many that what it joins them with need not be read too often.
+    `threads` run at once, by default as many as there are cores, or one where that has it all at once. A rule for
+    every tap is asked of a `stretch` of taps at a time, so many that what it joins them with need not be read too
+    often.
     """
 
     memory_mib: int = 1024
@@ -37,7 +39,8 @@ class DuckEngine:
         Each rule is computed once and kept, since later rules read it more than once; the result is not kept.
         """
         spill = self.spill or to.parent / "spill"
-        with opened_room(f"{self.memory_mib}MiB", spill, self.threads) as engine:
+        threads = self.threads or threads_for(max(map(_rows, inputs.values()), default=0))
+        with opened_room(f"{self.memory_mib}MiB", spill, threads) as engine:
             for name, table in inputs.items():
                 if isinstance(table, Path):
                     engine.read_parquet(str(table)).create_view(name)
@@ -52,6 +55,10 @@ class DuckEngine:
                     return write_batches(to, schema, chain.from_iterable(map(pa.Table.to_batches, stretches)))
             ordered = engine.table(result).order("no").to_arrow_reader(BATCH_ROWS)
             return write_batches(to, ordered.schema, ordered)
+
+
+def _rows(table: pa.Table | Path) -> int:
+    return int(pq.read_metadata(table).num_rows if isinstance(table, Path) else table.num_rows)
 
 
 def _by_stretches(engine: duckdb.DuckDBPyConnection, result: str, stretch: int) -> Iterator[pa.Table]:

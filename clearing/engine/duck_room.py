@@ -16,6 +16,8 @@ import duckdb
 
 SMALL_BYTES: Final = 16 << 20
 """What an instance may hold at the end of its work to be left to others."""
+PORTION_ROWS: Final = 122_880
+"""What DuckDB gives to a thread at once: a row group."""
 _HELD_BYTES: Final = "SELECT coalesce(sum(memory_usage_bytes), 0) FROM duckdb_memory()"
 
 _left: list[duckdb.DuckDBPyConnection] = []
@@ -49,6 +51,14 @@ def opened_room(memory: str, spill: Path, threads: int | None = None) -> Iterato
         _left.append(house)
     else:
         house.close()
+
+
+def threads_for(rows: int) -> int | None:
+    """How many threads can share the work on so many rows: one, or as many as there are cores.
+
+    Where there is nothing to share, several are woken for each piece of a plan and cost more than the work.
+    """
+    return 1 if rows <= PORTION_ROWS else None
 
 
 def end_those_left() -> None:

@@ -8,7 +8,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from clearing.engine.duck_room import end_those_left, opened_room
+from clearing.engine.duck_room import PORTION_ROWS, end_those_left, opened_room, threads_for
 
 LARGE = "CREATE TABLE large AS SELECT range AS no, md5(range::VARCHAR) AS words FROM range(400000)"
 NAMES = (
@@ -57,6 +57,12 @@ def test_each_room_has_its_own_limits_and_its_own_folder(tmp_path: Path) -> None
     with duckdb.connect(":memory:") as fresh:
         ((_, _, as_many_as_cores),) = fresh.execute(LIMITS).fetchall()
     assert (memory, folder, threads) == ("32.0 MiB", str(tmp_path / "other"), as_many_as_cores)
+
+
+def test_only_work_that_can_be_shared_has_several_threads(tmp_path: Path) -> None:
+    with opened_room("64MiB", tmp_path / "spill", threads_for(PORTION_ROWS)) as room:
+        ((_, _, small),) = room.execute(LIMITS).fetchall()
+    assert (small, threads_for(PORTION_ROWS + 1)) == (1, None)
 
 
 def test_two_who_work_at_once_share_no_instance(tmp_path: Path) -> None:
