@@ -58,6 +58,7 @@ LEFT_OUT: set[str] = set()
 
 def pytest_configure(config: pytest.Config) -> None:
     """In CI the real data must be there; where memory has room, what tests write is kept there."""
+    gc.disable()  # until all is loaded: nearly nothing of that is garbage
     if "TMPDIR" not in os.environ and _has_room(MEMORY):
         os.environ["TMPDIR"] = str(MEMORY)
         tempfile.tempdir = None  # asked for again
@@ -90,6 +91,7 @@ def pytest_collection_finish() -> None:
     """Whatever is loaded by now stays to the end: nobody is to look again and again whether it is garbage."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def pytest_unconfigure() -> None:
