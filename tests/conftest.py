@@ -4,7 +4,7 @@ import gc
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
@@ -58,7 +58,6 @@ LEFT_OUT: set[str] = set()
 
 def pytest_configure(config: pytest.Config) -> None:
     """In CI the real data must be there; where memory has room, what tests write is kept there."""
-    gc.disable()  # until all is loaded: nearly nothing of that is garbage
     if "TMPDIR" not in os.environ and _has_room(MEMORY):
         os.environ["TMPDIR"] = str(MEMORY)
         tempfile.tempdir = None  # asked for again
@@ -87,11 +86,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.workeroutput["left_out"] = sorted(LEFT_OUT)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Nobody is to look for garbage while all is loaded: nearly nothing of that is any."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+
+
 def pytest_collection_finish() -> None:
     """Whatever is loaded by now stays to the end: nobody is to look again and again whether it is garbage."""
     gc.collect()
     gc.freeze()
-    gc.enable()
 
 
 def pytest_unconfigure() -> None:

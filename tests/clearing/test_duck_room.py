@@ -89,11 +89,14 @@ def test_what_has_held_much_is_not_kept_for_others(tmp_path: Path) -> None:
         assert instance(room) != first
 
 
-@pytest.mark.parametrize("failure", [duckdb.NotImplementedException, KeyboardInterrupt])
-def test_work_that_fails_says_so_and_takes_its_instance_along(tmp_path: Path, failure: BaseException) -> None:
-    with pytest.raises(failure), opened_room("64MiB", tmp_path / "spill") as room:
+@pytest.mark.parametrize("failure", ["rule", "person"])
+def test_work_that_fails_says_so_and_takes_its_instance_along(tmp_path: Path, failure: str) -> None:
+    with (
+        pytest.raises((duckdb.NotImplementedException, KeyboardInterrupt)),
+        opened_room("64MiB", tmp_path / "spill") as room,
+    ):
         first = instance(room)
-        raise failure("no such rule")
+        raise duckdb.NotImplementedException("no such rule") if failure == "rule" else KeyboardInterrupt
     with opened_room("64MiB", tmp_path / "spill") as room:
         assert instance(room) != first
 
