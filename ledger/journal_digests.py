@@ -3,12 +3,13 @@
 import hashlib
 from collections.abc import Iterator
 from datetime import date
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, select
 
 from ledger import tables
 from ledger.bulk import CHUNK_ROWS
@@ -46,23 +47,27 @@ def digests_told(conn: Connection, business_date: date) -> Iterator[Told]:
 
 def _runs(conn: Connection, business_date: date) -> Iterator[tuple[int, memoryview]]:
     """Neighbouring lines of one entry, in the order of entries and lines: its number, and what they say."""
+    query = _lines().where(of_day(business_date), lines_on(business_date))
+    for rows in conn.execute(query).partitions():
+        entry_id, debits, credits, amount_fen, items = zip(*rows, strict=True)
+        texts = (pa.array(column, pa.string()) for column in (debits, credits, items))
+        yield from _of_entries(np.array(entry_id, np.int64), np.array(amount_fen, np.int64), *texts)
+
+
+@cache
+def _lines() -> Select[*tuple[Any, ...]]:
     entry, line = tables.entry.c, tables.line.c
     debit, credit = tables.account.alias("debit"), tables.account.alias("credit")
-    query = (
+    return (
         select(entry.id, debit.c.code, credit.c.code, line.amount_fen, line.item)
         .select_from(
             tables.entry.join(tables.line, line.entry_id == entry.id)
             .join(debit, debit.c.id == line.debit_id)
             .join(credit, credit.c.id == line.credit_id)
         )
-        .where(of_day(business_date), lines_on(business_date))
         .order_by(entry.id, line.id)
         .execution_options(yield_per=CHUNK_ROWS)
     )
-    for rows in conn.execute(query).partitions():
-        entry_id, debits, credits, amount_fen, items = zip(*rows, strict=True)
-        texts = (pa.array(column, pa.string()) for column in (debits, credits, items))
-        yield from _of_entries(np.array(entry_id, np.int64), np.array(amount_fen, np.int64), *texts)
 
 
 def _of_entries(
