@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from clearing.columns import card_text_column, is_text, numbers, rows_where, truths
 from clearing.context import Night, StepRefused
+from clearing.engine.duck_room import opened_room, threads_for
 from clearing.intake import TAPS
 from clearing.presented import presented_taps
 from clearing.priced import EVERY_TAP, NAMES, PRICED, Priced
@@ -181,9 +182,8 @@ def judged_taps(night: Night, batch: Batch | None = None) -> Iterator[Judged]:
 
     Raises StepRefused where their files are not of the same taps.
     """
-    with duckdb.connect(":memory:") as engine:
-        engine.execute(f"SET memory_limit = '{_MEMORY}'")
-        engine.execute(f"SET temp_directory = '{night.work / 'post.tmp'}'")
+    threads = threads_for(pq.read_metadata(night.work / TAPS).num_rows)
+    with opened_room(_MEMORY, night.work / "post.tmp", threads) as engine:
         yield Judged(night, engine, batch)
 
 

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
+from clearing.engine.duck_room import opened_room, threads_for
 from clearing.engine.rules import Awaited, Inputs, names_read, rule_text, view_name
 from clearing.workfiles import write_batches
 
@@ -19,7 +20,7 @@ class DuckEngine:
     """A database in memory for each run, gone after it.
 
     It holds at most `memory_mib`; what does not fit it spills into the folder `spill`, by default beside the result.
-    `threads` run at once, by default as many as there are cores.
+    `threads` run at once, by default as many as there are cores, or one where that has it all at once.
     """
 
     memory_mib: int = 1024
@@ -31,7 +32,9 @@ class DuckEngine:
 
         Each rule is computed once and kept, since later rules read it more than once; the result is not kept.
         """
-        with duckdb.connect(":memory:", config=self._config(to)) as engine:
+        spill = self.spill or to.parent / "spill"
+        threads = self.threads or threads_for(max(map(_rows, inputs.values()), default=0))
+        with opened_room(f"{self.memory_mib}MiB", spill, threads) as engine:
             coming = dict(inputs)
             for rule in rules:
                 for name in sorted(names_read(rule) & set(coming)):
@@ -41,12 +44,12 @@ class DuckEngine:
             ordered = engine.table(result).order("no").to_arrow_reader(BATCH_ROWS)
             return write_batches(to, ordered.schema, ordered)
 
-    def _config(self, to: Path) -> dict[str, Any]:
-        config: dict[str, Any] = {
-            "memory_limit": f"{self.memory_mib}MiB",
-            "temp_directory": str(self.spill or to.parent / "spill"),
-        }
-        return config if self.threads is None else config | {"threads": self.threads}
+
+def _rows(table: pa.Table | Path | Awaited) -> int:
+    """How many there are; of what is awaited none, as it is about taps that are counted already."""
+    if isinstance(table, Path):
+        return int(pq.read_metadata(table).num_rows)
+    return int(table.num_rows) if isinstance(table, pa.Table) else 0
 
 
 def _give(engine: duckdb.DuckDBPyConnection, name: str, table: pa.Table | Path | Awaited) -> None:

@@ -57,8 +57,8 @@ class SparkEngine:
                 self._read(_in_a_file(table, scratch / f"in-{name}.parquet")).createOrReplaceTempView(name)
             for rule in rules:
                 name = view_name(rule)
-                kept = _keep(self.session.sql(rule_text(rule)), scratch / name)
-                self._read(kept).createOrReplaceTempView(name)
+                made = self.session.sql(rule_text(rule))
+                self._read(_keep(made, scratch / name), made.schema).createOrReplaceTempView(name)
             return self._gather(scratch / result, to)
 
     def verify(self, pieces: pa.Table, to: Path) -> Path:
@@ -92,8 +92,10 @@ class SparkEngine:
         folder = _keep(ordered, kept.with_name(f"{kept.name}-in-order"))
         return ordered, sorted(folder.glob("part-*.parquet"))
 
-    def _read(self, path: Path) -> Frame:
-        return self.session.read.parquet(_plain(path))
+    def _read(self, path: Path, schema: Any = None) -> Frame:
+        """The rows of Parquet files; where their columns are known, no job is spent on looking."""
+        read = self.session.read if schema is None else self.session.read.schema(schema)
+        return read.parquet(_plain(path))
 
     @contextmanager
     def _scratch(self, to: Path) -> Iterator[Path]:
