@@ -26,9 +26,10 @@ from sqlalchemy import (
     inspect,
     text,
 )
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeDecorator, TypeEngine
 from sqlalchemy.util import LRUCache
+
+from ledger.talk import talking
 
 ALEMBIC_INI = Path(__file__).resolve().parent.parent / "alembic.ini"
 WRITER_LOCK = 0x0CA2D
@@ -141,24 +142,9 @@ def asked_together(engine: Engine, questions: Sequence[Callable[[Connection], An
 def lock_writers(conn: Connection) -> None:
     """Be the one writer until this transaction ends; SQLite's began as such."""
     if conn.dialect.name == "postgresql":
-        # A pipeline of one: where the transaction begins with it, BEGIN goes in the same round trip.
-        with driver(conn) as connection, connection.pipeline():
-            connection.execute(f"SELECT pg_advisory_xact_lock({WRITER_LOCK})")
-
-
-@contextmanager
-def driver(conn: Connection) -> Iterator[Any]:
-    """The driver's own connection, in the same transaction; its errors come as SQLAlchemy's."""
-    connection, dbapi = conn.connection.driver_connection, conn.dialect.loaded_dbapi
-    try:
-        yield connection
-    except dbapi.Error as error:
-        broken = conn.dialect.is_disconnect(error, connection, None)
-        if broken:
-            conn.invalidate(error)
-        raise DBAPIError.instance(
-            None, None, error, dbapi.Error, connection_invalidated=broken, dialect=conn.dialect
-        ) from error
+        # Where the transaction begins with it, BEGIN goes in the same round trip.
+        with talking(conn) as talk:
+            talk.say(f"SELECT pg_advisory_xact_lock({WRITER_LOCK})")
 
 
 def migrate(engine: Engine, revision: str = "head") -> None:

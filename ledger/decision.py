@@ -32,12 +32,23 @@ def decide(offers: Sequence[Offer], facts: Facts, *, closing: bool, at: datetime
 
     Holds that have run out at `at` end before anything is answered.
     """
+    books = begun(facts, closing=closing, at=at)
+    answer(books, offers)
+    return books.decision
+
+
+def begun(facts: Facts, *, closing: bool, at: datetime) -> Standing:
+    """The books before the first answer: holds that have run out at `at` are over."""
     books = Standing(facts, closing=closing, at=at)
     expire(books, facts.due)
+    return books
+
+
+def answer(books: Standing, offers: Sequence[Offer]) -> None:
+    """Answer each offer as if those before it were booked already."""
     answers = books.decision.answers
     for offer in offers:
         answers.append(_answer(books, offer))
-    return books.decision
 
 
 def _offer(order: Order) -> Offer:

@@ -7,12 +7,12 @@ from typing import overload
 from sqlalchemy import Connection
 
 from ledger.archive import Archive
-from ledger.decision import decide, offered
+from ledger.decision import offered
 from ledger.entry import Entry, Posted, Refused, mirrored
 from ledger.facts import load_facts
 from ledger.journal import of_references, read_entries, whole
 from ledger.orders import Answer, Order
-from ledger.store import store
+from ledger.store import decide_and_store
 
 
 @overload
@@ -39,15 +39,13 @@ def post(
     """
     offers = offered(orders)
     facts = load_facts(conn, [offer.order for offer in offers if offer.flaw is None], at=at)
-    decision = decide(offers, facts, closing=closing, at=at)
-    store(conn, decision, facts, at=at)
-    return decision.answers
+    return decide_and_store(conn, offers, facts, closing=closing, at=at)
 
 
 def expire_holds(conn: Connection, *, at: datetime) -> int:
     """End the holds that have run out at `at`, as every posting does first, and say how many."""
     facts = load_facts(conn, [], at=at)
-    store(conn, decide([], facts, closing=False, at=at), facts, at=at)
+    decide_and_store(conn, [], facts, closing=False, at=at)
     return len(facts.due)
 
 

@@ -1,21 +1,23 @@
 """Questions to the books that are asked together, in one round trip, in words that both databases know."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
+from itertools import count
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from ledger.db import WRITER_LOCK, driver
+from ledger.db import WRITER_LOCK
+from ledger.talk import Rows, Value, talking
 
 Parameter = str | int | date | datetime | Sequence[str]
-Rows = list[tuple[Any, ...]]
 
 _WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "postgresql": {
-        ":one_of": "= ANY (CAST(%s AS text[]))",
-        ":value": "%s",
+        ":one_of": "= ANY (CAST($? AS text[]))",
+        ":value": "$?",
         ":lock_writers": f"pg_advisory_xact_lock({WRITER_LOCK})",
         ":start_of_day": "(CAST(to_char(ledger_day.business_date, 'YYYYMMDD') AS bigint) * 10000000000)",
     },
@@ -26,6 +28,10 @@ _WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         ":start_of_day": "(CAST(replace(ledger_day.business_date, '-', '') AS integer) * 10000000000)",
     },
 }
+
+
+BY_KEY: Final = "SELECT set_config('enable_seqscan', 'off', true), set_config('plan_cache_mode', 'force_generic_plan', true)"
+AS_IT_LIKES: Final = "SELECT set_config('enable_seqscan', 'on', true), set_config('plan_cache_mode', 'auto', true)"
 
 
 class Question:
@@ -58,18 +64,18 @@ def ask_together(conn: Connection, asked: Sequence[tuple[Question, Sequence[Para
     return run_by_key(conn, texts)
 
 
-def run_by_key(conn: Connection, statements: Sequence[tuple[str, Sequence[Any]]]) -> list[Rows]:
+def run_by_key(conn: Connection, statements: Sequence[tuple[str, Sequence[Value]]]) -> list[Rows]:
     """Run statements in PostgreSQL's words, with values, in one round trip; the rows of those that have any.
 
     A plan that is made while a table is nearly empty reads all of it, and stays when it has grown to millions.
     Hence none may be made that reads whole tables where there is a key.
     """
-    with driver(conn) as connection:
-        with connection.pipeline():
-            connection.execute("SET LOCAL enable_seqscan = off")
-            cursors = [connection.execute(words, values) for words, values in statements]
-            connection.execute("SET LOCAL enable_seqscan = on")
-        return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
+    with talking(conn) as talk:
+        talk.say(BY_KEY)
+        for words, values in statements:
+            talk.say(words, values)
+        talk.say(AS_IT_LIKES)
+        return talk.hear()[1:-1]
 
 
 def array_of(texts: Sequence[str]) -> str:
@@ -88,7 +94,8 @@ def array_of_numbers(numbers: Sequence[int]) -> str:
 def _translated(words: str, known: Mapping[str, str]) -> str:
     for name, translation in known.items():
         words = words.replace(name, translation)
-    return words
+    numbers = count(1)
+    return re.sub(r"\$\?", lambda _: f"${next(numbers)}", words)
 
 
 def _for_postgresql(parameter: Parameter) -> str | int | date | datetime:

@@ -1,8 +1,8 @@
 """Writing what was decided: a bounded number of statements, however much there is."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, delete
 
@@ -10,20 +10,77 @@ from ledger import tables
 from ledger.accounts import segment_of
 from ledger.bulk import insert_rows, one_of_numbers
 from ledger.events import record_events
+from ledger.decision import Offer, answer, begun
+from ledger.entry_rows import line_rows, say_entries
 from ledger.facts import Facts
-from ledger.standing import Accepted, Both, Decision, Running, Sums, sums
-from ledger.totals import Added, add_to_totals, hold_on_totals
+from ledger.orders import Answer, Hold
+from ledger.questions import AS_IT_LIKES, BY_KEY
+from ledger.standing import Accepted, Both, Decision, Running, Standing, Sums, sums
+from ledger.talk import talking
+from ledger.totals import Added, add_to_totals, hold_on_totals, say_held, say_totals
+
+MOST_SAID: Final = 1_000
+"""Orders in a call that are written by statements: of more than that, COPY takes in rows faster."""
+
+WORTH_PARTING: Final = 64
+"""From so many on, the first half is written while the second is being decided."""
 
 
-def store(conn: Connection, decision: Decision, facts: Facts, *, at: datetime) -> None:
-    """Write a decision over these facts; `at` is the instant of booking."""
+def decide_and_store(
+    conn: Connection, offers: Sequence[Offer], facts: Facts, *, closing: bool, at: datetime
+) -> list[Answer]:
+    """Decide over offers and write what was decided; `at` is the instant of booking."""
+    books = begun(facts, closing=closing, at=at)
+    if conn.dialect.name == "postgresql" and _can_be_said(offers, facts):
+        _say_all(conn, books, offers, facts)
+    else:
+        answer(books, offers)
+        _store_all(conn, books.decision, facts, at)
+    decision = books.decision
+    _store_ends(conn, decision)
+    if decision.forestalled:
+        rows = [(reference, by, at) for reference, by in decision.forestalled.items()]
+        insert_rows(conn, tables.forestalled, rows)
+    record_events(conn, decision.events)
+    return decision.answers
+
+
+def _can_be_said(offers: Sequence[Offer], facts: Facts) -> bool:
+    """Whether it is as few as come together online, and no hold: that is to be there before an entry settles it."""
+    return len(offers) <= MOST_SAID and not facts.due and not any(isinstance(one.order, Hold) for one in offers)
+
+
+def _say_all(conn: Connection, books: Standing, offers: Sequence[Offer], facts: Facts) -> None:
+    """Write entries while the next are being decided, then what all of them do to accounts."""
+    decision = books.decision
+    ids = {code: account.account_id for code, account in facts.accounts.items()}
+    last_line_ids = _last_line_ids(facts)
+    with talking(conn) as talk:
+        talk.say(BY_KEY)
+        a_part = len(offers) if len(offers) < WORTH_PARTING else -(-len(offers) // 2)
+        for start in range(0, len(offers), max(1, a_part)):
+            said = len(decision.accepted)
+            answer(books, offers[start : start + a_part])
+            if len(decision.accepted) > said:
+                say_entries(talk, decision.accepted[said:], ids, last_line_ids, at=books.at)
+        held = _held(decision) if decision.ended else []
+        # Freed before it is posted, so that no account is past its limit in between.
+        say_held(talk, held)
+        if decision.accepted:
+            say_totals(talk, _by_last_date(decision, last_line_ids), controls_of(*_by_segment(decision.moved)))
+        talk.say(AS_IT_LIKES)
+
+
+def _store_all(conn: Connection, decision: Decision, facts: Facts, at: datetime) -> None:
+    """Write holds, entries and what both do to accounts."""
     held = _held(decision) if decision.placed or decision.ended else []
     # Freed before it is posted and held after, so that no account is past its limit in between.
     hold_on_totals(conn, [(number, min(debits, 0), min(credits, 0)) for number, debits, credits in held])
     if decision.placed:
         _store_holds(conn, decision, facts, at)
     if decision.accepted:
-        last_line_ids = {account.account_id: account.last_line_id for account in facts.accounts.values()}
+        last_line_ids = _last_line_ids(facts)
+        ids = {code: account.account_id for code, account in facts.accounts.items()}
         insert_rows(
             conn,
             tables.entry,
@@ -32,14 +89,13 @@ def store(conn: Connection, decision: Decision, facts: Facts, *, at: datetime) -
                 for taken in decision.accepted
             ),
         )
-        insert_rows(conn, tables.line, _line_rows(decision, facts, last_line_ids))
+        insert_rows(conn, tables.line, line_rows(decision.accepted, ids, last_line_ids))
         add_to_totals(conn, _by_last_date(decision, last_line_ids), controls_of(*_by_segment(decision.moved)))
     hold_on_totals(conn, [(number, max(debits, 0), max(credits, 0)) for number, debits, credits in held])
-    _store_ends(conn, decision)
-    if decision.forestalled:
-        rows = [(reference, by, at) for reference, by in decision.forestalled.items()]
-        insert_rows(conn, tables.forestalled, rows)
-    record_events(conn, decision.events)
+
+
+def _last_line_ids(facts: Facts) -> dict[int, int]:
+    return {account.account_id: account.last_line_id for account in facts.accounts.values()}
 
 
 def entry_row(taken: Accepted, at: datetime, *, first_line_id: int, line_count: int) -> tuple[Any, ...]:
@@ -60,17 +116,6 @@ def entry_row(taken: Accepted, at: datetime, *, first_line_id: int, line_count: 
         taken.digest,
         taken.chain,
     )
-
-
-def _line_rows(decision: Decision, facts: Facts, last_line_ids: dict[int, int]) -> Iterator[tuple[Any, ...]]:
-    """Lines in posting order, each naming the line before it on both accounts; renews `last_line_ids`."""
-    ids = {code: account.account_id for code, account in facts.accounts.items()}
-    for taken in decision.accepted:
-        for number, line in enumerate(taken.entry.lines, taken.first_line_id):
-            debit_id, credit_id = ids[line.debit], ids[line.credit]
-            before = last_line_ids[debit_id], last_line_ids[credit_id]
-            last_line_ids[debit_id] = last_line_ids[credit_id] = number
-            yield (number, taken.entry_id, debit_id, credit_id, line.amount_fen, line.item, *before)
 
 
 def _by_last_date(decision: Decision, last_line_ids: Mapping[int, int]) -> Mapping[date, Sequence[Added]]:
