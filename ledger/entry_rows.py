@@ -37,28 +37,30 @@ def say_entries(
     at: datetime,
 ) -> None:
     """Insert entries that are booked at `at`, and their lines; `ids` are accounts' by code."""
-    entries = [taken.entry for taken in accepted]
-    numbers = [taken.entry_id for taken in accepted]
+    numbers, first_line_ids, entries, digests, reverses_ids, settles_ids, chains = zip(*accepted, strict=True)
     talk.say(
         _ENTRIES,
         (
             at,
-            "\\x" + b"".join([taken.digest for taken in accepted]).hex(),
-            "\\x" + b"".join([taken.chain for taken in accepted]).hex(),
+            "\\x" + b"".join(digests).hex(),
+            "\\x" + b"".join(chains).hex(),
             array_of_numbers(numbers),
             array_of([entry.reference for entry in entries]),
             array_of([entry.kind for entry in entries]),
             "{" + ",".join([entry.business_date.isoformat() for entry in entries]) + "}",
             array_of([utc_text(entry.event_at) for entry in entries]),
             array_of([entry.narrative for entry in entries]),
-            _array_with_nulls([taken.reverses_id for taken in accepted]),
-            _array_with_nulls([taken.settles_id for taken in accepted]),
-            array_of_numbers([taken.first_line_id for taken in accepted]),
+            _array_with_nulls(reverses_ids),
+            _array_with_nulls(settles_ids),
+            array_of_numbers(first_line_ids),
             array_of_numbers([len(entry.lines) for entry in entries]),
         ),
     )
-    columns = list(zip(*line_rows(accepted, ids, last_line_ids), strict=True))
-    talk.say(_LINES, [array_of(column) if place == 5 else array_of_numbers(column) for place, column in enumerate(columns)])
+    line_ids, entry_ids, debit_ids, credit_ids, amounts_fen, items, *before_ids = zip(
+        *line_rows(accepted, ids, last_line_ids), strict=True
+    )
+    numbered = map(array_of_numbers, (line_ids, entry_ids, debit_ids, credit_ids, amounts_fen))
+    talk.say(_LINES, (*numbered, array_of(items), *map(array_of_numbers, before_ids)))
 
 
 def _array_with_nulls(numbers: Sequence[int | None]) -> str:

@@ -13,6 +13,7 @@ from ledger.facts import load_facts
 from ledger.journal import of_references, read_entries, whole
 from ledger.orders import Answer, Order
 from ledger.store import decide_and_store
+from ledger.stream import are_plain, post_plain
 
 
 @overload
@@ -37,6 +38,10 @@ def post(
     with the same content is answered with the first result. `at` is the instant of booking, at which holds
     that have run out end first; `closing` lets the night book on its closing day. Amounts are in fen.
     """
+    if conn.dialect.name == "postgresql" and are_plain(orders):
+        answers = post_plain(conn, orders, closing=closing, at=at)
+        if answers is not None:
+            return answers
     offers = offered(orders)
     facts = load_facts(conn, [offer.order for offer in offers if offer.flaw is None], at=at)
     return decide_and_store(conn, offers, facts, closing=closing, at=at)

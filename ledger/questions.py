@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from itertools import count
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import Connection
 
@@ -30,8 +30,14 @@ _WORDS: Final[Mapping[str, Mapping[str, str]]] = {
 }
 
 
-BY_KEY: Final = "SELECT set_config('enable_seqscan', 'off', true), set_config('plan_cache_mode', 'force_generic_plan', true)"
-AS_IT_LIKES: Final = "SELECT set_config('enable_seqscan', 'on', true), set_config('plan_cache_mode', 'auto', true)"
+LOCK: Final = f"SELECT pg_advisory_xact_lock({WRITER_LOCK})"
+BY_KEY: Final = (
+    "SELECT set_config('enable_seqscan', 'off', true),"
+    " set_config('plan_cache_mode', 'force_generic_plan', true)"
+)
+AS_IT_LIKES: Final = (
+    "SELECT set_config('enable_seqscan', 'on', true), set_config('plan_cache_mode', 'auto', true)"
+)
 
 
 class Question:
@@ -44,6 +50,7 @@ class Question:
 
     def __init__(self, words: str) -> None:
         self._words = {name: _translated(words, known) for name, known in _WORDS.items()}
+        self.in_postgresql = self._words["postgresql"]
 
     def words_for(self, conn: Connection) -> str:
         """The query as the database behind a connection takes it."""
@@ -75,7 +82,7 @@ def run_by_key(conn: Connection, statements: Sequence[tuple[str, Sequence[Value]
         for words, values in statements:
             talk.say(words, values)
         talk.say(AS_IT_LIKES)
-        return talk.hear()[1:-1]
+        return talk.hear_all()[1:-1]
 
 
 def array_of(texts: Sequence[str]) -> str:

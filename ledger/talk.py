@@ -5,6 +5,7 @@ over on a connection that somebody has alone is planned once: planning it costs 
 """
 
 import select
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
@@ -12,7 +13,7 @@ from itertools import count
 from typing import Any, Final
 
 from psycopg import Connection as Driver
-from psycopg import Error, OperationalError, pq
+from psycopg import OperationalError, pq
 from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
 from sqlalchemy import Connection
@@ -42,16 +43,20 @@ def driver(conn: Connection) -> Iterator[Any]:
 
 
 def keep_plans(conn: Connection) -> None:
-    """Plan once what is said on a connection from now on. Only for who has it alone, and knows of every rollback.
-
-    After one, also to a savepoint, say it again: psycopg then frees whatever was prepared on a connection.
-    """
+    """Plan once what is said on a connection from now on. Only for who has it alone, and hears of every rollback."""
     conn.info[_PLANS] = {}
 
 
-def keeps_plans(conn: Connection) -> bool:
-    """Whether somebody has said so."""
-    return _PLANS in conn.info
+def plan_anew(conn: Connection) -> None:
+    """After a rollback, also to a savepoint: psycopg has freed what was planned on the connection."""
+    if _PLANS in conn.info:
+        keep_plans(conn)
+
+
+def forget_plans(conn: Connection) -> None:
+    """Keep none any more, as others may use the connection from now on; that it may be broken does not matter."""
+    if not conn.invalidated:
+        conn.info.pop(_PLANS, None)
 
 
 @contextmanager
@@ -60,11 +65,16 @@ def talking(conn: Connection) -> "Iterator[Talk]":
 
     After an error PostgreSQL takes nothing more in until the transaction, or savepoint, is rolled back.
     """
+    plans = conn.info.get(_PLANS)
     with driver(conn) as connection:
-        talk = Talk(connection, conn.info.get(_PLANS))
+        talk = Talk(connection, plans)
         try:
             yield talk
-            talk.hear()
+            talk.hear_all()
+        except BaseException:
+            if plans is not None:
+                plans.clear()  # the rollback that follows frees them
+            raise
         finally:
             talk.end()
 
@@ -74,15 +84,18 @@ class Talk:
 
     def __init__(self, connection: "Driver[Any]", plans: dict[str, bytes] | None) -> None:
         self._connection, self._pg, self._plans = connection, connection.pgconn, plans
-        self._under_way: list[bool] = []
-        """Of each thing that was sent whether it is a statement of the caller's, whose rows are to be heard."""
+        self._unheard: deque[bool] = deque()
+        """Of each thing that was said, whether it is a statement whose rows somebody waits for."""
+        self._settled, self._unsent = True, 0
         self._pg.enter_pipeline_mode()
         if not connection.autocommit and self._pg.transaction_status == pq.TransactionStatus.IDLE:
+            self._settled = False
             self._pg.send_query_params(b"BEGIN", None)
-            self._under_way.append(False)
+            self._unheard.append(False)
 
     def say(self, words: str, values: Sequence[Value] = ()) -> None:
-        """Send a statement, with a value for each of $1, $2 and so on, and wait for nothing."""
+        """Add a statement to what is under way, with a value for each of $1, $2 and so on."""
+        self._settled = False
         octets = [_octets(value) for value in values]
         if self._plans is None:
             self._pg.send_query_params(words.encode(), octets, result_format=pq.Format.BINARY)
@@ -91,58 +104,73 @@ class Talk:
             if name is None:
                 name = self._plans[words] = b"onecard_%d" % next(_names)
                 self._pg.send_prepare(name, words.encode())
-                self._under_way.append(False)
+                self._unheard.append(False)
             self._pg.send_query_prepared(name, octets, result_format=pq.Format.BINARY)
-        self._under_way.append(True)
-        self._pg.flush()
+        self._unheard.append(True)
 
-    def hear(self) -> list[Rows]:
-        """Wait until all that was said is done: the rows of each statement, in the order said."""
-        if not self._under_way:
-            return []
-        asked, self._under_way = self._under_way, []
-        self._pg.pipeline_sync()
-        results = self._answers()
-        for result in results:
-            if result.status == pq.ExecStatus.FATAL_ERROR:
-                raise error_from_result(result, _ENCODING)
-        return [self._rows(result) for mine, result in zip(asked, results, strict=True) if mine]
+    def send(self) -> None:
+        """Let PostgreSQL do what was said so far and tell what comes of it; wait for nothing."""
+        self._pg.send_flush_request()
+        self._unsent = self._pg.flush()
+
+    def hear(self, statements: int) -> list[Rows]:
+        """Wait for the next of the statements that were sent: the rows of each, in the order said."""
+        heard: list[Rows] = []
+        while len(heard) < statements:
+            self._hear_one(heard)
+        return heard
+
+    def hear_all(self) -> list[Rows]:
+        """Wait until all that was said is done: the rows of each statement that was not heard yet."""
+        heard: list[Rows] = []
+        if not self._settled:
+            self._pg.pipeline_sync()
+            self._unsent = self._pg.flush()
+            while self._unheard:
+                self._hear_one(heard)
+            self._until_settled()
+        return heard
 
     def end(self) -> None:
-        """Let the connection be used by others again; what was said and not heard is waited for."""
-        try:
-            self.hear()
-        except Error:
-            if self._plans is not None:
-                self._plans.clear()
-            raise
-        finally:
-            if self._pg.status == pq.ConnStatus.OK:
-                self._pg.exit_pipeline_mode()
+        """Let others use the connection again; what was not heard is waited for and forgotten."""
+        if self._pg.status == pq.ConnStatus.OK:
+            if not self._settled:
+                self._pg.pipeline_sync()
+                self._unsent = self._pg.flush()
+                self._until_settled()
+            self._pg.exit_pipeline_mode()
 
-    def _answers(self) -> "list[pq.abc.PGresult]":
-        """What PostgreSQL has to say up to here."""
-        pg, results = self._pg, []
-        unsent = pg.flush()
+    def _hear_one(self, heard: list[Rows]) -> None:
+        result = self._next_result()
+        if result.status == pq.ExecStatus.FATAL_ERROR:
+            raise error_from_result(result, _ENCODING)
+        if self._unheard.popleft():
+            heard.append(self._rows(result))
+
+    def _until_settled(self) -> None:
+        while self._next_result().status != pq.ExecStatus.PIPELINE_SYNC:
+            pass
+        self._settled = True
+
+    def _next_result(self) -> "pq.abc.PGresult":
+        """What became of the next thing that was said. Raises OperationalError where nobody will ever tell."""
         while True:
-            while pg.is_busy():
-                unsent = self._wait(unsent)
-            result = pg.get_result()
-            if result is None:
-                if pg.status != pq.ConnStatus.OK:
-                    raise OperationalError("the connection was lost")
-            elif result.status == pq.ExecStatus.PIPELINE_SYNC:
-                return results
-            else:
-                results.append(result)
+            while self._pg.is_busy():
+                self._wait()
+            result = self._pg.get_result()
+            if result is not None:
+                return result
+            if self._pg.status != pq.ConnStatus.OK:
+                raise OperationalError("the connection was lost; whether it was written is not known")
 
-    def _wait(self, unsent: int) -> int:
-        """Wait until there is something to read, or to send the rest of what was said; whether some is still left."""
+    def _wait(self) -> None:
+        """Wait until there is something to read, or room for the rest of what was said."""
         waiting = select.poll()
-        waiting.register(self._pg.socket, select.POLLIN | (select.POLLOUT if unsent else 0))
+        waiting.register(self._pg.socket, select.POLLIN | (select.POLLOUT if self._unsent else 0))
         waiting.poll()
+        if self._unsent:
+            self._unsent = self._pg.flush()
         self._pg.consume_input()
-        return self._pg.flush() if unsent else 0
 
     def _rows(self, result: "pq.abc.PGresult") -> Rows:
         if not result.ntuples:
@@ -154,8 +182,8 @@ class Talk:
 
 def _octets(value: Value) -> bytes | None:
     """A value in PostgreSQL's text format."""
-    if value is None or isinstance(value, bytes):
-        return value
     if isinstance(value, str):
         return value.encode()
+    if value is None or isinstance(value, bytes):
+        return value
     return str(value).encode() if isinstance(value, int) else value.isoformat().encode()
