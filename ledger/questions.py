@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from ledger.db import WRITER_LOCK
 from ledger.talk import Rows, Value, talking
 
-Parameter = str | int | date | datetime | Sequence[str]
+Parameter = str | date | Sequence[str]
 
 _WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "postgresql": {
@@ -105,21 +105,21 @@ def _translated(words: str, known: Mapping[str, str]) -> str:
     return re.sub(r"\$\?", lambda _: f"${next(numbers)}", words)
 
 
-def _for_postgresql(parameter: Parameter) -> str | int | date | datetime:
-    return parameter if isinstance(parameter, str | int | date | datetime) else array_of(parameter)
+def _for_postgresql(parameter: Parameter) -> str | date:
+    return parameter if isinstance(parameter, str | date) else array_of(parameter)
 
 
-def _for_sqlite(parameters: Sequence[Parameter]) -> tuple[str | int, ...]:
+def _for_sqlite(parameters: Sequence[Parameter]) -> tuple[str, ...]:
     return tuple(_sqlite_value(one) for one in parameters)
 
 
-def _sqlite_value(parameter: Parameter) -> str | int:
+def _sqlite_value(parameter: Parameter) -> str:
     match parameter:
         case datetime():
             return parameter.astimezone(UTC).isoformat(timespec="microseconds")
         case date():
             return parameter.isoformat()
-        case str() | int():
+        case str():
             return parameter
         case _:
             return json.dumps(list(parameter))

@@ -8,7 +8,7 @@ import select
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, datetime
 from itertools import count
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from psycopg.errors import error_from_result
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-Value = str | bytes | int | date | None
+Value = str | date | None
 Rows = list[tuple[Any, ...]]
 
 _PLANS: Final = "onecard_plans"
@@ -86,7 +86,8 @@ class Talk:
         self._connection, self._pg, self._plans = connection, connection.pgconn, plans
         self._unheard: deque[bool] = deque()
         """Of each thing that was said, whether it is a statement whose rows somebody waits for."""
-        self._settled, self._unsent = True, 0
+        self._settled, self._asked_to_settle = True, False
+        self._to_send, self._unsent = False, 0
         self._pg.enter_pipeline_mode()
         if not connection.autocommit and self._pg.transaction_status == pq.TransactionStatus.IDLE:
             self._settled = False
@@ -107,14 +108,18 @@ class Talk:
                 self._unheard.append(False)
             self._pg.send_query_prepared(name, octets, result_format=pq.Format.BINARY)
         self._unheard.append(True)
+        self._to_send = True
 
     def send(self) -> None:
         """Let PostgreSQL do what was said so far and tell what comes of it; wait for nothing."""
-        self._pg.send_flush_request()
-        self._unsent = self._pg.flush()
+        if self._to_send:
+            self._to_send = False
+            self._pg.send_flush_request()
+            self._unsent = self._pg.flush()
 
     def hear(self, statements: int) -> list[Rows]:
-        """Wait for the next of the statements that were sent: the rows of each, in the order said."""
+        """Wait for the next of the statements that were said: the rows of each, in the order said."""
+        self.send()
         heard: list[Rows] = []
         while len(heard) < statements:
             self._hear_one(heard)
@@ -124,8 +129,7 @@ class Talk:
         """Wait until all that was said is done: the rows of each statement that was not heard yet."""
         heard: list[Rows] = []
         if not self._settled:
-            self._pg.pipeline_sync()
-            self._unsent = self._pg.flush()
+            self._ask_to_settle()
             while self._unheard:
                 self._hear_one(heard)
             self._until_settled()
@@ -135,8 +139,7 @@ class Talk:
         """Let others use the connection again; what was not heard is waited for and forgotten."""
         if self._pg.status == pq.ConnStatus.OK:
             if not self._settled:
-                self._pg.pipeline_sync()
-                self._unsent = self._pg.flush()
+                self._ask_to_settle()
                 self._until_settled()
             self._pg.exit_pipeline_mode()
 
@@ -147,10 +150,16 @@ class Talk:
         if self._unheard.popleft():
             heard.append(self._rows(result))
 
+    def _ask_to_settle(self) -> None:
+        if not self._asked_to_settle:
+            self._asked_to_settle = True
+            self._pg.pipeline_sync()
+            self._unsent = self._pg.flush()
+
     def _until_settled(self) -> None:
         while self._next_result().status != pq.ExecStatus.PIPELINE_SYNC:
             pass
-        self._settled = True
+        self._settled, self._asked_to_settle = True, False
 
     def _next_result(self) -> "pq.abc.PGresult":
         """What became of the next thing that was said. Raises OperationalError where nobody will ever tell."""
@@ -181,9 +190,9 @@ class Talk:
 
 
 def _octets(value: Value) -> bytes | None:
-    """A value in PostgreSQL's text format."""
+    """A value in PostgreSQL's text format. Raises ValueError for an instant without a time zone."""
     if isinstance(value, str):
         return value.encode()
-    if value is None or isinstance(value, bytes):
-        return value
-    return str(value).encode() if isinstance(value, int) else value.isoformat().encode()
+    if isinstance(value, datetime) and value.tzinfo is None:
+        raise ValueError(f"instant {value!r} has no time zone; give a UTC-aware datetime")
+    return None if value is None else value.isoformat().encode()
