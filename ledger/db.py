@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeDecorator, TypeEngine
 from sqlalchemy.util import LRUCache
 
-from ledger.talk import talking
+from ledger.talk import plan_anew, talking
 
 ALEMBIC_INI = Path(__file__).resolve().parent.parent / "alembic.ini"
 WRITER_LOCK = 0x0CA2D
@@ -88,6 +88,7 @@ def make_engine(url: str) -> Engine:
         event.listen(engine, "begin", _begin_sqlite)
     else:
         event.listen(engine, "connect", _prepare_postgresql)
+        event.listen(engine, "rollback_savepoint", lambda conn, *_: plan_anew(conn))
     _share_compiled(engine)
     return engine
 

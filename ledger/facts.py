@@ -149,6 +149,7 @@ def _there(references: Iterable[str | None]) -> set[str]:
 
 
 def codes_of(found: Iterable[Order | Booked | HoldFacts]) -> set[str]:
+    """The codes of the accounts that lines name."""
     codes: set[str] = set()
     for one in found:
         if not isinstance(one, Void | Reversal):
@@ -159,6 +160,7 @@ def codes_of(found: Iterable[Order | Booked | HoldFacts]) -> set[str]:
 
 
 def days_of(rows: Rows, dates: set[date]) -> dict[date, DayFacts]:
+    """What was found in answer to DAYS, by date."""
     found = {}
     for day, state, *newest in rows:
         business_date = date.fromisoformat(day) if isinstance(day, str) else day
@@ -172,6 +174,7 @@ def days_of(rows: Rows, dates: set[date]) -> dict[date, DayFacts]:
 
 
 def accounts_of(rows: Rows) -> dict[str, AccountFacts]:
+    """What was found in answer to ACCOUNTS, by code."""
     return {row[0]: AccountFacts(row[1], _LIMITS[row[2]], bool(row[3]), *row[4:]) for row in rows}
 
 

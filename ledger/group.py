@@ -215,9 +215,12 @@ class GroupCommit(Generic[Order, Answer]):
 
 
 def _is_broken(error: DBAPIError) -> bool:
-    """Whether it was the connection that failed: SQLSTATE classes 08, and 57P for a server that goes down."""
+    """Whether it was the connection that failed: SQLSTATE classes 08, and 57P for a server that goes down.
+
+    26000 is for a connection that has lost what was planned on it, as where a handler dropped a table.
+    """
     state = str(getattr(error.orig, "sqlstate", None) or "")
-    return error.connection_invalidated or state.startswith(("08", "57P"))
+    return error.connection_invalidated or state.startswith(("08", "57P", "26000"))
 
 
 def _begins(seat: Seat[Any]) -> bool:

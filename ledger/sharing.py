@@ -17,7 +17,6 @@ from sqlalchemy.exc import DBAPIError
 
 from ledger.db import writing
 from ledger.group import Busy, Closed, GroupCommit
-from ledger.talk import plan_anew
 
 T = TypeVar("T")
 Work = Callable[[Connection], Any]
@@ -136,7 +135,6 @@ def _under_savepoint(conn: Connection, work: Work) -> object:
     if isinstance(answer, _Raised):
         # Where the database has given the whole transaction up, this raises: nobody's part stands.
         savepoint.rollback()
-        plan_anew(conn)
     else:
         savepoint.commit()
     return answer

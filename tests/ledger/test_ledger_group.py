@@ -158,6 +158,18 @@ def test_a_connection_that_breaks_under_a_group_is_made_anew(books: Books) -> No
     assert books.nets()["purse:1"] == -1
 
 
+def test_a_connection_that_lost_what_was_planned_on_it_is_made_anew(books: Books) -> None:
+    def handle(conn: Connection, orders: Sequence[Order]) -> Sequence[Answer]:
+        answers = post(conn, orders, at=AT)
+        if conn.dialect.name == "postgresql":
+            conn.exec_driver_sql("DEALLOCATE ALL")
+        return answers
+
+    with GroupCommit[Order, Answer](books.engine, handle) as group:
+        assert [type(group.ask(load(books, f"load:{number}"))) for number in range(3)] == [Posted] * 3
+    assert books.nets()["purse:1"] == -3
+
+
 def test_coroutines_are_answered_together_and_a_cancelled_one_leaves_no_trace(
     books: Books, group: GroupCommit[Order, Answer], gate: Gate
 ) -> None:

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from ledger.talk import keep_plans, plan_anew, talking
+from ledger.talk import keep_plans, talking
 from tests.ledger.some_books import AT, Books
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
@@ -76,7 +76,6 @@ def test_what_was_planned_is_planned_again_after_a_savepoint_is_rolled_back(book
             with talking(conn) as talk:
                 talk.say(words, (str(turn),))
             savepoint.rollback()
-            plan_anew(conn)
             with talking(conn) as talk:
                 talk.say(words, (str(turn),))
                 assert talk.hear_all() == [[(2 * turn,)]]
