@@ -34,6 +34,7 @@ from ledger.talk import plan_anew, talking
 ALEMBIC_INI = Path(__file__).resolve().parent.parent / "alembic.ini"
 WRITER_LOCK = 0x0CA2D
 """Key of PostgreSQL's advisory lock that makes one writer at a time."""
+LOCK_WRITERS = f"SELECT pg_advisory_xact_lock({WRITER_LOCK})"
 _AT_A_TIME = 2
 _MOST_COMPILED = 2_000
 _COMPILED: dict[str, tuple[Dialect, Any]] = {}
@@ -145,7 +146,7 @@ def lock_writers(conn: Connection) -> None:
     if conn.dialect.name == "postgresql":
         # Where the transaction begins with it, BEGIN goes in the same round trip.
         with talking(conn) as talk:
-            talk.say(f"SELECT pg_advisory_xact_lock({WRITER_LOCK})")
+            talk.say(LOCK_WRITERS)
 
 
 def migrate(engine: Engine, revision: str = "head") -> None:

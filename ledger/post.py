@@ -33,7 +33,7 @@ def post(
 ) -> Sequence[Answer]:
     """Book orders in one go and answer each, in the order given; `conn` comes from `ledger.db.writing`.
 
-    The number of statements does not depend on how many orders or lines there are. An order sees the effect
+    The number of statements is bounded, however many orders or lines there are. An order sees the effect
     of those before it; one that is refused leaves no trace and does not sink the others. The same reference
     with the same content is answered with the first result. `at` is the instant of booking, at which holds
     that have run out end first; `closing` lets the night book on its closing day. Amounts are in fen.

@@ -30,7 +30,6 @@ _WORDS: Final[Mapping[str, Mapping[str, str]]] = {
 }
 
 
-LOCK: Final = f"SELECT pg_advisory_xact_lock({WRITER_LOCK})"
 BY_KEY: Final = (
     "SELECT set_config('enable_seqscan', 'off', true),"
     " set_config('plan_cache_mode', 'force_generic_plan', true)"

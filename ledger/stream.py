@@ -11,6 +11,7 @@ from typing import Final, TypeGuard
 
 from sqlalchemy import Connection
 
+from ledger.db import LOCK_WRITERS
 from ledger.decision import Offer, answer, offered
 from ledger.entry import Entry
 from ledger.entry_rows import say_entries
@@ -28,7 +29,7 @@ from ledger.facts import (
 )
 from ledger.moved import added_by
 from ledger.orders import Answer, Order
-from ledger.questions import AS_IT_LIKES, BY_KEY, LOCK, array_of
+from ledger.questions import AS_IT_LIKES, BY_KEY, array_of
 from ledger.standing import Standing
 from ledger.talk import Talk, talking
 from ledger.totals import say_totals
@@ -57,7 +58,7 @@ def post_plain(
     dates = {order.business_date for order in orders}
     with talking(conn) as talk:
         for words, values in (
-            (LOCK, ()),
+            (LOCK_WRITERS, ()),
             (BY_KEY, ()),
             (DAYS.in_postgresql, (min(dates, default=date.max), max(dates, default=date.min))),
             (RAN_OUT.in_postgresql, (at,)),

@@ -69,14 +69,6 @@ _CONTROLS_MANY: Final = _CONTROLS.format(
 )
 
 
-_HELD_MANY: Final = (
-    "UPDATE ledger_total SET debits_held_fen = debits_held_fen + added.debits,"
-    " credits_held_fen = credits_held_fen + added.credits"
-    " FROM unnest(CAST($1 AS bigint[]), CAST($2 AS bigint[]), CAST($3 AS bigint[])) AS added(ids, debits, credits)"
-    " WHERE account_id = added.ids"
-)
-
-
 def add_to_totals(
     conn: Connection, added: Mapping[date, Sequence[Added]], controls: Sequence[tuple[str, int, int]]
 ) -> None:
@@ -104,12 +96,6 @@ def say_totals(
         talk.say(_MANY, (*map(array_of_numbers, zip(*several, strict=True)), business_date))
     segments, *amounts_fen = zip(*controls, strict=True)
     talk.say(_CONTROLS_MANY, (array_of(segments), *map(array_of_numbers, amounts_fen)))
-
-
-def say_held(talk: Talk, changed: Sequence[tuple[int, int, int]]) -> None:
-    """`hold_on_totals` on PostgreSQL, by key where the caller has said so."""
-    if really := [one for one in changed if one[1] or one[2]]:
-        talk.say(_HELD_MANY, list(map(array_of_numbers, zip(*really, strict=True))))
 
 
 def hold_on_totals(conn: Connection, changed: Sequence[tuple[int, int, int]]) -> None:
