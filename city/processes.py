@@ -156,7 +156,7 @@ class PostgresServer:
     def make(self) -> None:
         """Make an empty cluster in the folder."""
         self._run("initdb", "-D", self.folder / "data", "-U", "onecard", "-A", "trust", "--no-sync", "-E", "UTF8",
-                  "--locale=C.UTF-8")  # fmt: skip
+                  "--locale=C.UTF-8", "--lc-collate=C")  # fmt: skip
 
     def start(self) -> None:
         """Start it, also after a crash, and wait until it answers."""

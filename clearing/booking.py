@@ -1,6 +1,7 @@
 """The night's verdicts into the books: entries, taps, where each card stands; all of it or nothing."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 
@@ -21,7 +22,7 @@ from clearing.verdict import Verdict
 from ledger.accounts import open_accounts
 from ledger.ahead import ahead
 from ledger.chart import account
-from ledger.columns import in_pieces, post_columns, prepare_columns
+from ledger.columns import Prepared, in_pieces, post_pieces, prepare_columns
 from ledger.directory import Directory
 from ledger.entry import Refused
 
@@ -45,14 +46,18 @@ def post(engine: Engine, night: Night) -> StepResult:
             "alarms": len(clones),
         }
 
+    told = _Told(night, counts["paid_taps"] + counts["taps"])
+
+    def bring(conn: Connection) -> None:
+        if not _is_booked(conn, night):
+            with judged_taps(night) as judged:
+                keep_taps(conn, told.passing(judged.fresh()), night.business_date)
+
     def write(conn: Connection) -> None:
-        done = select(cleared_night.c.taps).where(cleared_night.c.business_date == night.business_date)
-        if conn.execute(done).one_or_none() is not None:
+        if _is_booked(conn, night):
             return
         with judged_taps(night) as judged:
-            told = _Told(night, judged.paid_taps + judged.taps)
             _book(conn, Directory(engine), night, judged, told)
-            keep_taps(conn, told.passing(judged.fresh()), night.business_date)
             renew_taps(conn, told.passing(judged.retried()), night.business_date)
             keep_positions(conn, judged.positions())
         _hotlist(conn, clones, night.at)
@@ -65,7 +70,12 @@ def post(engine: Engine, night: Night) -> StepResult:
             )
         )
 
-    return StepResult(counts, (), write)
+    return StepResult(counts, (), write, bring)
+
+
+def _is_booked(conn: Connection, night: Night) -> bool:
+    booked = select(cleared_night.c.taps).where(cleared_night.c.business_date == night.business_date)
+    return conn.execute(booked).one_or_none() is not None
 
 
 class _Told:
@@ -79,7 +89,8 @@ class _Told:
         for piece in pieces:
             yield piece
             self._done += piece.num_rows
-            self._night.progress("rows", self._done, self._total)
+            # What has to be booked again, batch by batch, was counted before.
+            self._night.progress("rows", min(self._done, self._total), self._total)
 
 
 def _book(conn: Connection, directory: Directory, night: Night, judged: Judged, told: _Told) -> None:
@@ -87,18 +98,18 @@ def _book(conn: Connection, directory: Directory, night: Night, judged: Judged, 
     codes = [OVERCHARGE, SHORTFALL, *(owed_account(operator, centres) for operator in judged.operators())]
     open_accounts(conn, [account(code) for code in codes], at=night.at)
     short, made_at = _short(conn, judged), _made_at(conn)
-    made = (
-        prepare_columns(some, own, directory, business_date=night.business_date)
-        for taps in told.passing(judged.paid())
-        for some, own in in_pieces(
-            *batch_columns(taps, short.parts(taps), made_at, night.business_date, centres)
+
+    def made() -> AbstractContextManager[Iterable[Prepared]]:
+        return ahead(
+            prepare_columns(some, own, directory, business_date=night.business_date)
+            for taps in told.passing(judged.paid())
+            for some, own in in_pieces(
+                *batch_columns(taps, short.parts(taps), made_at, night.business_date, centres)
+            )
         )
-    )
-    refused = []
-    with ahead(made) as several:
-        for prepared in several:
-            answers = post_columns(conn, prepared, directory, at=night.at, closing=True)
-            refused += [answer for answer in answers if isinstance(answer, Refused)]
+
+    answers = post_pieces(conn, made, directory, at=night.at, closing=True)
+    refused = [answer for answer in answers if isinstance(answer, Refused)]
     if refused:
         raise StepRefused(
             "post",

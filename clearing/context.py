@@ -15,6 +15,7 @@ from clearing.peers import NOBODY, Peers
 from clearing.sectors.transit.fare_tariff import FareTariff
 from clearing.wire.tariff import Tariff
 from ledger.archive import Archive as LedgerArchive
+from ledger.db import nothing_to_write
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +46,17 @@ class Night:
         return self.folder / "work"
 
 
-def nothing_to_write(_conn: Connection) -> None:
-    """Leave the database as it is."""
-
-
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """What a step found and made; `write` puts it into the database in the runner's one transaction."""
+    """What a step found and made; `write` puts it into the database in the runner's one transaction.
+
+    `bring` is the part that is long and concerns the night alone: it comes first, while others may still post.
+    """
 
     counts: Mapping[str, int]
     files: tuple[Path, ...] = ()
     write: Callable[[Connection], None] = nothing_to_write
+    bring: Callable[[Connection], None] = nothing_to_write
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "counts", MappingProxyType(dict(self.counts)))
@@ -70,4 +71,4 @@ class StepRefused(Exception):
 
 
 Step = Callable[[Engine, Night], StepResult]
-"""Reads a snapshot, computes, leaves files; writes nothing to the database before `StepResult.write`."""
+"""Reads a snapshot, computes, leaves files; writes nothing to the database before `StepResult.bring`."""

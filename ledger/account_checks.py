@@ -4,6 +4,7 @@ from datetime import date
 from typing import Any
 
 from sqlalchemy import (
+    CTE,
     BigInteger,
     ColumnElement,
     Connection,
@@ -74,15 +75,15 @@ def totals_agree_with_lines(conn: Connection, since: date | None) -> list[Findin
 
 def _totals_and_lines(conn: Connection, since: date | None) -> ColumnCollection[str, Any]:
     """By account what its lines say, and what its totals do: each line is read once for all of it."""
-    account, total = tables.account.c, tables.total.c
-    moved = _moved(since)
-    debits, credits = _kept(since)
+    total = tables.total.c
+    moved, kept = _moved(since), _kept(since)
+    debits, credits = kept.c.debits_fen, kept.c.credits_fen
     # What moved before only is not told by the lines since.
     told = true() if since is None else moved.c.day.is_not(None)
     recent = true() if since is None else total.moved_on >= since
     return (
         select(
-            account.code,
+            kept.c.code,
             (debits + func.coalesce(moved.c.debits_fen, 0)).label("debits"),
             total.debits_posted_fen,
             (credits + func.coalesce(moved.c.credits_fen, 0)).label("credits"),
@@ -96,8 +97,8 @@ def _totals_and_lines(conn: Connection, since: date | None) -> ColumnCollection[
             told.label("told"),
             or_(moved.c.day.is_not(None), recent).label("dated"),
         )
-        .join(tables.total, total.account_id == account.id)
-        .outerjoin(moved, moved.c.account_id == account.id)
+        .join(tables.total, total.account_id == kept.c.id)
+        .outerjoin(moved, moved.c.account_id == kept.c.id)
         .cte()
         .prefix_with("MATERIALIZED")
         .c
@@ -128,23 +129,26 @@ def _moved(since: date | None) -> Subquery:
     )
 
 
-def _kept(since: date | None) -> tuple[ColumnElement[int], ColumnElement[int]]:
-    """The debits and credits of an account in its newest snapshot before a date; 0 where there is none."""
-    if since is None:
-        return literal(0, BigInteger), literal(0, BigInteger)
-    snapshot = tables.snapshot.c
+def _kept(since: date | None) -> CTE:
+    """Each account with its debits and credits in its newest snapshot before a date; 0 where there is none."""
+    account, snapshot = tables.account.c, tables.snapshot.c
+    zero = literal(0, BigInteger)
 
     def newest(column: ColumnElement[int]) -> ColumnElement[int]:
         query = (
             select(column)
-            .where(snapshot.account_id == tables.account.c.id, snapshot.business_date < since)
+            .where(snapshot.account_id == account.id, snapshot.business_date < since)
             .order_by(snapshot.business_date.desc())
             .limit(1)
             .correlate(tables.account)
         )
         return func.coalesce(query.scalar_subquery(), 0)
 
-    return newest(snapshot.debits_posted_fen), newest(snapshot.credits_posted_fen)
+    amounts = (snapshot.debits_posted_fen, snapshot.credits_posted_fen)
+    debits, credits = (zero if since is None else newest(column) for column in amounts)
+    query = select(account.id, account.code, debits.label("debits_fen"), credits.label("credits_fen"))
+    # Kept as it is, or each amount would be looked up wherever it is used.
+    return query.cte("kept").prefix_with("MATERIALIZED")
 
 
 def controls_equal_accounts(conn: Connection, _since: date | None) -> list[Finding]:

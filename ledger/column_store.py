@@ -1,7 +1,6 @@
 """Writing columns of lines: totals renewed in one statement that also tells where each account's walk goes on."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Any, Final
 
@@ -15,6 +14,8 @@ from ledger import tables
 from ledger.binary_rows import Kind, binary_rows, stream
 from ledger.bulk import copy_into, insert_rows, one_of_numbers
 from ledger.bulk_columns import insert_columns
+from ledger.column_walk import Accounts, Moved
+from ledger.questions import array_of_numbers
 from ledger.totals import renewing
 
 Numbers = NDArray[np.int64]
@@ -31,87 +32,21 @@ class TotalsRefused(Exception):
     """Some account is closed or would be past its limit; nothing of the call may stand."""
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """Lines that are to be written, with their numbers, and what they do to each account.
+Renew = Callable[[Connection, Accounts, date], Numbers]
+"""Renews the totals of accounts, now or later, and tells the newest line that each had before, 0 for none.
 
-    By line: `line_id`, `entry_id`, `debit_id`, `credit_id`, `amount_fen`, `item`, and the place among the
-    accounts of the line before on each side, which is a line's number, or minus one less than the place of the
-    account that had no line before in this call. By account, in order of its number: what is added, how far
-    it goes past where it began on either side, and its newest line.
-    """
-
-    line_id: Numbers
-    entry_id: Numbers
-    debit_id: Numbers
-    credit_id: Numbers
-    amount_fen: Numbers
-    item: pa.StringArray
-    debit_before: Numbers
-    credit_before: Numbers
-    account_id: Numbers
-    debits_fen: Numbers
-    credits_fen: Numbers
-    need_debit_fen: Numbers
-    need_credit_fen: Numbers
-    last_line_id: Numbers
-
-
-def walk(
-    line_id: Numbers,
-    entry_id: Numbers,
-    debit_id: Numbers,
-    credit_id: Numbers,
-    amount_fen: Numbers,
-    item: pa.StringArray,
-) -> Moved:
-    """Sort both sides of all lines by account, and tell from that what every account and line needs."""
-    count = len(line_id)
-    account, signed, line, entry = (np.empty(2 * count, np.int64) for _ in range(4))
-    account[0::2], account[1::2] = debit_id, credit_id
-    signed[0::2], signed[1::2] = amount_fen, -amount_fen
-    line[0::2] = line[1::2] = line_id
-    entry[0::2] = entry[1::2] = entry_id
-    order = np.argsort(account, kind="stable")
-    account, signed, line, entry = account[order], signed[order], line[order], entry[order]
-    starts = np.flatnonzero(np.r_[True, account[1:] != account[:-1]])
-    group = np.cumsum(np.r_[True, account[1:] != account[:-1]]) - 1
-    debits = np.add.reduceat(np.maximum(signed, 0), starts)
-    credits = np.add.reduceat(np.maximum(-signed, 0), starts)
-    # A limit is asked for at the end of each entry, not in the middle of it.
-    running = np.cumsum(signed)
-    running -= np.r_[0, running[starts[1:] - 1]][group]
-    ends_entry = np.r_[(entry[1:] != entry[:-1]) | (account[1:] != account[:-1]), True]
-    at_end = np.where(ends_entry, running, 0)
-    before = np.empty(2 * count, np.int64)
-    earlier = np.r_[0, line[:-1]]
-    earlier[starts] = -1 - group[starts]
-    before[order] = earlier
-    return Moved(
-        line_id, entry_id, debit_id, credit_id, amount_fen, item,
-        debit_before=before[0::2],
-        credit_before=before[1::2],
-        account_id=account[starts],
-        debits_fen=debits,
-        credits_fen=credits,
-        need_debit_fen=np.maximum.reduceat(at_end, starts),
-        need_credit_fen=-np.minimum.reduceat(at_end, starts),
-        last_line_id=line[np.r_[starts[1:] - 1, 2 * count - 1]],
-    )  # fmt: skip
+Raises TotalsRefused, or the database's IntegrityError, where one cannot take it.
+"""
 
 
 def store_columns(
-    conn: Connection, entries: Sequence[tuple[Any, ...]], moved: Moved, business_date: date
+    conn: Connection, entries: Sequence[tuple[Any, ...]], moved: Moved, business_date: date, renew: Renew
 ) -> None:
     """Write entries, their lines, and totals. Raises TotalsRefused where an account cannot take it."""
-    on_postgresql = conn.dialect.name == "postgresql"
-    try:
-        stood = (_move_postgresql if on_postgresql else _move_sqlite)(conn, moved, business_date)
-    except IntegrityError as refused:
-        raise TotalsRefused from refused
+    stood = renew(conn, moved.accounts, business_date)
     insert_rows(conn, tables.entry, entries)
     before = [_resolved(side, stood) for side in (moved.debit_before, moved.credit_before)]
-    if on_postgresql:
+    if conn.dialect.name == "postgresql":
         # For the rows that the guards look at together, which else go through a file.
         conn.execute(text("SET LOCAL work_mem = '128MB'"))
     columns = (moved.line_id, moved.entry_id, moved.debit_id, moved.credit_id, moved.amount_fen)
@@ -127,6 +62,36 @@ def _resolved(before: Numbers, stood: Numbers) -> Numbers:
     return found
 
 
+def renew_totals(conn: Connection, moved: Accounts, business_date: date) -> Numbers:
+    """Add to the totals of accounts, all of them within their limits (see Renew)."""
+    renew = _renew_postgresql if conn.dialect.name == "postgresql" else _renew_sqlite
+    try:
+        return renew(conn, moved, business_date)
+    except IntegrityError as refused:
+        raise TotalsRefused from refused
+
+
+def newest_lines(conn: Connection, account_id: Numbers) -> Numbers:
+    """The newest line of each of these accounts, which rise; 0 for none. Raises TotalsRefused where one is missing."""
+    wanted = account_id.tolist()
+    if conn.dialect.name == "postgresql":
+        # As the planner likes: of most accounts by reading them all, of a few by their keys.
+        packed = conn.exec_driver_sql(_NEWEST, (array_of_numbers(wanted),)).scalar_one()
+        found = np.frombuffer(packed or b"", ">i8").astype(np.int64)
+    else:
+        total = tables.total.c
+        query = select(total.last_line_id).where(one_of_numbers(conn, total.account_id, wanted))
+        found = np.fromiter(conn.scalars(query.order_by(total.account_id)), np.int64)
+    if len(found) != len(account_id):
+        raise TotalsRefused
+    return found
+
+
+_NEWEST: Final = (
+    "SELECT string_agg(int8send(last_line_id), '' ORDER BY account_id) FROM ledger_total"
+    " WHERE account_id = ANY (CAST(%s AS bigint[]))"
+)
+
 _RENEW: Final = renewing(
     "WITH renewed AS (UPDATE ledger_total SET :assignments FROM ledger_moving added"
     " WHERE account_id = added.id AND :within RETURNING account_id, line_before_id)"
@@ -137,7 +102,7 @@ _RENEW: Final = renewing(
 ).replace("$", ":")  # fmt: skip
 
 
-def _move_postgresql(conn: Connection, moved: Moved, business_date: date) -> Numbers:
+def _renew_postgresql(conn: Connection, moved: Accounts, business_date: date) -> Numbers:
     conn.execute(
         text(
             "CREATE TEMPORARY TABLE IF NOT EXISTS ledger_moving (id bigint, debits bigint, credits bigint,"
@@ -160,7 +125,7 @@ def _move_postgresql(conn: Connection, moved: Moved, business_date: date) -> Num
     _joins(conn, "off")
     count, stood = conn.execute(text(_RENEW), {"day": business_date}).one()
     _joins(conn, "on")
-    if count != len(moved.account_id):
+    if count != len(moved):
         raise TotalsRefused
     return np.frombuffer(stood, ">i8").astype(np.int64)
 
@@ -177,12 +142,9 @@ _RENEW_ONE: Final = renewing(
 )  # fmt: skip
 
 
-def _move_sqlite(conn: Connection, moved: Moved, business_date: date) -> Numbers:
-    total = tables.total.c
+def _renew_sqlite(conn: Connection, moved: Accounts, business_date: date) -> Numbers:
+    stood = newest_lines(conn, moved.account_id)
     numbers = moved.account_id.tolist()
-    query = select(total.last_line_id).where(one_of_numbers(conn, total.account_id, numbers))
-    found = conn.execute(query.order_by(total.account_id))
-    stood = np.fromiter((row[0] for row in found), np.int64)
     day = business_date.isoformat()
     rows = zip(
         [day] * len(numbers), moved.debits_fen.tolist(), moved.credits_fen.tolist(), moved.last_line_id.tolist(),

@@ -110,10 +110,20 @@ def _share_compiled(engine: Engine) -> None:
     engine.update_execution_options(compiled_cache=compiled)
 
 
+def nothing_to_write(_conn: Connection) -> None:
+    """Leave the database as it is."""
+
+
 @contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
-    """One transaction that may write; commits on leaving, rolls back on any exception."""
+def writing(
+    engine: Engine, *, before: Callable[[Connection], None] = nothing_to_write
+) -> Iterator[Connection]:
+    """One transaction that may write; commits on leaving, rolls back on any exception.
+
+    `before` writes, in that transaction, what nobody else does: on PostgreSQL others may still write meanwhile.
+    """
     with engine.begin() as conn:
+        before(conn)
         lock_writers(conn)
         yield conn
 

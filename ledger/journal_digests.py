@@ -6,16 +6,12 @@ from datetime import date
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
-from numpy.typing import NDArray
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
-from ledger import tables
-from ledger.bulk import CHUNK_ROWS
 from ledger.column_texts import line_contents
 from ledger.entry import canonical_head
 from ledger.journal import Recorded, of_day, read_heads
-from ledger.snapshots import lines_on
+from ledger.line_columns import LineColumns, lines_of_day
 
 
 class Told(NamedTuple):
@@ -46,33 +42,13 @@ def digests_told(conn: Connection, business_date: date) -> Iterator[Told]:
 
 def _runs(conn: Connection, business_date: date) -> Iterator[tuple[int, memoryview]]:
     """Neighbouring lines of one entry, in the order of entries and lines: its number, and what they say."""
-    entry, line = tables.entry.c, tables.line.c
-    debit, credit = tables.account.alias("debit"), tables.account.alias("credit")
-    query = (
-        select(entry.id, debit.c.code, credit.c.code, line.amount_fen, line.item)
-        .select_from(
-            tables.entry.join(tables.line, line.entry_id == entry.id)
-            .join(debit, debit.c.id == line.debit_id)
-            .join(credit, credit.c.id == line.credit_id)
-        )
-        .where(of_day(business_date), lines_on(business_date))
-        .order_by(entry.id, line.id)
-        .execution_options(yield_per=CHUNK_ROWS)
-    )
-    for rows in conn.execute(query).partitions():
-        entry_id, debits, credits, amount_fen, items = zip(*rows, strict=True)
-        texts = (pa.array(column, pa.string()) for column in (debits, credits, items))
-        yield from _of_entries(np.array(entry_id, np.int64), np.array(amount_fen, np.int64), *texts)
+    for piece in lines_of_day(conn, business_date):
+        yield from _of_entries(piece)
 
 
-def _of_entries(
-    entry_id: NDArray[np.int64],
-    amount_fen: NDArray[np.int64],
-    debit: pa.StringArray,
-    credit: pa.StringArray,
-    item: pa.StringArray,
-) -> Iterator[tuple[int, memoryview]]:
-    content, bounds = line_contents(debit, credit, amount_fen, item)
+def _of_entries(lines: LineColumns) -> Iterator[tuple[int, memoryview]]:
+    content, bounds = line_contents(lines.debit, lines.credit, lines.amount_fen, lines.item)
+    entry_id = lines.entry_id
     begins = np.flatnonzero(np.r_[True, entry_id[1:] != entry_id[:-1]])
     for first, end in zip(begins.tolist(), [*begins[1:].tolist(), len(entry_id)], strict=True):
         yield int(entry_id[first]), content[bounds[first] : bounds[end]]

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from card.hsm.access import HsmAccess
-from clearing.engine.rules import EngineFailed, Inputs, rule_text, view_name
+from clearing.engine.rules import Awaited, EngineFailed, Inputs, rule_text, view_name
 from clearing.engine.spark_session import ARROW_ROWS, Session, spark_session
 from clearing.engine.tac_batches import ANSWERED, asking
 from clearing.verification import TAC_SCHEMA
@@ -54,12 +54,7 @@ class SparkEngine:
         with self._scratch(to) as scratch:
             self._cut()
             for name, table in inputs.items():
-                given = (
-                    write_table(scratch / f"in-{name}.parquet", table)
-                    if isinstance(table, pa.Table)
-                    else table
-                )
-                self._read(given).createOrReplaceTempView(name)
+                self._read(_in_a_file(table, scratch / f"in-{name}.parquet")).createOrReplaceTempView(name)
             for rule in rules:
                 name = view_name(rule)
                 kept = _keep(self.session.sql(rule_text(rule)), scratch / name)
@@ -132,6 +127,12 @@ def spark_engine(
     """An engine on a Spark master, as long as the block lasts (see spark_session). Raises EngineFailed."""
     with spark_session(master, python=python, java_home=java_home, settings=settings) as session:
         yield SparkEngine(session, master, hsm)
+
+
+def _in_a_file(table: pa.Table | Path | Awaited, path: Path) -> Path:
+    if isinstance(table, Path):
+        return table
+    return write_table(path, table if isinstance(table, pa.Table) else table())
 
 
 def _keep(frame: Frame, folder: Path) -> Path:

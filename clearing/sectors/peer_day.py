@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from sqlalchemy import Connection
 
-from clearing.context import nothing_to_write
+from ledger.db import nothing_to_write
 
 
 class Outcome(StrEnum):

@@ -4,12 +4,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ledger import journal_digests
+from ledger import line_columns
 from ledger.checks import days_equal_digests
 from ledger.db import reading
 from ledger.entry import Entry, Line, Posted, canonical_bytes, digest
 from ledger.journal import read_day
 from ledger.journal_digests import digests_told
+from ledger.line_columns import lines_of_day
 from ledger.post import post
 from tests.ledger.some_books import AT, DAY, Books, Tamper
 
@@ -30,7 +31,7 @@ def test_what_columns_tell_is_what_entries_say(
 ) -> None:
     entries = [Entry(f"e{n}", "test", DAY, AT, lines, "早") for n, lines in enumerate(batches)]
     with pytest.MonkeyPatch.context() as patch, books.engine.connect() as conn:
-        patch.setattr(journal_digests, "CHUNK_ROWS", rows)
+        patch.setattr(line_columns, "CHUNK_ROWS", rows)
         assert all(isinstance(answer, Posted) for answer in post(conn, entries, at=AT))
         told = list(digests_told(conn, DAY))
         assert [one.digest for one in told] == [digest(canonical_bytes(entry)) for entry in entries]
@@ -49,3 +50,32 @@ def test_an_amount_that_was_changed_changes_the_digest_that_is_told(books: Books
         assert [one.digest for one in digests_told(conn, DAY)] != whole
         found = days_equal_digests(conn, [DAY])
     assert [finding.check for finding in found] == ["entries_equal_digests"]
+
+
+@pytest.mark.parametrize("change", ["entry_id = entry_id + 1", "debit_id = 1000000", "item = 'an''other'"])
+def test_a_line_that_was_changed_shows_in_its_entry_whatever_of_it_was(
+    books: Books, tampered: Tamper, change: str
+) -> None:
+    for reference in ("a", "b", "c"):
+        books.post(books.load("1", 100, reference))
+    tampered(f"UPDATE ledger_line SET {change} WHERE id = (SELECT min(id) FROM ledger_line)")
+    with reading(books.engine) as conn:
+        found = days_equal_digests(conn, [DAY])
+        first = next(read_day(conn, DAY)).entry.reference
+    assert found[0].subject == first
+
+
+def test_lines_that_are_not_in_the_order_of_their_entries_are_told_with_them(
+    books: Books, tampered: Tamper
+) -> None:
+    loads = [books.load("1", 100, reference) for reference in ("a", "b", "c")]
+    for load in loads:
+        books.post(load)
+    tampered("UPDATE ledger_line SET id = id + 100 WHERE id = (SELECT min(id) FROM ledger_line)")
+    with reading(books.engine) as conn:
+        assert [one.digest for one in digests_told(conn, DAY)] == [
+            digest(canonical_bytes(load)) for load in loads
+        ]
+        assert [one.entry_id for one in read_day(conn, DAY)] == [
+            number for piece in lines_of_day(conn, DAY) for number in piece.entry_id.tolist()
+        ]
