@@ -53,7 +53,8 @@ class Closed(Exception):
 class GroupCommit(Generic[Order, Answer]):
     """Answers orders from many threads with a handler that takes many at once; orders are begun as they came.
 
-    `handle` is given a connection of `ledger.db.writing` and orders, and answers them in that order. An order's
+    `handle` is given a connection as of `ledger.db.writing` and orders, and answers them in that order; from its
+    first order on the group keeps one connection of the engine's for itself, until it is closed. An order's
     future is done only when the transaction is committed. A handler that raises is asked again order by order, so
     that only the culprit's future gets the exception. Orders must be idempotent: where a commit's outcome
     stays unknown because the connection broke, the group is written once more. Close it, and all that was taken
