@@ -1,8 +1,8 @@
 """Where money is stored: one schema, SQLite or PostgreSQL, and the two ways to open it.
 
-`writing` is the only way to change anything, here or on a connection kept (`ledger.place`). It begins with the writer's lock, so that at any moment
-one transaction writes and nothing it has read can change under it; `reading` sees one consistent
-snapshot and can change nothing.
+`writing` is the only way to change anything, here or on a connection kept (`ledger.place`). It begins with the
+writer's lock, so that at any moment one transaction writes and nothing it has read can change under it;
+`reading` sees one consistent snapshot and can change nothing.
 """
 
 from collections.abc import Callable, Iterator, Sequence
