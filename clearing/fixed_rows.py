@@ -26,7 +26,7 @@ from sqlalchemy import (
     type_coerce,
 )
 
-from ledger.db import driver
+from ledger.talk import driver
 
 Lines = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.int64]

@@ -36,9 +36,10 @@ from ledger.entry import (
     unprintable,
 )
 from ledger.facts import Facts, load_facts
+from ledger.moved import controls_of
 from ledger.post import expire_holds, post
 from ledger.standing import MAX_TOTAL_FEN, Decision
-from ledger.store import controls_of, entry_row
+from ledger.store import entry_row
 from ledger.totals import add_to_totals
 
 Numbers = NDArray[np.int64]
