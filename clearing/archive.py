@@ -1,9 +1,11 @@
 """Every file an operator or a biller ever sent, kept under the SHA-256 of its content."""
 
+from dataclasses import dataclass
 from hashlib import file_digest, sha256
 from pathlib import Path
 
 from clearing.wire.batch import SUFFIX
+from clearing.wire.frame import PART_BYTES
 from clearing.workfiles import write_new
 from ledger.durable import put_in_place
 
@@ -25,22 +27,47 @@ def keep(archive: Path, content: bytes) -> str:
     return digest
 
 
-def keep_file(archive: Path, path: Path) -> str:
-    """Keep a file, durably, once, a bounded piece at a time; the digest of what was kept."""
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A file in the archive: its digest, and where it was put there just now the SHA-256 of all but its trailer."""
+
+    digest: str
+    sealed: bytes | None
+
+
+def keep_file(archive: Path, path: Path) -> Kept:
+    """Keep a file, durably, once, a bounded piece at a time; what was kept."""
     archive.mkdir(parents=True, exist_ok=True)
-    part = archive / f"{path.stat().st_ino}.part"  # a name could be too long to lengthen
-    digest = sha256()
+    found = path.stat()
+    part = archive / f"{found.st_ino}.part"  # a name could be too long to lengthen
+    digest, seal_at, done, sealed = sha256(), max(0, found.st_size - PART_BYTES), 0, b""
     with path.open("rb") as file, part.open("wb") as copy:
-        while piece := file.read(PIECE_BYTES):
+        # One file's bytes are hashed once: what its trailer seals is what has passed when only that is left.
+        while piece := file.read(PIECE_BYTES if done >= seal_at else min(PIECE_BYTES, seal_at - done)):
             digest.update(piece)
             copy.write(piece)
+            done += len(piece)
+            if done == seal_at:
+                sealed = digest.digest()
     kept = archived(archive, digest.hexdigest())
     if kept.exists():
         part.unlink()
-    else:
-        kept.parent.mkdir(exist_ok=True)
-        put_in_place(part, kept)
-    return digest.hexdigest()
+        return Kept(digest.hexdigest(), None)
+    kept.parent.mkdir(exist_ok=True)
+    put_in_place(part, kept)
+    return Kept(digest.hexdigest(), sealed if done == found.st_size and seal_at else None)
+
+
+def is_kept(archive: Path, digest: str, path: Path) -> bool:
+    """Whether a file has just the bytes that are kept under a digest; comparing costs less than hashing."""
+    kept = archived(archive, digest)
+    if not kept.is_file() or kept.stat().st_size != path.stat().st_size:
+        return False
+    with kept.open("rb") as ours, path.open("rb") as theirs:
+        while (piece := theirs.read(PIECE_BYTES)) == ours.read(PIECE_BYTES):
+            if not piece:
+                return True
+    return False
 
 
 def require_whole(archive: Path, digest: str) -> Path:

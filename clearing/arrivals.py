@@ -28,10 +28,11 @@ class FileRefusal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A file found in the inbox, kept in the archive under its digest."""
+    """A file found in the inbox, kept in the archive under its digest; `sealed` as in Kept."""
 
     name: str
     digest: str
+    sealed: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,7 @@ def _judge(
     hsm: Hsm,
 ) -> Taken | Rejected:
     try:
-        batch = read_batch(content)
+        batch = read_batch(content, arrival.sealed)
     except BatchError as error:
         return Rejected(arrival, error.flaw.value, error.offset, str(error), error.remedy)
     with batch.records:

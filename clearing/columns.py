@@ -21,6 +21,8 @@ CITY_OFFSET_S = 8 * 3600
 
 RULE_NUMBERS = ("counter", "balance_before_fen", "amount_fen")
 """Fields of a record that the rules read of every tap as they are."""
+UNREADABLE = ("at_s", "tap_day", "fare_kind")
+"""Columns that say nothing of a record that cannot be read; all others are never null."""
 NUMBERS = (
     *RULE_NUMBERS,
     "ride",
@@ -120,12 +122,17 @@ def card_keys(card_nos: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.int64], n
     return head, np.ascontiguousarray(packed[:, 2:]).view(">i8").ravel().astype(np.int64)
 
 
-def card_texts(head: npt.NDArray[np.int64], tail: npt.NDArray[np.int64]) -> list[str]:
+def card_text_column(head: npt.NDArray[np.int64], tail: npt.NDArray[np.int64]) -> "pa.Array[Any]":
     """The card numbers of such pairs, 20 digits each."""
     packed = np.empty((len(head), 10), np.uint8)
     packed[:, :2] = head.astype(">u2").view(np.uint8).reshape(-1, 2)
     packed[:, 2:] = tail.astype(">i8").view(np.uint8).reshape(-1, 8)
-    found: list[Any] = _hex_text(packed).to_pylist()
+    return _hex_text(packed)
+
+
+def card_texts(head: npt.NDArray[np.int64], tail: npt.NDArray[np.int64]) -> list[str]:
+    """The same as a list."""
+    found: list[Any] = card_text_column(head, tail).to_pylist()
     return found
 
 
@@ -147,6 +154,7 @@ def tap_table(groups: Sequence[Presented], first_no: int = 0) -> pa.Table:
     groups, raw = _sorted(groups)
     rows = np.frombuffer(raw, RECORD_DTYPE)
     table = _rule_table(groups, raw, first_no)
+    table = table.set_column(1, "operator", table["operator"].cast(pa.string()))
     columns: dict[str, pa.Array[Any]] = {
         "flaw": _flaws(raw, truths(table, "malformed")),
         "record": pa.Array.from_buffers(pa.binary(RECORD_BYTES), len(rows), [None, pa.py_buffer(raw)]),
@@ -160,8 +168,10 @@ def tap_table(groups: Sequence[Presented], first_no: int = 0) -> pa.Table:
 
 
 def rule_table(groups: Sequence[Presented], first_no: int = 0) -> pa.Table:
-    """Of the same taps in the same order only what the rules read, cards and terminals as numbers."""
-    return _rule_table(*_sorted(groups), first_no)
+    """Of the same taps in the same order only what the rules read: cards and terminals as numbers, operators coded."""
+    table = _rule_table(*_sorted(groups), first_no)
+    fields = [field.with_nullable(field.name in UNREADABLE) for field in table.schema]
+    return pa.Table.from_arrays(table.columns, schema=pa.schema(fields))
 
 
 def with_fares(kinds: pa.Table) -> pa.Table:
@@ -186,24 +196,28 @@ def _flags(flags: npt.NDArray[Any]) -> dict[str, "pa.Array[Any]"]:
     }
 
 
-def _sorted(groups: Sequence[Presented]) -> tuple[list[Presented], bytes]:
+def joined_records(groups: Sequence[Presented]) -> bytes | memoryview:
+    """The records of groups one behind another, copied only where they do not lie so."""
+    return groups[0].records if len(groups) == 1 else b"".join(group.records for group in groups)
+
+
+def _sorted(groups: Sequence[Presented]) -> tuple[list[Presented], bytes | memoryview]:
     """Groups as taps are numbered, and all their records."""
     ordered = sorted(groups, key=lambda group: (group.operator, group.sequence))
-    return ordered, b"".join(group.records for group in ordered)
+    return ordered, joined_records(ordered)
 
 
-def _rule_table(groups: Sequence[Presented], raw: bytes, first_no: int) -> pa.Table:
+def _rule_table(groups: Sequence[Presented], raw: bytes | memoryview, first_no: int) -> pa.Table:
     rows = np.frombuffer(raw, RECORD_DTYPE)
-    of_group: npt.NDArray[np.int64] = np.repeat(
-        np.arange(len(groups)), [len(group.positions) for group in groups]
-    )
+    of_group = np.repeat(np.arange(len(groups), dtype=np.int32), [len(group.positions) for group in groups])
     moments = moments_of(rows["moment"])
     bad = unreadable_at(rows, moments)
     seconds = moments.days * 86_400 + moments.seconds - CITY_OFFSET_S
-    operators = pa.array([group.operator for group in groups], pa.string()).dictionary_encode()
+    names = list(dict.fromkeys(group.operator for group in groups))
+    operator = np.array([names.index(group.operator) for group in groups], np.int32)[of_group]
     columns: dict[str, pa.Array[Any]] = {
         "no": pa.array(np.arange(first_no, first_no + len(rows), dtype=np.int64)),
-        "operator": operators.take(of_group).cast(pa.string()),
+        "operator": pa.DictionaryArray.from_arrays(operator, pa.array(names, pa.string())),
         "sequence": _spread([group.sequence for group in groups], of_group),
         "position": pa.array(
             np.concatenate([group.positions for group in groups]) if groups else np.empty(0, np.int64)
@@ -225,7 +239,7 @@ def _rule_table(groups: Sequence[Presented], raw: bytes, first_no: int) -> pa.Ta
     return pa.table(columns)
 
 
-def _spread(values: list[int], of_group: npt.NDArray[np.int64]) -> "pa.Array[Any]":
+def _spread(values: list[int], of_group: npt.NDArray[np.int32]) -> "pa.Array[Any]":
     return pa.array(np.array(values, np.int64)[of_group])
 
 
@@ -241,11 +255,11 @@ def _hex_text(packed: npt.NDArray[np.uint8]) -> "pa.Array[Any]":
     )
 
 
-def _flaws(raw: bytes, bad: npt.NDArray[np.bool_]) -> "pa.Array[Any]":
+def _flaws(raw: bytes | memoryview, bad: npt.NDArray[np.bool_]) -> "pa.Array[Any]":
     flaws = [""] * len(bad)
     for index in np.flatnonzero(bad):
         try:
-            TapRecord.unpack(raw[index * RECORD_BYTES : (index + 1) * RECORD_BYTES])
+            TapRecord.unpack(bytes(raw[index * RECORD_BYTES : (index + 1) * RECORD_BYTES]))
         except RecordError as error:
             flaws[index] = str(error)[:200]
     return pa.array(flaws, pa.string())

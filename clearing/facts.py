@@ -40,6 +40,8 @@ WINDOW_DAYS = 30
 RECENT_DAYS = 3
 """A card with a tap older than this gets a closer look; of the others, no load before then lies between two taps."""
 
+REGISTRIES = ("device", "hotlist", "card", "card_position", "loaded")
+PAST = ("earlier", "chip_load")
 CARDS_AT_ONCE = 50_000
 CARD_WIDTH, ISSUER_WIDTH, TERMINAL_WIDTH, OPERATOR_WIDTH = 20, 8, 12, 8
 
@@ -96,7 +98,7 @@ def night_facts(night: Night) -> dict[str, pa.Table]:
 
 
 def registry_facts(conn: Connection, night: Night) -> dict[str, pa.Table]:
-    """Devices, the hotlist, the register of cards, their positions, and cards loaded since their last tap."""
+    """Devices, the hotlist, the register of cards, their positions, cards loaded since their last tap (REGISTRIES)."""
     return {
         "device": _devices(conn),
         "hotlist": _of_cards(
@@ -120,7 +122,7 @@ def registry_facts(conn: Connection, night: Night) -> dict[str, pa.Table]:
 
 
 def looked_at_facts(conn: Connection, looked: pa.Table, business_date: date) -> dict[str, pa.Table]:
-    """The past of the cards that get a closer look: taps of other nights, confirmed loads.
+    """PAST of the cards that get a closer look: taps of other nights, confirmed loads.
 
     `looked` has these cards' readable taps, by `card_head`, `card_tail` and `counter`.
     """

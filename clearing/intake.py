@@ -6,12 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date
 from hashlib import file_digest
 from pathlib import Path
+from typing import TypeVar
 
 import pyarrow as pa
 from sqlalchemy import Connection, Engine, insert, select
 
 from card.hsm.errors import HsmError
-from clearing.archive import fetch, keep_file
+from clearing.archive import fetch, is_kept, keep_file
 from clearing.arrivals import Arrival, Registered, Rejected, Taken, batch_key, decide
 from clearing.columns import rule_table
 from clearing.context import Night, StepRefused, StepResult
@@ -21,7 +22,7 @@ from clearing.presented import Source, lay_out, rule_pieces
 from clearing.receipts import keep_turned_away, receipt_for, turned_away, write_answer
 from clearing.suspense import retried_taps
 from clearing.tables import batch_file
-from clearing.wire.batch import BatchHeader, read_batch
+from clearing.wire.batch import BatchHeader, parse_batch_name, read_batch
 from clearing.wire.bcd import moment_of
 from clearing.workfiles import write_bytes, write_groups
 from ledger.db import reading
@@ -31,8 +32,9 @@ TAPS = "taps.parquet"
 PACKED = ("operator", "sequence", "presented_day", "tap_day", "terminal_no", "issuer_no", "card_head", "fare_kind",
           "amount_fen")  # fmt: skip
 """Columns of few values, which are written as numbers of a list."""
-AT_ONCE = 2
+AT_ONCE = 4
 """Files that are read at once."""
+Found = TypeVar("Found")
 UNFINISHED = (".part", ".tmp")
 """Endings of files that their senders are still writing."""
 
@@ -114,10 +116,20 @@ def missing_batches(conn: Connection) -> list[tuple[str, int]]:
 def clear_inbox(engine: Engine, night: Night) -> None:
     """Remove the files that the committed `collect` has dealt with; the archive keeps them."""
     with reading(engine) as conn:
-        held = set(conn.scalars(select(batch_file.c.digest)))
+        held = registered(conn).digests
         away = turned_away(conn)
-    for path, digest in _each(pending_files(night.inbox), _digest):
-        if digest in held or (path.name, digest) in away:
+    known = frozenset(held.values())
+
+    def dealt_with(path: Path) -> bool:
+        named = parse_batch_name(path.name)
+        digest = held.get(named) if named else None
+        if digest is not None and is_kept(night.archive, digest, path):
+            return True
+        found = _digest(path)
+        return found in known or (path.name, found) in away
+
+    for path, done in _each(pending_files(night.inbox), dealt_with):
+        if done:
             path.unlink()
 
 
@@ -135,14 +147,14 @@ def pending_files(inbox: Path) -> list[Path]:
 def _arrivals(night: Night) -> list[Arrival]:
     found = list[Arrival]()
     paths = pending_files(night.inbox)
-    for path, digest in _each(paths, lambda path: keep_file(night.archive, path)):
+    for path, kept in _each(paths, lambda path: keep_file(night.archive, path)):
         night.progress("files", len(found), len(paths))
-        found.append(Arrival(path.name, digest))
+        found.append(Arrival(path.name, kept.digest, kept.sealed))
     return found
 
 
-def _each(paths: Sequence[Path], of: Callable[[Path], str]) -> Iterator[tuple[Path, str]]:
-    """Something of every file, in order; AT_ONCE of them are read at a time, as their digests take a processor each."""
+def _each(paths: Sequence[Path], of: Callable[[Path], Found]) -> Iterator[tuple[Path, Found]]:
+    """Something of every file, in order; AT_ONCE are read at a time: some compute while others wait for the disk."""
     with ThreadPoolExecutor(AT_ONCE, "files") as threads:
         yield from zip(paths, threads.map(of, paths), strict=True)
 

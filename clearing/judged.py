@@ -9,14 +9,18 @@ from contextlib import contextmanager
 from typing import Final
 
 import duckdb
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from clearing.columns import is_text, numbers, rows_where, truths
+from clearing.columns import card_text_column, is_text, numbers, rows_where, truths
 from clearing.context import Night, StepRefused
+from clearing.engine.duck_room import opened_room, threads_for
 from clearing.intake import TAPS
 from clearing.presented import presented_taps
-from clearing.pricing import PRICED
+from clearing.priced import EVERY_TAP, NAMES, PRICED, Priced
+from clearing.verdict import Money
 
 PIECE_ROWS: Final = 100_000
 """Taps in memory at once, of one batch or of several; a larger batch is booked whole, as it is one entry."""
@@ -26,14 +30,12 @@ Batch = tuple[str, int]
 
 _MEMORY: Final = "800MB"
 _ALL_JUDGED: Final = (
-    "CREATE VIEW all_judged AS SELECT taps.*, priced.* EXCLUDE (no), priced.no AS priced_no,"
-    " lpad(hex(card_head), 4, '0') || lpad(hex(card_tail), 16, '0') AS card_no"
-    " FROM taps POSITIONAL JOIN priced"
+    "CREATE VIEW all_judged AS"
+    " SELECT *, lpad(hex(card_head), 4, '0') || lpad(hex(card_tail), 16, '0') AS card_no FROM every_tap"
 )
 _JUDGED: Final = "CREATE VIEW judged AS SELECT * FROM all_judged"
 _ONES_PAID: Final = "CREATE VIEW paid AS SELECT * FROM judged WHERE money = 'paid' AND amount_fen > 0"
-_BOOKED: Final = "SELECT no, operator, sequence, retried, card_no, counter, amount_fen, paid_fen FROM paid"
-_STRANGERS: Final = "SELECT count(*) FROM all_judged WHERE no IS DISTINCT FROM priced_no"
+_BOOKED: Final = ("no", "operator", "sequence", "retried", "card_head", "card_tail", "counter", "amount_fen")
 _PAID: Final = (
     "SELECT count(*), coalesce(sum(paid_fen), 0)::BIGINT, coalesce(sum(amount_fen), 0)::BIGINT,"
     " count(DISTINCT (operator, sequence)) FROM paid"
@@ -47,19 +49,15 @@ class Judged:
         self._night, self._engine, self._batch = night, engine, batch
         for name, path in (("taps", night.work / TAPS), ("priced", night.work / PRICED)):
             engine.read_parquet(str(path)).create_view(name)
+        engine.sql(EVERY_TAP).create_view("every_tap")
         engine.execute(_ALL_JUDGED)
         if batch is None:
             engine.execute(_JUDGED)
         else:
             engine.table("all_judged").filter(_of_batch(*batch)).create_view("judged")
         engine.execute(_ONES_PAID)
-        # Of files of different lengths, the shorter one is filled up with nulls.
-        ((strangers,),) = engine.sql(_STRANGERS).fetchall()
+        self._priced()
         ((self.taps,),) = engine.sql("SELECT count(*) FROM judged").fetchall()
-        if strangers:
-            raise StepRefused(
-                "post", "the priced taps are not the collected ones", "run the night again from `collect`"
-            )
         ((self.paid_taps, self.paid_fen, self.amount_fen, self.entries),) = engine.sql(_PAID).fetchall()
 
     def fresh(self) -> Iterator[pa.Table]:
@@ -73,7 +71,7 @@ class Judged:
     def paid(self) -> Iterator[pa.Table]:
         """Those that cost something and are paid, in pieces of whole batches."""
         waiting: list[pa.Table] = []
-        for piece in self._stream(_BOOKED):
+        for piece in self._booked():
             waiting.append(piece)
             if sum(one.num_rows for one in waiting) >= PIECE_ROWS:
                 table = pa.concat_tables(waiting)
@@ -133,20 +131,42 @@ class Judged:
 
     def _whole(self, *, again: bool) -> Iterator[pa.Table]:
         """All that is known of the taps that came before an earlier night, or of the others."""
-        with pq.ParquetFile(self._night.work / PRICED) as file:
-            rest, priced = file.schema_arrow.empty_table(), file.iter_batches(PIECE_ROWS)
-            for taps in presented_taps(self._night):
-                while rest.num_rows < taps.num_rows:
-                    rest = pa.concat_tables([rest, pa.Table.from_batches([next(priced)])])
-                own, rest = rest.slice(0, taps.num_rows), rest.slice(taps.num_rows)
-                for name in own.column_names[1:]:
-                    taps = taps.append_column(name, own[name])
-                wanted = truths(taps, "retried") == again
-                if self._batch is not None:
-                    operator, sequence = self._batch
-                    wanted &= is_text(taps, "operator", operator) & (numbers(taps, "sequence") == sequence)
-                if wanted.any():
-                    yield rows_where(taps, wanted)
+        priced = self._priced()
+        for taps in presented_taps(self._night):
+            found = priced.beside(taps)
+            for name in NAMES:
+                taps = taps.append_column(name, found[name])
+            wanted = (truths(taps, "retried") == again) & self._own(taps)
+            if wanted.any():
+                yield rows_where(taps, wanted)
+
+    def _booked(self) -> Iterator[pa.Table]:
+        """What is to be booked of the taps that cost something and are paid, in order; some pieces may be empty."""
+        priced = self._priced()
+        with pq.ParquetFile(self._night.work / TAPS) as file:
+            for batch in file.iter_batches(PIECE_ROWS, columns=list(_BOOKED)):
+                operator = batch.column("operator").cast(pa.string())
+                taps = pa.table({name: batch.column(name) for name in _BOOKED} | {"operator": operator})
+                found = priced.beside(taps)
+                wanted = is_text(found, "money", Money.PAID.value) & (numbers(taps, "amount_fen") > 0)
+                own = rows_where(taps.append_column("paid_fen", found["paid_fen"]), wanted & self._own(taps))
+                card_no = card_text_column(numbers(own, "card_head"), numbers(own, "card_tail"))
+                yield own.drop_columns(["card_head", "card_tail"]).append_column("card_no", card_no)
+
+    def _own(self, taps: pa.Table) -> npt.NDArray[np.bool_]:
+        """Which taps are of the batch, where it is of one."""
+        if self._batch is None:
+            return np.ones(taps.num_rows, np.bool_)
+        operator, sequence = self._batch
+        own: npt.NDArray[np.bool_] = numbers(taps, "sequence") == sequence
+        return own & is_text(taps, "operator", operator)
+
+    def _priced(self) -> Priced:
+        taps = pq.read_metadata(self._night.work / TAPS).num_rows
+        try:
+            return Priced(self._night.work / PRICED, taps)
+        except ValueError as error:
+            raise StepRefused("post", str(error), "run the night again from `collect`") from error
 
     def _texts(self, query: str) -> list[str]:
         return [text for (text,) in self._engine.sql(query).fetchall()]
@@ -162,9 +182,8 @@ def judged_taps(night: Night, batch: Batch | None = None) -> Iterator[Judged]:
 
     Raises StepRefused where their files are not of the same taps.
     """
-    with duckdb.connect(":memory:") as engine:
-        engine.execute(f"SET memory_limit = '{_MEMORY}'")
-        engine.execute(f"SET temp_directory = '{night.work / 'post.tmp'}'")
+    threads = threads_for(pq.read_metadata(night.work / TAPS).num_rows)
+    with opened_room(_MEMORY, night.work / "post.tmp", threads) as engine:
         yield Judged(night, engine, batch)
 
 

@@ -1,6 +1,8 @@
 """A verdict for every tap that is not simply accepted, from what the registries, the past and the HSM know."""
 
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +13,12 @@ from sqlalchemy import Connection, Engine
 
 from clearing.columns import with_fares
 from clearing.context import Night, StepRefused, StepResult
-from clearing.engine.rules import BOUNDS, KINDS, LOOK, MATCH, Inputs
-from clearing.facts import looked_at_facts, night_facts, registry_facts, tariff_facts
+from clearing.engine.rules import BOUNDS, KINDS, LOOK, MATCH, OWN, TWINS, Inputs
+from clearing.facts import PAST, REGISTRIES, looked_at_facts, night_facts, registry_facts, tariff_facts
 from clearing.history_fares import fares_made, make_fares
 from clearing.intake import TAPS
 from clearing.interop.facts import centre_facts
-from clearing.presented import Piece, in_turn, joined_records, pieces
+from clearing.presented import pieces
 from clearing.verdict import Verdict
 from clearing.verification import TACS
 from clearing.wire.batch import RECORD_BYTES
@@ -30,7 +32,8 @@ BOUND = "bounds.parquet"
 LATER = (Verdict.PRICE_DIFFERS, Verdict.ISSUER_REFUSED)
 """Verdicts that a price, or a centre, gives afterwards."""
 SPANNED = ("card_head", "card_tail", "counter")
-CONTENT = pa.binary(RECORD_BYTES)
+_RECORD = pa.binary(RECORD_BYTES)
+CONTENT = pa.schema([pa.field("no", pa.int64())]).append(pa.field("record", _RECORD))
 
 Records = tuple[int, npt.NDArray[np.uint8]]
 """The number of a tap, and the records of it and of those after it, n × 64 bytes."""
@@ -57,44 +60,63 @@ def match(engine: Engine, night: Night) -> StepResult:
 
 
 def judge(conn: Connection, night: Night, inputs: Inputs, records: Iterator[Records]) -> Path:
-    """Write the verdicts on the taps of `inputs`; `records` are those of all of them, by their `no`."""
-    work, rules = night.work, night.rules
-    facts = registry_facts(conn, night) | night_facts(night) | centre_facts(conn)
-    known: Inputs = {**inputs, **facts}
-    look = rules.run(LOOK, known, "look", work / "look.parquet")
-    kinds = rules.run(KINDS, inputs, "kinds", work / "kinds.parquet")
+    """Write the verdicts on the taps of `inputs`; `records` are those of all of them, by their `no`.
+
+    While the engine runs rules over all taps, a thread reads the registries, and then the past of the cards that get
+    the closer look.
+    """
+    work, rules, centres = night.work, night.rules, centre_facts(conn)
+    with ThreadPoolExecutor(1, "facts") as aside:
+        registry = aside.submit(registry_facts, conn, night)
+        facts: Inputs = {name: partial(_one, registry, name) for name in REGISTRIES}
+        known: Inputs = {**inputs, **facts, **centres, **night_facts(night)}
+        prices = _prices(night, inputs)
+        look = rules.run(LOOK, known, "look", work / "look.parquet")
+        past = aside.submit(_past, conn, night, look)
+        own = rules.run(OWN, {**known, **prices}, "own", work / "own.parquet")
+        closer: Inputs = {"looked": look, **{name: partial(_one, past, name) for name in PAST}}
+        twins = rules.run(TWINS, closer, "twins", work / "twins.parquet")
+        content = write_rows(work / "content.parquet", CONTENT, _content(twins, records), packed=())
+        given: Inputs = {**known, **closer, "own": own, "content": content}
+        return rules.run(MATCH, given, "verdict", work / VERDICTS)
+
+
+def _one(facts: Future[dict[str, pa.Table]], name: str) -> pa.Table:
+    return facts.result()[name]
+
+
+def _past(conn: Connection, night: Night, look: Path) -> dict[str, pa.Table]:
+    return looked_at_facts(conn, pq.read_table(look, columns=list(SPANNED)), night.business_date)
+
+
+def _prices(night: Night, inputs: Inputs) -> Inputs:
+    """What a tap of each kind may cost, and the prices that are the cards' own."""
+    kinds = night.rules.run(KINDS, inputs, "kinds", night.work / "kinds.parquet")
     told_apart = with_fares(read_table(kinds))
     priced: Inputs = {"tap": told_apart, "kinds": told_apart, **tariff_facts(night.tariffs)}
-    bounds = rules.run(BOUNDS, priced, "bounds", work / BOUND)
-    schema = pq.read_schema(look).append(pa.field("record", CONTENT))
-    looked = write_rows(work / "looked.parquet", schema, _looked(look, records, schema), packed=("operator",))
-    past = looked_at_facts(conn, pq.read_table(look, columns=list(SPANNED)), night.business_date)
-    made: Inputs = {"looked": looked, "bounds": bounds, "history_fare": fares_made(night)}
-    given: Inputs = {**known, **past, **made}
-    return rules.run(MATCH, given, "verdict", work / VERDICTS)
+    bounds = night.rules.run(BOUNDS, priced, "bounds", night.work / BOUND)
+    return {"bounds": bounds, "history_fare": fares_made(night)}
 
 
 def record_pieces(night: Night) -> Iterator[Records]:
     """The records of all taps of the night, in order."""
-    return in_turn(_records, pieces(night))
+    for first_no, groups in pieces(night):
+        for group in groups:
+            yield first_no, np.frombuffer(group.records, np.uint8).reshape(-1, RECORD_BYTES)
+            first_no += len(group.positions)
 
 
-def _records(piece: Piece) -> Records:
-    first_no, groups = piece
-    return first_no, np.frombuffer(joined_records(groups), np.uint8).reshape(-1, RECORD_BYTES)
-
-
-def _looked(look: Path, records: Iterator[Records], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """The taps that get a closer look, with their content."""
+def _content(wanted: Path, records: Iterator[Records]) -> Iterator[pa.RecordBatch]:
+    """The content of some taps, by `no`."""
     first_no, rows = 0, np.empty((0, RECORD_BYTES), np.uint8)
-    for batch in pq.ParquetFile(look).iter_batches():
-        wanted = batch.column("no").to_numpy()
-        content, done = np.empty((len(wanted), RECORD_BYTES), np.uint8), 0
-        while done < len(wanted):
-            upto = int(np.searchsorted(wanted, first_no + len(rows)))
-            content[done:upto] = rows[wanted[done:upto] - first_no]
+    for batch in pq.ParquetFile(wanted).iter_batches():
+        no = batch.column("no").to_numpy()
+        content, done = np.empty((len(no), RECORD_BYTES), np.uint8), 0
+        while done < len(no):
+            upto = int(np.searchsorted(no, first_no + len(rows)))
+            content[done:upto] = rows[no[done:upto] - first_no]
             done = upto
-            if done < len(wanted):
+            if done < len(no):
                 first_no, rows = next(records)
-        held = pa.Array.from_buffers(CONTENT, len(wanted), [None, pa.py_buffer(content.tobytes())])
-        yield pa.RecordBatch.from_arrays([*batch.columns, held], schema=schema)
+        held = pa.Array.from_buffers(_RECORD, len(no), [None, pa.py_buffer(content.data)])
+        yield pa.RecordBatch.from_arrays([batch.column("no"), held], schema=CONTENT)

@@ -20,14 +20,12 @@ from clearing.columns import Presented, numbers, rows_of, rule_table, tap_table
 from clearing.context import Night, StepRefused
 from clearing.wire.batch import RECORD_BYTES
 from clearing.wire.frame import PART_BYTES
-from clearing.workfiles import GROUP_ROWS, read_table, write_bytes, write_table
+from clearing.workfiles import CACHE_ROWS, GROUP_ROWS, read_table, write_bytes, write_table
 
 SOURCES = "sources.json"
 RETRIED = "retried.parquet"
 PIECE_ROWS = GROUP_ROWS
 """Records that are read, laid out and written at once."""
-CACHE_ROWS = 1 << 14
-"""Records that are laid out at once: a megabyte, so that every column finds them in the processor's cache."""
 WORKERS = 2
 """Pieces that are made at once."""
 
@@ -80,11 +78,6 @@ def pieces(night: Night) -> Iterator[Piece]:
     for groups in _cut(_groups(night), PIECE_ROWS):
         yield first_no, groups
         first_no += sum(len(group.positions) for group in groups)
-
-
-def joined_records(groups: Sequence[Presented]) -> bytes | memoryview:
-    """The records of groups one behind another, copied only where they do not lie so."""
-    return groups[0].records if len(groups) == 1 else b"".join(group.records for group in groups)
 
 
 def rule_pieces(night: Night) -> Iterator[pa.Table]:

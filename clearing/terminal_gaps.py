@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from sqlalchemy import Connection, Engine, select
 
 from clearing.columns import day_number
@@ -19,7 +18,7 @@ from clearing.facts import WINDOW_DAYS
 from clearing.gap_tables import terminal_run
 from clearing.interop.centres import centre_codes
 from clearing.presented import presented_columns
-from clearing.pricing import PRICED
+from clearing.priced import PRICED, Priced
 from clearing.terminal_book import Row, Validator, known_of, run_rows, store
 from clearing.terminal_numbers import Counted, Numbered, count, number_of
 from clearing.verdict import Verdict
@@ -99,8 +98,8 @@ def _counts(found: Counted, gaps: Sequence[Gap]) -> dict[str, int]:
 def _numbered(night: Night, abroad: Sequence[str]) -> tuple[dict[Validator, int], Numbered]:
     """Tonight's validators but those of the operators `abroad`, each with its place, and their taps."""
     names = ["operator", "terminal", "terminal_sequence", "at_s"]
-    taps: Any = presented_columns(night, names)
-    priced: Any = pq.read_table(night.work / PRICED, columns=["verdict", "tac_ok"])
+    taps: Any = presented_columns(night, [*names, "no", "amount_fen"])
+    priced: Any = Priced(night.work / PRICED, taps.num_rows).beside(taps)
     left_out: Any = pc.is_in(priced["verdict"], value_set=pa.array([one.value for one in UNCOUNTED]))
     if abroad:
         left_out = pc.or_(left_out, pc.is_in(taps["operator"], value_set=pa.array(abroad, pa.string())))

@@ -14,6 +14,8 @@ from ledger.durable import put_beside, put_in_place
 
 GROUP_ROWS = 1 << 18
 """Rows of a Parquet file that are written and read at once."""
+CACHE_ROWS = 1 << 14
+"""Rows that are worked on at once, so that every column finds them in the processor's cache."""
 COUNTED_UP = frozenset({"no", "position"})
 FEW_VALUES = frozenset({"price_fen", "paid_fen"})
 """Columns of numbers that are mostly the one before and 1, and such as have few different values."""
@@ -49,7 +51,12 @@ def write_groups(path: Path, schema: pa.Schema, groups: Iterable[pa.Table], *, p
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     steps = {name: "DELTA_BINARY_PACKED" for name in schema.names if name in COUNTED_UP}
-    options: dict[str, Any] = {"compression": "lz4", "use_dictionary": list(packed), "column_encoding": steps}
+    options: dict[str, Any] = {
+        "compression": "lz4",
+        "use_dictionary": list(packed),
+        "column_encoding": steps,
+        "write_batch_size": CACHE_ROWS,
+    }
     with pq.ParquetWriter(part, schema, **options) as writer:
         for group in groups:
             writer.write_table(group, row_group_size=GROUP_ROWS)

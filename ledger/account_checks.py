@@ -1,6 +1,7 @@
 """Checks of accounts: their totals against their lines, their limits, their holds, and their sub-ledgers."""
 
 from datetime import date
+from functools import cache, lru_cache
 from typing import Any
 
 from sqlalchemy import (
@@ -21,16 +22,13 @@ from sqlalchemy import (
 from sqlalchemy.sql.expression import ColumnCollection
 
 from ledger import tables
-from ledger.findings import Finding, both_sides, findings_of
+from ledger.findings import KEPT, Finding, Rows, differing, findings_of
 from ledger.snapshots import date_number, day_number, lines_since, movements, total_fen
 
 
 def accounts_sum_to_zero(conn: Connection, _since: date | None) -> list[Finding]:
     """Over all accounts, debits equal credits."""
-    columns = tables.total.c
-    debits_fen, credits_fen = conn.execute(
-        select(total_fen(columns.debits_posted_fen), total_fen(columns.credits_posted_fen))
-    ).one()
+    debits_fen, credits_fen = conn.execute(_both_sums()).one()
     if debits_fen == credits_fen:
         return []
     message = "the debits of all accounts do not equal their credits; compare the accounts with their lines"
@@ -42,21 +40,7 @@ def totals_agree_with_lines(conn: Connection, since: date | None) -> list[Findin
 
     The first is found as `totals_equal_lines`, the other, and that date, as `totals_tell_the_day_before`.
     """
-    sides = _totals_and_lines(conn, since)
-    totals_differ = or_(sides.debits != sides.debits_posted_fen, sides.credits != sides.credits_posted_fen)
-    amounts_differ = and_(
-        sides.told,
-        or_(
-            sides.debits_before != sides.debits_before_fen,
-            sides.credits_before != sides.credits_before_fen,
-        ),
-    )
-    dates_differ = and_(sides.dated, sides.of_lines != sides.moved_on)
-    rows = conn.execute(
-        select(*list(sides)[:11], totals_differ, amounts_differ, dates_differ)
-        .where(or_(totals_differ, amounts_differ, dates_differ))
-        .order_by(sides.code)
-    ).all()
+    rows = conn.execute(_disagreeing(conn.dialect.name, since)).all()
     found = list(
         findings_of("totals_equal_lines", [row[:5] for row in rows if row[11]], "lines", "the running total")
     )
@@ -73,7 +57,33 @@ def totals_agree_with_lines(conn: Connection, since: date | None) -> list[Findin
     return found
 
 
-def _totals_and_lines(conn: Connection, since: date | None) -> ColumnCollection[str, Any]:
+@cache
+def _both_sums() -> Rows:
+    columns = tables.total.c
+    return select(total_fen(columns.debits_posted_fen), total_fen(columns.credits_posted_fen))
+
+
+@lru_cache(KEPT)
+def _disagreeing(dialect: str, since: date | None) -> Rows:
+    """Accounts whose totals are not what their lines say: eleven sides, and which of three things differs."""
+    sides = _totals_and_lines(dialect, since)
+    totals_differ = or_(sides.debits != sides.debits_posted_fen, sides.credits != sides.credits_posted_fen)
+    amounts_differ = and_(
+        sides.told,
+        or_(
+            sides.debits_before != sides.debits_before_fen,
+            sides.credits_before != sides.credits_before_fen,
+        ),
+    )
+    dates_differ = and_(sides.dated, sides.of_lines != sides.moved_on)
+    return (
+        select(*list(sides)[:11], totals_differ, amounts_differ, dates_differ)
+        .where(or_(totals_differ, amounts_differ, dates_differ))
+        .order_by(sides.code)
+    )
+
+
+def _totals_and_lines(dialect: str, since: date | None) -> ColumnCollection[str, Any]:
     """By account what its lines say, and what its totals do: each line is read once for all of it."""
     total = tables.total.c
     moved, kept = _moved(since), _kept(since)
@@ -93,7 +103,7 @@ def _totals_and_lines(conn: Connection, since: date | None) -> ColumnCollection[
             (credits + func.coalesce(moved.c.earlier_credits_fen, 0)).label("credits_before"),
             total.credits_before_fen,
             func.coalesce(moved.c.day, 0).label("of_lines"),
-            func.coalesce(date_number(conn, total.moved_on), 0).label("moved_on"),
+            func.coalesce(date_number(dialect, total.moved_on), 0).label("moved_on"),
             told.label("told"),
             or_(moved.c.day.is_not(None), recent).label("dated"),
         )
@@ -153,6 +163,12 @@ def _kept(since: date | None) -> CTE:
 
 def controls_equal_accounts(conn: Connection, _since: date | None) -> list[Finding]:
     """The accounts of each sub-ledger sum to its control totals, which are kept apart from them."""
+    found = conn.execute(_off_control())
+    return list(findings_of("controls_equal_accounts", found, "the control total", "the sum of its accounts"))
+
+
+@cache
+def _off_control() -> Rows:
     account, total, control = tables.account.c, tables.total.c, tables.control.c
     zero = literal(0, BigInteger)
     sides = union_all(
@@ -165,18 +181,30 @@ def controls_equal_accounts(conn: Connection, _since: date | None) -> list[Findi
         ).join(tables.total, total.account_id == account.id),
         select(control.segment, zero, zero, control.debits_posted_fen, control.credits_posted_fen),
     ).subquery()
-    rows = select(
-        sides.c.segment,
-        total_fen(sides.c.control_debits),
-        total_fen(sides.c.debits),
-        total_fen(sides.c.control_credits),
-        total_fen(sides.c.credits),
-    ).group_by(sides.c.segment)
-    return both_sides("controls_equal_accounts", rows, conn, "the control total", "the sum of its accounts")
+    return differing(
+        select(
+            sides.c.segment,
+            total_fen(sides.c.control_debits),
+            total_fen(sides.c.debits),
+            total_fen(sides.c.control_credits),
+            total_fen(sides.c.credits),
+        ).group_by(sides.c.segment)
+    )
 
 
 def limits_hold(conn: Connection, _since: date | None) -> list[Finding]:
     """No account has a balance on the side that its limit forbids."""
+    found = []
+    for limit, past in _past_limits():
+        for code, past_fen in conn.execute(past):
+            message = f"account {code} is past its limit {limit} by {past_fen} fen; look at its history"
+            found.append(Finding("limits_hold", code, 0, past_fen, message))
+    return found
+
+
+@cache
+def _past_limits() -> list[tuple[str, Rows]]:
+    """By limit, the accounts past it, and by how much."""
     account, total = tables.account.c, tables.total.c
     overdrawn = total.debits_posted_fen + total.debits_held_fen - total.credits_posted_fen
     overfilled = total.credits_posted_fen + total.credits_held_fen - total.debits_posted_fen
@@ -184,14 +212,18 @@ def limits_hold(conn: Connection, _since: date | None) -> list[Finding]:
     for limit, past in (("no_debit_balance", overdrawn), ("no_credit_balance", overfilled)):
         query = select(account.code, past).join(tables.total, total.account_id == account.id)
         query = query.where(account.limit_rule == limit, past > 0).order_by(account.code)
-        for code, past_fen in conn.execute(query):
-            message = f"account {code} is past its limit {limit} by {past_fen} fen; look at its history"
-            found.append(Finding("limits_hold", code, 0, past_fen, message))
+        found.append((limit, query))
     return found
 
 
 def held_is_what_holds_say(conn: Connection, _since: date | None) -> list[Finding]:
     """What is held on each account is what its open holds set aside."""
+    found = conn.execute(_off_holds())
+    return list(findings_of("held_is_what_holds_say", found, "open holds", "what is held on it"))
+
+
+@cache
+def _off_holds() -> Rows:
     account, total, line = tables.account.c, tables.total.c, tables.hold_line.c
     zero = literal(0, BigInteger)
     still_open = line.hold_id.in_(select(tables.open_hold.c.hold_id))
@@ -208,7 +240,7 @@ def held_is_what_holds_say(conn: Connection, _since: date | None) -> list[Findin
         .group_by(sides.c.id)
         .subquery()
     )
-    rows = (
+    return differing(
         select(
             account.code,
             func.coalesce(held.c.debits, 0),
@@ -219,4 +251,3 @@ def held_is_what_holds_say(conn: Connection, _since: date | None) -> list[Findin
         .join(tables.total, total.account_id == account.id)
         .outerjoin(held, held.c.id == account.id)
     )
-    return both_sides("held_is_what_holds_say", rows, conn, "open holds", "what is held on it")

@@ -26,7 +26,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-from ledger.db import Instant, driver
+from ledger.db import Instant
+from ledger.talk import driver
 
 CHUNK_ROWS = 50_000
 

@@ -6,9 +6,21 @@ snapshots. `ledger.verify` recomputes everything since the books were opened.
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date
-from functools import partial
+from functools import cache, lru_cache, partial
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, and_, func, literal, not_, or_, select, true
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    and_,
+    exists,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    true,
+)
 
 from ledger import tables
 from ledger.account_checks import (
@@ -21,7 +33,7 @@ from ledger.account_checks import (
 from ledger.archive import Archive, lines_begin
 from ledger.day import DayState
 from ledger.entry import canonical_bytes, chain_start, chained, digest, utc_text
-from ledger.findings import Check, Finding
+from ledger.findings import KEPT, Check, Finding, Rows
 from ledger.ids import A_DAY, numbers_of
 from ledger.journal import read_day
 from ledger.journal_digests import Told, digests_told
@@ -30,7 +42,8 @@ from ledger.snapshots import BELONGS, date_number, day_number, lines_since
 
 def check_books(conn: Connection) -> list[Finding]:
     """Everything that is wrong since the last closed day; nothing in good books. `conn` may only read."""
-    return [finding for check in nightly_checks() for finding in check(conn)]
+    since = _first_open(conn)
+    return [finding for check in CHECKS for finding in check(conn, since)]
 
 
 def nightly_checks() -> list[Callable[[Connection], list[Finding]]]:
@@ -39,24 +52,22 @@ def nightly_checks() -> list[Callable[[Connection], list[Finding]]]:
 
 
 def _since_last_closed(check: Check, conn: Connection) -> list[Finding]:
+    return check(conn, _first_open(conn))
+
+
+def _first_open(conn: Connection) -> date | None:
+    found: date | None = conn.execute(_unfinished()).scalar_one()
+    return found
+
+
+@cache
+def _unfinished() -> Rows:
     columns = tables.day.c
-    unfinished = select(func.min(columns.business_date)).where(columns.state != DayState.CLOSED.value)
-    return check(conn, conn.execute(unfinished).scalar_one())
+    return select(func.min(columns.business_date)).where(columns.state != DayState.CLOSED.value)
 
 
 def entries_are_whole(conn: Connection, since: date | None) -> list[Finding]:
     """Every entry has exactly its lines, every line is of an entry, and both are numbered without gaps a day."""
-    line, entry = tables.line.c, tables.entry.c
-    of_late = true() if since is None else entry.id > numbers_of(since)[0]
-    counted = func.count(line.id)
-    query = (
-        select(entry.reference, entry.line_count, counted)
-        .select_from(tables.entry.outerjoin(tables.line, and_(BELONGS, line.entry_id == entry.id)))
-        .where(of_late)
-        .group_by(entry.id, entry.reference, entry.line_count)
-        .having(counted != entry.line_count)
-        .order_by(entry.id)
-    )
     found = [
         Finding(
             "entries_are_whole",
@@ -65,24 +76,66 @@ def entries_are_whole(conn: Connection, since: date | None) -> list[Finding]:
             lines,
             f"entry {reference!r} should have {expected} lines and has {lines}; restore them from a backup",
         )
-        for reference, expected, lines in conn.execute(query)
+        for reference, expected, lines in conn.execute(_incomplete(since))
     ]
-    stray = (
+    for reference, lines, first in conn.execute(_stray(since)):
+        what = f"are not those of {reference!r}, which they name" if reference else "are of no entry"
+        message = f"{lines} lines from number {first} on {what}; find out who wrote past the ledger"
+        found.append(Finding("entries_are_whole", reference or f"line {first}", 0, lines, message))
+    return [*found, *_gaps(conn, *_lately_misnumbered(conn.dialect.name, since))]
+
+
+def gaps(conn: Connection, of_late: ColumnElement[bool]) -> Iterator[Finding]:
+    """Where the numbers of entries, or those of their lines, do not follow one another, among some entries."""
+    return _gaps(conn, *_misnumbered(conn.dialect.name, of_late))
+
+
+def _gaps(conn: Connection, after_gaps: Rows, elsewhere: Rows) -> Iterator[Finding]:
+    for reference, entry_id, business_date in conn.execute(after_gaps):
+        message = (
+            f"entries or lines before {reference!r} of {business_date} are gone; restore them from a backup"
+        )
+        yield Finding("entries_are_whole", reference, 0, entry_id, message)
+    for reference, entry_id, business_date in conn.execute(elsewhere):
+        message = f"entry {reference!r} has number {entry_id}, but is dated {business_date}; restore a backup"
+        yield Finding("entries_are_whole", reference, 0, entry_id, message)
+
+
+@lru_cache(KEPT)
+def _incomplete(since: date | None) -> Rows:
+    """Entries whose lines are not as many as they say: reference, how many they say, how many there are."""
+    line, entry = tables.line.c, tables.entry.c
+    counted = func.count(line.id)
+    return (
+        select(entry.reference, entry.line_count, counted)
+        .select_from(tables.entry.outerjoin(tables.line, and_(BELONGS, line.entry_id == entry.id)))
+        .where(_of_late(since))
+        .group_by(entry.id, entry.reference, entry.line_count)
+        .having(counted != entry.line_count)
+        .order_by(entry.id)
+    )
+
+
+@lru_cache(KEPT)
+def _stray(since: date | None) -> Rows:
+    """Lines that are not of the entry that they name: its reference, or nothing; how many, and the first."""
+    line, entry = tables.line.c, tables.entry.c
+    return (
         select(func.coalesce(entry.reference, ""), func.count(), func.min(line.id))
         .select_from(tables.line.outerjoin(tables.entry, entry.id == line.entry_id))
         .where(true() if since is None else lines_since(since), or_(entry.id.is_(None), not_(BELONGS)))
         .group_by(entry.reference)
         .order_by(func.min(line.id))
     )
-    for reference, lines, first in conn.execute(stray):
-        what = f"are not those of {reference!r}, which they name" if reference else "are of no entry"
-        message = f"{lines} lines from number {first} on {what}; find out who wrote past the ledger"
-        found.append(Finding("entries_are_whole", reference or f"line {first}", 0, lines, message))
-    return [*found, *gaps(conn, of_late)]
 
 
-def gaps(conn: Connection, of_late: ColumnElement[bool]) -> Iterator[Finding]:
-    """Where the numbers of entries, or those of their lines, do not follow one another, among some entries."""
+@lru_cache(KEPT)
+def _lately_misnumbered(dialect: str, since: date | None) -> tuple[Rows, Rows]:
+    return _misnumbered(dialect, _of_late(since))
+
+
+def _misnumbered(dialect: str, of_late: ColumnElement[bool]) -> tuple[Rows, Rows]:
+    """Among some entries those after a gap, and those that have a number of another day."""
     entry = tables.entry.c
     following = (
         select(
@@ -99,7 +152,7 @@ def gaps(conn: Connection, of_late: ColumnElement[bool]) -> Iterator[Finding]:
         .subquery()
     )
     start = day_number(following.c.id) * literal(A_DAY, BigInteger)
-    query = (
+    after_gaps = (
         select(following.c.reference, following.c.id, following.c.business_date)
         .where(
             or_(
@@ -109,24 +162,29 @@ def gaps(conn: Connection, of_late: ColumnElement[bool]) -> Iterator[Finding]:
         )
         .order_by(following.c.id)
     )
-    for reference, entry_id, business_date in conn.execute(query):
-        message = (
-            f"entries or lines before {reference!r} of {business_date} are gone; restore them from a backup"
-        )
-        yield Finding("entries_are_whole", reference, 0, entry_id, message)
     elsewhere = select(entry.reference, entry.id, entry.business_date).order_by(entry.id)
-    elsewhere = elsewhere.where(of_late, day_number(entry.id) != date_number(conn, entry.business_date))
-    for reference, entry_id, business_date in conn.execute(elsewhere):
-        message = f"entry {reference!r} has number {entry_id}, but is dated {business_date}; restore a backup"
-        yield Finding("entries_are_whole", reference, 0, entry_id, message)
+    return after_gaps, elsewhere.where(
+        of_late, day_number(entry.id) != date_number(dialect, entry.business_date)
+    )
+
+
+def _of_late(since: date | None) -> ColumnElement[bool]:
+    return true() if since is None else tables.entry.c.id > numbers_of(since)[0]
 
 
 def entries_equal_digests(conn: Connection, since: date | None) -> list[Finding]:
     """Each entry is what it was booked as, and its day's running hash goes through it."""
-    columns = tables.day.c
-    query = select(columns.business_date).order_by(columns.business_date)
-    dates = conn.scalars(query if since is None else query.where(columns.business_date >= since)).all()
+    dates = conn.scalars(_days_with_entries(conn.dialect.name, since)).all()
     return days_equal_digests(conn, dates)
+
+
+@lru_cache(KEPT)
+def _days_with_entries(dialect: str, since: date | None) -> Rows:
+    """The business dates, in order, in whose numbers there is an entry."""
+    day, entry = tables.day.c, tables.entry.c
+    start = date_number(dialect, day.business_date) * literal(A_DAY, BigInteger)
+    query = select(day.business_date).where(exists().where(entry.id > start, entry.id < start + A_DAY))
+    return (query if since is None else query.where(day.business_date >= since)).order_by(day.business_date)
 
 
 def days_equal_digests(

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from ledger.column_store import Accounts, TotalsRefused, newest_lines, renew_totals
+from ledger.column_store import TotalsRefused, newest_lines, renew_totals
+from ledger.column_walk import Accounts
 from ledger.standing import MAX_TOTAL_FEN
 
 Numbers = NDArray[np.int64]

@@ -1,7 +1,6 @@
 """Writing columns of lines: totals renewed in one statement that also tells where each account's walk goes on."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
@@ -15,7 +14,8 @@ from ledger import tables
 from ledger.binary_rows import Kind, binary_rows, stream
 from ledger.bulk import copy_into, insert_rows, one_of_numbers
 from ledger.bulk_columns import insert_columns
-from ledger.questions import array_of_numbers, run_by_key
+from ledger.column_walk import Accounts, Moved
+from ledger.questions import array_of_numbers
 from ledger.totals import renewing
 
 Numbers = NDArray[np.int64]
@@ -32,90 +32,11 @@ class TotalsRefused(Exception):
     """Some account is closed or would be past its limit; nothing of the call may stand."""
 
 
-@dataclass(frozen=True, slots=True)
-class Accounts:
-    """What lines do to accounts, by account in order of its number.
-
-    What is added, how far it goes past where it began on either side at the end of some entry, and its newest line.
-    """
-
-    account_id: Numbers
-    debits_fen: Numbers
-    credits_fen: Numbers
-    need_debit_fen: Numbers
-    need_credit_fen: Numbers
-    last_line_id: Numbers
-
-    def __len__(self) -> int:
-        return len(self.account_id)
-
-
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """Lines that are to be written, with their numbers, and what they do to accounts.
-
-    The place among the accounts of the line before on each side is a line's number, or minus one less than the
-    place of the account that had no line before in this call.
-    """
-
-    line_id: Numbers
-    entry_id: Numbers
-    debit_id: Numbers
-    credit_id: Numbers
-    amount_fen: Numbers
-    item: pa.StringArray
-    debit_before: Numbers
-    credit_before: Numbers
-    accounts: Accounts
-
-
 Renew = Callable[[Connection, Accounts, date], Numbers]
 """Renews the totals of accounts, now or later, and tells the newest line that each had before, 0 for none.
 
 Raises TotalsRefused, or the database's IntegrityError, where one cannot take it.
 """
-
-
-def walk(
-    line_id: Numbers,
-    entry_id: Numbers,
-    debit_id: Numbers,
-    credit_id: Numbers,
-    amount_fen: Numbers,
-    item: pa.StringArray,
-) -> Moved:
-    """Sort both sides of all lines by account, and tell from that what every account and line needs."""
-    count = len(line_id)
-    account, signed, line, entry = (np.empty(2 * count, np.int64) for _ in range(4))
-    account[0::2], account[1::2] = debit_id, credit_id
-    signed[0::2], signed[1::2] = amount_fen, -amount_fen
-    line[0::2] = line[1::2] = line_id
-    entry[0::2] = entry[1::2] = entry_id
-    order = np.argsort(account, kind="stable")
-    account, signed, line, entry = account[order], signed[order], line[order], entry[order]
-    starts = np.flatnonzero(np.r_[True, account[1:] != account[:-1]])
-    group = np.cumsum(np.r_[True, account[1:] != account[:-1]]) - 1
-    debits = np.add.reduceat(np.maximum(signed, 0), starts)
-    credits = np.add.reduceat(np.maximum(-signed, 0), starts)
-    # A limit is asked for at the end of each entry, not in the middle of it.
-    running = np.cumsum(signed)
-    running -= np.r_[0, running[starts[1:] - 1]][group]
-    ends_entry = np.r_[(entry[1:] != entry[:-1]) | (account[1:] != account[:-1]), True]
-    at_end = np.where(ends_entry, running, 0)
-    before = np.empty(2 * count, np.int64)
-    earlier = np.r_[0, line[:-1]]
-    earlier[starts] = -1 - group[starts]
-    before[order] = earlier
-    accounts = Accounts(
-        account[starts],
-        debits,
-        credits,
-        need_debit_fen=np.maximum.reduceat(at_end, starts),
-        need_credit_fen=-np.minimum.reduceat(at_end, starts),
-        last_line_id=line[np.r_[starts[1:] - 1, 2 * count - 1]],
-    )
-    sides = before[0::2], before[1::2]
-    return Moved(line_id, entry_id, debit_id, credit_id, amount_fen, item, *sides, accounts)
 
 
 def store_columns(
@@ -154,7 +75,8 @@ def newest_lines(conn: Connection, account_id: Numbers) -> Numbers:
     """The newest line of each of these accounts, which rise; 0 for none. Raises TotalsRefused where one is missing."""
     wanted = account_id.tolist()
     if conn.dialect.name == "postgresql":
-        ((packed,),) = run_by_key(conn, [(_NEWEST, [array_of_numbers(wanted)])])[0]
+        # As the planner likes: of most accounts by reading them all, of a few by their keys.
+        packed = conn.exec_driver_sql(_NEWEST, (array_of_numbers(wanted),)).scalar_one()
         found = np.frombuffer(packed or b"", ">i8").astype(np.int64)
     else:
         total = tables.total.c

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from ledger.column_run import Run
-from ledger.column_store import Renew, TotalsRefused, renew_totals, store_columns, walk
+from ledger.column_store import Renew, TotalsRefused, renew_totals, store_columns
 from ledger.column_texts import line_contents, strange_items
+from ledger.column_walk import Moved, walk
 from ledger.decision import Offer, decide
 from ledger.directory import Directory
 from ledger.entry import (
@@ -35,15 +36,18 @@ from ledger.entry import (
     unprintable,
 )
 from ledger.facts import Facts, load_facts
+from ledger.moved import controls_of
 from ledger.post import expire_holds, post
-from ledger.standing import MAX_TOTAL_FEN, Decision, Sums
-from ledger.store import controls_of, entry_row
+from ledger.standing import MAX_TOTAL_FEN, Decision
+from ledger.store import entry_row
 from ledger.totals import add_to_totals
 
 Numbers = NDArray[np.int64]
 
 LINES_AT_ONCE: Final = 200_000
 """Lines of one call where there are more: an account is renewed once a call; a line takes some hundred bytes."""
+
+ALL: Final = slice(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,8 @@ class Prepared:
     business_date: date
     numbered: Numbered
     offers: Sequence[Offer]
+    moved: Moved | None
+    """What all lines do, numbered from 0; None where there are none."""
 
 
 def in_pieces(
@@ -124,8 +130,7 @@ def prepare_columns(
     Raises ValueError where the columns are not of one length, or `entry` falls or names no heading.
     """
     _require_columns(headings, lines)
-    numbered = _number(headings, lines, directory.numbers)
-    return Prepared(headings, business_date, numbered, _offers(headings, numbered, business_date))
+    return _prepared(headings, business_date, _number(headings, lines, directory.numbers))
 
 
 def post_columns(
@@ -197,8 +202,23 @@ def _with_new_accounts(conn: Connection, prepared: Prepared, directory: Director
     if prepared.numbered.debit_id.all() and prepared.numbered.credit_id.all():
         return prepared
     numbered = _number(prepared.headings, lines, lambda codes: directory.numbers_within(conn, codes))
-    offers = _offers(prepared.headings, numbered, prepared.business_date)
-    return Prepared(prepared.headings, prepared.business_date, numbered, offers)
+    return _prepared(prepared.headings, prepared.business_date, numbered)
+
+
+def _prepared(headings: Sequence[Heading], business_date: date, numbered: Numbered) -> Prepared:
+    # Nearly always all of them are accepted.
+    moved = _walk_of(numbered) if len(numbered.lines) else None
+    return Prepared(headings, business_date, numbered, _offers(headings, numbered, business_date), moved)
+
+
+def _walk_of(numbered: Numbered, chosen: NDArray[np.bool_] | slice = ALL) -> Moved:
+    """What some of the lines do."""
+    lines, some = numbered.lines, None if isinstance(chosen, slice) else pa.array(chosen)
+    debit, credit, item = (
+        column if some is None else column.filter(some) for column in (lines.debit, lines.credit, lines.item)
+    )
+    sides = numbered.debit_id[chosen], numbered.credit_id[chosen]
+    return walk(lines.entry[chosen], sides, (debit, credit), lines.amount_fen[chosen], item)
 
 
 def _require_columns(headings: Sequence[Heading], lines: Lines) -> None:
@@ -293,24 +313,14 @@ def _store(
     first_line_ids = first + np.r_[0, np.cumsum(counts)[:-1]]
     chosen = np.isin(numbered.lines.entry, places)
     entry_ids = np.array([taken.entry_id for taken in decision.accepted], np.int64)
-    moved = walk(
-        np.arange(first, first + int(chosen.sum()), dtype=np.int64),
-        np.repeat(entry_ids, counts),
-        numbered.debit_id[chosen],
-        numbered.credit_id[chosen],
-        numbered.lines.amount_fen[chosen],
-        numbered.lines.item if chosen.all() else numbered.lines.item.filter(pa.array(chosen)),
-    )
+    moved = prepared.moved if prepared.moved and chosen.all() else _walk_of(numbered, chosen)
     entries = [
         entry_row(taken, at, first_line_id=int(first_line_id), line_count=int(count))
         for taken, first_line_id, count in zip(decision.accepted, first_line_ids, counts, strict=True)
     ]
-    store_columns(conn, entries, moved, business_date, renew)
-    debits_fen, credits_fen = (
-        _by_segment(codes.filter(pa.array(chosen)), moved.amount_fen)
-        for codes in (numbered.lines.debit, numbered.lines.credit)
-    )
-    add_to_totals(conn, {}, controls_of(debits_fen, credits_fen))
+    placed = moved.numbered(first, np.repeat(entry_ids, counts))
+    store_columns(conn, entries, placed, business_date, renew)
+    add_to_totals(conn, {}, controls_of(moved.debits_fen, moved.credits_fen))
 
 
 def _places(decision: Decision) -> Numbers:
@@ -321,13 +331,6 @@ def _places(decision: Decision) -> Numbers:
         if isinstance(answer, Posted) and answer.first_time
     ]
     return np.array(places, np.int64)
-
-
-def _by_segment(codes: pa.StringArray, amount_fen: Numbers) -> Sums:
-    segments = pc.replace_substring_regex(codes, ":.*", "").dictionary_encode()
-    sums_fen = np.zeros(len(segments.dictionary), np.int64)
-    np.add.at(sums_fen, segments.indices.to_numpy(), amount_fen)
-    return dict(zip(map(str, segments.dictionary.to_pylist()), sums_fen.tolist(), strict=True))
 
 
 def _entry(heading: Heading, numbered: Numbered, place: int, business_date: date) -> Entry:

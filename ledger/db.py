@@ -1,8 +1,8 @@
 """Where money is stored: one schema, SQLite or PostgreSQL, and the two ways to open it.
 
-`writing` is the only way to change anything. It begins with the writer's lock, so that at any moment
-one transaction writes and nothing it has read can change under it; `reading` sees one consistent
-snapshot and can change nothing.
+`writing` is the only way to change anything, here or on a connection kept (`ledger.place`). It begins with the
+writer's lock, so that at any moment one transaction writes and nothing it has read can change under it;
+`reading` sees one consistent snapshot and can change nothing.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -26,13 +26,15 @@ from sqlalchemy import (
     inspect,
     text,
 )
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeDecorator, TypeEngine
 from sqlalchemy.util import LRUCache
+
+from ledger.talk import plan_anew, talking
 
 ALEMBIC_INI = Path(__file__).resolve().parent.parent / "alembic.ini"
 WRITER_LOCK = 0x0CA2D
 """Key of PostgreSQL's advisory lock that makes one writer at a time."""
+LOCK_WRITERS = f"SELECT pg_advisory_xact_lock({WRITER_LOCK})"
 _AT_A_TIME = 2
 _MOST_COMPILED = 2_000
 _COMPILED: dict[str, tuple[Dialect, Any]] = {}
@@ -87,6 +89,7 @@ def make_engine(url: str) -> Engine:
         event.listen(engine, "begin", _begin_sqlite)
     else:
         event.listen(engine, "connect", _prepare_postgresql)
+        event.listen(engine, "rollback_savepoint", lambda conn, *_: plan_anew(conn))
     _share_compiled(engine)
     return engine
 
@@ -151,24 +154,9 @@ def asked_together(engine: Engine, questions: Sequence[Callable[[Connection], An
 def lock_writers(conn: Connection) -> None:
     """Be the one writer until this transaction ends; SQLite's began as such."""
     if conn.dialect.name == "postgresql":
-        # A pipeline of one: where the transaction begins with it, BEGIN goes in the same round trip.
-        with driver(conn) as connection, connection.pipeline():
-            connection.execute(f"SELECT pg_advisory_xact_lock({WRITER_LOCK})")
-
-
-@contextmanager
-def driver(conn: Connection) -> Iterator[Any]:
-    """The driver's own connection, in the same transaction; its errors come as SQLAlchemy's."""
-    connection, dbapi = conn.connection.driver_connection, conn.dialect.loaded_dbapi
-    try:
-        yield connection
-    except dbapi.Error as error:
-        broken = conn.dialect.is_disconnect(error, connection, None)
-        if broken:
-            conn.invalidate(error)
-        raise DBAPIError.instance(
-            None, None, error, dbapi.Error, connection_invalidated=broken, dialect=conn.dialect
-        ) from error
+        # Where the transaction begins with it, BEGIN goes in the same round trip.
+        with talking(conn) as talk:
+            talk.say(LOCK_WRITERS)
 
 
 def migrate(engine: Engine, revision: str = "head") -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from ledger.day import DayState
-from ledger.entry import Entry, Posted, Reason, Refused, canonical_bytes, chained, digest, mirrored
+from ledger.entry import Entry, Posted, Reason, Refused, canonical_bytes, chained, digest, flaw, mirrored
 from ledger.events import Happened
 from ledger.facts import Booked, DayFacts, Facts
 from ledger.holding import end, expire, not_settled_by, place, void
@@ -32,24 +32,34 @@ def decide(offers: Sequence[Offer], facts: Facts, *, closing: bool, at: datetime
 
     Holds that have run out at `at` end before anything is answered.
     """
-    books = Standing(facts, closing=closing, at=at)
-    expire(books, facts.due)
-    answers = books.decision.answers
-    for offer in offers:
-        answers.append(_answer(books, offer))
+    books = begun(facts, closing=closing, at=at)
+    answer(books, offers)
     return books.decision
 
 
+def begun(facts: Facts, *, closing: bool, at: datetime) -> Standing:
+    """The books before the first answer: holds that have run out at `at` are over."""
+    books = Standing(facts, closing=closing, at=at)
+    expire(books, facts.due)
+    return books
+
+
+def answer(books: Standing, offers: Sequence[Offer]) -> None:
+    """Answer each offer as if those before it were booked already."""
+    answers = books.decision.answers
+    for offer in offers:
+        answers.append(_answer(books, offer))
+
+
 def _offer(order: Order) -> Offer:
-    found = flaw_of(order)
-    if found is not None:
-        return Offer(order, b"", found)
     if isinstance(order, Entry):
+        found = flaw(order)
+        if found is not None:
+            return Offer(order, b"", found)
         content = canonical_bytes(order)
         # JSON escapes every character that could be refused, so that most entries need no second look.
-        found = unprintable_in(order) if b"\\" in content else None
-        return Offer(order, digest(content), found)
-    return Offer(order, b"", unprintable_in(order))
+        return Offer(order, digest(content), unprintable_in(order) if b"\\" in content else None)
+    return Offer(order, b"", flaw_of(order) or unprintable_in(order))
 
 
 def _answer(books: Standing, offer: Offer) -> Answer:

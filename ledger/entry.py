@@ -105,9 +105,8 @@ def flaw(entry: Entry) -> str | None:
 
 def flaw_of_head(reference: str, kind: str, event_at: datetime) -> str | None:
     """What is wrong with what an order says of itself, or None."""
-    for name, text in (("reference", reference), ("kind", kind)):
-        if not text:
-            return f"{name} is empty; name what happened"
+    if not reference or not kind:
+        return f"{'kind' if reference else 'reference'} is empty; name what happened"
     if len(kind) > MAX_KIND:
         return f"kind {kind!r} is longer than {MAX_KIND} characters; shorten it"
     if event_at.tzinfo is None:
@@ -152,16 +151,21 @@ def canonical_bytes(entry: Entry) -> bytes:
             for line in entry.lines
         ]
     )
-    return canonical_head(entry)[:-1] + f",[{lines}]]".encode("ascii")
+    return f"{_head(entry)},[{lines}]]".encode("ascii")
 
 
 def canonical_head(entry: Entry) -> bytes:
     """The content of an entry without its lines, which come last."""
-    reverses, settles = ("null" if one is None else _quoted(one) for one in (entry.reverses, entry.settles))
+    return f"{_head(entry)}]".encode("ascii")
+
+
+def _head(entry: Entry) -> str:
+    reverses = "null" if entry.reverses is None else _quoted(entry.reverses)
+    settles = "null" if entry.settles is None else _quoted(entry.settles)
     return (
         f'["onecard/entry/v2",{_quoted(entry.reference)},{_quoted(entry.kind)},"{utc_text(entry.event_at)}",'
-        f"{_quoted(entry.narrative)},{reverses},{settles}]"
-    ).encode("ascii")
+        f"{_quoted(entry.narrative)},{reverses},{settles}"
+    )
 
 
 def json_bytes(content: object) -> bytes:

@@ -1,7 +1,7 @@
 """What the books say about the orders that are to be booked: loaded at once, before anything is decided."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Final, NamedTuple
 
@@ -15,7 +15,8 @@ from ledger.entry import Entry, Line, chain_start
 from ledger.ids import NONE, before_first
 from ledger.journal import of_references, read_entries
 from ledger.orders import Hold, Order, Reversal, Void
-from ledger.questions import Question, Rows, ask_together
+from ledger.questions import Question, ask_together
+from ledger.talk import Rows
 
 _LIMITS: Final = {limit.value: limit for limit in Limit}
 
@@ -72,19 +73,19 @@ class Facts:
     """Everything that decides over a sequence of orders; `due` are the open holds that have run out."""
 
     days: Mapping[date, DayFacts]
-    accounts: Mapping[str, AccountFacts]
-    booked: Mapping[str, Booked]
-    originals: Mapping[str, Booked]
-    holds: Mapping[str, HoldFacts]
-    due: tuple[HoldFacts, ...]
-    forestalled: Mapping[str, str]
-    last_hold_id: int
+    accounts: Mapping[str, AccountFacts] = field(default_factory=dict)
+    booked: Mapping[str, Booked] = field(default_factory=dict)
+    originals: Mapping[str, Booked] = field(default_factory=dict)
+    holds: Mapping[str, HoldFacts] = field(default_factory=dict)
+    due: tuple[HoldFacts, ...] = ()
+    forestalled: Mapping[str, str] = field(default_factory=dict)
+    last_hold_id: int = NONE
 
 
 _LOCK: Final = Question("SELECT :lock_writers")
 """Asked first, so that nothing read after it can change: at no cost where `ledger.db.writing` asked already."""
 
-_DAYS: Final = Question(
+DAYS: Final = Question(
     "SELECT day.business_date, state, newest.id, newest.first_line_id + newest.line_count - 1, newest.chain"
     # Of days that are over nothing more is asked, and so at most two are looked into.
     " FROM (SELECT business_date, state, CASE WHEN state <> 'closed' THEN (SELECT max(id) FROM ledger_entry"
@@ -92,16 +93,16 @@ _DAYS: Final = Question(
     " FROM ledger_day WHERE business_date BETWEEN :value AND :value) day"
     " LEFT JOIN ledger_entry newest ON newest.id = day.newest_id"
 )
-_ACCOUNTS: Final = Question(
+ACCOUNTS: Final = Question(
     "SELECT code, id, limit_rule, closed, debits_posted_fen, credits_posted_fen, debits_held_fen,"
     " credits_held_fen, last_line_id"
     " FROM ledger_account JOIN ledger_total ON account_id = id WHERE code :one_of"
 )
-_BOOKED: Final = Question("SELECT reference, id, digest FROM ledger_entry WHERE reference :one_of")
-_FORESTALLED: Final = Question(
+BOOKED: Final = Question("SELECT reference, id, digest FROM ledger_entry WHERE reference :one_of")
+FORESTALLED: Final = Question(
     "SELECT reference, by_reference FROM ledger_forestalled WHERE reference :one_of"
 )
-_RAN_OUT: Final = Question("SELECT 1 FROM ledger_open_hold WHERE expires_at <= :value LIMIT 1")
+RAN_OUT: Final = Question("SELECT 1 FROM ledger_open_hold WHERE expires_at <= :value LIMIT 1")
 
 
 def load_facts(conn: Connection, orders: Sequence[Order], *, at: datetime) -> Facts:
@@ -114,27 +115,27 @@ def load_facts(conn: Connection, orders: Sequence[Order], *, at: datetime) -> Fa
     taken_back = _there(order.reverses if isinstance(order, Entry) else order.original for order in booking)
     settled = _there(order.settles for order in booking if isinstance(order, Entry))
     dates = {order.business_date for order in booking}
-    codes = _codes(orders)
+    codes = codes_of(orders)
     _, days, accounts, booked, forestalled, ran_out = ask_together(
         conn,
         [
             (_LOCK, []),
-            (_DAYS, [min(dates, default=date.max), max(dates, default=date.min)]),
-            (_ACCOUNTS, [list(codes)]),
-            (_BOOKED, [list({order.reference for order in booking})]),
-            (_FORESTALLED, [list(own | taken_back)]),
-            (_RAN_OUT, [at]),
+            (DAYS, [min(dates, default=date.max), max(dates, default=date.min)]),
+            (ACCOUNTS, [list(codes)]),
+            (BOOKED, [list({order.reference for order in booking})]),
+            (FORESTALLED, [list(own | taken_back)]),
+            (RAN_OUT, [at]),
         ],
     )
     touched = settled | {order.reference for order in orders if isinstance(order, Hold | Void)}
     originals, holds = _originals(conn, list(taken_back)), _holds(conn, list(touched))
     due = _due(conn, at) if ran_out else ()
-    if further := _codes([*originals.values(), *holds.values(), *due]) - codes:
-        accounts += ask_together(conn, [(_ACCOUNTS, [list(further)])])[0]
+    if further := codes_of([*originals.values(), *holds.values(), *due]) - codes:
+        accounts += ask_together(conn, [(ACCOUNTS, [list(further)])])[0]
     return Facts(
-        days=_days(days, dates),
-        accounts=_accounts(accounts),
-        booked={reference: Booked(number, bytes(digest)) for reference, number, digest in booked},
+        days=days_of(days, dates),
+        accounts=accounts_of(accounts),
+        booked=booked_of(booked),
         originals=originals,
         holds=holds,
         due=due,
@@ -147,7 +148,8 @@ def _there(references: Iterable[str | None]) -> set[str]:
     return {reference for reference in references if reference is not None}
 
 
-def _codes(found: Iterable[Order | Booked | HoldFacts]) -> set[str]:
+def codes_of(found: Iterable[Order | Booked | HoldFacts]) -> set[str]:
+    """The codes of the accounts that lines name."""
     codes: set[str] = set()
     for one in found:
         if not isinstance(one, Void | Reversal):
@@ -157,7 +159,8 @@ def _codes(found: Iterable[Order | Booked | HoldFacts]) -> set[str]:
     return codes
 
 
-def _days(rows: Rows, dates: set[date]) -> dict[date, DayFacts]:
+def days_of(rows: Rows, dates: set[date]) -> dict[date, DayFacts]:
+    """What was found in answer to DAYS, by date."""
     found = {}
     for day, state, *newest in rows:
         business_date = date.fromisoformat(day) if isinstance(day, str) else day
@@ -170,8 +173,14 @@ def _days(rows: Rows, dates: set[date]) -> dict[date, DayFacts]:
     return found
 
 
-def _accounts(rows: Rows) -> dict[str, AccountFacts]:
+def accounts_of(rows: Rows) -> dict[str, AccountFacts]:
+    """What was found in answer to ACCOUNTS, by code."""
     return {row[0]: AccountFacts(row[1], _LIMITS[row[2]], bool(row[3]), *row[4:]) for row in rows}
+
+
+def booked_of(rows: Rows) -> dict[str, Booked]:
+    """What was found in answer to BOOKED, by reference."""
+    return {reference: Booked(number, bytes(digest)) for reference, number, digest in rows}
 
 
 def _originals(conn: Connection, references: Sequence[str]) -> dict[str, Booked]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Select, or_, select
 
@@ -23,14 +23,24 @@ Check = Callable[[Connection, date | None], list[Finding]]
 """Looks at what came on a business date or later, on top of the snapshots before; None is the beginning."""
 
 
-def both_sides(
-    check: str, rows: Select[*tuple[Any, ...]], conn: Connection, expected: str, found: str
-) -> list[Finding]:
+Rows = Select[*tuple[Any, ...]]
+"""A statement that finds rows."""
+
+KEPT: Final = 16
+"""Of how many dates statements are kept once they are made. To make those of a night's checks takes longer than to run
+them on a small day's books."""
+
+
+def both_sides(check: str, rows: Rows, conn: Connection, expected: str, found: str) -> list[Finding]:
     """Compare the sides of each row: subject, debits expected and found, credits expected and found."""
+    return list(findings_of(check, conn.execute(differing(rows)), expected, found))
+
+
+def differing(rows: Rows) -> Rows:
+    """Those of the rows in which a side that is found is not the one expected."""
     sides = rows.subquery()
     subject, debits, debits_found, credits, credits_found = sides.c
-    differing = select(sides).where(or_(debits != debits_found, credits != credits_found)).order_by(subject)
-    return list(findings_of(check, conn.execute(differing), expected, found))
+    return select(sides).where(or_(debits != debits_found, credits != credits_found)).order_by(subject)
 
 
 def findings_of(check: str, rows: Iterable[Sequence[Any]], expected: str, found: str) -> Iterator[Finding]:

@@ -14,11 +14,12 @@ from concurrent.futures import Future
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Generic, TypeVar
+from weakref import WeakSet
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from ledger.db import writing
+from ledger.place import Place
 
 Order = TypeVar("Order")
 Answer = TypeVar("Answer")
@@ -52,7 +53,8 @@ class Closed(Exception):
 class GroupCommit(Generic[Order, Answer]):
     """Answers orders from many threads with a handler that takes many at once; orders are begun as they came.
 
-    `handle` is given a connection of `ledger.db.writing` and orders, and answers them in that order. An order's
+    `handle` is given a connection as of `ledger.db.writing` and orders, and answers them in that order; from its
+    first order on the group keeps one connection of the engine's for itself, until it is closed. An order's
     future is done only when the transaction is committed. A handler that raises is asked again order by order, so
     that only the culprit's future gets the exception. Orders must be idempotent: where a commit's outcome
     stays unknown because the connection broke, the group is written once more. Close it, and all that was taken
@@ -71,6 +73,8 @@ class GroupCommit(Generic[Order, Answer]):
     ) -> None:
         self._engine, self._handle, self._clock = engine, handle, clock
         self._most, self._capacity, self._patience_s = most, capacity, patience_s
+        self._place = Place(engine)
+        self._watched: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
         self._waiting: deque[tuple[Order, Seat[Answer], float]] = deque()
         self._changed = threading.Condition()
         self._closed = False
@@ -117,20 +121,32 @@ class GroupCommit(Generic[Order, Answer]):
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Answer] = loop.create_future()
         self._seat(order, future)
-        bound = loop.call_later(self._patience_s, self._withdraw, future)
-        try:
-            return await future
-        finally:
-            bound.cancel()
+        if loop not in self._watched:
+            # One timer a loop: one an order would cost as much as all else that is done for it here.
+            self._watched.add(loop)
+            loop.call_later(self._patience_s, self._watch, loop)
+        return await future
 
-    def _withdraw(self, seat: "asyncio.Future[Answer]") -> None:
-        """Busy for whoever waits there, unless the order's turn has come."""
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Busy for the coroutines of a loop whose turn has not come in time; the others are looked at again."""
         with self._changed:
-            waiting = [one for one in self._waiting if one[1] is not seat]
-            if len(waiting) == len(self._waiting):
-                return
-            self._waiting = deque(waiting)
-        seat.set_exception(self._too_late())
+            now = self._clock()
+            own = [
+                one
+                for one in self._waiting
+                if isinstance(one[1], asyncio.Future) and one[1].get_loop() is loop
+            ]
+            late = [one for one in own if one[2] + self._patience_s <= now]
+            if late:
+                gone = set(map(id, late))
+                self._waiting = deque(one for one in self._waiting if id(one) not in gone)
+        for _, seat, _ in late:
+            if not seat.cancelled():
+                seat.set_exception(self._too_late())
+        if len(own) > len(late):
+            loop.call_later(own[len(late)][2] + self._patience_s - now, self._watch, loop)
+        else:
+            self._watched.discard(loop)
 
     def _too_late(self) -> Busy:
         return Busy(f"waited {self._patience_s:g} s for its turn; ask again later")
@@ -153,10 +169,11 @@ class GroupCommit(Generic[Order, Answer]):
         self._writer.join()
 
     def _write(self) -> None:
-        while (group := self._next_group()) is not None:
-            begun = [(order, seat) for order, seat in group if _begins(seat)]
-            if begun:
-                _tell(self._outcomes(begun))
+        with self._place:
+            while (group := self._next_group()) is not None:
+                begun = [(order, seat) for order, seat in group if _begins(seat)]
+                if begun:
+                    _tell(self._outcomes(begun))
 
     def _next_group(self) -> "list[tuple[Order, Seat[Answer]]] | None":
         """The orders whose turn it is, oldest first; None when there will be no more."""
@@ -189,18 +206,22 @@ class GroupCommit(Generic[Order, Answer]):
                 raise
         # The connection broke, perhaps after the commit: what was written is answered as written. Others of the
         # pool may have broken with it.
+        self._place.leave()
         self._engine.dispose()
         return self._book_once(orders)
 
     def _book_once(self, orders: Sequence[Order]) -> Sequence[Answer]:
-        with writing(self._engine) as conn:
+        with self._place.writing() as conn:
             return self._handle(conn, orders)
 
 
 def _is_broken(error: DBAPIError) -> bool:
-    """Whether it was the connection that failed: SQLSTATE classes 08, and 57P for a server that goes down."""
+    """Whether it was the connection that failed: SQLSTATE classes 08, and 57P for a server that goes down.
+
+    26000 is for a connection that has lost what was planned on it, as where a handler dropped a table.
+    """
     state = str(getattr(error.orig, "sqlstate", None) or "")
-    return error.connection_invalidated or state.startswith(("08", "57P"))
+    return error.connection_invalidated or state.startswith(("08", "57P", "26000"))
 
 
 def _begins(seat: Seat[Any]) -> bool:

@@ -3,8 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import cache
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, select
 
 from ledger import tables
 from ledger.archive import Archive, LinesArchived
@@ -82,9 +84,18 @@ def _read(
 
 def read_heads(conn: Connection, *where: ColumnElement[bool]) -> Iterator[Recorded]:
     """The entries that fulfil conditions on `tables.entry`, without their lines, in posting order a day."""
+    for row in conn.execute(_heads().where(*where)):
+        entry_id, reference, kind, day, event_at, narrative, reverses, settles, *booked = row
+        digest, chain, posted_at, first_line_id, line_count = booked
+        entry = Entry(reference, kind, day, event_at, (), narrative, reverses, settles)
+        yield Recorded(entry_id, entry, bytes(digest), bytes(chain), posted_at, first_line_id, line_count)
+
+
+@cache
+def _heads() -> Select[*tuple[Any, ...]]:
     columns = tables.entry.c
     original = tables.entry.alias("original")
-    heads = (
+    return (
         select(
             columns.id,
             columns.reference,
@@ -105,15 +116,9 @@ def read_heads(conn: Connection, *where: ColumnElement[bool]) -> Iterator[Record
                 tables.hold, tables.hold.c.id == columns.settles_id
             )
         )
-        .where(*where)
         .order_by(columns.id)
         .execution_options(yield_per=CHUNK_ROWS)
     )
-    for row in conn.execute(heads):
-        entry_id, reference, kind, day, event_at, narrative, reverses, settles, *booked = row
-        digest, chain, posted_at, first_line_id, line_count = booked
-        entry = Entry(reference, kind, day, event_at, (), narrative, reverses, settles)
-        yield Recorded(entry_id, entry, bytes(digest), bytes(chain), posted_at, first_line_id, line_count)
 
 
 def _read_lines(

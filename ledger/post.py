@@ -7,12 +7,13 @@ from typing import overload
 from sqlalchemy import Connection
 
 from ledger.archive import Archive
-from ledger.decision import decide, offered
+from ledger.decision import offered
 from ledger.entry import Entry, Posted, Refused, mirrored
 from ledger.facts import load_facts
 from ledger.journal import of_references, read_entries, whole
 from ledger.orders import Answer, Order
-from ledger.store import store
+from ledger.store import decide_and_store
+from ledger.stream import are_plain, post_plain
 
 
 @overload
@@ -32,22 +33,24 @@ def post(
 ) -> Sequence[Answer]:
     """Book orders in one go and answer each, in the order given; `conn` comes from `ledger.db.writing`.
 
-    The number of statements does not depend on how many orders or lines there are. An order sees the effect
+    The number of statements is bounded, however many orders or lines there are. An order sees the effect
     of those before it; one that is refused leaves no trace and does not sink the others. The same reference
     with the same content is answered with the first result. `at` is the instant of booking, at which holds
     that have run out end first; `closing` lets the night book on its closing day. Amounts are in fen.
     """
+    if conn.dialect.name == "postgresql" and are_plain(orders):
+        answers = post_plain(conn, orders, closing=closing, at=at)
+        if answers is not None:
+            return answers
     offers = offered(orders)
     facts = load_facts(conn, [offer.order for offer in offers if offer.flaw is None], at=at)
-    decision = decide(offers, facts, closing=closing, at=at)
-    store(conn, decision, facts, at=at)
-    return decision.answers
+    return decide_and_store(conn, offers, facts, closing=closing, at=at)
 
 
 def expire_holds(conn: Connection, *, at: datetime) -> int:
     """End the holds that have run out at `at`, as every posting does first, and say how many."""
     facts = load_facts(conn, [], at=at)
-    store(conn, decide([], facts, closing=False, at=at), facts, at=at)
+    decide_and_store(conn, [], facts, closing=False, at=at)
     return len(facts.due)
 
 

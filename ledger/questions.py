@@ -1,21 +1,23 @@
 """Questions to the books that are asked together, in one round trip, in words that both databases know."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import Any, Final
+from itertools import count
+from typing import Final
 
 from sqlalchemy import Connection
 
-from ledger.db import WRITER_LOCK, driver
+from ledger.db import WRITER_LOCK
+from ledger.talk import Rows, Value, talking
 
-Parameter = str | int | date | datetime | Sequence[str]
-Rows = list[tuple[Any, ...]]
+Parameter = str | date | Sequence[str]
 
 _WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "postgresql": {
-        ":one_of": "= ANY (CAST(%s AS text[]))",
-        ":value": "%s",
+        ":one_of": "= ANY (CAST($? AS text[]))",
+        ":value": "$?",
         ":lock_writers": f"pg_advisory_xact_lock({WRITER_LOCK})",
         ":start_of_day": "(CAST(to_char(ledger_day.business_date, 'YYYYMMDD') AS bigint) * 10000000000)",
     },
@@ -28,6 +30,15 @@ _WORDS: Final[Mapping[str, Mapping[str, str]]] = {
 }
 
 
+BY_KEY: Final = (
+    "SELECT set_config('enable_seqscan', 'off', true),"
+    " set_config('plan_cache_mode', 'force_generic_plan', true)"
+)
+AS_IT_LIKES: Final = (
+    "SELECT set_config('enable_seqscan', 'on', true), set_config('plan_cache_mode', 'auto', true)"
+)
+
+
 class Question:
     """A query in the words of each database.
 
@@ -38,6 +49,7 @@ class Question:
 
     def __init__(self, words: str) -> None:
         self._words = {name: _translated(words, known) for name, known in _WORDS.items()}
+        self.in_postgresql = self._words["postgresql"]
 
     def words_for(self, conn: Connection) -> str:
         """The query as the database behind a connection takes it."""
@@ -58,18 +70,18 @@ def ask_together(conn: Connection, asked: Sequence[tuple[Question, Sequence[Para
     return run_by_key(conn, texts)
 
 
-def run_by_key(conn: Connection, statements: Sequence[tuple[str, Sequence[Any]]]) -> list[Rows]:
+def run_by_key(conn: Connection, statements: Sequence[tuple[str, Sequence[Value]]]) -> list[Rows]:
     """Run statements in PostgreSQL's words, with values, in one round trip; the rows of those that have any.
 
     A plan that is made while a table is nearly empty reads all of it, and stays when it has grown to millions.
     Hence none may be made that reads whole tables where there is a key.
     """
-    with driver(conn) as connection:
-        with connection.pipeline():
-            connection.execute("SET LOCAL enable_seqscan = off")
-            cursors = [connection.execute(words, values) for words, values in statements]
-            connection.execute("SET LOCAL enable_seqscan = on")
-        return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
+    with talking(conn) as talk:
+        talk.say(BY_KEY)
+        for words, values in statements:
+            talk.say(words, values)
+        talk.say(AS_IT_LIKES)
+        return talk.hear_all()[1:-1]
 
 
 def array_of(texts: Sequence[str]) -> str:
@@ -88,24 +100,25 @@ def array_of_numbers(numbers: Sequence[int]) -> str:
 def _translated(words: str, known: Mapping[str, str]) -> str:
     for name, translation in known.items():
         words = words.replace(name, translation)
-    return words
+    numbers = count(1)
+    return re.sub(r"\$\?", lambda _: f"${next(numbers)}", words)
 
 
-def _for_postgresql(parameter: Parameter) -> str | int | date | datetime:
-    return parameter if isinstance(parameter, str | int | date | datetime) else array_of(parameter)
+def _for_postgresql(parameter: Parameter) -> str | date:
+    return parameter if isinstance(parameter, str | date) else array_of(parameter)
 
 
-def _for_sqlite(parameters: Sequence[Parameter]) -> tuple[str | int, ...]:
+def _for_sqlite(parameters: Sequence[Parameter]) -> tuple[str, ...]:
     return tuple(_sqlite_value(one) for one in parameters)
 
 
-def _sqlite_value(parameter: Parameter) -> str | int:
+def _sqlite_value(parameter: Parameter) -> str:
     match parameter:
         case datetime():
             return parameter.astimezone(UTC).isoformat(timespec="microseconds")
         case date():
             return parameter.isoformat()
-        case str() | int():
+        case str():
             return parameter
         case _:
             return json.dumps(list(parameter))

@@ -116,9 +116,9 @@ def day_number(number: ColumnElement[int]) -> ColumnElement[int]:
     return number // literal(A_DAY, BigInteger)
 
 
-def date_number(conn: Connection, business_date: ColumnElement[date]) -> ColumnElement[int]:
-    """A column of dates as the whole numbers YYYYMMDD."""
-    if conn.dialect.name == "postgresql":
+def date_number(dialect: str, business_date: ColumnElement[date]) -> ColumnElement[int]:
+    """A column of dates as the whole numbers YYYYMMDD, in the words of a kind of database."""
+    if dialect == "postgresql":
         return func.to_char(business_date, "YYYYMMDD").cast(BigInteger)
     return func.replace(business_date.cast(String), "-", "").cast(BigInteger)
 

@@ -22,6 +22,7 @@ Both = tuple[Sums, Sums]
 
 DEBIT: Final = 0
 CREDIT: Final = 1
+_SIDES: Final = ((DEBIT, CREDIT), (CREDIT, DEBIT))
 _LIMITED: Final = (Limit.NO_DEBIT_BALANCE, Limit.NO_CREDIT_BALANCE)
 """The limit under which the total of a side ends at that of the other."""
 
@@ -96,6 +97,17 @@ class Standing:
         self.next_hold_id = facts.last_hold_id + 1
         self._accounts: Mapping[str, AccountFacts] = facts.accounts
 
+    def learn(
+        self,
+        accounts: Mapping[str, AccountFacts],
+        booked: Mapping[str, Booked],
+        forestalled: Mapping[str, str],
+    ) -> None:
+        """Take in facts about more orders, read before any of this call was written."""
+        self._accounts = {**self._accounts, **accounts}
+        self.booked.update(booked)
+        self.forestalled.update(forestalled)
+
     def forestall(self, reference: str, *, by: str) -> None:
         """Remember that what comes under this reference was taken back already."""
         self.forestalled[reference] = self.decision.forestalled[reference] = by
@@ -124,10 +136,11 @@ class Standing:
         Where money `moves`, what lines bring to an account counts for what they take from it. A hold moves
         none: what it is to bring in is not there yet.
         """
-        for side, other in ((DEBIT, CREDIT), (CREDIT, DEBIT)):
+        moved = self.decision.moved
+        for side, other in _SIDES:
             limited = _LIMITED[side]
             for code, amount_fen in adding[side].items():
-                running = self._running(code)
+                running = moved.get(code) or self._running(code)
                 total_fen = running.posted_fen[side] + running.held_fen[side] + amount_fen
                 most_fen = MAX_TOTAL_FEN
                 if running.facts.limit is limited:
@@ -139,9 +152,11 @@ class Standing:
 
     def post(self, adding: Both) -> None:
         """Add to what is posted."""
+        moved = self.decision.moved
         for side in (DEBIT, CREDIT):
             for code, amount_fen in adding[side].items():
-                self._running(code).posted_fen[side] += amount_fen
+                running = moved.get(code) or self._running(code)
+                running.posted_fen[side] += amount_fen
 
     def hold(self, lines: Sequence[Line], sign: int) -> None:
         """Add to what is held, or with -1 free it."""

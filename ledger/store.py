@@ -1,29 +1,47 @@
 """Writing what was decided: a bounded number of statements, however much there is."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, delete
 
 from ledger import tables
-from ledger.accounts import segment_of
 from ledger.bulk import insert_rows, one_of_numbers
+from ledger.decision import Offer, decide
+from ledger.entry_rows import line_rows
 from ledger.events import record_events
 from ledger.facts import Facts
-from ledger.standing import Accepted, Both, Decision, Running, Sums, sums
-from ledger.totals import Added, add_to_totals, hold_on_totals
+from ledger.moved import added_by
+from ledger.orders import Answer
+from ledger.standing import Accepted, Decision
+from ledger.totals import add_to_totals, hold_on_totals
 
 
-def store(conn: Connection, decision: Decision, facts: Facts, *, at: datetime) -> None:
-    """Write a decision over these facts; `at` is the instant of booking."""
+def decide_and_store(
+    conn: Connection, offers: Sequence[Offer], facts: Facts, *, closing: bool, at: datetime
+) -> list[Answer]:
+    """Decide over offers and write what was decided; `at` is the instant of booking."""
+    decision = decide(offers, facts, closing=closing, at=at)
+    _store_all(conn, decision, facts, at)
+    _store_ends(conn, decision)
+    if decision.forestalled:
+        rows = [(reference, by, at) for reference, by in decision.forestalled.items()]
+        insert_rows(conn, tables.forestalled, rows)
+    record_events(conn, decision.events)
+    return decision.answers
+
+
+def _store_all(conn: Connection, decision: Decision, facts: Facts, at: datetime) -> None:
+    """Write holds, entries and what both do to accounts."""
     held = _held(decision) if decision.placed or decision.ended else []
     # Freed before it is posted and held after, so that no account is past its limit in between.
     hold_on_totals(conn, [(number, min(debits, 0), min(credits, 0)) for number, debits, credits in held])
     if decision.placed:
         _store_holds(conn, decision, facts, at)
     if decision.accepted:
-        last_line_ids = {account.account_id: account.last_line_id for account in facts.accounts.values()}
+        last_line_ids = _last_line_ids(facts)
+        ids = {code: account.account_id for code, account in facts.accounts.items()}
         insert_rows(
             conn,
             tables.entry,
@@ -32,14 +50,13 @@ def store(conn: Connection, decision: Decision, facts: Facts, *, at: datetime) -
                 for taken in decision.accepted
             ),
         )
-        insert_rows(conn, tables.line, _line_rows(decision, facts, last_line_ids))
-        add_to_totals(conn, _by_last_date(decision, last_line_ids), controls_of(*_by_segment(decision.moved)))
+        insert_rows(conn, tables.line, line_rows(decision.accepted, ids, last_line_ids))
+        add_to_totals(conn, *added_by(decision, last_line_ids))
     hold_on_totals(conn, [(number, max(debits, 0), max(credits, 0)) for number, debits, credits in held])
-    _store_ends(conn, decision)
-    if decision.forestalled:
-        rows = [(reference, by, at) for reference, by in decision.forestalled.items()]
-        insert_rows(conn, tables.forestalled, rows)
-    record_events(conn, decision.events)
+
+
+def _last_line_ids(facts: Facts) -> dict[int, int]:
+    return {account.account_id: account.last_line_id for account in facts.accounts.values()}
 
 
 def entry_row(taken: Accepted, at: datetime, *, first_line_id: int, line_count: int) -> tuple[Any, ...]:
@@ -60,65 +77,6 @@ def entry_row(taken: Accepted, at: datetime, *, first_line_id: int, line_count: 
         taken.digest,
         taken.chain,
     )
-
-
-def _line_rows(decision: Decision, facts: Facts, last_line_ids: dict[int, int]) -> Iterator[tuple[Any, ...]]:
-    """Lines in posting order, each naming the line before it on both accounts; renews `last_line_ids`."""
-    ids = {code: account.account_id for code, account in facts.accounts.items()}
-    for taken in decision.accepted:
-        for number, line in enumerate(taken.entry.lines, taken.first_line_id):
-            debit_id, credit_id = ids[line.debit], ids[line.credit]
-            before = last_line_ids[debit_id], last_line_ids[credit_id]
-            last_line_ids[debit_id] = last_line_ids[credit_id] = number
-            yield (number, taken.entry_id, debit_id, credit_id, line.amount_fen, line.item, *before)
-
-
-def _by_last_date(decision: Decision, last_line_ids: Mapping[int, int]) -> Mapping[date, Sequence[Added]]:
-    """What is added to accounts, by the last date that each is moved on.
-
-    Nearly always that is one date; at most it is two, as no more days take entries.
-    """
-    *earlier, last = sorted({taken.entry.business_date for taken in decision.accepted})
-    late = {code for amounts_fen in _sums_on(decision, last) for code in amounts_fen} if earlier else set()
-    early_debits, early_credits = _sums_on(decision, earlier[0]) if earlier else ({}, {})
-    added: dict[date, list[Added]] = {}
-    for code, running in decision.moved.items():
-        debits_fen, credits_fen = running.added_fen()
-        if not debits_fen and not credits_fen:
-            continue
-        number = running.facts.account_id
-        on_last = not earlier or code in late
-        before = (early_debits.get(code, 0), early_credits.get(code, 0)) if on_last else (0, 0)
-        added.setdefault(last if on_last else earlier[0], []).append(
-            Added(number, debits_fen, credits_fen, *before, last_line_ids[number])
-        )
-    # In the order of their ids, which is the order of every lock on accounts.
-    return {business_date: sorted(several) for business_date, several in added.items()}
-
-
-def _sums_on(decision: Decision, business_date: date) -> Both:
-    entries = [taken.entry for taken in decision.accepted if taken.entry.business_date == business_date]
-    return sums([line for entry in entries for line in entry.lines])
-
-
-def controls_of(debits_fen: Sums, credits_fen: Sums) -> list[tuple[str, int, int]]:
-    """What is added to the control totals of sub-ledgers, from fen by segment: segment, debits, credits."""
-    return [
-        (segment, debits_fen.get(segment, 0), credits_fen.get(segment, 0))
-        for segment in sorted(debits_fen.keys() | credits_fen.keys())
-    ]
-
-
-def _by_segment(moved: Mapping[str, Running]) -> Both:
-    debits_fen: Sums = {}
-    credits_fen: Sums = {}
-    for code, running in moved.items():
-        segment = segment_of(code)
-        added = running.added_fen()
-        for totals_fen, amount_fen in zip((debits_fen, credits_fen), added, strict=True):
-            if amount_fen:
-                totals_fen[segment] = totals_fen.get(segment, 0) + amount_fen
-    return debits_fen, credits_fen
 
 
 def _store_holds(conn: Connection, decision: Decision, facts: Facts, at: datetime) -> None:

@@ -6,7 +6,8 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, text
 
-from ledger.questions import array_of, array_of_numbers, run_by_key
+from ledger.questions import AS_IT_LIKES, BY_KEY, array_of, array_of_numbers
+from ledger.talk import Talk, talking
 
 
 class Added(NamedTuple):
@@ -42,10 +43,10 @@ def renewing(statement: str, **values: str) -> str:
 
 
 _MANY: Final = renewing(
-    "UPDATE ledger_total SET :assignments FROM unnest(CAST(%s AS bigint[]), CAST(%s AS bigint[]),"
-    " CAST(%s AS bigint[]), CAST(%s AS bigint[]), CAST(%s AS bigint[]), CAST(%s AS bigint[]))"
+    "UPDATE ledger_total SET :assignments FROM unnest(CAST($1 AS bigint[]), CAST($2 AS bigint[]),"
+    " CAST($3 AS bigint[]), CAST($4 AS bigint[]), CAST($5 AS bigint[]), CAST($6 AS bigint[]))"
     " AS added(ids, debits, credits, earlier_debits, earlier_credits, lines)"
-    " CROSS JOIN (SELECT CAST(%s AS date) AS day) on_day"
+    " CROSS JOIN (SELECT CAST($7 AS date) AS day) on_day"
     " WHERE account_id = added.ids",
     day="on_day.day", debits="added.debits", credits="added.credits",
     earlier_debits="added.earlier_debits", earlier_credits="added.earlier_credits", line="added.lines",
@@ -64,7 +65,7 @@ _CONTROLS: Final = (
 )
 _CONTROLS_ONE: Final = _CONTROLS.format(rows="VALUES (?, ?, ?)")
 _CONTROLS_MANY: Final = _CONTROLS.format(
-    rows="SELECT * FROM unnest(CAST(%s AS text[]), CAST(%s AS bigint[]), CAST(%s AS bigint[]))"
+    rows="SELECT * FROM unnest(CAST($1 AS text[]), CAST($2 AS bigint[]), CAST($3 AS bigint[]))"
 )
 
 
@@ -81,12 +82,20 @@ def add_to_totals(
             conn.exec_driver_sql(_ONE, [(day, *one) for one in several])
         conn.exec_driver_sql(_CONTROLS_ONE, list(controls))
         return
-    renewals = [
-        (_MANY, (*map(array_of_numbers, zip(*several, strict=True)), business_date))
-        for business_date, several in added.items()
-    ]
+    with talking(conn) as talk:
+        talk.say(BY_KEY)
+        say_totals(talk, added, controls)
+        talk.say(AS_IT_LIKES)
+
+
+def say_totals(
+    talk: Talk, added: Mapping[date, Sequence[Added]], controls: Sequence[tuple[str, int, int]]
+) -> None:
+    """The same on PostgreSQL, by key where the caller has said so."""
+    for business_date, several in added.items():
+        talk.say(_MANY, (*map(array_of_numbers, zip(*several, strict=True)), business_date))
     segments, *amounts_fen = zip(*controls, strict=True)
-    run_by_key(conn, [*renewals, (_CONTROLS_MANY, (array_of(segments), *map(array_of_numbers, amounts_fen)))])
+    talk.say(_CONTROLS_MANY, (array_of(segments), *map(array_of_numbers, amounts_fen)))
 
 
 def hold_on_totals(conn: Connection, changed: Sequence[tuple[int, int, int]]) -> None:

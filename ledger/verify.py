@@ -219,10 +219,12 @@ def snapshots_agree(conn: Connection, begin: date | None = None) -> Iterator[Fin
         zero.label("kept_debits"),
         zero.label("kept_credits"),
     ).subquery()
-    closed = select(date_number(conn, day.business_date)).where(day.state == DayState.CLOSED.value)
+    closed = select(date_number(conn.dialect.name, day.business_date)).where(
+        day.state == DayState.CLOSED.value
+    )
     kept = select(
         snapshot.account_id,
-        date_number(conn, snapshot.business_date),
+        date_number(conn.dialect.name, snapshot.business_date),
         zero,
         zero,
         snapshot.debits_posted_fen,

@@ -4,7 +4,8 @@ import gc
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -83,6 +84,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.hook.pytest_deselected(items=left_out)
     if hasattr(config, "workeroutput"):
         config.workeroutput["left_out"] = sorted(LEFT_OUT)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Nobody is to look for garbage while all is loaded: nearly nothing of that is any."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 def pytest_collection_finish() -> None:
@@ -190,7 +201,9 @@ def started_in_a_moment(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def hsm_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHsm]:
     """A real `hsm-sim` on a loopback socket, with its demo keys; started as the program that it is."""
-    with started_by(by_itself), running_hsm(tmp_path_factory.mktemp("hsm")) as running:
+    with ExitStack() as stack:
+        with started_by(by_itself):  # it alone: what others start meanwhile comes from the foundry
+            running = stack.enter_context(running_hsm(tmp_path_factory.mktemp("hsm")))
         yield running
 
 

@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -33,11 +34,16 @@ def name_of(path: Path) -> str:
 
 PYTHON = tracked("*.py")
 OURS = [path for path in PYTHON if name_of(path).startswith(tuple(f"{room}/" for room in ROOMS))]
-TREES = {path: ast.parse(path.read_text()) for path in PYTHON}
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    """A module's syntax; read when it is asked for, since all processes of a run import this one."""
+    return ast.parse(path.read_text())
 
 
 def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    for node in ast.walk(TREES[path]):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node
 
@@ -48,12 +54,12 @@ def test_there_is_something_to_look_at() -> None:
 
 
 def test_every_module_says_what_it_is_for() -> None:
-    silent = [name_of(p) for p in PYTHON if p.stat().st_size and not ast.get_docstring(TREES[p])]
+    silent = [name_of(p) for p in PYTHON if p.stat().st_size and not ast.get_docstring(tree(p))]
     assert silent == []
 
 
 def test_an_init_module_holds_its_docstring_and_nothing_else() -> None:
-    full = [name_of(p) for p in OURS if p.name == "__init__.py" and len(TREES[p].body) != 1]
+    full = [name_of(p) for p in OURS if p.name == "__init__.py" and len(tree(p).body) != 1]
     assert full == []
 
 
@@ -78,7 +84,7 @@ def test_public_functions_and_classes_have_a_docstring() -> None:
         f"{name_of(path)}:{node.name}"
         for path in OURS
         if not any(part in name_of(path) for part in SHELL)
-        for node in TREES[path].body
+        for node in tree(path).body
         if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef)
         and not node.name.startswith("_")
         and "overload" not in [ast.unparse(decorator) for decorator in node.decorator_list]
@@ -99,7 +105,7 @@ def test_money_is_an_integer() -> None:
     allowed |= {"Sums", "Numbers", "Ints", "NDArray[np.int64]"}
     wrong = []
     for path in OURS:
-        for node in ast.walk(TREES[path]):
+        for node in ast.walk(tree(path)):
             if isinstance(node, ast.arg | ast.AnnAssign) and node.annotation:
                 name = node.arg if isinstance(node, ast.arg) else ast.unparse(node.target)
                 kind = ast.unparse(node.annotation)

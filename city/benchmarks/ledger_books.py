@@ -1,6 +1,7 @@
 """Books for benchmarks: accounts by the million, and lines onto them by the batch, from a seed."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -13,11 +14,11 @@ from sqlalchemy import Engine
 from ledger.accounts import open_accounts
 from ledger.ahead import ahead
 from ledger.chart import account
-from ledger.columns import Heading, Lines, post_columns, prepare_columns
+from ledger.columns import Heading, Lines, Prepared, post_columns, post_pieces, prepare_columns
 from ledger.day import open_day
 from ledger.db import writing
 from ledger.directory import Directory
-from ledger.entry import Refused
+from ledger.entry import Posted, Refused
 
 DAY = date(2026, 3, 2)
 AT = datetime(2026, 3, 2, 8, tzinfo=UTC)
@@ -33,8 +34,16 @@ ONE_IN = 20
 class Cast:
     """The codes that lines are drawn from: payers by the million, and a hundred operators."""
 
-    payers: list[str]
-    operators: list[str]
+    payers: pa.StringArray
+    operators: pa.StringArray
+
+    def learnt(self, engine: Engine) -> Directory:
+        """A directory that knows them all."""
+        directory = Directory(engine)
+        for codes in (self.payers, self.operators):
+            for start in range(0, len(codes), OPEN_AT_ONCE):
+                directory.numbers(list(map(str, codes.slice(start, OPEN_AT_ONCE).to_pylist())))
+        return directory
 
 
 def open_books(engine: Engine, payers: int) -> Cast:
@@ -47,7 +56,7 @@ def open_books(engine: Engine, payers: int) -> Cast:
     for start in range(0, payers, OPEN_AT_ONCE):
         with writing(engine) as conn:
             open_accounts(conn, [account(code) for code in codes[start : start + OPEN_AT_ONCE]], at=AT)
-    return Cast(codes, operators)
+    return Cast(pa.array(codes), pa.array(operators))
 
 
 def batches(
@@ -55,8 +64,8 @@ def batches(
 ) -> Iterator[Lines]:
     """Lines from random payers to random operators, one of them busy, or to other payers; a thousand to an entry."""
     random = np.random.default_rng(seed)
-    payers: Any = pa.array(cast.payers)
-    creditors: Any = payers if among_payers else pa.array(cast.operators)
+    payers: Any = cast.payers
+    creditors: Any = payers if among_payers else cast.operators
     for start in range(0, lines, a_batch):
         count = min(a_batch, lines - start)
         debit = random.integers(0, len(payers), count)
@@ -77,11 +86,29 @@ def batches(
 
 
 def post_all(engine: Engine, several: Iterable[Lines], directory: Directory, name: str) -> int:
-    """Book batches durably, the next prepared while the last is written; gives the number of lines.
+    """Book batches durably, each by itself, the next prepared while the last is written; gives the number of lines.
 
     Raises RuntimeError where an entry is refused, as then nothing was measured.
     """
-    made = (
+    lines = 0
+    with _prepared(several, directory, name) as prepared_ones:
+        for prepared in prepared_ones:
+            with writing(engine) as conn:
+                _require(post_columns(conn, prepared, directory, at=AT))
+            lines += len(prepared.numbered.lines)
+    return lines
+
+
+def post_run(engine: Engine, several: Sequence[Lines], directory: Directory, name: str) -> None:
+    """Book batches durably, all in one transaction, as a night does. Raises RuntimeError as `post_all`."""
+    with writing(engine) as conn:
+        _require(post_pieces(conn, lambda: _prepared(several, directory, name), directory, at=AT))
+
+
+def _prepared(
+    several: Iterable[Lines], directory: Directory, name: str
+) -> AbstractContextManager[Iterator[Prepared]]:
+    return ahead(
         prepare_columns(
             [Heading(f"{name}:{number}:{one}", "clearing", AT) for one in range(batch.entry[-1] + 1)],
             batch,
@@ -90,13 +117,9 @@ def post_all(engine: Engine, several: Iterable[Lines], directory: Directory, nam
         )
         for number, batch in enumerate(several)
     )
-    lines = 0
-    with ahead(made) as prepared_ones:
-        for prepared in prepared_ones:
-            with writing(engine) as conn:
-                found = post_columns(conn, prepared, directory, at=AT)
-            refused = [answer for answer in found if isinstance(answer, Refused)]
-            if refused:
-                raise RuntimeError(refused[0].message)
-            lines += len(prepared.numbered.lines)
-    return lines
+
+
+def _require(answers: Iterable[Posted | Refused]) -> None:
+    refused = next((answer for answer in answers if isinstance(answer, Refused)), None)
+    if refused is not None:
+        raise RuntimeError(refused.message)

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from sqlalchemy import Connection, Engine, MetaData, Table, quoted_name, select
 
 from card.chip.keys import CardKeys, unwrap_card_keys
@@ -29,10 +28,11 @@ from city.home import Home
 from city.plan import CityPlan, read_plan
 from city.processes import RunningHsm, private_postgres, running_hsm
 from city.world import City, open_city
-from clearing.columns import texts
-from clearing.pricing import PRICED
+from clearing.priced import PRICED
 from clearing.tables import tap
+from clearing.verdict import Verdict
 from clearing.wire.tariff import parse_tariff
+from clearing.workfiles import counted
 from ledger.bulk_columns import insert_columns
 from ledger.db import reading, writing
 from ledger.tables import line
@@ -196,10 +196,10 @@ def _timed_night(city: City) -> float:
 
 def _verdicts(city: City) -> dict[str, int]:
     """How many taps of the day get which verdict by the rules."""
-    for _step in rule_steps(city):
-        continue
-    priced = pq.read_table(the_night(city).work / PRICED, columns=["verdict"])
-    return dict(Counter(texts(priced, "verdict")))
+    counts = {name: found for name, _, found in rule_steps(city)}
+    own = counted(the_night(city).work / PRICED, "verdict")
+    usual = counts["collect"]["taps"] - own.total()
+    return dict(own + Counter({Verdict.ACCEPTED.value: usual}))
 
 
 def card_keys(city: City, numbers: list[str]) -> dict[str, CardKeys]:

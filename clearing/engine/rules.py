@@ -1,6 +1,7 @@
 """The night's rules in their order, and what an engine that runs them must do."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -8,7 +9,10 @@ from typing import Protocol, runtime_checkable
 import pyarrow as pa
 
 LOOK = ("02_breaks", "04_look")
-"""Which taps need a closer look; of these few, their content and their cards' past are read."""
+"""Which taps need a closer look; of these few, their cards' past is read."""
+
+TWINS = ("08_twins",)
+"""Of which of those the content is read, too."""
 
 KINDS = ("06_kinds",)
 """One tap of each kind that a tariff tells from others; FARE prices them as if they were all taps."""
@@ -18,12 +22,13 @@ FARE = ("60_fare",)
 BOUNDS = (*FARE, "70_bounds")
 """What a tap of each kind may cost, and its price."""
 
+OWN = ("20_place", "55_validity", "88_own")
+"""What is unusual of a tap by itself."""
+
 MATCH = (
     "10_copies",
-    "20_place",
     "30_belief",
     "40_conflict",
-    "55_validity",
     "57_route",
     "80_continuity",
     "85_closer",
@@ -33,13 +38,14 @@ MATCH = (
 rules above left go in."""
 
 PRICE = ("95_paid",)
-"""What a tap is paid, once verdicts are known."""
+"""What a tap with a verdict of its own is paid; any other one is paid what it took."""
 
-EVERY_TAP = frozenset({"95_paid"})
-"""Rules that have a row for every `tap`, made of that tap and little else: it may be asked of some taps at a time."""
+Awaited = Callable[[], pa.Table]
+Inputs = Mapping[str, pa.Table | Path | Awaited]
+"""Tables that the rules read, by name: small ones as Arrow tables, large ones as Parquet files.
 
-Inputs = Mapping[str, pa.Table | Path]
-"""Tables that the rules read, by name: small ones as Arrow tables, large ones as Parquet files."""
+A small one may be one that is still being made: it is asked for when a rule is about to read it, or earlier.
+"""
 
 
 class EngineFailed(Exception):
@@ -76,6 +82,11 @@ class TacEngine(Protocol):
 def view_name(rule: str) -> str:
     """A rule's file holds one SELECT; its view is named as the file without its number."""
     return rule.partition("_")[2]
+
+
+def names_read(rule: str) -> set[str]:
+    """The tables and views that a rule names."""
+    return set(re.findall(r"(?:FROM|JOIN)\s+(\w+)", rule_text(rule)))
 
 
 def rule_text(rule: str) -> str:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from card.hsm.access import HsmAccess
-from clearing.engine.rules import EngineFailed, Inputs, rule_text, view_name
+from clearing.engine.rules import Awaited, EngineFailed, Inputs, rule_text, view_name
 from clearing.engine.spark_session import ARROW_ROWS, Session, spark_session
 from clearing.engine.tac_batches import ANSWERED, asking
 from clearing.verification import TAC_SCHEMA
@@ -54,16 +54,11 @@ class SparkEngine:
         with self._scratch(to) as scratch:
             self._cut()
             for name, table in inputs.items():
-                given = (
-                    write_table(scratch / f"in-{name}.parquet", table)
-                    if isinstance(table, pa.Table)
-                    else table
-                )
-                self._read(given).createOrReplaceTempView(name)
+                self._read(_in_a_file(table, scratch / f"in-{name}.parquet")).createOrReplaceTempView(name)
             for rule in rules:
                 name = view_name(rule)
-                kept = _keep(self.session.sql(rule_text(rule)), scratch / name)
-                self._read(kept).createOrReplaceTempView(name)
+                made = self.session.sql(rule_text(rule))
+                self._read(_keep(made, scratch / name), made.schema).createOrReplaceTempView(name)
             return self._gather(scratch / result, to)
 
     def verify(self, pieces: pa.Table, to: Path) -> Path:
@@ -97,8 +92,10 @@ class SparkEngine:
         folder = _keep(ordered, kept.with_name(f"{kept.name}-in-order"))
         return ordered, sorted(folder.glob("part-*.parquet"))
 
-    def _read(self, path: Path) -> Frame:
-        return self.session.read.parquet(_plain(path))
+    def _read(self, path: Path, schema: Any = None) -> Frame:
+        """The rows of Parquet files; where their columns are known, no job is spent on looking."""
+        read = self.session.read if schema is None else self.session.read.schema(schema)
+        return read.parquet(_plain(path))
 
     @contextmanager
     def _scratch(self, to: Path) -> Iterator[Path]:
@@ -132,6 +129,12 @@ def spark_engine(
     """An engine on a Spark master, as long as the block lasts (see spark_session). Raises EngineFailed."""
     with spark_session(master, python=python, java_home=java_home, settings=settings) as session:
         yield SparkEngine(session, master, hsm)
+
+
+def _in_a_file(table: pa.Table | Path | Awaited, path: Path) -> Path:
+    if isinstance(table, Path):
+        return table
+    return write_table(path, table if isinstance(table, pa.Table) else table())
 
 
 def _keep(frame: Frame, folder: Path) -> Path:

@@ -3,13 +3,12 @@
 WITH heard AS (
     SELECT looked.no, looked.retried, looked.card_head, looked.card_tail, looked.counter,
            looked.balance_before_fen, looked.amount_fen, looked.at_s,
-           COALESCE(place.registered, FALSE) AS registered, card.card_tail IS NOT NULL AS card_known,
-           copies.duplicate, COALESCE(tac.tac_ok, TRUE) AS tac_ok
+           COALESCE(NOT own.device_unknown AND NOT own.device_withdrawn, TRUE) AS registered,
+           card.card_tail IS NOT NULL AS card_known, copies.no IS NOT NULL AS duplicate,
+           COALESCE(tac.tac_ok, TRUE) AS tac_ok
     FROM looked
-    JOIN copies ON copies.no = looked.no
-    LEFT JOIN place
-      ON place.terminal_no = looked.terminal_no AND place.operator = looked.operator
-     AND place.from_s <= looked.at_s AND looked.at_s < place.until_s
+    LEFT JOIN copies ON copies.no = looked.no
+    LEFT JOIN own ON own.no = looked.no
     LEFT JOIN card
       ON card.card_tail = looked.card_tail AND card.card_head = looked.card_head
      AND card.issuer_no = looked.issuer_no

@@ -1,6 +1,6 @@
 -- What the closer look found, of each tap of which it found anything: of any other tap it is true that the card
 -- made it, that its TAC is right, and that it follows the card's tap before.
-SELECT belief.no, belief.duplicate, belief.card_known, belief.tac_ok, belief.believed,
+SELECT belief.no, belief.amount_fen, belief.duplicate, belief.card_known, belief.tac_ok, belief.believed,
        conflict.no IS NOT NULL AS in_conflict,
        continuity.no IS NOT NULL AS chained,
        COALESCE(continuity.gap, FALSE) AS gap,

@@ -36,9 +36,9 @@ class Batch:
         return TapRecord.unpack(bytes(self.records[index * RECORD_BYTES : (index + 1) * RECORD_BYTES]))
 
 
-def read_batch(data: bytes | memoryview) -> Batch:
-    """Read a batch file whole; raises BatchError with the first flaw. Its MAC is the HSM's to check."""
-    framed = FRAME.read(data)
+def read_batch(data: bytes | memoryview, sealed: bytes | None = None) -> Batch:
+    """Read a batch file whole (see BatchFrame.read); raises BatchError with the first flaw."""
+    framed = FRAME.read(data, sealed)
     return Batch(framed.header, framed.records, framed.digest, framed.mac)
 
 

@@ -164,13 +164,16 @@ class BatchFrame:
         self._check_form(data)
         return self._header(data)
 
-    def read(self, data: bytes | memoryview) -> Framed:
-        """Read a file whole; raises BatchError with the first flaw. Its MAC is the HSM's to check."""
+    def read(self, data: bytes | memoryview, sealed: bytes | None = None) -> Framed:
+        """Read a file whole; raises BatchError with the first flaw. Its MAC is the HSM's to check.
+
+        `sealed` is the SHA-256 of all but its trailer, where that has been made already.
+        """
         self._check_form(data)
         trailer_at = len(data) - PART_BYTES
         zero = self._layout.unpack_from(data)[-1]
         _, digest, mac, zero_after = _TRAILER.unpack_from(data, trailer_at)
-        if sha256(memoryview(data)[:trailer_at]).digest() != digest:
+        if (sealed or sha256(memoryview(data)[:trailer_at]).digest()) != digest:
             raise BatchError(BatchFlaw.CHECKSUM, trailer_at + 4, "SHA-256", digest.hex(), _RESEND)
         header = self._header(data)
         if any(zero) or any(zero_after):

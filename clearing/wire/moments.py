@@ -43,28 +43,39 @@ class Moments:
 
 
 def moments_of(packed: npt.NDArray[np.uint8]) -> Moments:
-    """Read n × 7 bytes YYYYMMDDHHMMSS; those that `moment_of` would refuse are not good."""
+    """Read n × 7 bytes YYYYMMDDHHMMSS; those that `moment_of` would refuse are not good.
+
+    Neighbours mostly share their second, so each is looked up where it begins.
+    """
     if packed.ndim != 2 or packed.shape[1] != MOMENT_BYTES:
         raise ValueError(f"moments of shape {packed.shape}: give {MOMENT_BYTES} bytes a row")
-    days, dated = _days_of(packed)
-    hour, minute, second = (packed[:, place] for place in range(_DATE_BYTES, MOMENT_BYTES))
+    begins = _begins(packed)
+    lasts = np.diff(begins, append=len(packed))
+    first = packed[begins]
+    days, dated = _days_of(first)
+    hour, minute, second = (first[:, place] for place in range(_DATE_BYTES, MOMENT_BYTES))
     seconds = _HOURS[hour] + _MINUTES[minute] + _SECONDS[second]
     good = dated & (seconds >= 0)
     days[~good] = 0
-    return Moments(days, np.where(good, seconds, 0).astype(np.int64), good)
+    in_day = np.where(good, seconds, 0).astype(np.int64)
+    return Moments(np.repeat(days, lasts), np.repeat(in_day, lasts), np.repeat(good, lasts))
+
+
+def _begins(packed: npt.NDArray[np.uint8]) -> npt.NDArray[np.intp]:
+    """Where a row is not the one before it: seen by its first four bytes and its last four."""
+    differs = np.ones(len(packed), np.bool_)
+    differs[1:] = False
+    for part in (packed[:, :_DATE_BYTES], packed[:, MOMENT_BYTES - _DATE_BYTES :]):
+        words = part.view(np.uint32).ravel()
+        differs[1:] |= words[1:] != words[:-1]
+    return np.flatnonzero(differs)
 
 
 def _days_of(packed: npt.NDArray[np.uint8]) -> tuple[Numbers, npt.NDArray[np.bool_]]:
-    """Days since 1970-01-01, and whether they are days at all, of rows that begin with YYYYMMDD.
-
-    Neighbours mostly have one date, so each is looked up where it begins.
-    """
-    dates = np.ascontiguousarray(packed[:, :_DATE_BYTES]).view(np.uint32).ravel()
-    begins = np.flatnonzero(np.append(True, dates[1:] != dates[:-1])[: len(dates)])
-    century, year, month, day = (packed[begins, place] for place in range(_DATE_BYTES))
+    """Days since 1970-01-01, and whether they are days at all, of rows that begin with YYYYMMDD."""
+    century, year, month, day = (packed[:, place] for place in range(_DATE_BYTES))
     months, of_month = _CENTURIES[century] + _YEARS[year] + _MONTHS[month], _DAYS[day]
     good = (months >= _FIRST_MONTH) & (of_month >= 0)
     months[~good] = 0
     good &= of_month <= _LAST[months]
-    lasts = np.diff(begins, append=len(dates))
-    return np.repeat(_BEGINS[months] + of_month, lasts), np.repeat(good, lasts)
+    return _BEGINS[months] + of_month, good

@@ -46,6 +46,15 @@ RECORD_DTYPE = np.dtype(
 )
 """The record as columns. Byte fields stay rows of `u1`: a NumPy `S` type would drop their trailing zeros."""
 
+# Version and ride, and holder class and flags, are looked up together.
+_PAIRS = np.dtype(
+    {
+        "names": ["beginning", "holder"],
+        "formats": [">u2", ">u2"],
+        "offsets": [0, 54],
+        "itemsize": RECORD_BYTES,
+    }
+)
 # A card's number as two words; to look for digits, their order does not matter.
 _CARD_WORDS = np.dtype(
     {"names": ["long", "short"], "formats": ["<u8", "<u2"], "offsets": [6, 14], "itemsize": RECORD_BYTES}
@@ -150,14 +159,16 @@ def unreadable(rows: np.ndarray) -> npt.NDArray[np.bool_]:
 
 def unreadable_at(rows: np.ndarray, moments: Moments) -> npt.NDArray[np.bool_]:
     """The same, where the moments of the rows have been read already."""
-    bad = ~(_RIDES[rows["ride"]] & _KINDS[rows["kind"]] & _CLASSES[rows["holder_class"]])
-    bad |= rows["version"] != RECORD_VERSION
+    pairs = rows.view(_PAIRS)
+    good = _BEGINNINGS.take(pairs["beginning"])
+    good &= _KINDS.take(rows["kind"])
+    good &= _HOLDERS.take(pairs["holder"])
+    bad = ~(good & moments.good)
     bad |= (rows["ride"] == Ride.PURCHASE) & (rows["kind"] != PURCHASE_KIND)
-    bad |= rows["flags"] > (LINKED_FLAG | FULL_FARE_FLAG)
     digits = rows.view(_CARD_WORDS)
-    bad |= _beyond_nine(digits["long"]) | _beyond_nine(digits["short"])
-    found: npt.NDArray[np.bool_] = bad | ~moments.good
-    return found
+    bad |= _beyond_nine(digits["long"])
+    bad |= _beyond_nine(digits["short"])
+    return bad
 
 
 def _known(values: Iterable[int]) -> npt.NDArray[np.bool_]:
@@ -165,10 +176,20 @@ def _known(values: Iterable[int]) -> npt.NDArray[np.bool_]:
     return np.isin(np.arange(256), list(values))
 
 
+def _known_pairs(first: Iterable[int], second: Iterable[int]) -> npt.NDArray[np.bool_]:
+    """Which two bytes, one behind another, are both known."""
+    return np.logical_and.outer(_known(first), _known(second)).ravel()
+
+
 def _beyond_nine(packed: npt.NDArray[np.unsignedinteger]) -> npt.NDArray[np.bool_]:
     """Whether any half byte of a word is no digit: it has its highest bit, and one of the two after it."""
     eights = packed.dtype.type(int("8" * 2 * packed.dtype.itemsize, 16))
-    found: npt.NDArray[np.bool_] = (packed & (packed << 1 | packed << 2) & eights) != 0
+    word = np.ascontiguousarray(packed)
+    lower = word << 1
+    lower |= word << 2
+    lower &= word
+    lower &= eights
+    found: npt.NDArray[np.bool_] = lower != 0
     return found
 
 
@@ -228,4 +249,6 @@ def _exactly(field: str, value: bytes, width: int) -> bytes:
     return value
 
 
-_RIDES, _KINDS, _CLASSES = _known(RIDES), _known(KINDS), _known(range(1, HIGHEST_HOLDER_CLASS + 1))
+_KINDS = _known(KINDS)
+_BEGINNINGS = _known_pairs([RECORD_VERSION], RIDES)
+_HOLDERS = _known_pairs(range(1, HIGHEST_HOLDER_CLASS + 1), range((LINKED_FLAG | FULL_FARE_FLAG) + 1))

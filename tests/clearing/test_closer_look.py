@@ -130,14 +130,20 @@ def test_rows_of_one_width_say_what_the_tables_say(city: SmallCity) -> None:
 
 
 def test_days_of_cards_are_read_as_they_stand_and_none_as_the_end_of_time(city: SmallCity) -> None:
-    days = {1: date(2000, 2, 29), 2: date(9999, 12, 31)}
-    with writing(city.engine) as conn:
-        for number, day in days.items():
-            conn.execute(update(card).where(card.c.card_no == card_no(number)).values(valid_from=day))
+    leap_day, last_day = date(2000, 2, 29), date(9999, 12, 31)
     fields = Field(card.c.card_no, 20), Field(card.c.valid_from, no_day=date.min)
-    card_nos, first_days = city.look(lambda conn: fixed_rows(conn, select(card), *fields))
-    found = dict(zip(texts_of(card_nos), first_days.tolist(), strict=True))
-    assert found == {card_no(n): day_number(days.get(n, date.min)) for n in (1, 2, 3)}
+    for days in (
+        {},
+        {1: leap_day, 2: last_day},
+        {1: leap_day, 2: leap_day},
+        dict.fromkeys((1, 2, 3), last_day),
+    ):
+        with writing(city.engine) as conn:
+            for number, day in days.items():
+                conn.execute(update(card).where(card.c.card_no == card_no(number)).values(valid_from=day))
+        card_nos, first_days = city.look(lambda conn: fixed_rows(conn, select(card), *fields))
+        found = dict(zip(texts_of(card_nos), first_days.tolist(), strict=True))
+        assert found == {card_no(n): day_number(days.get(n, date.min)) for n in (1, 2, 3)}
 
 
 Step = tuple[int, int, int, int, int]

@@ -145,6 +145,18 @@ def test_a_collect_killed_before_its_commit_makes_the_same_files_again(city: Sma
     assert len(list(city.inbox.glob("*.ocb"))) == 2, "nothing leaves the inbox before it is registered"
 
 
+def test_a_file_that_was_changed_after_it_was_taken_stays_in_the_inbox(city: SmallCity) -> None:
+    for sequence in (1, 2):
+        city.present(OPERATOR, sequence, [signed(replace(TAP, counter=sequence))])
+    shutil.copyfile(city.inbox / NAME, city.inbox / "copy.ocb")
+    city.step("collect")
+    changed = city.inbox / batch_name(OPERATOR, 2)
+    other = changed.read_bytes()[:-1] + b"\x01"
+    changed.write_bytes(other)
+    city.step("verify")
+    assert {path.name: path.read_bytes() for path in city.inbox.glob("*.ocb")} == {changed.name: other}
+
+
 def test_every_step_can_be_run_again_and_leaves_the_same(city: SmallCity) -> None:
     city.present(OPERATOR, 1, [signed(TAP), signed(replace(TAP, counter=3)), b"\x01" * 64])
     results = city.clear()

@@ -15,7 +15,7 @@ from clearing import judged
 from clearing.context import StepRefused
 from clearing.intake import TAPS
 from clearing.judged import judged_taps
-from clearing.pricing import PRICED
+from clearing.priced import PRICED
 from clearing.tables import card_position, tap
 from clearing.workfiles import read_table, write_table
 from ledger.db import reading
@@ -76,11 +76,14 @@ def test_a_piece_of_paid_taps_ends_where_a_batch_does(
 
 def test_prices_of_other_taps_are_refused_with_the_way_out(city: SmallCity) -> None:
     present(city)
+    dearer = [replace(TAP, card_no=card_no(card), counter=5, amount_fen=170) for card in (1, 2)]
+    city.present("BUS-1", 6, [signed(one) for one in dearer])
     city.clear()
     night = city.night()
     priced = read_table(night.work / PRICED)
-    for wrong in (priced.slice(1), priced.take(pa.array(range(priced.num_rows - 1, -1, -1)))):
+    of_others = priced.replace_schema_metadata({**priced.schema.metadata, b"taps": b"13"})
+    for wrong in (priced.slice(1), priced.take(pa.array(range(priced.num_rows - 1, -1, -1))), of_others):
         write_table(night.work / PRICED, wrong)
         with pytest.raises(StepRefused, match="run the night again from `collect`"), judged_taps(night):
             pytest.fail("taps were read beside prices of others")
-    assert read_table(night.work / TAPS).num_rows == 12
+    assert read_table(night.work / TAPS).num_rows == 14 and priced.num_rows == 2

@@ -78,7 +78,7 @@ def test_dirty_nights_have_the_same_bytes_on_both_engines(
         for night in range(2):
             city.clear(DAY + timedelta(days=night))
         city.engine.dispose()
-        made = ("look", "kinds", "bounds", "verdicts", "priced")
+        made = ("look", "kinds", "bounds", "own", "twins", "verdicts", "paid")
         assert both.compared == {f"{name}.parquet": 2 for name in made}
 
 

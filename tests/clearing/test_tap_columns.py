@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clearing.columns import Presented, numbers, rows_of, tap_table, texts, truths, with_fares
-from clearing.engine.rules import BOUNDS, FARE, KINDS, LOOK, MATCH, PRICE, rule_text
+from clearing.engine.rules import BOUNDS, FARE, KINDS, LOOK, MATCH, OWN, PRICE, TWINS, rule_text
 from clearing.facts import epoch_s, tariff_facts
 from clearing.verification import tac_columns
 from clearing.wire.bcd import moment_of, pack_moment
@@ -187,7 +187,7 @@ def test_ten_thousand_real_taps_are_priced_to_the_fen(shared_data: Path) -> None
     assert priced(raw, [shenzhen()]) == [int(row["deal_money"]) for row in rows]
 
 
-RULES = sorted([*LOOK, *KINDS, *BOUNDS, *MATCH, *PRICE])
+RULES = sorted([*LOOK, *KINDS, *BOUNDS, *OWN, *TWINS, *MATCH, *PRICE])
 
 
 def test_every_rule_that_is_written_down_is_run_once() -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clearing.wire.moments import moments_of
 from clearing.wire.record import RECORD_BYTES, RECORD_DTYPE, RecordError, Ride, TapRecord, unreadable
 
 TAP = TapRecord(
@@ -145,6 +146,21 @@ def test_columns_find_unreadable_exactly_what_values_refuse(
     except RecordError:
         refused = True
     assert unreadable(np.frombuffer(bytes(data), RECORD_DTYPE)).tolist() == [refused]
+
+
+@given(
+    moments=st.lists(
+        st.sampled_from(["20260302080000", "20260302080001", "20260303080000", "20260230080000"])
+    )
+)
+def test_a_moment_is_read_alike_alone_and_beside_others(moments: list[str]) -> None:
+    packed = np.array([list(bytes.fromhex(one)) for one in moments], np.uint8).reshape(-1, 7)
+    together = moments_of(packed)
+    for place in range(len(moments)):
+        alone = moments_of(packed[place : place + 1])
+        for name in ("days", "seconds", "good"):
+            assert getattr(together, name)[place] == getattr(alone, name)[0]
+    assert len(together.days) == len(together.seconds) == len(together.good) == len(moments)
 
 
 def test_columns_know_every_day_of_the_calendar_and_no_other() -> None:

@@ -158,6 +158,18 @@ def test_a_connection_that_breaks_under_a_group_is_made_anew(books: Books) -> No
     assert books.nets()["purse:1"] == -1
 
 
+def test_a_connection_that_lost_what_was_planned_on_it_is_made_anew(books: Books) -> None:
+    def handle(conn: Connection, orders: Sequence[Order]) -> Sequence[Answer]:
+        answers = post(conn, orders, at=AT)
+        if conn.dialect.name == "postgresql":
+            conn.exec_driver_sql("DEALLOCATE ALL")
+        return answers
+
+    with GroupCommit[Order, Answer](books.engine, handle) as group:
+        assert [type(group.ask(load(books, f"load:{number}"))) for number in range(3)] == [Posted] * 3
+    assert books.nets()["purse:1"] == -3
+
+
 def test_coroutines_are_answered_together_and_a_cancelled_one_leaves_no_trace(
     books: Books, group: GroupCommit[Order, Answer], gate: Gate
 ) -> None:
@@ -214,3 +226,46 @@ def test_a_coroutine_whose_turn_does_not_come_is_busy_and_leaves_no_trace(books:
         assert isinstance(asyncio.run(ask(group)), Posted)
     assert gate.groups == [1]
     assert books.nets()["purse:1"] == -1
+
+
+def test_each_coroutine_is_turned_away_when_its_own_time_is_over(books: Books, gate: Gate) -> None:
+    now = [0.0]
+
+    async def ask(group: GroupCommit[Order, Answer]) -> list[object]:
+        gate.open.clear()
+        tasks = [asyncio.create_task(group.answer(load(books, "begun")))]
+        await asyncio.to_thread(gate.entered.wait)
+        for name, since in (("early", 0.0), ("as early", 0.0), ("later", 0.03)):
+            now[0] = since
+            tasks.append(asyncio.create_task(group.answer(load(books, name))))
+            await asyncio.sleep(0)
+        now[0] = 0.06
+        await asyncio.wait(tasks[1:3])
+        assert [task.done() for task in tasks] == [False, True, True, False]
+        gate.open.set()
+        return list(await asyncio.gather(*tasks, return_exceptions=True))
+
+    with GroupCommit[Order, Answer](books.engine, gate, patience_s=0.05, clock=lambda: now[0]) as group:
+        found = asyncio.run(ask(group))
+    assert [type(answer) for answer in found] == [Posted, Busy, Busy, Posted]
+    assert books.nets()["purse:1"] == -2
+
+
+def test_coroutines_that_race_for_the_same_references_book_each_once(
+    books: Books, group: GroupCommit[Order, Answer]
+) -> None:
+    async def ask(first: int) -> list[Answer]:
+        return [await group.answer(load(books, f"load:{(first + number) % 40}")) for number in range(40)]
+
+    async def race() -> list[list[Answer]]:
+        return await asyncio.gather(*(ask(7 * asker) for asker in range(24)))
+
+    found = [answer for answers in asyncio.run(race()) for answer in answers if isinstance(answer, Posted)]
+    assert len(found) == 24 * 40
+    assert sorted(answer.reference for answer in found if answer.first_time) == sorted(
+        f"load:{number}" for number in range(40)
+    )
+    assert len({(answer.reference, answer.entry_id) for answer in found}) == 40
+    assert books.nets()["purse:1"] == -40
+    with reading(books.engine) as conn:
+        assert list(verify_books(conn)) == []

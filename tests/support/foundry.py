@@ -31,6 +31,7 @@ PROGRAMS: Mapping[str, str] = {
     "hsm-sim": "hsm_sim.cli:main",
     "insurer": "city.insurer:serve",
     "biller": "city.biller:main",
+    "centre": "city.centre:serve",
     "till": "city.till:work",
     "caller": "city.caller:work",
     "depot": "city.depot:work",
@@ -41,6 +42,7 @@ MODULES: Mapping[str, str] = {
     "hsm_sim": "hsm-sim",
     "city.insurer": "insurer",
     "city.biller": "biller",
+    "city.centre": "centre",
     "city.yard": "yard",
 }
 """Those of them that other code of ours starts as `python -m MODULE`."""

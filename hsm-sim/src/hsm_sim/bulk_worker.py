@@ -25,6 +25,8 @@ NICENESS = 5
 
 SMALL_ROWS = 8_192
 """Up to so many rows NumPy verifies in less time than a kernel takes to compile."""
+FEW_ROWS = 1_000
+"""Until more have been asked for in all, nothing is compiled: NumPy verifies so many before Numba is even loaded."""
 
 
 class Verifiers:
@@ -33,10 +35,15 @@ class Verifiers:
     def __init__(self) -> None:
         self._ready: Mapping[int, Verifier] = NUMPY_VERIFIERS
         self._compiling = Thread(target=self._compile, name="compile", daemon=True)
-        self._compiling.start()
+        self._begun = False
+        self._asked_rows = 0
 
     def of(self, rows: int) -> Mapping[int, Verifier]:
         """What verifies so many rows. For many it waits, as NumPy and the compiler would only hinder each other."""
+        self._asked_rows += rows
+        if not self._begun and self._asked_rows > FEW_ROWS:
+            self._begun = True
+            self._compiling.start()
         if rows > SMALL_ROWS:
             self._compiling.join()
         return self._ready
