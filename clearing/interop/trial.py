@@ -42,9 +42,8 @@ def try_results(conn: Connection, night: Night) -> TriedResults:
     Raises StepRefused where the HSM cannot be asked.
     """
     outcomes, results = come_results(conn, night)
-    owed_fen: Counter[str] = Counter()
-    refused: Counter[tuple[str, str, str]] = Counter()
-    refused_fen: Counter[tuple[str, str, str]] = Counter()
+    owed_fen = Counter[str]()
+    refused, refused_fen = Counter[tuple[str, str, str]](), Counter[tuple[str, str, str]]()
     for one in results:
         for answer in _answers(conn, one):
             if answer.code is ResultCode.ACCEPTED:
