@@ -1,5 +1,6 @@
 """A night's plan in tables and sentences."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 from rich.console import Console
@@ -25,6 +26,8 @@ def show_plan(console: Console, plan: NightPlan, *, free_bytes: int) -> None:
         console.print(_files_table("Batches of taps", plan.files))
     if plan.code_files:
         console.print(_files_table("Batches of rides on codes", plan.code_files))
+    if plan.result_files:
+        console.print(_files_table("Files of results of other cities", plan.result_files))
     for bad in plan.bad:
         say(
             f"[red]Will be turned away:[/red] {escape(bad.name)}: {escape(bad.message)}; {escape(bad.remedy)}"
@@ -37,6 +40,7 @@ def show_plan(console: Console, plan: NightPlan, *, free_bytes: int) -> None:
         f"{plan.taps:,} taps before the night of {plan.business_date}: {plan.retried_taps:,} of them out of "
         f"suspense, {plan.uncleared_taps:,} collected before and not booked"
     )
+    _show_waiting(say, plan)
     if plan.steps_done:
         say(f"Already done: {', '.join(plan.steps_done)}; the night goes on after {plan.steps_done[-1]}")
     _show_time(console, plan)
@@ -50,6 +54,18 @@ def show_plan(console: Console, plan: NightPlan, *, free_bytes: int) -> None:
         )
     if plan.refusal:
         say(f"[red]The night would not start:[/red] {plan.refusal[0]}; {plan.refusal[1]}")
+
+
+def _show_waiting(say: Callable[[str], None], plan: NightPlan) -> None:
+    if not plan.open_files and not plan.odd_lines:
+        return
+    receipts = sum(one.waits_for == "receipt" for one in plan.open_files)
+    results = len(plan.open_files) - receipts
+    say(
+        f"Waiting with other cities: {receipts:,} of our files for a receipt, {results:,} for results "
+        f"(`onecard centres files`); {plan.odd_lines:,} lines of results for a tap that they fit "
+        "(`onecard centres lines`)"
+    )
 
 
 def _show_time(console: Console, plan: NightPlan) -> None:

@@ -18,6 +18,7 @@ from api.doors import Refused, console, now, settings
 from api.night_commands import Day
 from city.world import night_of
 from clearing.context import StepRefused
+from clearing.interop.trial import TriedResults
 from ledger.day import DayOrderError, current_day
 from ledger.db import reading
 from ledger.money import yuan
@@ -26,6 +27,8 @@ from settlement.batch_retry import RetryRefused, retry_batch
 from settlement.dry_run import DryRun, dry_run
 from settlement.netting import Role
 from settlement.night_lock import NightRunning
+
+_ODD_SHOWN = 20
 
 
 def dry_run_night(
@@ -133,6 +136,8 @@ def _show(found: DryRun) -> None:
     for step, counts in found.counts.items():
         said = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
         console.print(f"{step}: {said or 'nothing'}", soft_wrap=True, highlight=False, markup=False)
+    if found.results is not None:
+        _show_results(found.results)
     if found.shares:
         table = Table(
             "operator", "taps", "presented", "would be paid", title="Tonight's taps and rides, yuan"
@@ -158,6 +163,28 @@ def _show(found: DryRun) -> None:
     console.print(
         "Nothing was booked. Institutions were not asked; the ledger's own refusals show in the night."
     )
+
+
+def _show_results(results: TriedResults) -> None:
+    """What would be refused of other cities' results: files by us, taps by centres, lines that fit no tap."""
+    lines = [
+        f"Would be turned away: {one.arrival.name}: {one.message.removesuffix(f'; {one.remedy}')}; {one.remedy}"
+        for one in results.turned_away
+    ]
+    lines += [
+        f"Would be refused by {one.centre}: {one.reason}, {one.taps:,} of the taps of {one.operator}, "
+        f"{yuan(one.amount_fen)} yuan"
+        for one in results.refused
+    ]
+    lines += [
+        f"Would fit no tap: line {one.line} of {one.file}, on tap {one.place} of file {one.number}, "
+        f"{yuan(one.amount_fen)} yuan: {one.why}"
+        for one in results.odd[:_ODD_SHOWN]
+    ]
+    if len(results.odd) > _ODD_SHOWN:
+        lines.append(f"Would fit no tap: {len(results.odd) - _ODD_SHOWN:,} more lines")
+    for line in lines:
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 def _right(table: Table) -> Table:

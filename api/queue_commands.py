@@ -48,7 +48,8 @@ def show(number: Number) -> None:
     table = Table("when", "what happened", "by", "said")
     for event in events:
         when = event.at.astimezone(CITY_ZONE).strftime("%Y-%m-%d %H:%M")
-        table.add_row(when, event.happened, escape(event.who), escape(event.what))
+        happened = f"{event.happened}, due {event.due_on}" if event.due_on else str(event.happened)
+        table.add_row(when, happened, escape(event.who), escape(event.what))
     console.print(table)
 
 

@@ -24,13 +24,13 @@ from clearing.proposals import (
     proposals,
     propose,
 )
-from clearing.suspense import SuspendedTap, suspended_groups, suspended_taps
+from clearing.suspense import SuspendedGroup, SuspendedTap, suspended_groups, suspended_taps
 from clearing.verdict import MONEY, Money, Verdict
 from ledger.day import DayOrderError
 from ledger.db import reading, writing
 from ledger.money import read_yuan, yuan
 from settlement.night_lock import NightRunning
-from settlement.suspense_decisions import DecisionRefused, Word, approve, turn_down
+from settlement.suspense_decisions import DecisionRefused, Word, approve, turn_down, withdraw
 
 SUSPENDING: Final = [verdict.value for verdict in Verdict if MONEY[verdict] is Money.SUSPENDED]
 
@@ -62,7 +62,8 @@ def list_suspended(
     min_age: Annotated[int, typer.Option("--min-age", min=0, help="only what is so many days old")] = 0,
     taps: Annotated[bool, typer.Option("--taps", help="every tap, with the place to propose it by")] = False,
 ) -> None:
-    """List what is in suspense, oldest first, by operator, verdict and day; or tap by tap."""
+    """List what is in suspense, oldest first, by operator, verdict and day; or tap by tap. What waits in a proposal has
+    its number beside it, or how many taps of the group do."""
     wanted, day = _verdict(verdict), today()
     with books() as engine, reading(engine) as conn:
         groups = suspended_groups(conn, day, operator=operator, verdict=wanted)
@@ -74,13 +75,12 @@ def list_suspended(
     if taps:
         _show_taps([one for one in singly if one.age_days >= min_age])
     else:
-        table = Table("operator", "verdict", "first presented", "age days", "taps", "yuan")
-        for one in groups:
-            since, age = str(one.presented_on), str(one.age_days)
-            table.add_row(one.operator, one.verdict, since, age, f"{one.taps:,}", yuan(one.amount_fen))
-        console.print(table)
-    amount_fen = sum(one.amount_fen for one in groups)
-    console.print(f"{sum(one.taps for one in groups):,} taps of {yuan(amount_fen)} yuan are in suspense")
+        _show_groups(groups)
+    count, amount_fen = sum(one.taps for one in groups), sum(one.amount_fen for one in groups)
+    console.print(
+        f"{_taps(count)} of {yuan(amount_fen)} yuan {'is' if count == 1 else 'are'} in suspense",
+        highlight=False,
+    )
 
 
 @suspense.command("propose")
@@ -167,6 +167,14 @@ def refuse_proposal(
     _answered(answer)
 
 
+@suspense.command("withdraw")
+def withdraw_proposal(number: Number, by: By) -> None:
+    """Take your own proposal back while it waits: its taps may be proposed again."""
+    with books() as engine, writing(engine) as conn:
+        answer = withdraw(conn, Word(number, named(by), now()))
+    _answered(answer)
+
+
 def _answered(answer: Proposal | DecisionRefused) -> None:
     if isinstance(answer, DecisionRefused):
         raise Refused(f"{answer.message}; {answer.remedy}")
@@ -174,7 +182,7 @@ def _answered(answer: Proposal | DecisionRefused) -> None:
 
 
 def _say(one: Proposal, stands: str) -> None:
-    what = f"{one.decision} {one.taps:,} taps of {one.operator} in suspense as {one.verdict}"
+    what = f"{one.decision} {_taps(one.taps)} of {one.operator} in suspense as {one.verdict}"
     amounts = f"{yuan(one.paid_fen)} of {yuan(one.amount_fen)} yuan"
     console.print(
         f"Proposal {one.number}, {what}, {amounts}: {stands}", soft_wrap=True, highlight=False, markup=False
@@ -189,14 +197,40 @@ def _stands(one: Proposal) -> str:
     return f"{one.state.replace('_', ' ')} by {one.decided_by}{on}{why}"
 
 
+def _taps(count: int) -> str:
+    return f"{count:,} tap" if count == 1 else f"{count:,} taps"
+
+
+def _show_groups(groups: Sequence[SuspendedGroup]) -> None:
+    table = Table("operator", "verdict", "first presented", "age days", "taps", "yuan", "proposal")
+    for one in groups:
+        since, age = str(one.presented_on), str(one.age_days)
+        waits = f"{one.proposed:,} of {_taps(one.taps)}" if one.proposed else ""
+        if one.proposal is not None:
+            waits = str(one.proposal)
+        what = (one.operator, one.verdict, since, age)
+        table.add_row(*what, f"{one.taps:,}", yuan(one.amount_fen), waits)
+    console.print(table)
+
+
 def _show_taps(taps: Sequence[SuspendedTap]) -> None:
     table = Table(
-        "operator", "tap", "verdict", "card", "counter", "terminal", "first presented", "age", "yuan"
+        "operator",
+        "tap",
+        "verdict",
+        "card",
+        "counter",
+        "terminal",
+        "first presented",
+        "age",
+        "yuan",
+        "proposal",
     )
     for one in taps:
         place, since = f"{one.sequence}:{one.position}", str(one.presented_on)
-        made = (one.card_no, str(one.counter), one.terminal)
-        table.add_row(one.operator, place, one.verdict, *made, since, str(one.age_days), yuan(one.amount_fen))
+        what = (one.operator, place, one.verdict, one.card_no, str(one.counter), one.terminal)
+        waits = "" if one.proposal is None else str(one.proposal)
+        table.add_row(*what, since, str(one.age_days), yuan(one.amount_fen), waits)
     console.print(table)
 
 

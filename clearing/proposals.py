@@ -1,6 +1,7 @@
 """What somebody proposes to do with taps in suspense: pay them, or reject them with a reason.
 
-Another person approves it or turns it down (`settlement.suspense_decisions`); until then nothing moves.
+Another person approves it or turns it down, or whoever proposed withdraws it (`settlement.suspense_decisions`); until
+then nothing moves.
 """
 
 from collections import Counter
@@ -10,7 +11,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, insert, select
 
 from card.tables import card
 from clearing.interop.centres import centre_codes
@@ -42,6 +43,7 @@ class State(StrEnum):
     PROPOSED = "proposed"
     APPROVED = "approved"
     TURNED_DOWN = "turned_down"
+    WITHDRAWN = "withdrawn"
     VOID = "void"
 
 
@@ -98,7 +100,10 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A proposal as it stands: how many taps, what they showed as taken, and what of it their operator is to get."""
+    """A proposal as it stands: how many taps, what they showed as taken, and what of it their operator is to get.
+
+    One that is withdrawn was decided by whoever proposed it.
+    """
 
     number: int
     decision: Decision
@@ -176,9 +181,8 @@ def refusal_to_propose(asked: Asked, taps: Sequence[Row[Any]], known: Known) -> 
     waiting = next((known.proposed[place] for one in taps if (place := _place(one)) in known.proposed), None)
     if waiting is not None:
         message = f"{asked.target}: proposal {waiting} waits for a second person"
-        return ProposalRefused(
-            ProposalRefusal.ALREADY_PROPOSED, message, f"`onecard suspense show {waiting}`; have it decided"
-        )
+        remedy = f"`onecard suspense show {waiting}`; have it decided, or withdrawn by whoever proposed it"
+        return ProposalRefused(ProposalRefusal.ALREADY_PROPOSED, message, remedy)
     return _refusal_of_amount(asked, taps) or _refusal_of_payee(asked, taps, known)
 
 
@@ -231,6 +235,19 @@ def proposal_of(conn: Connection, number: int) -> Proposal | None:
     """One proposal by its number."""
     row = conn.execute(_PROPOSALS.where(suspense_proposal.c.number == number)).one_or_none()
     return None if row is None else _proposal(row)
+
+
+def waiting_taps() -> Select[Any]:
+    """The taps of proposals that wait for a second person: operator, sequence, position, and the proposal's number.
+
+    No tap waits in two.
+    """
+    items = suspense_item.c
+    return (
+        select(items.operator, items.sequence, items.position, items.proposal)
+        .join(suspense_proposal, suspense_proposal.c.number == items.proposal)
+        .where(suspense_proposal.c.state == State.PROPOSED.value)
+    )
 
 
 def of_proposal(number: int) -> ColumnElement[bool]:
@@ -289,12 +306,7 @@ def _meant(target: Target) -> ColumnElement[bool]:
 
 def _proposed(conn: Connection, target: Target) -> Mapping[Place, int]:
     """Taps of the target's operator that wait in a proposal, and in which."""
-    items = suspense_item.c
-    query = (
-        select(items.operator, items.sequence, items.position, items.proposal)
-        .join(suspense_proposal, suspense_proposal.c.number == items.proposal)
-        .where(suspense_proposal.c.state == State.PROPOSED.value, items.operator == target.operator)
-    )
+    query = waiting_taps().where(suspense_item.c.operator == target.operator)
     return {
         (operator, sequence, position): number for operator, sequence, position, number in conn.execute(query)
     }

@@ -5,9 +5,10 @@ from datetime import date
 from itertools import groupby
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, Subquery, and_, func, select
 
 from clearing.columns import Presented
+from clearing.proposals import waiting_taps
 from clearing.tables import tap
 from clearing.verdict import Money, Verdict
 from ledger.snapshots import total_fen
@@ -15,7 +16,7 @@ from ledger.snapshots import total_fen
 
 @dataclass(frozen=True, slots=True)
 class SuspendedTap:
-    """A tap in suspense, why, and for how many days since it was first presented."""
+    """A tap in suspense, why, for how many days since it was first presented, and the proposal that it waits in."""
 
     operator: str
     sequence: int
@@ -27,11 +28,15 @@ class SuspendedTap:
     verdict: Verdict
     presented_on: date
     age_days: int
+    proposal: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class SuspendedGroup:
-    """Taps of an operator in suspense for one verdict, first presented on one day: how many, and what they show."""
+    """Taps of an operator in suspense for one verdict, first presented on one day: how many, and what they show.
+
+    `proposed` of them wait in proposals; all of them in one: `proposal`.
+    """
 
     operator: str
     verdict: Verdict
@@ -39,6 +44,8 @@ class SuspendedGroup:
     age_days: int
     taps: int
     amount_fen: int
+    proposed: int
+    proposal: int | None
 
 
 def suspended_groups(
@@ -46,24 +53,34 @@ def suspended_groups(
 ) -> list[SuspendedGroup]:
     """What is in suspense, oldest first, of one operator or verdict or of all; ages as of `business_date`."""
     keys = (tap.c.business_date, tap.c.operator, tap.c.verdict)
+    waits, places = _proposed()
+    numbers = (func.count(waits.c.proposal), func.min(waits.c.proposal), func.max(waits.c.proposal))
     query = (
-        select(*keys, func.count(), total_fen(tap.c.amount_fen))
+        select(*keys, func.count(), total_fen(tap.c.amount_fen), *numbers)
+        .outerjoin(waits, places)
         .where(*_suspended(operator, verdict))
         .group_by(*keys)
         .order_by(*keys)
     )
-    return [
-        SuspendedGroup(who, Verdict(why), since, (business_date - since).days, taps, int(amount_fen))
-        for since, who, why, taps, amount_fen in conn.execute(query)
-    ]
+    groups = []
+    for since, who, why, taps, amount_fen, proposed, first, last in conn.execute(query):
+        age_days, whole = (business_date - since).days, proposed == taps and first == last
+        groups.append(
+            SuspendedGroup(
+                who, Verdict(why), since, age_days, taps, int(amount_fen), proposed, first if whole else None
+            )
+        )
+    return groups
 
 
 def suspended_taps(
     conn: Connection, business_date: date, *, operator: str | None = None, verdict: Verdict | None = None
 ) -> list[SuspendedTap]:
     """Taps in suspense, oldest first, of one operator or verdict or of all; ages as of `business_date`."""
+    waits, places = _proposed()
     query = (
-        select(tap)
+        select(tap, waits.c.proposal)
+        .outerjoin(waits, places)
         .where(*_suspended(operator, verdict))
         .order_by(tap.c.business_date, tap.c.operator, tap.c.sequence, tap.c.position)
     )
@@ -79,6 +96,7 @@ def suspended_taps(
             Verdict(row.verdict),
             row.business_date,
             (business_date - row.business_date).days,
+            row.proposal,
         )
         for row in conn.execute(query)
     ]
@@ -91,6 +109,12 @@ def _suspended(operator: str | None, verdict: Verdict | None) -> list[ColumnElem
     if verdict is not None:
         wanted.append(tap.c.verdict == verdict.value)
     return wanted
+
+
+def _proposed() -> tuple[Subquery, ColumnElement[bool]]:
+    """Taps that wait in proposals, and the condition that one is a row of `tap`."""
+    waits = waiting_taps().subquery()
+    return waits, and_(*(tap.c[name] == waits.c[name] for name in ("operator", "sequence", "position")))
 
 
 def awaits_judgement() -> ColumnElement[bool]:

@@ -1,6 +1,6 @@
 """What people propose to do with taps in suspense and what other people said to it: kept for good.
 
-A proposal is written once with its taps; that it was approved, turned down or void is filled in once.
+A proposal is written once with its taps; that it was approved, turned down, void or withdrawn is filled in once.
 """
 
 from sqlalchemy import (
@@ -26,19 +26,23 @@ suspense_proposal = Table(
     Column("proposed_by", String(64), nullable=False),
     Column("proposed_at", Instant, nullable=False),
     Column("state", String(11), nullable=False),
-    Column("decided_by", String(64)),  # null: nobody has yet
+    Column("decided_by", String(64)),  # null: nobody has yet; of what is withdrawn: who proposed it
     Column("decided_at", Instant),
-    Column("decided_why", String(500)),  # of what was approved: empty
+    Column("decided_why", String(500)),  # of what was approved or is withdrawn: empty
     Column("business_date", Date),  # the open day that it was carried out on; null: it was not
     CheckConstraint("decision in ('pay', 'reject')", name="decision_is_known"),
-    CheckConstraint("state in ('proposed', 'approved', 'turned_down', 'void')", name="state_is_known"),
+    CheckConstraint(
+        "state in ('proposed', 'approved', 'turned_down', 'void', 'withdrawn')", name="state_is_known"
+    ),
     CheckConstraint(
         "(state = 'proposed') = (decided_by is null) and (decided_by is null) = (decided_at is null)"
         " and (decided_by is null) = (decided_why is null)",
         name="decision_is_whole",
     ),
     CheckConstraint("(state = 'approved') = (business_date is not null)", name="approved_is_carried_out"),
-    CheckConstraint("decided_by is null or decided_by <> proposed_by", name="two_people_decide"),
+    CheckConstraint(
+        "decided_by is null or (decided_by = proposed_by) = (state = 'withdrawn')", name="two_people_decide"
+    ),
 )
 
 suspense_item = Table(

@@ -1,7 +1,8 @@
 """A night without its postings: every verdict, price and position it would come to, in a folder of its own.
 
 The night's own steps run over links to the inbox and to what it has collected; of what they hand over to be written
-nothing is written. Institutions are not asked, and what the ledger itself refuses shows only in the real night.
+nothing is written. Institutions are not asked; of other cities' results, those in the inbox are looked at. What the
+ledger itself refuses shows only in the real night.
 """
 
 from collections import Counter
@@ -19,6 +20,8 @@ from clearing.archive import archived
 from clearing.columns import numbers, texts
 from clearing.context import Night, Step, StepRefused
 from clearing.intake import pending_files, registered
+from clearing.interop.results import result_inbox
+from clearing.interop.trial import TriedResults, try_results
 from clearing.judged import Judged, judged_taps
 from clearing.peers import NOBODY
 from clearing.postings import shares
@@ -82,6 +85,7 @@ class DryRun:
     positions: tuple[Position, ...] = ()
     instructions: tuple[Instruction, ...] = ()
     refusals: list[Refusal] = field(default_factory=list)
+    results: TriedResults | None = None  # of other cities; None: it did not come so far
 
 
 def dry_run(engine: Engine, night: Night, scratch: Path) -> DryRun:
@@ -104,12 +108,17 @@ def dry_run(engine: Engine, night: Night, scratch: Path) -> DryRun:
             found.counts[name] = step(engine, dry).counts
         _, rides, _ = judge_qr(engine, dry)
         found.counts["rides on codes"] = Counter(one.verdict.value for one in rides)
+        with reading(engine) as conn:
+            found.results = results = try_results(conn, dry)
+        found.counts["results of other cities"] = results.counts
     except StepRefused as stop:
         found.refusals.append(Refusal(stop.step, stop.reason, stop.remedy))
         return found
     with judged_taps(dry) as judged, reading(engine) as conn:
         found.shares = _shares(judged, rides)
-        _settle(conn, found, _sources(conn, judged, rides))
+        taken_fen = Counter(_sources(conn, judged, rides))
+        taken_fen["suspense"] -= results.overcharged_fen
+        _settle(conn, found, results.owed_fen, taken_fen)
     return found
 
 
@@ -118,9 +127,10 @@ def _apart(night: Night, scratch: Path, digests: Sequence[str]) -> Night:
     dry = replace(
         night, folder=scratch / "night", inbox=scratch / "inbox", archive=scratch / "archive", peers=NOBODY
     )
-    for ours, theirs in ((dry.inbox, night.inbox), (qr_inbox(dry.inbox), qr_inbox(night.inbox))):
+    for folder in (Path, qr_inbox, result_inbox):
+        ours = folder(dry.inbox)
         ours.mkdir(parents=True, exist_ok=True)
-        for path in pending_files(theirs):
+        for path in pending_files(folder(night.inbox)):
             (ours / path.name).symlink_to(path.resolve())
     for digest in digests:
         place = archived(dry.archive, digest)
@@ -165,10 +175,13 @@ def _sources(conn: Connection, judged: Judged, rides: Sequence[JudgedRide]) -> d
     }
 
 
-def _settle(conn: Connection, found: DryRun, sources_fen: Mapping[str, int]) -> None:
-    """Net what the books hold and what tonight's taps would add, and make the instructions of it."""
+def _settle(
+    conn: Connection, found: DryRun, results_fen: Mapping[str, int], sources_fen: Mapping[str, int]
+) -> None:
+    """Net what the books hold and what tonight's taps and results would add, and make the instructions of it."""
     day = found.business_date
     gross_fen = Counter(owed_at(conn, day))
+    gross_fen.update(results_fen)
     gross_fen.update({share.operator: share.paid_fen for share in found.shares})
     taken_fen = Counter(payers_of(conn, day))
     taken_fen.update(sources_fen)

@@ -14,11 +14,15 @@ from typing import Final
 from sqlalchemy import Connection, func, select
 
 from clearing.intake import missing, pending_files, registered
+from clearing.interop.files import Kind, digests_of
+from clearing.interop.results import result_inbox
+from clearing.interop.waiting import OpenFile, odd_lines, open_files
 from clearing.qr_intake import held_batches, qr_inbox
 from clearing.suspense import awaits_judgement
 from clearing.tables import batch_file, tap
 from clearing.wire.batch import FRAME, BatchError
 from clearing.wire.frame import BatchFrame, BatchHeader
+from clearing.wire.interop import RESULT
 from clearing.wire.qr_batch import QR_FRAME
 from ledger.day import DayState
 from ledger.tables import day as day_table
@@ -60,6 +64,8 @@ class BadFile:
 class NightPlan:
     """A night before it starts, or before it is taken up again after `steps_done`.
 
+    `result_files` are other cities' results; `open_files` wait for their centres, `odd_lines` for a tap that they fit.
+
     `refusal` is (reason, remedy) of what would stop it at once; `nights_before` have to be run first.
     `expected_ms` is by step, of those still to come, from `experience` past nights (0: defaults).
     """
@@ -70,10 +76,13 @@ class NightPlan:
     steps_done: tuple[str, ...]
     files: tuple[PlannedFile, ...]
     code_files: tuple[PlannedFile, ...]
+    result_files: tuple[PlannedFile, ...]
     bad: tuple[BadFile, ...]
     uncleared_taps: int  # collected by this night before it was interrupted, and not yet booked
     retried_taps: int
     missing: tuple[tuple[str, int], ...]
+    open_files: tuple[OpenFile, ...]
+    odd_lines: int
     expected_ms: Mapping[str, int]
     experience: int
     needed_bytes: int
@@ -95,6 +104,9 @@ def plan_night(conn: Connection, business_date: date, inbox: Path) -> NightPlan:
     known = registered(conn).digests
     files, bad = look_at(pending_files(inbox), FRAME, known)
     code_files, bad_codes = look_at(pending_files(qr_inbox(inbox)), QR_FRAME, held_batches(conn))
+    result_files, bad_results = look_at(
+        pending_files(result_inbox(inbox)), RESULT, digests_of(conn, Kind.RESULT)
+    )
     done = tuple(one.step for one in recorded_steps(conn, business_date))
     past = past_nights(conn, before=business_date)
     uncleared = select(func.coalesce(func.sum(batch_file.c.record_count), 0)).where(
@@ -114,13 +126,17 @@ def plan_night(conn: Connection, business_date: date, inbox: Path) -> NightPlan:
         steps_done=done,
         files=tuple(files),
         code_files=tuple(code_files),
-        bad=(*bad, *bad_codes),
+        result_files=tuple(result_files),
+        bad=(*bad, *bad_codes, *bad_results),
         uncleared_taps=uncleared_taps,
         retried_taps=retried_taps,
         missing=tuple(missing({*known, *((one.operator, one.sequence) for one in files)})),
+        open_files=tuple(open_files(conn)),
+        odd_lines=len(odd_lines(conn)),
         expected_ms={step: pace.expected_ms(taps) for step, pace in paces(past, ahead).items()},
         experience=len(past),
-        needed_bytes=sum(one.size_bytes for one in (*files, *code_files)) + _needed(past, taps),
+        needed_bytes=sum(one.size_bytes for one in (*files, *code_files, *result_files))
+        + _needed(past, taps),
     )
 
 

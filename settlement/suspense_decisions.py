@@ -2,6 +2,7 @@
 
 All of a proposal is done in one transaction while no night runs: its entries, its taps, and who said so. It is void
 where one of its taps is no longer in suspense as it was, since then somebody proposed something else than would happen.
+Until it is decided, whoever proposed it may withdraw it.
 """
 
 from collections.abc import Sequence
@@ -45,6 +46,7 @@ class DecisionRefusal(StrEnum):
 
     PROPOSAL_UNKNOWN = "proposal_unknown"
     SAME_PERSON = "same_person"
+    NOT_THE_PROPOSER = "not_the_proposer"
     REASON_UNFIT = "reason_unfit"
     ALREADY_DECIDED = "already_decided"
     NIGHT_UNFINISHED = "night_unfinished"
@@ -62,7 +64,7 @@ class DecisionRefused:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """Who says yes or no to the proposal of a number, and when; `why` is of a no."""
+    """Who says yes or no to the proposal of a number, or withdraws it, and when; `why` is of a no."""
 
     number: int
     by: str
@@ -106,14 +108,12 @@ def approve(engine: Engine, word: Word, *, nights: Path) -> Proposal | DecisionR
 
 def turn_down(conn: Connection, word: Word) -> Proposal | DecisionRefused:
     """Say no to a proposal, and why; its taps stay in suspense. Said again alike, the proposal as it stands."""
-    found = proposal_of(conn, word.number)
-    refused = refusal_of_word(found, word, State.TURNED_DOWN)
-    if refused is not None:
-        return refused
-    assert found is not None
-    if found.state is State.PROPOSED:
-        _keep_word(conn, word, State.TURNED_DOWN, word.why.strip())
-    return _known(conn, word.number)
+    return _end(conn, word, State.TURNED_DOWN)
+
+
+def withdraw(conn: Connection, word: Word) -> Proposal | DecisionRefused:
+    """Take one's own proposal back while it waits; its taps may be proposed again. Said again, it stands."""
+    return _end(conn, replace(word, why=""), State.WITHDRAWN)
 
 
 def refusal_of_word(found: Proposal | None, word: Word, wanted: State) -> DecisionRefused | None:
@@ -123,17 +123,39 @@ def refusal_of_word(found: Proposal | None, word: Word, wanted: State) -> Decisi
         return DecisionRefused(
             DecisionRefusal.PROPOSAL_UNKNOWN, f"no proposal has number {word.number}", remedy
         )
-    if word.by.strip().casefold() == found.proposed_by.strip().casefold():
+    own = word.by.strip().casefold() == found.proposed_by.strip().casefold()
+    if own and wanted is not State.WITHDRAWN:
         message = f"proposal {word.number} is {found.proposed_by}'s own"
-        return DecisionRefused(DecisionRefusal.SAME_PERSON, message, "let another person decide it")
+        remedy = "let another person decide it, or withdraw it"
+        return DecisionRefused(DecisionRefusal.SAME_PERSON, message, remedy)
+    if not own and wanted is State.WITHDRAWN:
+        message = f"proposal {word.number} is {found.proposed_by}'s to withdraw, and not {word.by}'s"
+        remedy = f"say no to it: `onecard suspense refuse {word.number}`"
+        return DecisionRefused(DecisionRefusal.NOT_THE_PROPOSER, message, remedy)
     if wanted is State.TURNED_DOWN and not 1 <= len(word.why.strip()) <= MAX_WHY:
         message = f"a reason of {len(word.why.strip())} characters does not explain"
         return DecisionRefused(DecisionRefusal.REASON_UNFIT, message, f"give 1 to {MAX_WHY}")
-    again = (found.state, found.decided_by, found.decided_why) == (wanted, word.by, word.why.strip())
+    said = (found.decided_by, found.decided_why) == (word.by, word.why.strip())
+    again = found.state is wanted and (said or own)
     if found.state is State.PROPOSED or again:
         return None
-    message = f"proposal {word.number} is {found.state} by {found.decided_by}; that stands"
+    stands = found.state.replace("_", " ")
+    message = f"proposal {word.number} is {stands} by {found.decided_by}; that stands"
     return DecisionRefused(DecisionRefusal.ALREADY_DECIDED, message, "propose anew what is in suspense")
+
+
+def _end(conn: Connection, word: Word, state: State) -> Proposal | DecisionRefused:
+    """End a proposal without carrying it out."""
+    found = proposal_of(conn, word.number)
+    refused = refusal_of_word(found, word, state)
+    if refused is not None:
+        return refused
+    assert found is not None
+    if found.state is State.PROPOSED:
+        # Withdrawn by the name that it was proposed under, which the database compares letter by letter.
+        by = found.proposed_by if state is State.WITHDRAWN else word.by
+        _keep_word(conn, replace(word, by=by), state, word.why.strip())
+    return _known(conn, word.number)
 
 
 def why_void(proposal: Proposal, taps: Sequence[Row[Any]]) -> str | None:

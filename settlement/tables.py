@@ -158,7 +158,7 @@ work_item = Table(
     Column("kind", String(24), nullable=False),
     Column("subject", String(320), nullable=False),
     Column("raised_on", Date, nullable=False),  # the business date whose night found it first
-    Column("due_on", Date, nullable=False),
+    Column("due_on", Date, nullable=False),  # until an event says otherwise
     UniqueConstraint("kind", "subject"),
     CheckConstraint("number >= 1", name="number_starts_at_one"),
     CheckConstraint("due_on >= raised_on", name="due_after_raised"),
@@ -178,6 +178,7 @@ work_event = Table(
     Column("amount_fen", Fen),
     Column("what", String(2000), nullable=False),
     Column("remedy", String(1000), nullable=False),
+    Column("due_on", Date),  # the deadline of what happens anew; null: the one before
     CheckConstraint("number >= 1", name="number_starts_at_one"),
     CheckConstraint("who <> ''", name="somebody_did_it"),
     CheckConstraint("happened IN ('raised', 'changed', 'taken', 'done', 'back', 'cleared')", name="happened"),

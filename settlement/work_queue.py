@@ -2,7 +2,8 @@
 
 An item is known by its kind and subject, so that a night that finds the same thing again adds nothing. Its state is
 what its last event says. A night clears what it no longer finds; what a person called done and a night still finds
-comes back once its deadline has passed or its figures are others.
+comes back once its deadline has passed or its figures are others. It keeps its deadline where its cause has stood all
+the time; what had been cleared, or was found for a night of its own, happens anew and is due anew.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -121,6 +122,7 @@ class Event:
     at: datetime
     who: str
     what: str
+    due_on: date | None = None  # the deadline from here on; None: the one before
 
 
 class QueueRefusal(StrEnum):
@@ -158,7 +160,8 @@ def events_of(conn: Connection, number: int) -> list[Event]:
     """Everything that happened to an item, in order."""
     query = select(work_event).where(work_event.c.item == number).order_by(work_event.c.number)
     return [
-        Event(row.number, Happened(row.happened), row.at, row.who, row.what) for row in conn.execute(query)
+        Event(row.number, Happened(row.happened), row.at, row.who, row.what, row.due_on)
+        for row in conn.execute(query)
     ]
 
 
@@ -214,7 +217,9 @@ def hand_over(
             number = _new(conn, one, business_date)
             _add(conn, number, Happened.RAISED, at=at, who=who, what=one.what, found=one)
         elif (happened := _again(item, one, business_date)) is not None:
-            _add(conn, item.number, happened, at=at, who=who, what=one.what, found=one)
+            anew = happened is Happened.RAISED and (item.cleared or one.kind not in standing)
+            due_on = max(one.due_on, business_date) if anew else None
+            _add(conn, item.number, happened, at=at, who=who, what=one.what, found=one, due_on=due_on)
     keys = {(one.kind, one.subject) for one in found}
     clear(conn, lambda item: item.kind in standing and (item.kind, item.subject) not in keys, who, at=at)
 
@@ -236,22 +241,25 @@ def _again(item: Item, found: Found, business_date: date) -> Happened | None:
 
 
 def _load(conn: Connection) -> list[Item]:
-    told, moved = work_event.alias("told"), work_event.alias("moved")
+    told, moved, due = work_event.alias("told"), work_event.alias("moved"), work_event.alias("due")
     finding = (Happened.RAISED.value, Happened.CHANGED.value)
     last = select(
         work_event.c.item,
         func.max(work_event.c.number).filter(work_event.c.happened.in_(finding)).label("told"),
         func.max(work_event.c.number).filter(work_event.c.happened != Happened.CHANGED.value).label("moved"),
+        func.max(work_event.c.number).filter(work_event.c.due_on.is_not(None)).label("due"),
     )
     newest = last.group_by(work_event.c.item).subquery()
     query = (
         select(
             work_item, told.c.item_count, told.c.amount_fen, told.c.what, told.c.remedy,
+            func.coalesce(due.c.due_on, work_item.c.due_on).label("deadline"),
             moved.c.happened, moved.c.who, moved.c.at, moved.c.what.label("note"),
         )
         .join(newest, newest.c.item == work_item.c.number)
         .join(told, (told.c.item == work_item.c.number) & (told.c.number == newest.c.told))
         .join(moved, (moved.c.item == work_item.c.number) & (moved.c.number == newest.c.moved))
+        .outerjoin(due, (due.c.item == work_item.c.number) & (due.c.number == newest.c.due))
         .order_by(work_item.c.number)
     )  # fmt: skip
     return [_item(row) for row in conn.execute(query)]
@@ -260,7 +268,7 @@ def _load(conn: Connection) -> list[Item]:
 def _item(row: Row[Any]) -> Item:
     happened = Happened(row.happened)
     return Item(
-        row.number, Kind(row.kind), row.subject, row.raised_on, row.due_on, _AFTER[happened], row.item_count,
+        row.number, Kind(row.kind), row.subject, row.raised_on, row.deadline, _AFTER[happened], row.item_count,
         row.amount_fen, row.what, row.remedy, row.who, row.at, "" if happened is Happened.RAISED else row.note,
         happened is Happened.CLEARED,
     )  # fmt: skip
@@ -281,7 +289,7 @@ def _new(conn: Connection, found: Found, business_date: date) -> int:
 
 def _add(
     conn: Connection, item: int, happened: Happened, *, at: datetime, who: str, what: str,
-    found: Found | None = None,
+    found: Found | None = None, due_on: date | None = None,
 ) -> None:  # fmt: skip
     number = select(func.coalesce(func.max(work_event.c.number), 0) + 1).where(work_event.c.item == item)
     row = {
@@ -294,5 +302,6 @@ def _add(
         "amount_fen": found.amount_fen if found else None,
         "what": what[:2000],
         "remedy": found.remedy[:1000] if found else "",
+        "due_on": due_on,
     }
     conn.execute(insert(work_event), row)

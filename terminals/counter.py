@@ -29,7 +29,11 @@ from terminals.reader import CardGone, Transmits
 
 KIND = int(Kind.LOAD)
 MOST_FEN = 100_000
-"""An anonymous card holds at most 1,000 yuan."""
+"""An anonymous card holds at most 1,000 yuan: no counter loads beyond that, and so no till sells for more.
+
+The night holds what tills sold to the same (clearing/rules/70_bounds.sql), and a centre's taps of our cards
+(clearing/interop/centres.py): neither room can import this one, so a test holds the three together.
+"""
 
 
 class LoadRefusal(StrEnum):

@@ -20,6 +20,7 @@ from api.pages.page import render
 from api.pages.sheet import Sheet, further, listed, sheet
 from api.pages.texts import Words, words_of
 from api.pages.visitor import Doors
+from clearing.interop.centres import centres_of
 from ledger.archive import Archive
 from ledger.db import reading
 from settlement.chips import chip_differences
@@ -27,6 +28,7 @@ from settlement.day_end import balances_at
 from settlement.instructions import awaiting_bank
 from settlement.night import STEPS
 from settlement.night_log import FileMark, StepRecord, recorded_steps
+from settlement.participants import participants_of
 from settlement.reconcile import operator_stages
 from settlement.report_files import EXCEPTION_COLUMNS, exception_rows
 from settlement.reports import NightSummary, night_summary
@@ -36,6 +38,8 @@ from settlement.work_queue import items_of
 SCOPE: Final = "finance:read"
 EXCEPTIONS_SHOWN: Final = 100
 WORK_SHOWN: Final = 50
+OTHERS: Final = ("agent", "city", "fund")
+"""First segments of the accounts of channels, other cities' centres, and funds."""
 SHOWN_BY_THE_PAGE: Final = (
     "business_date", "state", "booked_at", "refused", "steps", "files_accepted", "files_rejected", "verdicts",
     "operators", "positions", "trial_balance", "purse_liabilities_fen", "pending_loads_fen", "seal", "files",
@@ -70,6 +74,17 @@ class StepShown:
     name: str
     state: str
     record: StepRecord | None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountShown:
+    """An account of somebody else's with us: whose, where a name is registered, and where it stands."""
+
+    code: str
+    name: str
+    debits_fen: int
+    credits_fen: int
+    balance_fen: int
 
 
 @router.get("")
@@ -186,13 +201,28 @@ def _moneys(words: Words, night: NightSummary) -> Iterator[Sheet]:
 def _reconciled(
     conn: Connection, words: Words, night: NightSummary, archive: Archive | None
 ) -> Iterator[Sheet]:
-    """Each side held against the other, and where funds and channels stand at the end of the day."""
+    """Each side held against the other, and where others' accounts with us stand at the end of the day."""
     day = night.business_date
-    standing = [one for one in balances_at(conn, day, ("agent", "fund")) if one.debits_fen or one.credits_fen]
     yield sheet(words, "stages", operator_stages(conn, day, archive), _STAGE_COLUMNS)
-    yield sheet(words, "funds_and_channels", standing, ("code", "debits_fen", "credits_fen", "balance_fen"))
+    yield sheet(words, "funds_and_channels", accounts_of_others(conn, day))
     yield sheet(words, "chips", chip_differences(conn, day, archive), _CHIP_COLUMNS)
     yield sheet(words, "bank", awaiting_bank(conn), _BANK_COLUMNS)
+
+
+def accounts_of_others(conn: Connection, business_date: date) -> list[AccountShown]:
+    """Accounts of channels, funds and other cities' centres that have ever moved by the end of that date, by code.
+
+    A centre is named as it is registered, any other as the participant of its id.
+    """
+    names = {one.id: one.display_name for one in participants_of(conn).values()}
+    centres = {code: one.name for code, one in centres_of(conn).items()}
+    shown = []
+    for one in balances_at(conn, business_date, OTHERS):
+        segment, _, owner = one.code.partition(":")
+        name = (centres if segment == "city" else names).get(owner, "")
+        if one.debits_fen or one.credits_fen:
+            shown.append(AccountShown(one.code, name, one.debits_fen, one.credits_fen, one.balance_fen))
+    return shown
 
 
 def _sha256(path: Path) -> str:

@@ -31,6 +31,9 @@ ENTRY_KIND: Final = "interop"
 NIGHT: Final = "night"
 """Who settles a line that only says again what was said."""
 
+PAID_FEN: Final = case((tap.c.price_fen < tap.c.amount_fen, tap.c.price_fen), else_=tap.c.amount_fen)
+"""What the operator of a tap is owed once its centre has accepted it: the lower of the tariff's price and its own."""
+
 
 @dataclass(frozen=True, slots=True)
 class Results:
@@ -117,8 +120,6 @@ def _decide(conn: Connection, night: Night, centre: str) -> None:
     """Give the taps that were answered tonight their verdicts and their money."""
     columns, told = tap.c, centre_tap.c
     accepted = told.code == int(ResultCode.ACCEPTED)
-    dearer = columns.price_fen < columns.amount_fen
-    paid = case((dearer, columns.price_fen), else_=columns.amount_fen)
     alike = columns.price_fen == columns.amount_fen
     verdict = case((alike, Verdict.ACCEPTED.value), else_=Verdict.PRICE_DIFFERS.value)
     words = case(
@@ -136,7 +137,7 @@ def _decide(conn: Connection, night: Night, centre: str) -> None:
             decided_on=night.business_date,
             verdict=case((accepted, verdict), else_=Verdict.ISSUER_REFUSED.value),
             money=case((accepted, Money.PAID.value), else_=Money.REJECTED.value),
-            paid_fen=case((accepted, paid), else_=0),
+            paid_fen=case((accepted, PAID_FEN), else_=0),
             flaw=words,
         )
     )

@@ -17,7 +17,8 @@ from clearing.interop.tables import centre, centre_issuer
 from clearing.tables import device
 
 MAX_AMOUNT_FEN: Final = 100_000
-"""What a card may hold, and so the most that one tap can cost where a centre's agreement says nothing less."""
+"""What a card may hold (terminals/counter.py says why), and so the most that one tap can cost where a centre's
+agreement says nothing less."""
 
 _CODE: Final = re.compile(r"[A-Z0-9](?:[A-Z0-9-]{0,6}[A-Z0-9])?")
 _ISSUER: Final = re.compile(r"[0-9A-F]{8}")

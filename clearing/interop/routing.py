@@ -25,17 +25,13 @@ def route(engine: Engine, night: Night) -> StepResult:
     Leaves the files for centres in `out/centres`. Writing refuses with StepRefused where the ledger does.
     """
     with reading(engine) as conn:
-        outcomes = collect_results(conn, night)
-        taken = [one for one in outcomes if isinstance(one, TakenWhole)]
-        results = [
-            judge_results(conn, centre, [one for one in taken if one.file.header.operator == centre])
-            for centre in centre_codes(conn)
-        ]
+        outcomes, results = come_results(conn, night)
         handed, replies = hand_over(conn, night), reply(conn, night)
 
     def write(conn: Connection) -> None:
-        for one in taken:
-            register_file(conn, Kind.RESULT, one.file.header, one.arrival.digest, night.business_date)
+        for one in outcomes:
+            if isinstance(one, TakenWhole):
+                register_file(conn, Kind.RESULT, one.file.header, one.arrival.digest, night.business_date)
         away = [receipt_for(one.arrival, one) for one in outcomes if isinstance(one, Rejected)]
         keep_turned_away(conn, away, night.business_date)
         for of_centre in results:
@@ -45,11 +41,26 @@ def route(engine: Engine, night: Night) -> StepResult:
 
     folder = night.folder / "out" / "centres"
     files = [write_bytes(folder / one.name, one.content) for one in (*(of.file for of in handed), *replies)]
-    counts = _result_counts(outcomes, results) | _file_counts([one.file for one in handed], replies)
+    counts = result_counts(outcomes, results) | _file_counts([one.file for one in handed], replies)
     return StepResult(counts, tuple(files), write)
 
 
-def _result_counts(outcomes: Sequence[ResultOutcome], results: Sequence[Results]) -> dict[str, int]:
+def come_results(conn: Connection, night: Night) -> tuple[list[ResultOutcome], list[Results]]:
+    """What becomes of every result file of the inbox, and of every centre's lines, old odd ones among them.
+
+    Raises StepRefused where the HSM cannot be asked.
+    """
+    outcomes = collect_results(conn, night)
+    taken = [one for one in outcomes if isinstance(one, TakenWhole)]
+    results = [
+        judge_results(conn, centre, [one for one in taken if one.file.header.operator == centre])
+        for centre in centre_codes(conn)
+    ]
+    return outcomes, results
+
+
+def result_counts(outcomes: Sequence[ResultOutcome], results: Sequence[Results]) -> dict[str, int]:
+    """Files and lines by what becomes of them."""
     answered = sum(int(one.judged.answers.sum()) for one in results)
     accepted = sum(int(one.accepted.sum()) for one in results)
     return {

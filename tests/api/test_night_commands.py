@@ -16,6 +16,7 @@ from api.doors import now
 from api.http.kept_answers import KEPT
 from api.http.tables import answer
 from card.hsm.client import Hsm
+from clearing.wire.interop import ResultCode, ResultLine
 from ledger.db import make_engine, reading, writing
 from settlement.night import STEPS
 from settlement.night_lock import exclusive
@@ -23,6 +24,7 @@ from settlement.night_progress import PROGRESS_FILE
 from tests.settlement.small_day import METRO_TAPS, ROOT, prepare, put
 from tests.support.foundry import Foundry
 from tests.support.night_books import contents
+from tests.support.other_city import befriend, guest, put_results
 from tests.support.typed_commands import typed_commands
 from tests.support.waiting import wait_until
 
@@ -79,6 +81,33 @@ def test_a_night_is_planned_run_dry_and_run_and_leaves_its_work_to_people(
     assert "Raised for people" in said(onecard("night", "exceptions", DAY))
     assert "By the pace of the last 1 nights" in said(onecard("night", "plan", "2018-09-02"))
     assert "it has booked" in onecard("night", "dry-run", DAY).stderr
+
+
+def test_plan_and_dry_run_tell_of_results_of_other_cities(
+    home: Path, onecard: Command, city_hsm: Hsm, sqlite_template: Path
+) -> None:
+    shutil.copyfile(sqlite_template, home / "onecard.db")
+    engine = make_engine(f"sqlite:///{home / 'onecard.db'}")
+    befriend(engine, city_hsm, home, [guest(1), guest(2, amount_fen=200)])
+    engine.dispose()
+    said(onecard("night", DAY, "--at", "2018-09-02T00:30:00"))
+    refused = ResultLine(1, 0, 160, ResultCode.HOTLISTED)
+    put_results(home / "inbox", city_hsm, [refused, ResultLine(1, 1, 201, ResultCode.ACCEPTED)])
+    bad = put_results(home / "inbox", city_hsm, [], 2)
+    bad.write_bytes(b"")
+    plan, dry = (said(onecard("night", word, "2018-09-02")) for word in ("plan", "dry-run"))
+    for words in (
+        "Files of results of other cities", "KUNMING-00000001.ocr", "Will be turned away: KUNMING-00000002.ocr",
+        "1 of our files for a receipt, 0 for results", "0 lines of results for a tap that they fit",
+    ):  # fmt: skip
+        assert words in plan
+    for words in (
+        "results of other cities: results 1, results_rejected 1, taps_refused 1, lines_odd 1",
+        "Would be turned away: KUNMING-00000002.ocr",
+        "Would be refused by KUNMING: hotlisted, 1 of the taps of BUS-1, 1.60 yuan",
+        "Would fit no tap: line 1 of KUNMING-00000001.ocr, on tap 1 of file 1, 2.01 yuan: amount_differs",
+    ):
+        assert words in dry
 
 
 def test_a_night_drops_answers_of_the_api_that_are_older_than_promised(home: Path, onecard: Command) -> None:

@@ -23,7 +23,14 @@ from card.vault import open_vault
 from city.day import Mischief
 from city.demo import DEMO_DATE
 from city.world import City
+from clearing.interop.centres import Centre, register_centre
+from ledger.accounts import open_accounts
+from ledger.chart import account
+from ledger.day import open_day
 from ledger.db import writing
+from ledger.entry import Entry, Posted
+from ledger.entry import Line as BookLine
+from ledger.post import post
 from ledger.sharing import Alone
 from settlement.night import STEPS
 from settlement.night_log import refuse_run, start_run
@@ -126,6 +133,27 @@ def test_the_finance_page_holds_chips_against_purses(
         assert (
             "Every chip, as last seen, holds what its purse owes" in client.get(f"/finance/{DEMO_DATE}").text
         )
+
+
+def test_other_cities_accounts_stand_beside_funds_and_channels_with_their_names(
+    make_city: MakeCity, tmp_path: Path, engine: Engine
+) -> None:
+    city = make_city(tmp_path / "city", engine)
+    owed = BookLine("city:KUNMING", "clearing:METRO-1", 530, "card")
+    with writing(engine) as conn:
+        for code, name in (("KUNMING", "Kunming Clearing"), ("DALI", "Dali Clearing")):
+            assert register_centre(conn, Centre(code, name, NOW), at=NOW) is True
+        open_day(conn, DEMO_DATE, at=NOW)
+        codes = ("city:KUNMING", "city:DALI", "clearing:METRO-1")
+        open_accounts(conn, [account(code) for code in codes], at=NOW)
+        (booked,) = post(conn, [Entry("interop:KUNMING:1", "interop", DEMO_DATE, NOW, (owed,))], at=NOW)
+        assert isinstance(booked, Posted)
+        start_run(conn, DEMO_DATE, at=NOW)
+    with visit(city) as client:
+        page = client.get(f"/finance/{DEMO_DATE}").text
+    assert ["city:KUNMING", "Kunming Clearing", "5.30", "0.00", "5.30"] in cells(page, "funds_and_channels")
+    assert "city:DALI" not in page, "what never moved is left out"
+    assert "Funds, channels and other cities" in page
 
 
 def test_exceptions_name_the_card_the_file_and_the_reason(pages: TestClient) -> None:

@@ -61,7 +61,7 @@ def test_what_is_in_suspense_is_listed_by_group_and_tap_by_tap(cleared: SmallCit
 def test_one_person_proposes_and_another_decides(cleared: SmallCity, tmp_path: Path) -> None:
     assert "No proposal waits" in told("proposals")
     made = told("propose", "pay", "BUS-1", "--tap", "1:0", "--yuan", "1.50", *WHY)
-    assert "Proposal 1, pay 1 taps of BUS-1" in made and "1.50 of 1.60 yuan" in made
+    assert "Proposal 1, pay 1 tap of BUS-1" in made and "1.50 of 1.60 yuan" in made
     assert "Proposal 1" in told("show", "1") and "the depot has it" in told("show", "1")
     assert "1.50" in told("proposals")
     assert "let another person decide it" in refused("approve", "1", "--by", "lin")
@@ -77,6 +77,42 @@ def test_one_person_proposes_and_another_decides(cleared: SmallCity, tmp_path: P
     assert "No tap is in suspense" in told("list")
     shown = told("proposals", "--done-too")
     assert "turned down by chen" in shown and "approved by chen" in shown
+
+
+def row_of(shown: str, place: str) -> list[str]:
+    """The cells of the one row of a table with a cell that says `place`."""
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in shown.splitlines()]
+    (row,) = [cells for cells in rows if place in cells]
+    return row
+
+
+def test_what_waits_in_a_proposal_is_marked_until_its_proposer_withdraws_it(cleared: SmallCity) -> None:
+    assert row_of(told("list"), "device_unknown")[-2:] == ["4.80", ""]
+    told("propose", "pay", "BUS-1", "--tap", "1:1", *WHY)
+    assert row_of(told("list"), "device_unknown")[-1] == "1 of 3 taps"
+    assert [row_of(told("list", "--taps"), place)[-1] for place in ("1:0", "1:1", "1:2")] == ["", "1", ""]
+    assert "lin's to withdraw, and not chen's" in refused("withdraw", "1", "--by", "chen")
+    assert "or withdraw it" in refused("refuse", "1", "--by", "lin", "--why", "a slip")
+    for _ in range(2):  # said again, it stands
+        assert "pay 1 tap of BUS-1" in (gone := told("withdraw", "1", "--by", " Lin"))
+        assert "withdrawn by lin" in gone
+    assert "proposal 1 is withdrawn by lin; that stands" in refused("approve", "1", "--by", "chen")
+    assert "withdrawn by lin" in told("proposals", "--done-too")
+    assert row_of(told("list"), "device_unknown")[-1] == ""
+    told("propose", "reject", "BUS-1", *GROUP, *WHY)
+    assert row_of(told("list"), "device_unknown")[-1] == "2"
+    told("approve", "2", "--by", "chen")
+    assert "that stands" in refused("withdraw", "2", "--by", "lin")
+    assert "no proposal has number 9" in refused("withdraw", "9", "--by", "lin")
+
+
+def test_a_single_tap_in_suspense_is_counted_as_one(cleared: SmallCity) -> None:
+    for place in ("1:0", "1:1"):
+        told("propose", "reject", "BUS-1", "--tap", place, *WHY)
+    assert row_of(told("list"), "device_unknown")[-1] == "2 of 3 taps"
+    for number in ("1", "2"):
+        told("approve", number, "--by", "chen")
+    assert "1 tap of 1.60 yuan is in suspense" in told("list")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from city.processes import RunningHsm
 from clearing.interop.http_centre import HttpCentre
 from clearing.interop.waiting import odd_lines, settle_line
 from clearing.peers import Peers
-from clearing.wire.interop import PRESENTED, RESULT, ResultCode
+from clearing.wire.interop import PRESENTED, ResultCode
 from ledger.checks import check_books
 from ledger.db import make_engine, migrate, reading, writing
 from settlement.books import check_conservation
@@ -33,6 +33,7 @@ from tests.support.other_city import (
     guest,
     other_city,
     put_guests,
+    put_results,
 )
 
 NEXT = DAY + timedelta(days=1)
@@ -211,20 +212,14 @@ def test_a_result_file_that_comes_twice_changes_nothing(there: OtherCity) -> Non
 def test_other_content_under_an_old_number_is_an_error_and_is_kept(there: OtherCity) -> None:
     run_night(there.engine, there.night())
     run_night(there.engine, there.night(days=1))
-    inbox = there.home / "inbox" / "centres"
-    inbox.mkdir(exist_ok=True)
-    content = RESULT.write(
-        operator=KUNMING, sequence=1, business_date=DAY, made_at=bytes.fromhex("20180902080000"),
-        mac_key_version=1, records=[], mac=lambda digest: there.hsm.batch_mac(KUNMING, digest, 1),
-    )  # fmt: skip
-    (inbox / RESULT.name(KUNMING, 1)).write_bytes(content)
+    path = put_results(there.home / "inbox", there.hsm, [])
     third = run_night(there.engine, there.night(days=2))
     assert counts_of(third, "route") == {"results_rejected": 1}
     day = DAY + timedelta(days=2)
     (row,) = [row for row in report_of(there, "exceptions.csv", day) if row["exception"] == "file_rejected"]
-    assert row["file"] == RESULT.name(KUNMING, 1) and "number 1 of KUNMING is" in row["what"]
+    assert row["file"] == path.name and "number 1 of KUNMING is" in row["what"]
     assert there.balance_fen(f"city:{KUNMING}") == 530
-    assert not (inbox / RESULT.name(KUNMING, 1)).exists()
+    assert not path.exists()
 
 
 def test_lines_that_fit_no_tap_are_kept_and_tried_again(there: OtherCity) -> None:

@@ -21,7 +21,7 @@ from settlement.batch_retry import Retried, retry_batch
 from settlement.night import run_night
 from settlement.night_lock import NightRunning, exclusive
 from settlement.reports import night_summary
-from settlement.suspense_decisions import DecisionRefusal, DecisionRefused, Word, approve, turn_down
+from settlement.suspense_decisions import DecisionRefusal, DecisionRefused, Word, approve, turn_down, withdraw
 from settlement.work_queue import Kind, items_of
 from tests.settlement.conftest import PreparedDay
 from tests.settlement.small_day import AT, DAY, MORNING, STRANGE, Ridden, card_no, night_of, put
@@ -225,6 +225,28 @@ def test_a_proposal_that_is_turned_down_leaves_its_taps_where_they_are(day: Prep
     assert isinstance(late, DecisionRefused) and late.refusal is DecisionRefusal.ALREADY_DECIDED
     assert tap_at(day, STRANGERS_TAP).money == "suspended"
     assert proposed(day, proposing(STRANGERS_TAP)).number == made.number + 1
+
+
+def test_a_proposal_that_is_withdrawn_is_kept_and_its_taps_may_be_proposed_again(day: PreparedDay) -> None:
+    run_night(day.engine, day.night)
+    made = proposed(day, proposing(STRANGERS_TAP))
+    with writing(day.engine) as conn:
+        other = withdraw(conn, Word(made.number, "chen", NOON))
+        gone = withdraw(conn, Word(made.number, " LIN ", NOON))
+        assert withdraw(conn, Word(made.number, "lin", NOON + timedelta(hours=1))) == gone
+        late = turn_down(conn, Word(made.number, "chen", NOON, "ask the depot first"))
+        unknown = withdraw(conn, Word(made.number + 1, "lin", NOON))
+    assert isinstance(other, DecisionRefused) and other.refusal is DecisionRefusal.NOT_THE_PROPOSER
+    assert gone == replace(made, state=State.WITHDRAWN, decided_by="lin", decided_at=NOON, decided_why="")
+    assert isinstance(late, DecisionRefused) and late.refusal is DecisionRefusal.ALREADY_DECIDED
+    assert isinstance(unknown, DecisionRefused) and unknown.refusal is DecisionRefusal.PROPOSAL_UNKNOWN
+    assert tap_at(day, STRANGERS_TAP).money == "suspended"
+    again = proposed(day, proposing(STRANGERS_TAP))
+    assert isinstance(approved(day, again.number), Proposal)
+    with writing(day.engine) as conn:
+        stands = withdraw(conn, Word(again.number, "lin", NOON))
+    assert isinstance(stands, DecisionRefused) and stands.refusal is DecisionRefusal.ALREADY_DECIDED
+    next_night(day)
 
 
 def test_nothing_is_carried_out_while_a_night_runs_or_has_stopped(day: PreparedDay) -> None:

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis.strategies import lists, sampled_from, tuples
+from hypothesis.strategies import booleans, lists, sampled_from, tuples
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
@@ -41,6 +41,11 @@ TAKEN, DONE = replace(OPEN, state=State.TAKEN, who="Li"), replace(OPEN, state=St
 def found_on(engine: Engine, found: Sequence[Found], day: date = DAY) -> None:
     with writing(engine) as conn:
         hand_over(conn, found, (Kind.FILE_MISSING,), day, at=AT)
+
+
+def missing_on(day: date) -> Found:
+    """The same file missing, as the night of a day finds it."""
+    return replace(MISSING, due_on=day + timedelta(days=2))
 
 
 def only_item(engine: Engine) -> tuple[Item, list[Happened]]:
@@ -114,6 +119,61 @@ def test_what_a_night_had_cleared_comes_back_before_its_deadline_with_the_very_s
     found_on(engine, [MISSING], MISSING.due_on)
     item, events = only_item(engine)
     assert (item.state, events) == (State.OPEN, [Happened.RAISED, Happened.CLEARED, Happened.RAISED])
+
+
+def test_what_recurs_after_a_night_had_cleared_it_is_due_anew_and_keeps_who_looked_at_it(
+    engine: Engine,
+) -> None:
+    found_on(engine, [MISSING])
+    moved(engine, Happened.TAKEN, note="asked them")
+    found_on(engine, [], DAY + timedelta(days=1))
+    again = DAY + timedelta(days=40)
+    found_on(engine, [missing_on(again)], again)
+    item, events = only_item(engine)
+    assert (item.raised_on, item.due_on, item.late_on(again)) == (DAY, again + timedelta(days=2), 0)
+    assert events == [Happened.RAISED, Happened.TAKEN, Happened.CLEARED, Happened.RAISED]
+    with reading(engine) as conn:
+        told = [(event.who, event.what, event.due_on) for event in events_of(conn, item.number)]
+    assert told[1] == ("Li", "asked them", None)
+    assert told[3] == (f"night {again}", MISSING.what, again + timedelta(days=2))
+    moved(engine, Happened.DONE)
+    found_on(engine, [missing_on(item.due_on)], item.due_on)
+    assert only_item(engine)[0].state is State.DONE, "it rests until the deadline that it has now"
+    late = item.due_on + timedelta(days=1)
+    found_on(engine, [missing_on(late)], late)
+    item, _ = only_item(engine)
+    assert (item.state, item.late_on(late)) == (State.OPEN, 1), "called done and never gone: not due anew"
+
+
+def test_what_belongs_to_a_night_is_due_anew_when_another_night_finds_its_like(engine: Engine) -> None:
+    clone = Found(Kind.CLONE, "0310487", DAY + timedelta(days=1), 2, 320, "two taps", "find the card")
+    found_on(engine, [clone])
+    moved(engine, Happened.DONE)
+    again = DAY + timedelta(days=40)
+    found_on(engine, [replace(clone, due_on=again + timedelta(days=1))], again)
+    item, events = only_item(engine)
+    assert (item.due_on, item.late_on(again)) == (again + timedelta(days=1), 0)
+    found_on(engine, [replace(clone, items=3, due_on=again + timedelta(days=2))], again + timedelta(days=1))
+    assert only_item(engine)[0].due_on == item.due_on, "nobody has looked at it yet"
+    assert events == [Happened.RAISED, Happened.DONE, Happened.RAISED]
+
+
+@given(nights=lists(booleans(), min_size=1, max_size=8))
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_deadline_counts_from_the_first_night_since_its_cause_was_last_gone(
+    engine: Engine, nights: list[bool]
+) -> None:
+    with reading(engine) as conn:
+        subject = f"BUS-{len(items_of(conn, tuple(State)))}"
+    since: date | None = None
+    for number, there in enumerate([*nights, True]):
+        day = DAY + timedelta(days=number)
+        found_on(engine, [replace(missing_on(day), subject=subject)] if there else [], day)
+        since = (since or day) if there else None
+    assert since is not None
+    with reading(engine) as conn:
+        (item,) = [one for one in items_of(conn) if one.subject == subject]
+    assert item.due_on == since + timedelta(days=2)
 
 
 def test_what_a_person_called_done_rests_until_its_deadline(engine: Engine) -> None:

@@ -14,9 +14,11 @@ from city.centre import RunningCentre, running_centre
 from clearing.context import Night
 from clearing.interop.centres import Answers, Centre, answer_for, register_centre
 from clearing.interop.http_centre import HttpCentre
+from clearing.interop.results import result_inbox
 from clearing.peers import Peers
 from clearing.tables import tap
 from clearing.wire.batch import batch_name, write_batch
+from clearing.wire.interop import RESULT, ResultLine
 from clearing.wire.record import Ride, TapRecord
 from ledger.balances import balance
 from ledger.db import reading, writing
@@ -116,6 +118,24 @@ def put_guests(inbox: Path, hsm: Hsm, records: Sequence[bytes], sequence: int = 
         mac=lambda digest: hsm.batch_mac(operator, digest, 1),
     )
     (inbox / batch_name(operator, sequence)).write_bytes(content)
+
+
+def put_results(inbox: Path, hsm: Hsm, lines: Sequence[ResultLine], sequence: int = 1) -> Path:
+    """Somebody brings a result file of the centre's by hand; where it lies."""
+    content = RESULT.write(
+        operator=KUNMING,
+        sequence=sequence,
+        business_date=DAY,
+        made_at=bytes.fromhex("20180902080000"),
+        mac_key_version=1,
+        records=[line.pack() for line in lines],
+        mac=lambda digest: hsm.batch_mac(KUNMING, digest, 1),
+    )
+    folder = result_inbox(inbox)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / RESULT.name(KUNMING, sequence)
+    path.write_bytes(content)
+    return path
 
 
 def befriend(engine: Engine, hsm: Hsm, home: Path, guests: Sequence[bytes]) -> None:
