@@ -32,6 +32,8 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
         # An overflow or a bad cast is an error, as on DuckDB, and never a silent NULL.
         "spark.sql.ansi.enabled": "true",
         "spark.sql.adaptive.enabled": "true",
+        # The rules make more classes than Spark would keep, and would compile them anew in the same session.
+        "spark.sql.codegen.cache.maxEntries": "1000",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.sql.execution.arrow.maxRecordsPerBatch": str(ARROW_ROWS),
         # Tables are files that the night names: no metastore, and nothing in the folder of whoever runs it.
