@@ -36,10 +36,6 @@ class CityPlan:
         """Everyone that is paid."""
         return (*self.operators, *self.merchants)
 
-    def operator_named(self, name: str) -> Operator | None:
-        """The operator with that public name, or None."""
-        return next((operator for operator in self.operators if operator.name == name), None)
-
 
 def read_plan(name: str) -> CityPlan:
     """Read one of the plans that stand beside this module: `demo` or `shenzhen`."""

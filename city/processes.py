@@ -95,16 +95,6 @@ def running_hsm(home: Path) -> Iterator[RunningHsm]:
         yield RunningHsm("127.0.0.1", port, home, transport_key_file)
 
 
-@contextmanager
-def running_hsm_pair(home: Path) -> Iterator[tuple[RunningHsm, RunningHsm]]:
-    """Start two of them with the same keys, as an operator has them in two racks; `first` and `second` in `home`."""
-    with running_hsm(home / "first") as first:
-        if not (home / "second").exists():
-            copy_hsm(first.home, home / "second")
-        with running_hsm(home / "second") as second:
-            yield first, second
-
-
 def copy_hsm(home: Path, other: Path) -> None:
     """Lay down in `other` what another HSM needs to have the keys of the one in `home`."""
     shutil.copytree(home, other, ignore=shutil.ignore_patterns("port", "*.log", "console.*", "audit*"))

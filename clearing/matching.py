@@ -26,7 +26,7 @@ from clearing.workfiles import counted, read_table, write_rows
 from ledger.db import reading
 
 VERDICTS = "verdicts.parquet"
-"""The taps that are not simply accepted, or are so though their TAC is wrong, or in another city; all others are."""
+"""The taps that are not simply accepted at what they took, or are so with a wrong TAC or abroad; all others are."""
 BOUND = "bounds.parquet"
 """What a tap of each kind may cost, and its price."""
 LATER = (Verdict.PRICE_DIFFERS, Verdict.ISSUER_REFUSED)

@@ -4,7 +4,6 @@ Periods last from an instant until before another. Nothing registered is taken o
 """
 
 import re
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -208,8 +207,3 @@ def _unknown(code: str) -> CentreRefused:
 def _overlap(one: Answers, other: Answers) -> bool:
     first, then = sorted((one, other), key=lambda answers: answers.valid_from)
     return first.valid_until is None or then.valid_from < first.valid_until
-
-
-def codes_among(conn: Connection, operators: Sequence[str]) -> frozenset[str]:
-    """Which of these operators are centres."""
-    return frozenset(operators) & frozenset(centre_codes(conn))

@@ -74,9 +74,6 @@ class AttemptRefused:
     message: str
 
 
-Proved = list[LoadProof] | AttemptRefused
-
-
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """An authorisation of a load that left the office."""

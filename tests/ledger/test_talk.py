@@ -1,7 +1,5 @@
 """Talking to PostgreSQL: what is said is heard in its order, and errors and lost connections come as SQLAlchemy's."""
 
-from datetime import datetime
-
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -105,4 +103,4 @@ def test_an_instant_without_a_time_zone_is_not_said(books: Books) -> None:
         pytest.raises(ValueError, match="has no time zone"),
         talking(conn) as talk,
     ):
-        talk.say("SELECT CAST($1 AS timestamptz)", (datetime(2026, 3, 2),))  # noqa: DTZ001
+        talk.say("SELECT CAST($1 AS timestamptz)", (AT.replace(tzinfo=None),))

@@ -1,6 +1,5 @@
 """Benefit batches from upload to the second person's word; paying them is `payout`'s."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -314,9 +313,3 @@ def _known(conn: Connection, agency: str, number: str) -> BatchRecord:
     if found is None:
         raise LookupError(f"batch {number} of {agency} has gone; it was there a moment ago")
     return found
-
-
-def totals_of(lines: Sequence[LineRecord]) -> tuple[int, int]:
-    """What of some lines was paid and what came back, in fen."""
-    paid_fen = sum(line.amount_fen for line in lines if line.paid)
-    return paid_fen, sum(line.amount_fen for line in lines if line.returned is not None)
