@@ -18,7 +18,7 @@ from ledger.balances import accounts_on
 from ledger.bulk import one_of
 from ledger.history import beyond_the_books, happened_by, walks
 from ledger.snapshots import total_fen
-from ledger.tables import account, entry, line
+from ledger.tables import account, day, entry, line
 from settlement.bank_files import decimal_yuan
 
 CHIP_COLUMNS: Final = (
@@ -97,6 +97,7 @@ def chip_differences(
 ) -> list[Difference]:
     """Cards whose purse differs from the chip at the end of a business date, by card number.
 
+    What a chip held is known as of now only: once later taps or decisions are booked, an earlier date compares ill.
     Loads and shortfalls of archived months are read from `archive`; LinesArchived says that it is needed.
     """
     at = accounts_on(business_date)
@@ -133,6 +134,12 @@ def chip_differences(
             )
         )
     return [one for one in found if one.difference_fen]
+
+
+def chip_differences_now(conn: Connection, archive: Archive | None = None) -> list[Difference]:
+    """The same, of purses as they stand now."""
+    newest = conn.scalar(select(func.max(day.c.business_date)))
+    return [] if newest is None else chip_differences(conn, newest, archive)
 
 
 def _loaded_since(

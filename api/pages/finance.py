@@ -23,7 +23,7 @@ from api.pages.visitor import Doors
 from clearing.interop.centres import centres_of
 from ledger.archive import Archive
 from ledger.db import reading
-from settlement.chips import chip_differences
+from settlement.chips import chip_differences_now
 from settlement.day_end import balances_at
 from settlement.instructions import awaiting_bank
 from settlement.night import STEPS
@@ -201,11 +201,14 @@ def _moneys(words: Words, night: NightSummary) -> Iterator[Sheet]:
 def _reconciled(
     conn: Connection, words: Words, night: NightSummary, archive: Archive | None
 ) -> Iterator[Sheet]:
-    """Each side held against the other, and where others' accounts with us stand at the end of the day."""
+    """Each side held against the other, and where others' accounts with us stand at the end of the day.
+
+    Chips and payments that await the bank are shown as they are now, whichever night is looked at.
+    """
     day = night.business_date
     yield sheet(words, "stages", operator_stages(conn, day, archive), _STAGE_COLUMNS)
     yield sheet(words, "funds_and_channels", accounts_of_others(conn, day))
-    yield sheet(words, "chips", chip_differences(conn, day, archive), _CHIP_COLUMNS)
+    yield sheet(words, "chips", chip_differences_now(conn, archive), _CHIP_COLUMNS)
     yield sheet(words, "bank", awaiting_bank(conn), _BANK_COLUMNS)
 
 

@@ -24,6 +24,8 @@ from city.day import Mischief
 from city.demo import DEMO_DATE
 from city.world import City
 from clearing.interop.centres import Centre, register_centre
+from clearing.proposals import Asked, Decision, Proposal, Target, propose
+from clearing.suspense import suspended_taps
 from ledger.accounts import open_accounts
 from ledger.chart import account
 from ledger.day import open_day
@@ -34,6 +36,7 @@ from ledger.post import post
 from ledger.sharing import Alone
 from settlement.night import STEPS
 from settlement.night_log import refuse_run, start_run
+from settlement.suspense_decisions import Word, approve
 from tests.api.http_doors import SECRET
 from tests.api.page_visitor import said, tree_of
 from tests.support.lived_city import MakeCity, lived
@@ -133,6 +136,22 @@ def test_the_finance_page_holds_chips_against_purses(
         assert (
             "Every chip, as last seen, holds what its purse owes" in client.get(f"/finance/{DEMO_DATE}").text
         )
+
+
+def test_a_tap_that_was_paid_after_its_night_leaves_no_chip_unexplained_on_that_nights_page(
+    make_city: MakeCity, tmp_path: Path, sqlite_template: Path
+) -> None:
+    with lived(make_city, tmp_path, sqlite_template, Mischief.DEVICE_UNKNOWN) as city, visit(city) as client:
+        with writing(city.engine) as conn:
+            (waiting,) = suspended_taps(conn, DEMO_DATE)
+            target = Target(waiting.operator, waiting.sequence, waiting.position)
+            made = propose(conn, Asked(target, Decision.PAY, "its device was new", "li", NOW))
+        assert isinstance(made, Proposal)
+        assert isinstance(
+            approve(city.engine, Word(made.number, "wang", NOW), nights=city.home.nights), Proposal
+        )
+        page = client.get(f"/finance/{DEMO_DATE}").text
+    assert "Every chip, as last seen, holds what its purse owes" in page
 
 
 def test_other_cities_accounts_stand_beside_funds_and_channels_with_their_names(
