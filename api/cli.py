@@ -57,6 +57,10 @@ COMMANDS: Final[Mapping[str, Late]] = {
         "api.bench_commands:bench",
         "Measure speed and memory, each figure beside a peer or a ceiling in the same run.",
     ),
+    "city": Late(
+        "api.city_commands:city",
+        "The city's registers: who takes part, on which terms, with which devices; and its first business day.",
+    ),
     "night": Late(
         "api.night_commands:night",
         "A business day's night: DATE runs it; or look at it first.",
@@ -95,7 +99,7 @@ COMMANDS: Final[Mapping[str, Late]] = {
     ),
     "tariff": Late(
         "api.tariff_commands:tariff",
-        "Fare tariffs: check, explain, compare, import, what if.",
+        "Fare tariffs: check, explain, compare, import, what if, put in force.",
     ),
     "products": Late(
         "api.product_commands:products",

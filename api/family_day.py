@@ -19,7 +19,6 @@ from city.demo import Lived, load_from_wallet, moment
 from city.family import Clock, Event, Family, Program
 from city.insurer import Mode, RunningInsurer, running_insurer
 from city.phone import Phone
-from city.plan import read_plan
 from city.sectors import GAS, INSTITUTIONS, establish, insure
 from city.world import City, carried_tariff
 from clearing.peers import Peers
@@ -78,7 +77,7 @@ def live_family(city: City, lived: Lived) -> Iterator[FamilyDay]:
     words = {one.client_id: secrets.token_urlsafe(24) for one in INSTITUTIONS}
     with writing(city.engine) as conn:
         schedule = SCHEDULE.read_text(encoding="utf-8")
-        establish(conn, read_plan("demo"), schedule, business_date=day.business_date, at=clock())
+        establish(conn, schedule, business_date=day.business_date, at=clock())
         for one in INSTITUTIONS:
             register_client(conn, one.client_id, words[one.client_id], one.participant, one.scopes, clock())
     paper = CodeOnPaper()

@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from api.doors import Refused, console
+from api.tariff_enact import enact
 from api.tariff_files import AsJson, TariffFile, TariffFiles, bytes_of, fares_in, flawed, text_of
 from api.tariff_imports import import_gtfs, import_matrix
 from api.tariff_what_if import what_if_day
@@ -26,10 +27,13 @@ from clearing.sectors.transit.taps_file import read_taps
 from clearing.wire.tariff import TariffError, parse_tariff
 from ledger.money import yuan
 
-tariff = typer.Typer(help="Fare tariffs: check, explain, compare, import, what if.", no_args_is_help=True)
+tariff = typer.Typer(
+    help="Fare tariffs: check, explain, compare, import, what if, put in force.", no_args_is_help=True
+)
 tariff.command("import-matrix")(import_matrix)
 tariff.command("import-gtfs")(import_gtfs)
 tariff.command("what-if")(what_if_day)
+tariff.command("enact")(enact)
 
 SHOWN_CHANGES = 60
 

@@ -6,15 +6,14 @@ from datetime import date, datetime
 
 from sqlalchemy import Connection
 
-from city.plan import CityPlan
+from city.registers.entering import must_enter
+from city.registers.file import CityFile
 from clearing.sectors.healthcare.policy import Category
-from clearing.sectors.healthcare.registers import Cover, Hospital, register_covers, register_hospitals
-from clearing.sectors.socialsecurity.funds import FundAgreement, Prefunding, prefund, register_funds
+from clearing.sectors.healthcare.registers import Cover, Hospital, register_covers
+from clearing.sectors.socialsecurity.funds import FundAgreement, Prefunding, prefund
 from clearing.sectors.socialsecurity.schedule import parse_schedule, register_brackets
 from clearing.sectors.socialsecurity.sheet import Flawed
-from clearing.sectors.utilities.catalogue import Biller, Supply, register_billers
-from ledger.accounts import open_accounts
-from ledger.chart import account
+from clearing.sectors.utilities.catalogue import Biller, Supply
 from ledger.entry import Entry, Line, Posted
 from ledger.post import post
 
@@ -48,17 +47,20 @@ INSTITUTIONS: Sequence[Institution] = (
 )
 
 
-def establish(conn: Connection, plan: CityPlan, schedule: str, *, business_date: date, at: datetime) -> None:
+def establish(conn: Connection, schedule: str, *, business_date: date, at: datetime) -> None:
     """Register the institutions and open their accounts; the agency's money for benefits arrives."""
-    codes = [f"clearing:{one.id}" for one in plan.merchants] + [f"payable:{one.id}" for one in plan.merchants]
-    open_accounts(conn, [account(code) for code in (*codes, f"agent:{CHANNEL}", f"fund:{POOL}")], at=at)
-    register_hospitals(conn, [Hospital(HOSPITAL, 3)], at=at)
-    register_billers(conn, [Biller(GAS, "城市燃气", Supply.GAS)], at=at)
+    institutions = CityFile(
+        hospitals=(Hospital(HOSPITAL, 3),),
+        billers=(Biller(GAS, "城市燃气", Supply.GAS),),
+        funds=(FundAgreement(BENEFITS, AGENCY, 0, date(2026, 1, 1)),),
+        pools=(POOL,),
+        agents=(CHANNEL,),
+    )
+    must_enter(conn, institutions, at=at)
     brackets = parse_schedule(schedule)
     if isinstance(brackets, Flawed):
         raise ValueError(f"the schedule of contributions is flawed: {brackets}")
     register_brackets(conn, brackets)
-    register_funds(conn, [FundAgreement(BENEFITS, AGENCY, 0, date(2026, 1, 1))], at=at)
     prefund(conn, [Prefunding("BANK-0001", BENEFITS, PREFUNDED_FEN, business_date, at)], at=at)
 
 

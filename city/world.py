@@ -13,6 +13,8 @@ from card.hsm.client import Hsm
 from city.home import Home
 from city.plan import CityPlan
 from city.processes import running_hsm
+from city.registers.entering import must_enter
+from city.registers.file import CityFile
 from clearing.context import Night
 from clearing.devices import Device, register_devices
 from clearing.engine.duck import IN_PROCESS
@@ -22,15 +24,13 @@ from clearing.sectors.transit.fare_check import usable_fares
 from clearing.sectors.transit.fare_file import is_fare_file
 from clearing.sectors.transit.fare_tariff import FareTariff
 from clearing.wire.tariff import Tariff, parse_tariff
-from ledger.accounts import open_accounts
 from ledger.archive import Archive
-from ledger.chart import account
 from ledger.day import day_state, open_day
 from ledger.db import make_engine, migrate, writing
 from ledger.entry import Entry, Line
 from ledger.post import post
-from settlement.agreements import Agreement, Cycle, register_agreements
-from settlement.participants import Participant, register_participants
+from settlement.agreements import Agreement, Cycle
+from settlement.participants import Participant
 
 AGENT = "COUNTER-1"
 """The counter that sells and loads cards; what it takes is owed to us until it arrives at the bank."""
@@ -83,33 +83,19 @@ def found(city: City, plan: CityPlan, *, business_date: date, at: datetime) -> N
 
 
 def _enter(conn: Connection, plan: CityPlan, *, at: datetime) -> None:
-    """Register operators and agreements, and open the standing accounts."""
-    register_participants(
-        conn,
-        [
-            Participant(
-                id=operator.id,
-                name=operator.name,
-                account_no=operator.account_no,
-                bank_code=operator.bank_code,
-                bank_name=operator.bank_name,
-            )
-            for operator in (plan.scheme, *plan.participants)
-        ],
-        at=at,
+    """Register who is paid, and on which terms, as a city does."""
+    file = CityFile(
+        participants=tuple(
+            Participant(one.id, one.name, one.account_no, one.bank_code, one.bank_name)
+            for one in (plan.scheme, *plan.participants)
+        ),
+        agreements=tuple(
+            Agreement(one.id, fee_bp=one.fee_bp, cycle=Cycle(one.cycle), valid_from=SINCE)
+            for one in plan.participants
+        ),
+        agents=(AGENT,),
     )
-    register_agreements(
-        conn,
-        [
-            Agreement(operator.id, fee_bp=operator.fee_bp, cycle=Cycle(operator.cycle), valid_from=SINCE)
-            for operator in plan.participants
-        ],
-        at=at,
-    )
-    codes = ["bank:reserve", "bank:own", f"agent:{AGENT}", "income:fee", "suspense:overcharge"]
-    codes += ["suspense:purse_shortfall", *(f"clearing:{operator.id}" for operator in plan.operators)]
-    codes += [f"payable:{operator.id}" for operator in plan.operators]
-    open_accounts(conn, [account(code) for code in codes], at=at)
+    must_enter(conn, file, at=at)
 
 
 def install(city: City, devices: Sequence[Device]) -> None:

@@ -7,7 +7,10 @@ from datetime import datetime
 from sqlalchemy import Connection, insert, select
 
 from clearing.tables import device
+from clearing.wire.bcd import CITY_ZONE
 from ledger.accounts import Conflict
+
+OPERATOR_CHARACTERS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,22 +27,37 @@ class Device:
     valid_to: datetime | None = None
     max_amount_fen: int | None = None
 
+    def __post_init__(self) -> None:
+        if len(self.terminal) != 12 or not set(self.terminal) <= set("0123456789ABCDEF"):
+            raise ValueError(
+                f"terminal {self.terminal!r} is not 12 hex digits in upper case; give it as its SAM does"
+            )
+        if not 1 <= len(self.operator) <= OPERATOR_CHARACTERS:
+            raise ValueError(
+                f"operator {self.operator!r} of terminal {self.terminal} is not possible; an operator of devices has "
+                f"an id of 1 to {OPERATOR_CHARACTERS} characters, as batches name it"
+            )
+        if self.valid_to is not None and self.valid_to <= self.valid_from:
+            raise ValueError(
+                f"valid_to {self.valid_to} of terminal {self.terminal} is not after its valid_from; give a later "
+                "instant, or none"
+            )
+        if self.max_amount_fen is not None and self.max_amount_fen <= 0:
+            raise ValueError(
+                f"max_amount_fen {self.max_amount_fen} of terminal {self.terminal} lets nothing through; give fen "
+                "above 0, or none"
+            )
+
 
 def register_devices(conn: Connection, devices: Sequence[Device]) -> int:
     """Register devices; how many were new.
 
     A device registered before with the same content changes nothing.
-    Raises Conflict where it has other content, ValueError where a terminal number is not 12 hex digits.
+    Raises Conflict where it has other content.
     """
-    held = {
-        (row.terminal, row.operator, row.valid_from): Device(*row) for row in conn.execute(select(device))
-    }
+    held = {(one.terminal, one.operator, one.valid_from): one for one in devices_of(conn)}
     new: list[Device] = []
     for given in devices:
-        if len(given.terminal) != 12 or not set(given.terminal) <= set("0123456789ABCDEF"):
-            raise ValueError(
-                f"terminal {given.terminal!r} is not 12 hex digits in upper case; give it as its SAM does"
-            )
         key = (given.terminal, given.operator, given.valid_from)
         if key not in held:
             held[key] = given
@@ -64,13 +82,31 @@ def register_devices(conn: Connection, devices: Sequence[Device]) -> int:
 
 
 def withdraw_device(conn: Connection, terminal: str, operator: str, *, at: datetime) -> int:
-    """End a device's validity at `at`; how many open periods were ended."""
+    """End a device's validity at `at`; how many open periods were ended.
+
+    Raises ValueError where the open period begins only then or later.
+    """
+    for one in devices_of(conn, operator):
+        if one.terminal == terminal and one.valid_to is None and one.valid_from >= at:
+            raise ValueError(
+                f"device {terminal} of {operator} is valid from {one.valid_from.astimezone(CITY_ZONE)} on, which is "
+                f"not before {at.astimezone(CITY_ZONE)}; give a later instant"
+            )
     ended = conn.execute(
         device.update()
         .where(device.c.terminal == terminal, device.c.operator == operator, device.c.valid_to.is_(None))
         .values(valid_to=at)
     )
     return ended.rowcount
+
+
+def devices_of(conn: Connection, operator: str | None = None) -> list[Device]:
+    """All devices there ever were, or those of one operator, by operator, terminal and first instant."""
+    columns = device.c
+    query = select(device).order_by(columns.operator, columns.terminal, columns.valid_from)
+    if operator is not None:
+        query = query.where(columns.operator == operator)
+    return [Device(*row) for row in conn.execute(query)]
 
 
 def known_operators(conn: Connection) -> set[str]:

@@ -1,16 +1,17 @@
 """Agreements: what a participant pays for clearing, and when it gets its money."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Select, insert, or_, select
+from sqlalchemy import Connection, Select, func, insert, or_, select, update
 
 from ledger.accounts import Conflict
 from ledger.money import split_fen
 from settlement.tables import agreement as agreement_table
+from settlement.tables import position
 
 WHOLE_BP = 10_000
 
@@ -70,7 +71,7 @@ def register_agreements(conn: Connection, agreements: Iterable[Agreement], *, at
 
     Raises ledger.accounts.Conflict where two agreements of a participant hold on one day.
     """
-    known = _all(conn)
+    known = every_agreement(conn)
     new: list[Agreement] = []
     for one in agreements:
         if one in known:
@@ -100,8 +101,31 @@ _COLUMNS = tuple(
 )
 
 
-def _all(conn: Connection) -> list[Agreement]:
+def every_agreement(conn: Connection) -> list[Agreement]:
+    """All agreements there ever were, by participant and first day."""
     return _agreements(conn, select(*_COLUMNS).order_by(*agreement_table.primary_key.columns))
+
+
+def end_agreement(conn: Connection, participant: str, *, last_day: date) -> Agreement | None:
+    """End the agreement of a participant that holds on `last_day` with it; None where none does.
+
+    Raises ValueError where a night has netted by it after that day.
+    """
+    held = agreements_on(conn, last_day).get(participant)
+    if held is None:
+        return None
+    table = agreement_table.c
+    netted = conn.scalar(select(func.max(position.c.business_date)).where(position.c.party == participant))
+    if netted is not None and netted > last_day:
+        raise ValueError(
+            f"{participant} was netted on {netted} by its agreement; give that day or a later one as the last"
+        )
+    conn.execute(
+        update(agreement_table)
+        .where(table.participant == participant, table.valid_from == held.valid_from)
+        .values(valid_to=last_day)
+    )
+    return replace(held, valid_to=last_day)
 
 
 def _agreements(conn: Connection, query: Select[Any]) -> list[Agreement]:

@@ -78,13 +78,19 @@ def configure_year(
     known = load_calendar(conn).configured.get(year)
     if known is not None:
         if known != days:
-            raise Conflict(f"calendar {year}", known, days)
+            raise Conflict(f"calendar {year}", _in_words(known), _in_words(days))
         return False
     conn.execute(insert(calendar_year), {"year": year, "configured_at": at})
     if days:
         rows = [{"day": day, "year": year, "working": working} for day, working in days.items()]
         conn.execute(insert(calendar_day), rows)
     return True
+
+
+def _in_words(days: Mapping[date, bool]) -> str:
+    return (
+        ", ".join(f"{day} {'worked' if worked else 'free'}" for day, worked in days.items()) or "plain weeks"
+    )
 
 
 def load_calendar(conn: Connection) -> Calendar:

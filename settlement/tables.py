@@ -50,6 +50,35 @@ agreement = Table(
     CheckConstraint("valid_to IS NULL OR valid_to >= valid_from", name="validity"),
 )
 
+account_change = Table(
+    "settlement_account_change",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),  # from 1
+    Column("participant", String(16), ForeignKey("settlement_participant.id"), nullable=False),
+    Column("was_account_no", String(34), nullable=False),
+    Column("was_bank_code", String(12), nullable=False),
+    Column("was_bank_name", String(140), nullable=False),
+    Column("to_account_no", String(34), nullable=False),
+    Column("to_bank_code", String(12), nullable=False),
+    Column("to_bank_name", String(140), nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("proposed_by", String(64), nullable=False),
+    Column("why", String(500), nullable=False),
+    Column("proposed_at", Instant, nullable=False),
+    Column("decided_by", String(64)),
+    Column("decided_at", Instant),
+    CheckConstraint("state IN ('proposed', 'approved', 'turned_down')", name="state"),
+    CheckConstraint("(state = 'proposed') = (decided_by IS NULL)", name="decided"),
+    CheckConstraint("state <> 'approved' OR decided_by <> proposed_by", name="two_people"),
+)
+Index(
+    "uq_settlement_account_change_waiting",
+    account_change.c.participant,
+    unique=True,
+    postgresql_where=account_change.c.state == "proposed",
+    sqlite_where=account_change.c.state == "proposed",
+)
+
 calendar_year = Table(
     "settlement_calendar_year",
     metadata,

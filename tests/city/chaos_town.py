@@ -151,7 +151,7 @@ def _certificate(engine: Engine, hsm: Hsm, holder: str, citizen: int) -> bytes:
 
 def _institutions(conn: Connection) -> None:
     """Everybody of the demonstration, and a second biller."""
-    establish(conn, PLAN, SCHEDULE.read_text(encoding="utf-8"), business_date=DEMO_DATE, at=FOUNDED)
+    establish(conn, SCHEDULE.read_text(encoding="utf-8"), business_date=DEMO_DATE, at=FOUNDED)
     participant = Participant(WATER.id, WATER.name, "4000020109200000309", "102584000013", "工商银行")
     register_participants(conn, [participant], at=FOUNDED)
     register_agreements(

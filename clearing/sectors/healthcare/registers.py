@@ -37,7 +37,7 @@ def register_hospitals(conn: Connection, hospitals: Sequence[Hospital], *, at: d
     The same again changes nothing. Raises Conflict where one has another level, ValueError where the level
     is not 1, 2 or 3.
     """
-    held = {row.participant: Hospital(row.participant, row.level) for row in conn.execute(select(hospital))}
+    held = {one.participant: one for one in hospitals_of(conn)}
     new: list[Hospital] = []
     for given in hospitals:
         if given.level not in LEVELS:
@@ -52,6 +52,12 @@ def register_hospitals(conn: Connection, hospitals: Sequence[Hospital], *, at: d
         rows = [{"participant": one.participant, "level": one.level, "registered_at": at} for one in new]
         conn.execute(insert(hospital), rows)
     return len(new)
+
+
+def hospitals_of(conn: Connection) -> list[Hospital]:
+    """All hospitals, by participant."""
+    query = select(hospital.c.participant, hospital.c.level).order_by(hospital.c.participant)
+    return [Hospital(*row) for row in conn.execute(query)]
 
 
 def level_of(conn: Connection, participant: str) -> int | None:

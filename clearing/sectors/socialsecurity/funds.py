@@ -62,7 +62,7 @@ def register_funds(conn: Connection, agreements: Iterable[FundAgreement], *, at:
     Raises ledger.accounts.Conflict where a fund belongs to another agency or has other terms from that day,
     and ValueError where a limit is below zero; then nothing is registered.
     """
-    held = [FundAgreement(*row) for row in conn.execute(select(*_COLUMNS))]
+    held = fund_agreements_of(conn)
     new: list[FundAgreement] = []
     for one in agreements:
         if one.limit_fen < 0:
@@ -80,6 +80,11 @@ def register_funds(conn: Connection, agreements: Iterable[FundAgreement], *, at:
         conn.execute(insert(agency_fund), rows)
         open_accounts(conn, [account(f"fund:{fund}") for fund in sorted({one.fund for one in new})], at=at)
     return len(new)
+
+
+def fund_agreements_of(conn: Connection) -> list[FundAgreement]:
+    """All agreements there ever were, by fund and first day."""
+    return [FundAgreement(*row) for row in conn.execute(select(*_COLUMNS).order_by(*_COLUMNS))]
 
 
 def prefund(conn: Connection, arrivals: Sequence[Prefunding], *, at: datetime) -> list[Posted | Refused]:

@@ -1,0 +1,141 @@
+"""`onecard city` on books of either kind of database: a city is set up, and changed, without a line of code."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from api.cli import app
+from api.doors import Refused
+from city.registers.device_rows import COLUMNS
+from city.registers.file import read_city_file
+from tests.support.ledger_cli import ledger_cli
+
+BANK = {"bank_code": "102584000013", "bank_name": "ICBC"}
+TERMS = {"participant": "BUS-1", "fee_bp": 60, "cycle": "T+1", "valid_from": "2026-12-01"}
+CITY = {
+    "participants": [
+        {"id": name, "name": name.title(), "account_no": f"40000{place}", **BANK}
+        for place, name in enumerate(("SCHEME", "BUS-1", "GAS-1"))
+    ],
+    "agreements": [TERMS],
+    "billers": [{"id": "GAS-1", "name": "Gas", "kind": "gas"}],
+    "agents": ["COUNTER-1"],
+    "bank_years": [{"year": 2040, "holidays": ["2040-01-02"]}],
+}
+DEVICES = (
+    f"{','.join(COLUMNS)}\n0000000A0001,BUS-1,2026-03-01,,2000\n0000000A0002,BUS-1,2026-03-01T04:00+08:00,,\n"
+)
+ACCOUNT = ("--account-no", "777", "--bank-code", "308584000013", "--bank-name", "CMB", "--why", "a letter")
+
+
+@pytest.fixture
+def home(tmp_path: Path, database_url: str, hsm_address: str) -> Iterator[Path]:
+    """The environment of the commands, with a city file and a file of devices at hand."""
+    (tmp_path / "city.json").write_text(json.dumps(CITY), encoding="utf-8")
+    (tmp_path / "devices.csv").write_text(DEVICES, encoding="utf-8")
+    with ledger_cli(tmp_path / "var", database_url, hsm_address):
+        yield tmp_path
+
+
+def told(*words: str | Path) -> str:
+    ended = CliRunner().invoke(app, ["city", *map(str, words)], env={"COLUMNS": "200"})
+    assert ended.exit_code == 0, ended.output
+    return ended.output
+
+
+def refused(*words: str | Path) -> tuple[str, str]:
+    """What the command was refused with, and what it had said before."""
+    ended = CliRunner().invoke(app, ["city", *map(str, words)], env={"COLUMNS": "200"})
+    assert isinstance(ended.exception, Refused), ended.output
+    return str(ended.exception), ended.output
+
+
+def cells(shown: str) -> set[tuple[str, ...]]:
+    lines = (line for line in shown.splitlines() if line.startswith("│"))
+    return {tuple(cell.strip() for cell in line.strip("│").split("│")) for line in lines}
+
+
+def test_a_city_is_entered_from_files_shown_and_entered_elsewhere(home: Path) -> None:
+    files = home / "city.json", home / "devices.csv"
+    dry = told("apply", *files, "--dry-run")
+    assert "nothing is kept" in dry and ("city.json", "participants", "3", "3") in cells(dry)
+    assert "There are no participants" in told("show", "participants")
+    assert ("devices.csv", "devices", "2", "2") in cells(told("apply", *files))
+    assert {row[3] for row in cells(told("apply", *files))} == {"0"}
+    assert ("agents", "1", "who takes money for us: counters, payment channels") in cells(told("show"))
+    assert ("0000000A0002", "BUS-1", "2026-03-01 04:00", "", "") in cells(told("show", "devices"))
+    assert ("2040", "2040-01-02", "") in cells(told("show", "bank_years"))
+    assert "COUNTER-1" in told("show", "agents")
+    (home / "again.json").write_text(told("show", "--json"), encoding="utf-8")
+    assert {row[3] for row in cells(told("apply", home / "again.json"))} == {"0"}
+    only = read_city_file(told("show", "devices", "--json"))
+    assert only == read_city_file(json.dumps({"devices": json.loads(told("show", "--json"))["devices"]}))
+
+
+def test_files_with_flaws_enter_nothing_and_every_flaw_is_named(home: Path) -> None:
+    told("apply", home / "city.json")
+    (home / "other.json").write_text(
+        json.dumps({"agents": ["B"], "agreements": [TERMS | {"fee_bp": 70}]}),
+        encoding="utf-8",
+    )
+    why, said = refused("apply", home / "devices.csv", home / "other.json")
+    assert why == f"{home / 'other.json'} has a flaw; nothing was entered"
+    assert (
+        "agreements.0: agreement of BUS-1 is registered otherwise: fee_bp is 60, not 70; end the one" in said
+    )
+    assert "There are no devices" in told("show", "devices") and "B" not in told("show", "agents").split()
+    (home / "rows.csv").write_text(DEVICES + "x,BUS-1,2026-03-01,,\n" * 60, encoding="utf-8")
+    why, said = refused("apply", home / "rows.csv")
+    assert "60 flaws" in why and "line 4: terminal 'x' is not 12 hex digits" in said and "and 10 more" in said
+    (home / "gbk.json").write_bytes('{"agents": ["中国"]}'.encode("gbk"))
+    assert "is not text in UTF-8" in refused("apply", home / "gbk.json")[0]
+
+
+def test_the_schema_says_every_register_and_what_it_is_for(home: Path) -> None:
+    schema = json.loads(told("schema"))
+    assert set(schema["properties"]) == set(json.loads(told("show", "--json")))
+    assert all(one["description"] for one in schema["properties"].values())
+    assert schema["additionalProperties"] is False
+
+
+def test_the_first_business_day_is_opened_once(home: Path) -> None:
+    assert "Business day 2026-12-01 is open; " in told("open", "2026-12-01")
+    assert "is open already" in told("open", "2026-12-01")
+    assert "its night opens the next one" in refused("open", "2026-12-02")[0]
+
+
+def test_a_device_is_withdrawn_and_an_agreement_ended_before_another_begins(home: Path) -> None:
+    told("apply", home / "city.json", home / "devices.csv")
+    assert "give a later instant" in refused("withdraw", "0000000A0001", "BUS-1", "--at", "2026-02-01")[0]
+    assert "ends at 2026-03-05 00:00" in told("withdraw", "0000000A0001", "BUS-1", "--at", "2026-03-05")
+    assert "has no device 0000000A0001 in use" in refused("withdraw", "0000000A0001", "BUS-1")[0]
+    assert "no agreement on 2026-11-30" in refused("end", "BUS-1", "--on", "2026-11-30")[0]
+    assert "ends with 2026-12-31" in told("end", "BUS-1", "--on", "2026-12-31")
+    terms = TERMS | {"fee_bp": 70, "cycle": "T+0", "valid_from": "2027-01-01"}
+    (home / "terms.json").write_text(json.dumps({"agreements": [terms]}), encoding="utf-8")
+    told("apply", home / "terms.json")
+    rows = cells(told("show", "agreements"))
+    assert ("BUS-1", "60", "2026-12-01", "2026-12-31", "T+1", "0", "") in rows
+    assert ("BUS-1", "70", "2027-01-01", "", "T+0", "0", "") in rows
+
+
+def test_a_bank_account_is_changed_by_two_people(home: Path) -> None:
+    told("apply", home / "city.json")
+    assert "No bank account waits" in told("accounts")
+    assert "waits for a second person" in told("account", "BUS-1", *ACCOUNT, "--by", "lin")
+    assert "change 1 of BUS-1 waits" in refused("account", "BUS-1", *ACCOUNT, "--by", "wang")[0]
+    assert "lin proposed change 1" in refused("approve", "1", "--by", "lin")[0]
+    waiting = told("accounts")
+    assert (
+        "BUS-1 paid on 777 at CMB (308584000013) and not on 400001 at ICBC" in waiting
+        and "a letter" in waiting
+    )
+    assert "approved by wang" in told("approve", "1", "--by", "wang")
+    assert ("BUS-1", "Bus-1", "777", "308584000013", "CMB", "") in cells(told("show", "participants"))
+    back = ("--account-no", "400001", *ACCOUNT[2:])
+    told("account", "BUS-1", *back, "--by", "wang")
+    assert "turned down by wang" in told("turn-down", "2", "--by", "wang")
+    assert "No bank account waits" in told("accounts") and "Change 2" in told("accounts", "--all")
