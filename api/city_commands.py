@@ -12,6 +12,7 @@ from rich.table import Table
 from sqlalchemy import Connection
 
 from api.account_commands import accounts, approve, change_account, turn_down
+from api.city_sector_commands import prefund_fund, schedule
 from api.doors import Refused, books, console, errors, now
 from city.home import CITY_ZONE
 from city.registers.device_rows import read_devices
@@ -32,6 +33,8 @@ city = typer.Typer(
 city.command("account")(change_account)
 city.command("approve")(approve)
 city.command("turn-down")(turn_down)
+city.command("schedule")(schedule)
+city.command("prefund")(prefund_fund)
 city.command("accounts")(accounts)
 
 

@@ -45,7 +45,7 @@ def match(engine: Engine, night: Night) -> StepResult:
     Raises StepRefused where there is no tariff at all.
     """
     if not night.tariffs:
-        raise StepRefused("match", "there is no tariff", "give the night the tariffs of its days")
+        raise StepRefused("match", "there is no tariff", "put one in force: `onecard tariff enact`")
     fares = make_fares(engine, night)
     with reading(engine) as conn:
         path = judge(conn, night, {"tap": night.work / TAPS, "tac": night.work / TACS}, record_pieces(night))

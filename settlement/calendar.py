@@ -25,7 +25,9 @@ class YearUnknown(Exception):
     def __init__(self, day: date) -> None:
         self.year = day.year
         self.reason = f"working days of {day.year} are not announced, so {day} cannot be judged"
-        self.remedy = f"configure the holidays and make-up workdays of {day.year}"
+        self.remedy = (
+            f"give the holidays and make-up workdays of {day.year} as `bank_years` to `onecard city apply`"
+        )
         super().__init__(f"{self.reason}; {self.remedy}")
 
 

@@ -132,14 +132,14 @@ def _unknown(
         return Refused(
             NettingRefusal.PARTICIPANT_UNKNOWN,
             f"{_list(strangers)} has a balance to be netted and is no registered participant",
-            "register the participant with its bank account, then run the night again",
+            "register it with its bank account (`onecard city apply`), then run the night again",
         )
     without = [party for party, amount in moved.items() if amount > 0 and party not in agreements]
     if without:
         return Refused(
             NettingRefusal.AGREEMENT_MISSING,
             f"{_list(without)} has no agreement in force on this business date",
-            "register an agreement that covers the date, then run the night again",
+            "register one that covers the date (`onecard city apply`), then run the night again",
         )
     return None
 

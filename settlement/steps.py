@@ -102,7 +102,7 @@ def instruct(engine: Engine, night: Night) -> StepResult:
         raise StepRefused(
             "instruct",
             "the scheme has no bank account to pay from",
-            f"register a participant {SCHEME} with the account of the customer-funds reserve",
+            f"register a participant {SCHEME} with the account of the customer-funds reserve (`onecard city apply`)",
         )
     try:
         file = credit_transfer(

@@ -11,7 +11,11 @@ from api.cli import app
 from api.doors import Refused
 from city.registers.device_rows import COLUMNS
 from city.registers.file import read_city_file
+from clearing.sectors.socialsecurity.schedule import parse_schedule
+from clearing.sectors.socialsecurity.sheet import Flawed
+from tests.support.changed_json import changed_json
 from tests.support.ledger_cli import ledger_cli
+from tests.support.sector_city import SCHEDULE
 
 BANK = {"bank_code": "102584000013", "bank_name": "ICBC"}
 TERMS = {"participant": "BUS-1", "fee_bp": 60, "cycle": "T+1", "valid_from": "2026-12-01"}
@@ -139,3 +143,27 @@ def test_a_bank_account_is_changed_by_two_people(home: Path) -> None:
     told("account", "BUS-1", *back, "--by", "wang")
     assert "turned down by wang" in told("turn-down", "2", "--by", "wang")
     assert "No bank account waits" in told("accounts") and "Change 2" in told("accounts", "--all")
+
+
+def test_an_agencys_terms_and_its_money_ahead_are_entered(home: Path) -> None:
+    fund = {"fund": "BENEFIT-1", "agency": "SSB", "limit_fen": 500, "valid_from": "2026-01-01"}
+    agency = {"id": "SSB", "name": "Agency", "account_no": "9", **BANK}
+    (home / "ssb.json").write_text(json.dumps({"participants": [agency], "funds": [fund]}), encoding="utf-8")
+    told("apply", home / "ssb.json")
+    schedule = SCHEDULE.read_text(encoding="utf-8")
+    brackets = parse_schedule(schedule)
+    assert not isinstance(brackets, Flawed)
+    many = len(brackets)
+    assert f"{many} of {many} brackets are new" in told("schedule", SCHEDULE)
+    assert f"0 of {many} brackets are new" in told("schedule", SCHEDULE)
+    (home / "flawed.json").write_text(changed_json(schedule, "year", to="x"), encoding="utf-8")
+    assert "year" in refused("schedule", home / "flawed.json")[0]
+    money = ("prefund", "BENEFIT-1", "1000.00", "--reference", "ICBC-77")
+    assert "`onecard city open`" in refused(*money)[0]
+    told("open", "2026-12-01")
+    assert "1,000.00 yuan of SSB are in BENEFIT-1, which is good for 1,005.00" in told(*money)
+    assert (
+        "prefunding:BENEFIT-1:ICBC-77" in refused("prefund", "BENEFIT-1", "999", "--reference", "ICBC-77")[0]
+    )
+    assert "there is no fund OTHER" in refused("prefund", "OTHER", "1", "--reference", "1")[0]
+    assert "no amount above 0" in refused("prefund", "BENEFIT-1", "0", "--reference", "1")[0]

@@ -234,8 +234,8 @@ def books_that_do_not_agree(day: PreparedDay) -> Night:
         (skipped_day, "start", "2018-09-01 is not closed yet", "run the night of 2018-09-01 first"),
         (books_that_do_not_agree, "check_books_before", "0.01", "by reversal, never by overwriting"),
         (silent_hsm, "collect", "MACs cannot be checked", "run again"),
-        (foreign_participant, "net", "BUS-1 has a balance to be netted", "register the participant"),
-        (missing_agreement, "net", "METRO-1 has no agreement", "register an agreement"),
+        (foreign_participant, "net", "BUS-1 has a balance to be netted", "register it with its bank account"),
+        (missing_agreement, "net", "METRO-1 has no agreement", "register one that covers"),
         (no_account_to_pay_from, "instruct", "no bank account to pay from", "register a participant SCHEME"),
     ],
 )

@@ -51,7 +51,7 @@ def test_a_value_date_has_exactly_its_working_days_before_it(business_date: date
 
 
 def test_a_year_that_nobody_announced_is_refused_with_its_remedy() -> None:
-    with pytest.raises(YearUnknown, match=f"configure the holidays and make-up workdays of {UNKNOWN_YEAR}"):
+    with pytest.raises(YearUnknown, match=f"holidays and make-up workdays of {UNKNOWN_YEAR} as `bank_years`"):
         Calendar().is_working(NEW_YEAR)
 
 
