@@ -12,8 +12,9 @@ from rich.table import Table
 from sqlalchemy import Connection
 
 from api.account_commands import accounts, approve, change_account, turn_down
-from api.city_sector_commands import prefund_fund, schedule
+from api.covers_command import covers
 from api.doors import Refused, books, console, errors, now
+from api.schedule_command import schedule
 from city.home import CITY_ZONE
 from city.registers.device_rows import read_devices
 from city.registers.entering import Entered, enter
@@ -34,7 +35,7 @@ city.command("account")(change_account)
 city.command("approve")(approve)
 city.command("turn-down")(turn_down)
 city.command("schedule")(schedule)
-city.command("prefund")(prefund_fund)
+city.command("covers")(covers)
 city.command("accounts")(accounts)
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,13 @@ from api.cli import app
 from api.doors import Refused
 from city.registers.device_rows import COLUMNS
 from city.registers.file import read_city_file
+from clearing.sectors.healthcare.cover_file import CoverLine, write_cover_file
+from clearing.sectors.healthcare.policy import Category
 from clearing.sectors.socialsecurity.schedule import parse_schedule
 from clearing.sectors.socialsecurity.sheet import Flawed
 from tests.support.changed_json import changed_json
 from tests.support.ledger_cli import ledger_cli
-from tests.support.sector_city import SCHEDULE
+from tests.support.sector_city import SCHEDULE, identity
 
 BANK = {"bank_code": "102584000013", "bank_name": "ICBC"}
 TERMS = {"participant": "BUS-1", "fee_bp": 60, "cycle": "T+1", "valid_from": "2026-12-01"}
@@ -145,11 +148,7 @@ def test_a_bank_account_is_changed_by_two_people(home: Path) -> None:
     assert "No bank account waits" in told("accounts") and "Change 2" in told("accounts", "--all")
 
 
-def test_an_agencys_terms_and_its_money_ahead_are_entered(home: Path) -> None:
-    fund = {"fund": "BENEFIT-1", "agency": "SSB", "limit_fen": 500, "valid_from": "2026-01-01"}
-    agency = {"id": "SSB", "name": "Agency", "account_no": "9", **BANK}
-    (home / "ssb.json").write_text(json.dumps({"participants": [agency], "funds": [fund]}), encoding="utf-8")
-    told("apply", home / "ssb.json")
+def test_an_agencys_terms_are_entered_once(home: Path) -> None:
     schedule = SCHEDULE.read_text(encoding="utf-8")
     brackets = parse_schedule(schedule)
     assert not isinstance(brackets, Flawed)
@@ -158,12 +157,22 @@ def test_an_agencys_terms_and_its_money_ahead_are_entered(home: Path) -> None:
     assert f"0 of {many} brackets are new" in told("schedule", SCHEDULE)
     (home / "flawed.json").write_text(changed_json(schedule, "year", to="x"), encoding="utf-8")
     assert "year" in refused("schedule", home / "flawed.json")[0]
-    money = ("prefund", "BENEFIT-1", "1000.00", "--reference", "ICBC-77")
-    assert "`onecard city open`" in refused(*money)[0]
-    told("open", "2026-12-01")
-    assert "1,000.00 yuan of SSB are in BENEFIT-1, which is good for 1,005.00" in told(*money)
-    assert (
-        "prefunding:BENEFIT-1:ICBC-77" in refused("prefund", "BENEFIT-1", "999", "--reference", "ICBC-77")[0]
+    (home / "other.json").write_text(
+        changed_json(schedule, "brackets", 0, "amount_fen", to=1), encoding="utf-8"
     )
-    assert "there is no fund OTHER" in refused("prefund", "OTHER", "1", "--reference", "1")[0]
-    assert "no amount above 0" in refused("prefund", "BENEFIT-1", "0", "--reference", "1")[0]
+    assert "is already Bracket(" in refused("schedule", home / "other.json")[0]
+
+
+def test_an_authoritys_list_names_who_is_not_enrolled_and_every_flaw(home: Path) -> None:
+    number = identity(7)
+    line = CoverLine(3, number, Category.RESIDENT, date(2026, 1, 1))
+    (home / "list.csv").write_bytes(write_cover_file([line]))
+    shown = told("covers", home / "list.csv")
+    assert (
+        "lines: 1; 0 periods begin, 0 end" in shown and "is not enrolled here; bring the list again" in shown
+    )
+    assert number[8:14] not in shown
+    (home / "list.csv").write_bytes(write_cover_file([line]).replace(b"resident", b"student"))
+    assert (
+        "category: 'student' is not possible; give one of employee" in refused("covers", home / "list.csv")[0]
+    )

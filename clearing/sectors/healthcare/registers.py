@@ -30,6 +30,12 @@ class Cover:
     valid_from: date
     valid_to: date | None = None
 
+    def overlaps(self, other: "Cover") -> bool:
+        """Whether the two hold on one day."""
+        return (self.valid_to is None or other.valid_from <= self.valid_to) and (
+            other.valid_to is None or self.valid_from <= other.valid_to
+        )
+
 
 def register_hospitals(conn: Connection, hospitals: Sequence[Hospital], *, at: datetime) -> int:
     """Register hospitals and open their clearing accounts; how many were new.
@@ -71,20 +77,14 @@ def register_covers(conn: Connection, covers: Sequence[Cover], *, at: datetime) 
 
     The same again changes nothing. Raises Conflict where a record overlaps another of the same holder.
     """
-    columns = medical_cover.c
-    query = select(columns.holder, columns.category, columns.valid_from, columns.valid_to).where(
-        one_of(conn, columns.holder, [given.holder for given in covers])
-    )
-    held: dict[str, list[Cover]] = {}
-    for holder, category, valid_from, valid_to in conn.execute(query):
-        held.setdefault(holder, []).append(Cover(holder, Category(category), valid_from, valid_to))
+    held = covers_of(conn, [given.holder for given in covers])
     new: list[Cover] = []
     for given in covers:
         ours = held.setdefault(given.holder, [])
         if given in ours:
             continue
         for other in ours:
-            if _overlap(other, given):
+            if other.overlaps(given):
                 raise Conflict(f"cover of {given.holder}", other, given)
         ours.append(given)
         new.append(given)
@@ -105,6 +105,18 @@ def register_covers(conn: Connection, covers: Sequence[Cover], *, at: datetime) 
     return len(new)
 
 
+def covers_of(conn: Connection, holders: Sequence[str]) -> dict[str, list[Cover]]:
+    """How holders are or were insured, each one's in order; who never was is left out."""
+    columns = medical_cover.c
+    query = select(columns.holder, columns.category, columns.valid_from, columns.valid_to).where(
+        one_of(conn, columns.holder, holders)
+    )
+    held: dict[str, list[Cover]] = {}
+    for holder, category, valid_from, valid_to in conn.execute(query.order_by(columns.valid_from)):
+        held.setdefault(holder, []).append(Cover(holder, Category(category), valid_from, valid_to))
+    return held
+
+
 def category_on(conn: Connection, holder: str, day: date) -> Category | None:
     """How a holder was insured on a day, or None."""
     columns = medical_cover.c
@@ -120,9 +132,3 @@ def category_on(conn: Connection, holder: str, day: date) -> Category | None:
 def open_pools(conn: Connection, policies: Sequence[Policy], *, at: datetime) -> int:
     """Open the accounts of what the pools owe the city; how many were new."""
     return open_accounts(conn, {account(f"fund:{policy.pool}") for policy in policies}, at=at)
-
-
-def _overlap(one: Cover, other: Cover) -> bool:
-    return (one.valid_to is None or other.valid_from <= one.valid_to) and (
-        other.valid_to is None or one.valid_from <= other.valid_to
-    )
