@@ -9,26 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from card.hsm.access import HsmAccess
-from clearing.engine.rules import Awaited, EngineFailed, Inputs, rule_text, view_name
-from clearing.engine.spark_session import ARROW_ROWS, Session, spark_session
+from clearing.engine.duck import IN_PROCESS, DuckEngine, rows_in_files
+from clearing.engine.rules import Awaited, EngineFailed, Inputs, names_read, passes_by, rule_text, view_name
+from clearing.engine.spark_session import Session, spark_session
 from clearing.engine.tac_batches import ANSWERED, asking
-from clearing.verification import TAC_SCHEMA
-from clearing.workfiles import write_batches, write_rows, write_table
+from clearing.workfiles import write_table
 
-TYPES: Mapping[str, pa.DataType] = {
-    "bigint": pa.int64(),
-    "int": pa.int32(),
-    "boolean": pa.bool_(),
-    "string": pa.string(),
-    "binary": pa.binary(),
-}
+TYPES = ("bigint", "int", "boolean", "string", "binary")
 """What a result's columns may be: the types that both engines write alike."""
 
 PARTITIONS_A_CORE = 4
 """So that a partition is small in memory, and a slow machine gets fewer of them; Spark joins those that stay tiny."""
+
+SPREAD_ROWS = 4_000_000
+"""Rows in files from which on a cluster is given them."""
 
 Frame = Any
 """A DataFrame of Spark."""
@@ -47,27 +43,35 @@ class SparkEngine:
     session: Session
     master: str
     hsm: HsmAccess
+    near: DuckEngine = IN_PROCESS
+    spread_rows: int = SPREAD_ROWS
     partitions: int | None = None
 
     def run(self, rules: Sequence[str], inputs: Inputs, result: str, to: Path) -> Path:
         """Run rules in order over named tables (see RuleEngine). Raises EngineFailed."""
+        read = set[str]().union(*map(names_read, rules))
+        given = {name: table for name, table in inputs.items() if name in read}
+        if rows_in_files(given) < self.spread_rows:
+            return self.near.run(rules, given, result, to)
         with self._scratch(to) as scratch:
             self._cut()
-            for name, table in inputs.items():
+            for name, table in given.items():
                 self._read(_in_a_file(table, scratch / f"in-{name}.parquet")).createOrReplaceTempView(name)
             for rule in rules:
                 name = view_name(rule)
                 made = self.session.sql(rule_text(rule))
-                self._read(_keep(made, scratch / name), made.schema).createOrReplaceTempView(name)
-            return self._gather(scratch / result, to)
+                _check_types(made)
+                if not passes_by(rule, rules):
+                    made = self._read(_keep(made, scratch / name), made.schema)
+                made.createOrReplaceTempView(name)
+            return self.near.in_order(_parts(scratch / result), to)
 
     def verify(self, pieces: pa.Table, to: Path) -> Path:
         """Have every machine ask the HSMs about its part of the pieces (see TacEngine). Raises EngineFailed."""
         with self._scratch(to) as scratch:
             asked = self._read(write_table(scratch / "pieces.parquet", pieces)).repartition(self._cut())
             answered = asked.mapInArrow(asking(self.hsm), ANSWERED)
-            parts = self._in_order(_keep(answered, scratch / "tac"))[1]
-            return write_rows(to, TAC_SCHEMA, _batches(parts, TAC_SCHEMA), packed=())
+            return self.near.in_order(_parts(_keep(answered, scratch / "tac")), to)
 
     def _cut(self) -> int:
         """Tell the session into how many partitions to cut what it sorts, joins and sums: so many."""
@@ -76,21 +80,6 @@ class SparkEngine:
         conf.set("spark.sql.shuffle.partitions", partitions)
         conf.set("spark.sql.adaptive.coalescePartitions.enabled", chosen is None)
         return int(partitions)
-
-    def _gather(self, kept: Path, to: Path) -> Path:
-        """Put what was kept into one file in order of `no`, holding little of it at a time."""
-        ordered, parts = self._in_order(kept)
-        schema = pa.schema([(column.name, _type(column)) for column in ordered.schema.fields])
-        return write_batches(to, schema, _batches(parts, schema))
-
-    def _in_order(self, kept: Path) -> tuple[Frame, list[Path]]:
-        """What was kept, in order of `no`: as a frame, and as files.
-
-        Sorting looks at everything twice, so it is sorted out of its files: else the HSM would be asked twice.
-        """
-        ordered = self._read(kept).orderBy("no")
-        folder = _keep(ordered, kept.with_name(f"{kept.name}-in-order"))
-        return ordered, sorted(folder.glob("part-*.parquet"))
 
     def _read(self, path: Path, schema: Any = None) -> Frame:
         """The rows of Parquet files; where their columns are known, no job is spent on looking."""
@@ -143,21 +132,17 @@ def _keep(frame: Frame, folder: Path) -> Path:
     return folder
 
 
-def _batches(parts: Sequence[Path], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    for part in parts:
-        with pq.ParquetFile(part) as file:
-            for batch in file.iter_batches(ARROW_ROWS):
-                yield pa.RecordBatch.from_arrays(batch.columns, schema=schema)
+def _parts(folder: Path) -> list[Path]:
+    return sorted(folder.glob("part-*.parquet"))
 
 
-def _type(column: Any) -> pa.DataType:
-    name = column.dataType.simpleString()
-    if name not in TYPES:
-        raise EngineFailed(
-            f"column {column.name} of a rule's result is {name}",
-            f"cast it in the rule to one of {', '.join(TYPES)}",
-        )
-    return TYPES[name]
+def _check_types(frame: Frame) -> None:
+    for column in frame.schema.fields:
+        if column.dataType.simpleString() not in TYPES:
+            raise EngineFailed(
+                f"column {column.name} of a rule's result is {column.dataType.simpleString()}",
+                f"cast it in the rule to one of {', '.join(TYPES)}",
+            )
 
 
 def _plain(path: Path) -> str:
