@@ -67,7 +67,7 @@ class Settings(BaseSettings):
     night_spread_rows: int = Field(
         default=4_000_000,
         ge=0,
-        description="rows in files from which on rules run on the Spark cluster, if there is one; over fewer in process",
+        description="rows in files from which on rules run on the Spark cluster that is named; over fewer in process",
     )
     production: bool = Field(default=False, description="refuse demo keys and simulators")
 

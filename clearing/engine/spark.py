@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from card.hsm.access import HsmAccess
 from clearing.engine.duck import IN_PROCESS, DuckEngine, rows_in_files
@@ -69,7 +70,9 @@ class SparkEngine:
     def verify(self, pieces: pa.Table, to: Path) -> Path:
         """Have every machine ask the HSMs about its part of the pieces (see TacEngine). Raises EngineFailed."""
         with self._scratch(to) as scratch:
-            asked = self._read(write_table(scratch / "pieces.parquet", pieces)).repartition(self._cut())
+            asked = self._read(write_table(scratch / "pieces.parquet", pieces))
+            # A machine that has no piece would open a client of the HSM for nothing.
+            asked = asked.repartition(max(1, min(self._cut(), pieces.num_rows)))
             answered = asked.mapInArrow(asking(self.hsm), ANSWERED)
             return self.near.in_order(_parts(_keep(answered, scratch / "tac")), to)
 
@@ -82,9 +85,11 @@ class SparkEngine:
         return int(partitions)
 
     def _read(self, path: Path, schema: Any = None) -> Frame:
-        """The rows of Parquet files; where their columns are known, no job is spent on looking."""
-        read = self.session.read if schema is None else self.session.read.schema(schema)
-        return read.parquet(_plain(path))
+        """The rows of a Parquet file, or of a folder of them whose columns are known: no job is spent on looking."""
+        from pyspark.sql.pandas.types import from_arrow_schema
+
+        columns = from_arrow_schema(pq.read_schema(path)) if schema is None else schema
+        return self.session.read.schema(columns).parquet(_plain(path))
 
     @contextmanager
     def _scratch(self, to: Path) -> Iterator[Path]:

@@ -23,7 +23,7 @@ from city.world import open_city
 TAPS = 300
 PATIENCE_S = 600.0
 FIRST, NIGHTS = int(os.environ.get("SPARK_FIRST", "1")), int(os.environ.get("SPARK_SEEDS", "1"))
-LAST_TASK = 150
+LAST_TASK = 85
 """One of the last that both workers together begin in such a night."""
 LULL_S = 0.3
 """A task takes about so long."""
