@@ -92,7 +92,7 @@ def names_read(rule: str) -> set[str]:
 def passes_by(rule: str, rules: Sequence[str]) -> bool:
     """Whether a rule's rows only pass through one other rule, once, so that nobody need keep them.
 
-    What is joined to others is better kept: how much it is decides how it is joined.
+    What is joined to others is better kept: how much there is of it decides how it is joined.
     """
     read = rf"\b(FROM|JOIN)\s+{view_name(rule)}\b"
     return re.findall(read, "\n".join(map(rule_text, rules))) == ["FROM"]

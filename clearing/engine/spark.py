@@ -1,4 +1,8 @@
-"""The night's rules on Spark, on one machine or on a cluster: the same text, and files of the same bytes."""
+"""The night's rules on Spark, on one machine or on a cluster: the same text, and files of the same bytes.
+
+A job of Spark costs about half a second, over however few rows. So what reads all taps runs on the cluster, and what
+reads the few that are not simply accepted runs in this process, as long as they are few.
+"""
 
 import re
 import shutil
@@ -19,13 +23,15 @@ from clearing.engine.tac_batches import ANSWERED, asking
 from clearing.workfiles import write_table
 
 TYPES = ("bigint", "int", "boolean", "string", "binary")
-"""What a result's columns may be: the types that both engines write alike."""
+"""What a rule's columns may be: the types that both engines write alike."""
 
 PARTITIONS_A_CORE = 4
 """So that a partition is small in memory, and a slow machine gets fewer of them; Spark joins those that stay tiny."""
 
 SPREAD_ROWS = 4_000_000
-"""Rows in files from which on a cluster is given them."""
+"""Rows in files from which on rules run on the cluster: DuckDB does a million of them and more a second, in bounded
+memory, so that fewer are done here before all jobs of a list of rules would have begun there.
+"""
 
 Frame = Any
 """A DataFrame of Spark."""
@@ -35,10 +41,11 @@ Frame = Any
 class SparkEngine:
     """A session with a Spark master; `hsm` is how the machines of the cluster reach the HSMs.
 
-    Work is cut into `partitions`, or into as many as suit the cores and the taps where they are not given.
-    Every rule's result is kept as Parquet in a folder beside the file that is to be made, and is gone when that is
-    there. So all machines have to see that folder under the same path, a rule is computed once, and a worker that
-    dies takes nothing with it that cannot be read or computed again.
+    Work is cut into `partitions`, or into as many as suit the cores and the taps where they are not given. Rules run
+    `near` where the files that they read have fewer than `spread_rows` together; their tables are in memory anyway.
+    Every rule's result but of those that pass by another is kept as Parquet in a folder beside the file that is to be
+    made, and is gone when that is there. So all machines have to see that folder under the same path, a rule is
+    computed once, and a worker that dies takes nothing with it that cannot be read or computed again.
     """
 
     session: Session
