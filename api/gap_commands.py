@@ -11,6 +11,7 @@ from city.home import CITY_ZONE
 from clearing.gap_explained import Explanation, ExplanationRefused, explain
 from clearing.terminal_gaps import open_gaps
 from clearing.terminal_watch import REMEDY, Finding, watch
+from clearing.wording import taps_in_words
 from ledger.db import reading, writing
 from settlement.night_lock import NightRunning, exclusive
 
@@ -33,7 +34,7 @@ def gaps(operator: Operator = None, on: Day = None) -> None:
             gap.operator, gap.terminal, *numbers, str(gap.since), str((day - gap.since).days), until
         )
     console.print(table)
-    console.print(f"{sum(gap.missing for gap in found)} taps have not come")
+    console.print(f"not presented: {taps_in_words(sum(gap.missing for gap in found))}")
 
 
 def silent(operator: Operator = None, on: Day = None) -> None:

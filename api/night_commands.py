@@ -27,6 +27,7 @@ from clearing.context import StepResult
 from clearing.engine.choice import DUCKDB, check_name
 from clearing.engine.rules import RuleEngine
 from clearing.peers import Peers
+from clearing.wording import taps_in_words
 from ledger.db import reading, writing
 from ledger.money import yuan
 from settlement.batch_replacement import replacements_of
@@ -154,8 +155,9 @@ def status(business_date: Day) -> None:
     _show(summary)
     for one in replaced:
         console.print(
-            f"Batch {one.sequence} of {one.operator} was replaced by {one.by}: {one.reason} ({one.old_count} taps of "
-            f"{yuan(one.old_amount_fen)} yuan became {one.new_count} of {yuan(one.new_amount_fen)})",
+            f"Batch {one.sequence} of {one.operator} was replaced by {one.by}: {one.reason} "
+            f"({taps_in_words(one.old_count)} of {yuan(one.old_amount_fen)} yuan became {one.new_count} of "
+            f"{yuan(one.new_amount_fen)})",
             soft_wrap=True, highlight=False, markup=False,
         )  # fmt: skip
 

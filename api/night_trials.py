@@ -19,6 +19,7 @@ from api.night_commands import Day
 from city.world import night_of
 from clearing.context import StepRefused
 from clearing.interop.trial import TriedResults
+from clearing.wording import taps_in_words
 from ledger.day import DayOrderError, current_day
 from ledger.db import reading
 from ledger.money import yuan
@@ -80,8 +81,8 @@ def replace_one(
     if isinstance(done, ReplaceRefused):
         raise Refused(f"{done.message}; {done.remedy}")
     console.print(
-        f"Batch {sequence} of {operator}: {done.old_count} taps of {yuan(done.old_amount_fen)} yuan are replaced by "
-        f"{done.new_count} of {yuan(done.new_amount_fen)}; both files are in the archive. "
+        f"Batch {sequence} of {operator}: {taps_in_words(done.new_count)} of {yuan(done.new_amount_fen)} yuan in place "
+        f"of {done.old_count:,} of {yuan(done.old_amount_fen)}; both files are in the archive. "
         f"`onecard night {done.night}` goes on at collect"
         + (f", and does {', '.join(done.undone)} anew" if done.undone else ""),
         soft_wrap=True, highlight=False, markup=False,
@@ -114,8 +115,8 @@ def retry(
         raise Refused(f"{done.message}; {done.remedy}")
     verdicts = ", ".join(f"{name} {count}" for name, count in sorted(done.verdicts.items()))
     console.print(
-        f"Batch {sequence} of {operator}: {verdicts}. {done.paid_taps} taps of {yuan(done.paid_fen)} yuan are paid, "
-        f"on {done.business_date}",
+        f"Batch {sequence} of {operator}: {verdicts}. Paid on {done.business_date}: {taps_in_words(done.paid_taps)} of "
+        f"{yuan(done.paid_fen)} yuan",
         soft_wrap=True, highlight=False, markup=False,
     )  # fmt: skip
 

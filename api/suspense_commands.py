@@ -26,6 +26,7 @@ from clearing.proposals import (
 )
 from clearing.suspense import SuspendedGroup, SuspendedTap, suspended_groups, suspended_taps
 from clearing.verdict import MONEY, Money, Verdict
+from clearing.wording import taps_in_words
 from ledger.day import DayOrderError
 from ledger.db import reading, writing
 from ledger.money import read_yuan, yuan
@@ -78,7 +79,7 @@ def list_suspended(
         _show_groups(groups)
     count, amount_fen = sum(one.taps for one in groups), sum(one.amount_fen for one in groups)
     console.print(
-        f"{_taps(count)} of {yuan(amount_fen)} yuan {'is' if count == 1 else 'are'} in suspense",
+        f"{taps_in_words(count)} of {yuan(amount_fen)} yuan {'is' if count == 1 else 'are'} in suspense",
         highlight=False,
     )
 
@@ -182,7 +183,7 @@ def _answered(answer: Proposal | DecisionRefused) -> None:
 
 
 def _say(one: Proposal, stands: str) -> None:
-    what = f"{one.decision} {_taps(one.taps)} of {one.operator} in suspense as {one.verdict}"
+    what = f"{one.decision} {taps_in_words(one.taps)} of {one.operator} in suspense as {one.verdict}"
     amounts = f"{yuan(one.paid_fen)} of {yuan(one.amount_fen)} yuan"
     console.print(
         f"Proposal {one.number}, {what}, {amounts}: {stands}", soft_wrap=True, highlight=False, markup=False
@@ -197,15 +198,11 @@ def _stands(one: Proposal) -> str:
     return f"{one.state.replace('_', ' ')} by {one.decided_by}{on}{why}"
 
 
-def _taps(count: int) -> str:
-    return f"{count:,} tap" if count == 1 else f"{count:,} taps"
-
-
 def _show_groups(groups: Sequence[SuspendedGroup]) -> None:
     table = Table("operator", "verdict", "first presented", "age days", "taps", "yuan", "proposal")
     for one in groups:
         since, age = str(one.presented_on), str(one.age_days)
-        waits = f"{one.proposed:,} of {_taps(one.taps)}" if one.proposed else ""
+        waits = f"{one.proposed:,} of {taps_in_words(one.taps)}" if one.proposed else ""
         if one.proposal is not None:
             waits = str(one.proposal)
         what = (one.operator, one.verdict, since, age)

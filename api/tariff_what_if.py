@@ -21,6 +21,7 @@ from clearing.sectors.transit.fare_tariff import FareTariff
 from clearing.sectors.transit.late_taps import prices_fen
 from clearing.sectors.transit.taps_file import ChargedTap, read_taps
 from clearing.sectors.transit.what_if import Sum, WhatIf, cleared_day, day_end, what_if
+from clearing.wording import taps_in_words
 from ledger.db import reading
 from ledger.money import yuan
 
@@ -94,7 +95,9 @@ def _show(answer: WhatIf) -> None:
     for card, was_fen, would_fen in answer.most_changed:
         console.print(f"  card {card}: {yuan(was_fen)} → {yuan(would_fen)}", highlight=False)
     for refusal, count in answer.unpriced.items():
-        words = f"{count} taps have no price ({refusal}) and count as paid: {REMEDIES[refusal]}"
+        words = (
+            f"without a price ({refusal}), and counted as paid: {taps_in_words(count)}; {REMEDIES[refusal]}"
+        )
         console.print(words, highlight=False, soft_wrap=True)
 
 

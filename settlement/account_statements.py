@@ -15,6 +15,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from clearing.wording import taps_in_words
 from ledger.archive import Archive
 from ledger.balances import balance_on
 from settlement.day_lines import TAPS, DayLine, lines_by_account
@@ -84,7 +85,7 @@ def _movements(
         debit_fen = row.amount_fen if row.debited == code else 0
         balance_fen += sign * (2 * debit_fen - row.amount_fen)
         other = row.credited if row.debited == code else row.debited
-        item = f"{row.lines} taps" if row.kind == TAPS else row.item
+        item = taps_in_words(row.lines) if row.kind == TAPS else row.item
         yield (
             row.event_at.isoformat(timespec="seconds"), row.kind, row.reference, item, other,
             Yuan(debit_fen), Yuan(row.amount_fen - debit_fen), Yuan(balance_fen),

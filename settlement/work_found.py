@@ -15,6 +15,7 @@ from clearing.interop.waiting import odd_lines, refused_taps
 from clearing.online.qr_tables import qr_ride
 from clearing.tables import rejected_file, tap
 from clearing.verdict import Money, Verdict
+from clearing.wording import taps_in_words
 from ledger.db import reading
 from ledger.money import yuan
 from ledger.snapshots import total_fen
@@ -152,7 +153,7 @@ def _refused_elsewhere(conn: Connection, business_date: date) -> Iterator[Found]
         parts = list(group)
         taps, amount_fen = sum(one.taps for one in parts), sum(one.amount_fen for one in parts)
         why = ", ".join(f"{one.taps} by {one.centre}: {one.reason}" for one in parts)
-        what = f"{taps} taps of {operator} on other cities' cards were refused there: {why}"
+        what = f"other cities refused {taps_in_words(taps)} of {operator} on their cards: {why}"
         remedy = "tell the operator; see exceptions.csv"
         subject = f"{operator} {business_date}"
         yield _found(Kind.ISSUER_REFUSED, subject, business_date, taps, amount_fen, what, remedy)
@@ -168,7 +169,7 @@ def _prices(conn: Connection, business_date: date) -> Iterator[Found]:
         .having(over_fen > PRICE_DIFFERENCE_FEN)
     )
     for operator, taps, amount_fen in conn.execute(query):
-        what = f"{operator} charged {yuan(amount_fen)} yuan above the tariff on {taps} taps"
+        what = f"{operator} charged {yuan(amount_fen)} yuan above the tariff on {taps_in_words(taps)}"
         remedy = "compare its tariff with ours; riders are owed the difference (suspense:overcharge)"
         yield _found(
             Kind.PRICE_DIFFERS, f"{operator} {business_date}", business_date, taps, amount_fen, what, remedy

@@ -127,7 +127,7 @@ def test_a_guests_tap_that_its_centre_refuses_is_rejected_with_the_centres_code(
     assert (listed["issuer_refused"]["operator"], listed["issuer_refused"]["money"]) == ("BUS-1", "rejected")
     with reading(there.engine) as conn:
         (item,) = [one for one in items_of(conn) if one.kind == "issuer_refused"]
-    assert "1 taps of BUS-1" in item.what and "1 by KUNMING: hotlisted" in item.what
+    assert "1 tap of BUS-1" in item.what and "1 by KUNMING: hotlisted" in item.what
 
 
 def test_a_tap_that_its_centre_never_answers_waits_visibly_and_is_handed_over_once(there: OtherCity) -> None:

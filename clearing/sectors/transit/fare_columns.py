@@ -12,9 +12,8 @@ from card.chip.files import HIGHEST_HOLDER_CLASS
 from clearing.sectors.transit.base_fare import fares_fen
 from clearing.sectors.transit.fare_arrays import ENTRY, EXIT, RIDE, FareColumns, Holdings, Ints, Taps
 from clearing.sectors.transit.fare_exact import fits_words
-from clearing.sectors.transit.fare_kernel import price_taps
+from clearing.sectors.transit.fare_machine import KERNELS
 from clearing.sectors.transit.fare_names import Names, ints, names_of
-from clearing.sectors.transit.fare_order import by_card, mark_copies
 from clearing.sectors.transit.fare_reference import price_slowly
 from clearing.sectors.transit.fare_tables import SLOT_S, tables_of
 from clearing.sectors.transit.fare_taps import Holding, TapKind
@@ -39,9 +38,10 @@ def price_columns(
     """Price all taps that are not settled, over what is settled; entries count as open up to `as_of_s`."""
     card, cards = coded(taps.card_no)
     operator, operators = _ranked(taps.operator)
-    order, starts = by_card(card, len(cards), taps.at_s, operator, taps.sequence, taps.position)
     state = taps.state.copy()
-    mark_copies(order, starts, taps.at_s, state, taps.retried, taps.records)
+    order, starts, _ = KERNELS.in_order(
+        card, len(cards), taps.at_s, operator, taps.sequence, taps.position, state, taps.retried, taps.records
+    )
     slot, slots = coded(pa.array(np.concatenate([taps.at_s, _bought_s(holdings)]) // SLOT_S))
     tariff = _by_slot(tariffs, slots)[slot[: len(card)]]
     names, columns = _named(tariffs, taps, tariff, operators)
@@ -54,9 +54,9 @@ def price_columns(
             taps.settled_fen,
         )  # fmt: skip
         sorted_prices, sorted_refusals = prices.copy(), refusals.copy()
-        price_taps(
+        KERNELS.price_taps(
             tables_of(tariffs, names, stations, slots),
-            Taps(*(np.ascontiguousarray(column[order]) for column in whole)),
+            Taps._make(np.ascontiguousarray(column[order]) for column in whole),
             _holdings(holdings, cards, names, slot[len(card) :]),
             starts, as_of_s, sorted_prices, sorted_refusals,
         )  # fmt: skip

@@ -4,7 +4,6 @@ It gives what `card_fares.price_card` gives, which a test holds it to, for milli
 """
 
 import numpy as np
-from numba import njit
 
 from clearing.sectors.transit.fare_arrays import (
     COPY,
@@ -21,6 +20,7 @@ from clearing.sectors.transit.fare_arrays import (
     Taps,
     Work,
 )
+from clearing.sectors.transit.fare_inner import inner
 from clearing.sectors.transit.fare_kernel_base import (
     DAY_S,
     JOURNEY,
@@ -37,7 +37,7 @@ from clearing.sectors.transit.fare_kernel_base import (
 from clearing.sectors.transit.fare_kernel_discounts import capped_fen, given_to, reduced
 
 
-@njit(cache=True, nogil=True)
+@inner()
 def price_taps(
     tables: Tables, taps: Taps, holdings: Holdings, starts: Ints, as_of_s: int, price_fen: Ints, refusal: Ints
 ) -> None:
@@ -67,7 +67,7 @@ def price_taps(
             _step(tables, taps, holdings, work, card, first, end, tap, price_fen, refusal)
 
 
-@njit(cache=True, nogil=True)
+@inner()
 def _room(taps: int, rules: int, modes: int) -> Work:
     return Work(
         np.zeros(taps, np.int64), np.zeros(taps, np.int64), np.zeros(taps, np.bool_), np.zeros(taps, np.int64),
@@ -78,13 +78,13 @@ def _room(taps: int, rules: int, modes: int) -> Work:
     )  # fmt: skip
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@inner(_nrt=False)
 def _forget(work: Work) -> None:
     work.chained[:] = False
     work.before[:] = -1
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@inner(_nrt=False)
 def _together(tables: Tables, taps: Taps, entry: int, at_s: int) -> bool:
     tariff, mode = taps.tariff[entry], taps.mode[entry]
     if tariff < 0 or not tables.modes.gated[tariff, mode]:
@@ -92,7 +92,7 @@ def _together(tables: Tables, taps: Taps, entry: int, at_s: int) -> bool:
     return bool(at_s - taps.at_s[entry] <= tables.modes.forget_s[tariff, mode])
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@inner(_nrt=False)
 def _pair(tables: Tables, taps: Taps, work: Work, first: int, end: int, as_of_s: int, with_new: bool) -> None:
     """Find the legs: kind and beginning, at the tap that pays. A guest stands beside what the others do."""
     waiting = work.waiting
@@ -128,7 +128,7 @@ def _pair(tables: Tables, taps: Taps, work: Work, first: int, end: int, as_of_s:
             work.kind[entry - first] = OPEN if _together(tables, taps, entry, as_of_s) else MISSING_EXIT
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@inner(_nrt=False)
 def _guest_entry(tables: Tables, taps: Taps, entry: int, end: int, as_of_s: int) -> int:
     """The leg of an entry that nothing proves, were it the only such tap."""
     for tap in range(entry + 1, end):
@@ -140,7 +140,7 @@ def _guest_entry(tables: Tables, taps: Taps, entry: int, end: int, as_of_s: int)
     return OPEN if _together(tables, taps, entry, as_of_s) else MISSING_EXIT
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@inner(_nrt=False)
 def _settle(
     tables: Tables, taps: Taps, holdings: Holdings, work: Work, card: int, first: int, end: int, tap: int
 ) -> None:
@@ -153,7 +153,7 @@ def _settle(
         _follow(tables, taps, work, first, tap)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@inner(_nrt=False)
 def _step(
     tables: Tables, taps: Taps, holdings: Holdings, work: Work, card: int, first: int, end: int, tap: int,
     price_fen: Ints, refusal: Ints,
@@ -181,7 +181,7 @@ def _step(
         _follow(tables, taps, work, first, tap)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@inner(_nrt=False)
 def _leg(
     tables: Tables, taps: Taps, holdings: Holdings, work: Work, card: int, first: int, end: int, tap: int,
     new: bool,
@@ -223,7 +223,7 @@ def _leg(
     return price_fen, over_fen, fare
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@inner(_nrt=False)
 def _discounted(
     tables: Tables, taps: Taps, holdings: Holdings, work: Work, card: int, first: int, end: int, tap: int,
     base_fen: int, fare: int, local: int, exact: bool,
@@ -255,7 +255,7 @@ def _discounted(
     return due, whole
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@inner(_nrt=False)
 def _count(tables: Tables, taps: Taps, work: Work, first: int, tap: int, fare: int) -> None:
     """Let the leg's `counted_fen` count for every cap and step in whose scope it is."""
     row, caps, discounts = tap - first, tables.caps, tables.discounts
@@ -275,7 +275,7 @@ def _count(tables: Tables, taps: Taps, work: Work, first: int, tap: int, fare: i
     work.done[row] = True
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@inner(_nrt=False)
 def _follow(tables: Tables, taps: Taps, work: Work, first: int, tap: int) -> None:
     """Remember a counted leg as the one before, and in chains of transfers."""
     row, discounts = tap - first, tables.discounts

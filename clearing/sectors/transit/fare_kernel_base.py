@@ -4,8 +4,6 @@ The kernel's functions make no arrays, and are compiled without Numba's run-time
 tables' hundred arrays at every call would take a hundred times as long as the work.
 """
 
-from numba import njit
-
 from clearing.sectors.transit.fare_arrays import (
     DAY,
     FIXED_CHARGE,
@@ -17,6 +15,7 @@ from clearing.sectors.transit.fare_arrays import (
     Tables,
     Taps,
 )
+from clearing.sectors.transit.fare_inner import inner
 
 NO_LEG, RIDE_LEG, JOURNEY, MISSING_EXIT, MISSING_ENTRY, OPEN = 0, 1, 2, 3, 4, 5
 """Kinds of legs, by the tap that pays them; a tap that another one pays has none."""
@@ -26,7 +25,7 @@ STATION_UNKNOWN, NO_SUCH_JOURNEY, LIST_FARE_MISSING, LIST_FARE_TOO_HIGH = 6, 7, 
 DAY_S, MINUTE_S = 86_400, 60
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@inner(_nrt=False)
 def month_start(day: int) -> int:
     """The first day of the day's month, both in days since 1970-01-01 (any Gregorian day)."""
     # Years are counted from March, so that the leap day is the last of a year (Hinnant's civil_from_days).
@@ -38,7 +37,7 @@ def month_start(day: int) -> int:
     return day - (of_year - (153 * month + 2) // 5)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@inner(_nrt=False)
 def period_start(per: int, day: int) -> int:
     """The first day of the day's day, week (Monday) or month."""
     if per == DAY:
@@ -48,7 +47,7 @@ def period_start(per: int, day: int) -> int:
     return month_start(day)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@inner(_nrt=False)
 def after_periods(per: int, day: int, periods: int) -> int:
     """The first day after so many periods, that of the day included."""
     end = period_start(per, day)
@@ -58,13 +57,13 @@ def after_periods(per: int, day: int, periods: int) -> int:
     return end
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@inner(_nrt=False)
 def local_s(tables: Tables, taps: Taps, tariff: int, tap: int) -> int:
     """A tap's instant on the clock of a tariff's zone, in seconds since 1970-01-01 00:00 there."""
     return taps.at_s[tap] + tables.offset_s[tariff, taps.slot[tap]]
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@inner(_nrt=False)
 def _listed_day(tables: Tables, calendar: int, day: int) -> bool:
     low, high = tables.windows.calendars[calendar]
     while low < high:
@@ -76,7 +75,7 @@ def _listed_day(tables: Tables, calendar: int, day: int) -> bool:
     return low < tables.windows.calendars[calendar, 1] and tables.windows.days[low] == day
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@inner(_nrt=False)
 def _in_window(tables: Tables, window: int, local: int) -> bool:
     day, minute = local // DAY_S, local % DAY_S // MINUTE_S
     windows = tables.windows
@@ -92,7 +91,7 @@ def _in_window(tables: Tables, window: int, local: int) -> bool:
     return minute >= start or minute < end
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@inner(_nrt=False)
 def fits(tables: Tables, taps: Taps, scope: int, tap: int, local: int, fare: int) -> bool:
     """Whether a leg that this tap pays, begun at `local`, priced by this fare (0: none yet), is in the scope."""
     scopes = tables.scopes
@@ -113,7 +112,7 @@ def fits(tables: Tables, taps: Taps, scope: int, tap: int, local: int, fare: int
     return window < end
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@inner(_nrt=False)
 def _listed(list_fen: int, most_fen: int) -> int:
     if list_fen < 0:
         return -LIST_FARE_MISSING
@@ -122,7 +121,7 @@ def _listed(list_fen: int, most_fen: int) -> int:
     return list_fen
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@inner(_nrt=False)
 def _whole(tables: Tables, taps: Taps, fare: int, tap: int, began: int) -> int:
     fares = tables.fares
     if fares.kind[fare] == LISTED:
@@ -135,7 +134,7 @@ def _whole(tables: Tables, taps: Taps, fare: int, tap: int, began: int) -> int:
     return fares.cells[fares.table[fare] + start * fares.places[fare] + end]
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@inner(_nrt=False)
 def _half(tables: Tables, taps: Taps, tariff: int, fare: int, tap: int, leg: int) -> tuple[int, bool]:
     """Fen, or minus the refusal; and whether it is a penalty."""
     modes, fares, mode = tables.modes, tables.fares, taps.mode[tap]
@@ -155,7 +154,7 @@ def _half(tables: Tables, taps: Taps, tariff: int, fare: int, tap: int, leg: int
     return (highest_fen, True) if highest_fen >= 0 else (-STATION_UNKNOWN, False)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@inner(_nrt=False)
 def base_fare(
     tables: Tables, taps: Taps, tariff: int, tap: int, began: int, leg: int, local: int
 ) -> tuple[int, int, bool]:

@@ -3,8 +3,6 @@
 Amounts are fractions `due / whole` of whole numbers, exact; `fare_plan` sees to it that they fit 64 bits.
 """
 
-from numba import njit
-
 from clearing.sectors.transit.fare_arrays import (
     BANDS,
     BEGIN,
@@ -18,6 +16,7 @@ from clearing.sectors.transit.fare_arrays import (
     Taps,
     Work,
 )
+from clearing.sectors.transit.fare_inner import inner
 from clearing.sectors.transit.fare_kernel_base import DAY_S, after_periods, fits, local_s, period_start
 
 WHOLE_BP = 10_000
@@ -25,7 +24,7 @@ TAP, BEGAN, FARE = 0, 1, 2
 """The columns of the leg before."""
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@inner(_nrt=False)
 def paid_fen(tables: Tables, taps: Taps, work: Work, first: int, end: int, rule: int, start: int) -> int:
     """What legs that count for the rule have cost in the period that begins at `start`."""
     sum_fen = 0
@@ -38,7 +37,7 @@ def paid_fen(tables: Tables, taps: Taps, work: Work, first: int, end: int, rule:
     return sum_fen
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@inner(_nrt=False)
 def _uses(tables: Tables, taps: Taps, work: Work, first: int, end: int, rule: int, start: int) -> int:
     uses = 0
     for tap in range(first, end):
@@ -50,7 +49,7 @@ def _uses(tables: Tables, taps: Taps, work: Work, first: int, end: int, rule: in
     return uses
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@inner(_nrt=False)
 def _holds(
     tables: Tables, taps: Taps, holdings: Holdings, card: int, tariff: int, discount: int, began: int
 ) -> bool:
@@ -68,7 +67,7 @@ def _holds(
     return False
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@inner(_nrt=False)
 def _no_transfer(tables: Tables, taps: Taps, work: Work, discount: int, tap: int, began: int) -> bool:
     discounts, before = tables.discounts, work.before
     rule = discounts.rule[discount]
@@ -92,7 +91,7 @@ def _no_transfer(tables: Tables, taps: Taps, work: Work, discount: int, tap: int
     return not 0 <= gap <= discounts.within_s[discount]
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@inner(_nrt=False)
 def given_to(
     tables: Tables, taps: Taps, holdings: Holdings, work: Work, card: int, first: int, end: int, tariff: int,
     discount: int, tap: int, began: int, day: int,
@@ -111,7 +110,7 @@ def given_to(
     return discounts.within_s[discount] < 0 or not _no_transfer(tables, taps, work, discount, tap, began)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@inner(_nrt=False)
 def _banded(tables: Tables, discount: int, due: int, whole: int) -> int:
     """The numerator over `whole` × the bands' own denominator."""
     discounts = tables.discounts
@@ -124,7 +123,7 @@ def _banded(tables: Tables, discount: int, due: int, whole: int) -> int:
     return sum_due
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@inner(_nrt=False)
 def _stepped(
     tables: Tables, taps: Taps, work: Work, first: int, end: int, discount: int, day: int
 ) -> tuple[int, int]:
@@ -138,7 +137,7 @@ def _stepped(
     return 1, 1
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@inner(_nrt=False)
 def reduced(
     tables: Tables,
     taps: Taps,
@@ -176,7 +175,7 @@ def reduced(
     return left, whole, left < due
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@inner(_nrt=False)
 def capped_fen(
     tables: Tables, taps: Taps, work: Work, first: int, end: int, tariff: int, tap: int, local: int, fare: int,
     price_fen: int,

@@ -2,12 +2,12 @@
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from clearing.sectors.transit.fare_arrays import COPY, SETTLED, Ints, Truths
+from clearing.sectors.transit.fare_inner import inner
 
 
-@njit(cache=True, nogil=True)
+@inner()
 def by_card(
     card: Ints, cards: int, at_s: Ints, operator: Ints, sequence: Ints, position: Ints
 ) -> tuple[Ints, Ints]:
@@ -26,7 +26,7 @@ def by_card(
     return order, starts
 
 
-@njit(cache=True, nogil=True)
+@inner()
 def _sort(
     order: Ints, first: int, end: int, at_s: Ints, operator: Ints, sequence: Ints, position: Ints
 ) -> None:
@@ -44,7 +44,7 @@ def _sort(
         gap //= 2
 
 
-@njit(cache=True, nogil=True)
+@inner()
 def _before(one: int, other: int, at_s: Ints, operator: Ints, sequence: Ints, position: Ints) -> bool:
     if at_s[one] != at_s[other]:
         return at_s[one] < at_s[other]
@@ -55,7 +55,7 @@ def _before(one: int, other: int, at_s: Ints, operator: Ints, sequence: Ints, po
     return position[one] < position[other]
 
 
-@njit(cache=True, nogil=True)
+@inner()
 def mark_copies(
     order: Ints, starts: Ints, at_s: Ints, state: Ints, retried: Truths, records: npt.NDArray[np.uint8]
 ) -> None:
@@ -75,7 +75,7 @@ def mark_copies(
                 there += 1
 
 
-@njit(cache=True, nogil=True)
+@inner()
 def _same(records: npt.NDArray[np.uint8], one: int, other: int) -> bool:
     place = 0
     while place < records.shape[1] and records[one, place] == records[other, place]:
@@ -83,6 +83,6 @@ def _same(records: npt.NDArray[np.uint8], one: int, other: int) -> bool:
     return place == records.shape[1]
 
 
-@njit(cache=True, nogil=True)
+@inner()
 def _rank(row: int, state: Ints, retried: Truths) -> tuple[int, int]:
     return (0 if state[row] == SETTLED else 1 if retried[row] else 2), row
