@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from clearing.engine.duck_room import opened_room, threads_for
-from clearing.engine.rules import Awaited, Inputs, names_read, passes_by, rule_text, view_name
+from clearing.engine.rules import Awaited, Inputs, names_read, rule_text, view_name
 from clearing.workfiles import write_batches
 
 BATCH_ROWS = 1 << 16
@@ -39,7 +39,7 @@ class DuckEngine:
             for rule in rules:
                 for name in sorted(names_read(rule) & set(coming)):
                     _give(engine, name, coming.pop(name))
-                kind = "VIEW" if view_name(rule) == result or passes_by(rule, rules) else "TABLE"
+                kind = "VIEW" if view_name(rule) == result else "TABLE"
                 engine.execute(f"CREATE TEMP {kind} {view_name(rule)} AS {rule_text(rule)}")
             return _written(engine.table(result), to)
 

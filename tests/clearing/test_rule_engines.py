@@ -9,8 +9,10 @@ import pyarrow.parquet as pq
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.settings import Settings
 from clearing.engine.duck import IN_PROCESS
 from clearing.engine.rules import BOUNDS, KINDS, LOOK, MATCH, OWN, PRICE, TWINS, passes_by
+from clearing.engine.spark import SPREAD_ROWS
 from clearing.workfiles import write_batches
 
 
@@ -39,3 +41,9 @@ def test_rows_of_any_files_come_in_order_and_in_the_bytes_of_one(seed: int, cuts
 def test_only_where_cards_break_off_passes_by_a_single_rule() -> None:
     lists = (LOOK, KINDS, BOUNDS, OWN, TWINS, MATCH, PRICE)
     assert [rule for rules in lists for rule in rules if passes_by(rule, rules)] == ["02_breaks"]
+
+
+def test_the_bounds_that_settings_begin_with_are_the_engines_own() -> None:
+    settings = Settings.model_fields
+    assert settings["night_spread_rows"].default == SPREAD_ROWS
+    assert settings["night_memory_mib"].default == IN_PROCESS.memory_mib
