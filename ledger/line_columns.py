@@ -45,9 +45,15 @@ def lines_of_day(conn: Connection, business_date: date) -> Iterator[LineColumns]
 def _follow_entries(conn: Connection, business_date: date) -> bool:
     """Whether lines are numbered in the order of their entries, as in books that nobody has changed."""
     line = tables.line.c
-    steps = select(line.entry_id, func.lag(line.entry_id).over(order_by=line.id).label("before"))
-    each = steps.where(lines_on(business_date)).subquery().c
-    return not conn.execute(select(exists().where(each.entry_id < each.before))).scalar_one()
+    spans = (
+        select(line.entry_id, func.min(line.id).label("first"), func.max(line.id).label("last"))
+        .where(lines_on(business_date))
+        .group_by(line.entry_id)
+        .subquery()
+    )
+    before = func.lag(spans.c.last).over(order_by=spans.c.entry_id).label("before")
+    each = select(spans.c.first, before).subquery().c
+    return not conn.execute(select(exists().where(each.first < each.before))).scalar_one()
 
 
 def _by_row(conn: Connection, business_date: date) -> Iterator[LineColumns]:
