@@ -5,9 +5,10 @@ of which there may be millions, come as text as well, which the database makes.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import groupby
-from operator import itemgetter
+from operator import add, itemgetter
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, String, Subquery, Table, and_, cast, func, literal_column, or_, select
@@ -56,27 +57,33 @@ class RideTotal(NamedTuple):
     paid_fen: int
 
 
-def batches_of(table: Table, conn: Connection, business_date: date) -> dict[str, list[int]]:
-    """The batches of `tap` or `qr_ride` with a ride that this night was shown or decided: numbers by operator."""
-    query = select(table.c.operator, table.c.sequence).where(of_night(table, business_date)).distinct()
-    found: dict[str, list[int]] = {}
-    for operator, sequence in conn.execute(query.order_by(table.c.operator, table.c.sequence)):
-        found.setdefault(operator, []).append(sequence)
-    return found
+@dataclass(frozen=True, slots=True)
+class Rides:
+    """An operator's card taps, or its rides on riders' codes, of one night: in which batches, and their totals."""
+
+    batches: Sequence[int] = ()
+    totals: Sequence[RideTotal] = ()
 
 
-def ride_totals(table: Table, conn: Connection, business_date: date) -> dict[str, list[RideTotal]]:
-    """The night's rides in `tap` or `qr_ride` by operator, and of each by ride, verdict and money."""
-    keys = (table.c.operator, table.c.ride, table.c.verdict, table.c.money)
+def night_rides(table: Table, conn: Connection, business_date: date) -> dict[str, Rides]:
+    """What of `tap` or `qr_ride` this night was shown or decided, by operator: by ride, verdict and money."""
+    keys = (table.c.operator, table.c.sequence, table.c.ride, table.c.verdict, table.c.money)
     query = (
         select(*keys, func.count(), total_fen(table.c.amount_fen), total_fen(table.c.paid_fen))
         .where(of_night(table, business_date))
         .group_by(*keys)
         .order_by(*keys)
     )
-    found: dict[str, list[RideTotal]] = {}
-    for operator, *row in conn.execute(query):
-        found.setdefault(operator, []).append(RideTotal(*row))
+    found: dict[str, Rides] = {}
+    for operator, rows in groupby(conn.execute(query), key=itemgetter(0)):
+        batches: dict[int, None] = {}
+        sums: dict[tuple[int, str, str], tuple[int, ...]] = {}
+        for _, sequence, ride, verdict, money, *own in rows:
+            batches[sequence] = None
+            before = sums.get((ride, verdict, money), (0, 0, 0))
+            sums[ride, verdict, money] = tuple(map(add, before, own))
+        totals = [RideTotal(*key, *sums[key]) for key in sorted(sums)]
+        found[operator] = Rides(tuple(batches), totals)
     return found
 
 

@@ -15,8 +15,8 @@ from clearing.wire.batch import batch_name
 from ledger.db import reading
 from settlement import statements
 from settlement.participants import Participant
-from settlement.statement_lines import SUMMARY_COLUMNS, TAP_COLUMNS, ride_totals
-from settlement.statements import Rides, Statement, write_statement
+from settlement.statement_lines import SUMMARY_COLUMNS, TAP_COLUMNS, Rides, night_rides
+from settlement.statements import Statement, write_statement
 from tests.settlement.conftest import FinishedNight
 from tests.settlement.small_day import AT, DAY
 
@@ -105,8 +105,8 @@ def test_a_workbook_ends_where_nobody_reads_on_and_takes_no_name_for_a_formula(
     monkeypatch.setattr(statements, "BOOK_LINES", 3)
     sly = Participant("METRO-1", "=1+1", "1", "102584002910", "http://bank")
     with reading(finished.engine) as conn:
-        totals = ride_totals(tap, conn, DAY)["METRO-1"]
-        statement = Statement(DAY, "METRO-1", sly, None, None, Rides([1], totals), Rides())
+        rides = night_rides(tap, conn, DAY)["METRO-1"]
+        statement = Statement(DAY, "METRO-1", sly, None, None, rides, Rides())
         table, path, *_ = write_statement(conn, statement, tmp_path, made_at=AT)
     book = openpyxl.load_workbook(path)
     assert [(sheet.title, sheet.max_row) for sheet in book.worksheets[1:]] == [("Taps", 4)]
