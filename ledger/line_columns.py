@@ -17,9 +17,8 @@ from ledger import tables
 from ledger.bulk import CHUNK_ROWS
 from ledger.ids import numbers_of
 from ledger.journal import of_day
+from ledger.packed import Numbers, places_among, unpacked
 from ledger.snapshots import lines_on
-
-Numbers = NDArray[np.int64]
 
 
 class LineColumns(NamedTuple):
@@ -95,8 +94,8 @@ def _packed(conn: Connection, business_date: date) -> Iterator[LineColumns]:
     start, end = numbers_of(business_date)
     accounts, codes = _account_codes(conn)
     for entry_id, amount_fen, debit_id, credit_id, lengths, items in _pieces(conn, _LINES, start, end):
-        entries, amounts, *sides = map(_numbers, (entry_id, amount_fen, debit_id, credit_id))
-        debits, credits = (codes.take(_places(accounts, side)) for side in sides)
+        entries, amounts, *sides = map(unpacked, (entry_id, amount_fen, debit_id, credit_id))
+        debits, credits = (codes.take(places_among(accounts, side)) for side in sides)
         piece = LineColumns(entries, debits, credits, amounts, _texts(lengths, items))
         ours = (entries > start) & (entries < end)
         yield piece if ours.all() else _of_entries(piece, ours)
@@ -105,15 +104,8 @@ def _packed(conn: Connection, business_date: date) -> Iterator[LineColumns]:
 def _account_codes(conn: Connection) -> tuple[Numbers, pa.StringArray]:
     """The numbers of all accounts, rising, and their codes, with an empty one at the end."""
     some = list(_pieces(conn, _CODES, 0, np.iinfo(np.int64).max))
-    accounts = np.concatenate([_numbers(ids) for ids, _, _ in some] or [np.empty(0, np.int64)])
+    accounts = np.concatenate([unpacked(ids) for ids, _, _ in some] or [np.empty(0, np.int64)])
     return accounts, pa.concat_arrays([*(_texts(*texts) for _, *texts in some), pa.array([""], pa.string())])
-
-
-def _places(accounts: Numbers, wanted: Numbers) -> Numbers:
-    """Where the codes of accounts are; the end for those that are not there."""
-    places = np.searchsorted(accounts, wanted)
-    there = np.append(accounts, 0)[places] == wanted
-    return np.where(there, places, len(accounts))
 
 
 def _of_entries(piece: LineColumns, ours: NDArray[np.bool_]) -> LineColumns:
@@ -131,10 +123,6 @@ def _pieces(conn: Connection, query: TextClause, after: int, end: int) -> Iterat
             return
         yield packed
         after = last
-
-
-def _numbers(packed: bytes) -> Numbers:
-    return np.frombuffer(packed, ">i8").astype(np.int64)
 
 
 def _texts(lengths: bytes, packed: bytes) -> Any:

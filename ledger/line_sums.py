@@ -12,7 +12,7 @@ from sqlalchemy import Connection, not_, select
 
 from ledger import tables
 from ledger.ids import A_DAY
-from ledger.packed import Numbers, numbers_by_name, numbers_in_turn
+from ledger.packed import Numbers, numbers_by_name, numbers_in_turn, places_among
 
 
 class Sums(NamedTuple):
@@ -40,7 +40,7 @@ def sums_by_account(conn: Connection, account_id: Numbers, after: int) -> Sums:
     nobody = len(account_id)
     debits, credits, earlier_debits, earlier_credits, newest = np.zeros((5, nobody + 1), np.int64)
     for lines in _lines(conn, after):
-        debit, credit = (_places(account_id, side) for side in (lines.debit_id, lines.credit_id))
+        debit, credit = (places_among(account_id, side) for side in (lines.debit_id, lines.credit_id))
         day = lines.line_id // A_DAY
         begins = np.flatnonzero(np.r_[True, day[1:] != day[:-1]])
         for first, end in zip(begins, [*begins[1:], len(day)], strict=True):
@@ -128,9 +128,3 @@ def _lines(conn: Connection, after: int, end: int | None = None) -> Iterator[_Li
     rows = rows if end is None else rows.where(line.id < end)
     for columns in numbers_in_turn(conn, rows, "id", after):
         yield _Lines(*columns)
-
-
-def _places(account_id: Numbers, wanted: Numbers) -> Numbers:
-    """Where accounts are among those, one past the last for one that is not."""
-    place = np.searchsorted(account_id, wanted)
-    return np.where(np.append(account_id, 0)[place] == wanted, place, len(account_id))

@@ -51,3 +51,9 @@ def numbers_by_name(
     """Columns of numbers by the name that their row has, which few names are."""
     query = select(name, *(packed(conn, column) for column in numbers)).where(where).group_by(name)
     return {found: [unpacked(value) for value in values] for found, *values in conn.execute(query)}
+
+
+def places_among(known: Numbers, wanted: Numbers) -> Numbers:
+    """Where numbers are among those that are known, which rise; one past the last for those that are not there."""
+    places = np.searchsorted(known, wanted)
+    return np.where(np.append(known, 0)[places] == wanted, places, len(known))
