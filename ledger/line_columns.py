@@ -17,7 +17,7 @@ from ledger import tables
 from ledger.bulk import CHUNK_ROWS
 from ledger.ids import numbers_of
 from ledger.journal import of_day
-from ledger.packed import Numbers, places_among, unpacked
+from ledger.packed import Numbers, in_key_order, places_among, unpacked
 from ledger.snapshots import lines_on
 
 
@@ -116,10 +116,12 @@ def _of_entries(piece: LineColumns, ours: NDArray[np.bool_]) -> LineColumns:
 
 def _pieces(conn: Connection, query: TextClause, after: int, end: int) -> Iterator[list[bytes]]:
     """What a query for some rows after a number packs together, again and again until there are no more."""
+    in_key_order(conn)
     while True:
         given = {"after": after, "end": end, "rows": CHUNK_ROWS}
         count, last, *packed = conn.execute(query, given).one()
         if not count:
+            in_key_order(conn, "on")
             return
         yield packed
         after = last
