@@ -19,7 +19,7 @@ from clearing.tables import batch_file, tap
 from clearing.verdict import Money
 from ledger.accounts import segment_of
 from ledger.archive import Archive
-from ledger.db import reading
+from ledger.db import asked_both, reading
 from ledger.ids import numbers_of
 from ledger.line_sums import sums_by_kind
 from ledger.snapshots import total_fen
@@ -75,10 +75,14 @@ class Stages:
 def reconcile(engine: Engine, night: Night) -> StepResult:
     """Hold each side against the other, list differences, refuse where operators' money does not agree."""
     day, folder = night.business_date, night.folder / "out" / "reports"
+    # The date takes no more entries, so that the two long ones may have a snapshot each.
+    stages, chips = asked_both(
+        engine,
+        lambda conn: operator_stages(conn, day, night.ledger_archive),
+        lambda conn: chip_differences(conn, day, night.ledger_archive),
+    )
     with reading(engine) as conn:
-        stages = operator_stages(conn, day, night.ledger_archive)
         compared = compared_chips(conn)
-        chips = chip_differences(conn, day, night.ledger_archive)
         waiting = awaiting_bank(conn)
         unanswered = waiting_items(conn, day)
     files = (
