@@ -1,5 +1,6 @@
 """Cards that no device may take any more."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -7,6 +8,7 @@ from sqlalchemy import Connection, delete, insert, select
 
 from card.tables import hotlist
 from ledger.accounts import Conflict
+from ledger.bulk import insert_rows, one_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,17 @@ def hotlist_card(conn: Connection, entry: HotlistEntry) -> None:
         )
     elif (ours := HotlistEntry(*row)) != entry:
         raise Conflict(f"hotlist entry of card {entry.card_no}", ours, entry)
+
+
+def hotlist_cards(
+    conn: Connection, card_nos: Sequence[str], listed_at: datetime, effective_at: datetime, reason: str
+) -> None:
+    """Put those of some cards, each named once, on the hotlist that are not on it: a first listing stands."""
+    listed = frozenset(
+        conn.scalars(select(hotlist.c.card_no).where(one_of(conn, hotlist.c.card_no, card_nos)))
+    )
+    rows = ((card_no, listed_at, effective_at, reason) for card_no in card_nos if card_no not in listed)
+    insert_rows(conn, hotlist, rows)
 
 
 def unlist_card(conn: Connection, card_no: str) -> bool:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from sqlalchemy import Connection, Engine, insert, select, update
 
-from card.hotlist import HotlistEntry, hotlist_card, hotlisted
+from card.hotlist import hotlist_cards
 from clearing.columns import numbers, texts
 from clearing.context import Night, StepRefused, StepResult
 from clearing.interop.centres import centre_codes
@@ -60,7 +60,8 @@ def post(engine: Engine, night: Night) -> StepResult:
             _book(conn, Directory(engine), night, judged, told)
             renew_taps(conn, told.passing(judged.retried()), night.business_date)
             keep_positions(conn, judged.positions())
-        _hotlist(conn, clones, night.at)
+        conflict = Verdict.COUNTER_CONFLICT.value
+        hotlist_cards(conn, clones, night.at, night.at + HOTLIST_DEADLINE, conflict)
         conn.execute(
             update(batch_file).where(batch_file.c.cleared_on.is_(None)).values(cleared_on=night.business_date)
         )
@@ -149,12 +150,3 @@ def _made_at(conn: Connection) -> Mapping[tuple[str, int], datetime]:
     columns = batch_file.c
     rows = conn.execute(select(columns.operator, columns.sequence, columns.made_at))
     return {(operator, sequence): made_at.astimezone(UTC) for operator, sequence, made_at in rows}
-
-
-def _hotlist(conn: Connection, clones: list[str], at: datetime) -> None:
-    listed = {entry.card_no for entry in hotlisted(conn)}
-    for card_no in clones:
-        if card_no not in listed:
-            hotlist_card(
-                conn, HotlistEntry(card_no, at, at + HOTLIST_DEADLINE, Verdict.COUNTER_CONFLICT.value)
-            )

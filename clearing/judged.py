@@ -29,9 +29,24 @@ Batch = tuple[str, int]
 """Operator and sequence."""
 
 _MEMORY: Final = "800MB"
+_CARD_TEXT: Final = (
+    "CREATE MACRO card_text(head, tail) AS lpad(hex(head), 4, '0') || lpad(hex(tail), 16, '0')"
+)
 _ALL_JUDGED: Final = (
-    "CREATE VIEW all_judged AS"
-    " SELECT *, lpad(hex(card_head), 4, '0') || lpad(hex(card_tail), 16, '0') AS card_no FROM every_tap"
+    "CREATE VIEW all_judged AS SELECT *, card_text(card_head, card_tail) AS card_no FROM every_tap"
+)
+# A card's number is written out once a card, and not for each of its taps.
+_COSTS: Final = (
+    "SELECT card_text(card_head, card_tail) AS card_no, amount_fen FROM"
+    " (SELECT card_head, card_tail, sum(amount_fen)::BIGINT AS amount_fen FROM paid GROUP BY card_head, card_tail)"
+    " ORDER BY card_no"
+)
+# Twins are not chained: of one card and counter there is one tap at most.
+_POSITIONS: Final = (
+    "SELECT card_text(card_head, card_tail) AS card_no, first_counter, counter, balance_fen, at_s FROM"
+    " (SELECT card_head, card_tail, min(counter) AS first_counter, max(counter) AS counter,"
+    " arg_max(balance_before_fen - amount_fen, counter) AS balance_fen, arg_max(at_s, counter) AS at_s"
+    " FROM judged WHERE chained GROUP BY card_head, card_tail) ORDER BY card_no"
 )
 _JUDGED: Final = "CREATE VIEW judged AS SELECT * FROM all_judged"
 _ONES_PAID: Final = "CREATE VIEW paid AS SELECT * FROM judged WHERE money = 'paid' AND amount_fen > 0"
@@ -50,6 +65,7 @@ class Judged:
         for name, path in (("taps", night.work / TAPS), ("priced", night.work / PRICED)):
             engine.read_parquet(str(path)).create_view(name)
         engine.sql(EVERY_TAP).create_view("every_tap")
+        engine.execute(_CARD_TEXT)
         engine.execute(_ALL_JUDGED)
         if batch is None:
             engine.execute(_JUDGED)
@@ -107,9 +123,7 @@ class Judged:
 
     def costs(self) -> Iterator[pa.Table]:
         """What each card's paid taps took from its chip, by card: `card_no`, `amount_fen`."""
-        return self._stream(
-            "SELECT card_no, sum(amount_fen)::BIGINT AS amount_fen FROM paid GROUP BY card_no ORDER BY card_no"
-        )
+        return self._stream(_COSTS)
 
     def paid_of(self, cards: Sequence[str]) -> pa.Table:
         """The paid taps of these cards, by `no`."""
@@ -122,12 +136,7 @@ class Judged:
 
     def positions(self) -> Iterator[pa.Table]:
         """By card, the lowest and the highest counter that its own taps show, and what was left after that one."""
-        # Twins are not chained: of one card and counter there is one tap at most.
-        return self._stream(
-            "SELECT card_no, min(counter) AS first_counter, max(counter) AS counter,"
-            " arg_max(balance_before_fen - amount_fen, counter) AS balance_fen, arg_max(at_s, counter) AS at_s"
-            " FROM judged WHERE chained GROUP BY card_no ORDER BY card_no"
-        )
+        return self._stream(_POSITIONS)
 
     def _whole(self, *, again: bool) -> Iterator[pa.Table]:
         """All that is known of the taps that came before an earlier night, or of the others."""

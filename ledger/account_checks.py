@@ -1,29 +1,20 @@
 """Checks of accounts: their totals against their lines, their limits, their holds, and their sub-ledgers."""
 
 from datetime import date
-from functools import cache, lru_cache
-from typing import Any
+from functools import cache
 
 from sqlalchemy import (
-    CTE,
     BigInteger,
-    ColumnElement,
     Connection,
-    Subquery,
-    and_,
-    case,
     func,
     literal,
-    or_,
     select,
-    true,
     union_all,
 )
-from sqlalchemy.sql.expression import ColumnCollection
 
 from ledger import tables
-from ledger.findings import KEPT, Finding, Rows, differing, findings_of
-from ledger.snapshots import date_number, day_number, lines_since, movements, total_fen
+from ledger.findings import Finding, Rows, differing, findings_of
+from ledger.snapshots import total_fen
 
 
 def accounts_sum_to_zero(conn: Connection, _since: date | None) -> list[Finding]:
@@ -35,130 +26,10 @@ def accounts_sum_to_zero(conn: Connection, _since: date | None) -> list[Finding]
     return [Finding("accounts_sum_to_zero", "all accounts", debits_fen, credits_fen, message)]
 
 
-def totals_agree_with_lines(conn: Connection, since: date | None) -> list[Finding]:
-    """Each account's totals are its last snapshot and its lines after it; so is where they stood on its newest date.
-
-    The first is found as `totals_equal_lines`, the other, and that date, as `totals_tell_the_day_before`.
-    """
-    rows = conn.execute(_disagreeing(conn.dialect.name, since)).all()
-    found = list(
-        findings_of("totals_equal_lines", [row[:5] for row in rows if row[11]], "lines", "the running total")
-    )
-    check = "totals_tell_the_day_before"
-    before = [(row.code, *row[5:9]) for row in rows if row[12]]
-    found += findings_of(check, before, "lines", "the totals before its newest date")
-    for row in rows:
-        if row[13]:
-            message = (
-                f"account {row.code} moved on {row.of_lines} by its lines,"
-                f" on {row.moved_on} by its totals (0 is never)"
-            )
-            found.append(Finding(check, row.code, row.of_lines, row.moved_on, message))
-    return found
-
-
 @cache
 def _both_sums() -> Rows:
     columns = tables.total.c
     return select(total_fen(columns.debits_posted_fen), total_fen(columns.credits_posted_fen))
-
-
-@lru_cache(KEPT)
-def _disagreeing(dialect: str, since: date | None) -> Rows:
-    """Accounts whose totals are not what their lines say: eleven sides, and which of three things differs."""
-    sides = _totals_and_lines(dialect, since)
-    totals_differ = or_(sides.debits != sides.debits_posted_fen, sides.credits != sides.credits_posted_fen)
-    amounts_differ = and_(
-        sides.told,
-        or_(
-            sides.debits_before != sides.debits_before_fen,
-            sides.credits_before != sides.credits_before_fen,
-        ),
-    )
-    dates_differ = and_(sides.dated, sides.of_lines != sides.moved_on)
-    return (
-        select(*list(sides)[:11], totals_differ, amounts_differ, dates_differ)
-        .where(or_(totals_differ, amounts_differ, dates_differ))
-        .order_by(sides.code)
-    )
-
-
-def _totals_and_lines(dialect: str, since: date | None) -> ColumnCollection[str, Any]:
-    """By account what its lines say, and what its totals do: each line is read once for all of it."""
-    total = tables.total.c
-    moved, kept = _moved(since), _kept(since)
-    debits, credits = kept.c.debits_fen, kept.c.credits_fen
-    # What moved before only is not told by the lines since.
-    told = true() if since is None else moved.c.day.is_not(None)
-    recent = true() if since is None else total.moved_on >= since
-    return (
-        select(
-            kept.c.code,
-            (debits + func.coalesce(moved.c.debits_fen, 0)).label("debits"),
-            total.debits_posted_fen,
-            (credits + func.coalesce(moved.c.credits_fen, 0)).label("credits"),
-            total.credits_posted_fen,
-            (debits + func.coalesce(moved.c.earlier_debits_fen, 0)).label("debits_before"),
-            total.debits_before_fen,
-            (credits + func.coalesce(moved.c.earlier_credits_fen, 0)).label("credits_before"),
-            total.credits_before_fen,
-            func.coalesce(moved.c.day, 0).label("of_lines"),
-            func.coalesce(date_number(dialect, total.moved_on), 0).label("moved_on"),
-            told.label("told"),
-            or_(moved.c.day.is_not(None), recent).label("dated"),
-        )
-        .join(tables.total, total.account_id == kept.c.id)
-        .outerjoin(moved, moved.c.account_id == kept.c.id)
-        .cte()
-        .prefix_with("MATERIALIZED")
-        .c
-    )
-
-
-def _moved(since: date | None) -> Subquery:
-    """Of each account that moved: what lines added, what those before its newest day did, and that day."""
-    day = day_number(tables.line.c.id).label("day")
-    moved = movements(true() if since is None else lines_since(since), by=(day,)).subquery().c
-    newest = func.max(moved.day).over(partition_by=moved.account_id)
-    dated = select(moved.account_id, moved.day, moved.debits_fen, moved.credits_fen, newest.label("newest"))
-    by_day = dated.subquery().c
-    amounts = (by_day.debits_fen, by_day.credits_fen)
-    earlier = [
-        total_fen(case((by_day.day < by_day.newest, column), else_=0)).label(f"earlier_{column.name}")
-        for column in amounts
-    ]
-    return (
-        select(
-            by_day.account_id,
-            *(total_fen(column).label(column.name) for column in amounts),
-            *earlier,
-            func.max(by_day.newest).label("day"),
-        )
-        .group_by(by_day.account_id)
-        .subquery()
-    )
-
-
-def _kept(since: date | None) -> CTE:
-    """Each account with its debits and credits in its newest snapshot before a date; 0 where there is none."""
-    account, snapshot = tables.account.c, tables.snapshot.c
-    zero = literal(0, BigInteger)
-
-    def newest(column: ColumnElement[int]) -> ColumnElement[int]:
-        query = (
-            select(column)
-            .where(snapshot.account_id == account.id, snapshot.business_date < since)
-            .order_by(snapshot.business_date.desc())
-            .limit(1)
-            .correlate(tables.account)
-        )
-        return func.coalesce(query.scalar_subquery(), 0)
-
-    amounts = (snapshot.debits_posted_fen, snapshot.credits_posted_fen)
-    debits, credits = (zero if since is None else newest(column) for column in amounts)
-    query = select(account.id, account.code, debits.label("debits_fen"), credits.label("credits_fen"))
-    # Kept as it is, or each amount would be looked up wherever it is used.
-    return query.cte("kept").prefix_with("MATERIALIZED")
 
 
 def controls_equal_accounts(conn: Connection, _since: date | None) -> list[Finding]:

@@ -28,7 +28,6 @@ from ledger.account_checks import (
     controls_equal_accounts,
     held_is_what_holds_say,
     limits_hold,
-    totals_agree_with_lines,
 )
 from ledger.archive import Archive, lines_begin
 from ledger.day import DayState
@@ -38,6 +37,7 @@ from ledger.ids import A_DAY, numbers_of
 from ledger.journal import read_day
 from ledger.journal_digests import Told, digests_told
 from ledger.snapshots import BELONGS, date_number, day_number, lines_since
+from ledger.total_checks import totals_agree_with_lines
 
 
 def check_books(conn: Connection) -> list[Finding]:

@@ -40,6 +40,7 @@ _MOST_COMPILED = 2_000
 _COMPILED: dict[str, tuple[Dialect, Any]] = {}
 
 Answer = TypeVar("Answer")
+Other = TypeVar("Other")
 
 metadata = MetaData(
     naming_convention={
@@ -145,10 +146,21 @@ def asked_together(engine: Engine, questions: Sequence[Callable[[Connection], An
 
     def ask(question: Callable[[Connection], Answer]) -> Answer:
         with reading(engine) as conn:
+            if engine.dialect.name == "postgresql":
+                # What such a question sorts goes through a file else, several times over.
+                conn.execute(text("SET LOCAL work_mem = '64MB'"))
             return question(conn)
 
     with ThreadPoolExecutor(_AT_A_TIME, "reading") as pool:
         return list(pool.map(ask, questions))
+
+
+def asked_both(
+    engine: Engine, first: Callable[[Connection], Answer], second: Callable[[Connection], Other]
+) -> tuple[Answer, Other]:
+    """The same of two questions whose answers are of different kinds."""
+    answers: list[Any] = asked_together(engine, [first, second])
+    return answers[0], answers[1]
 
 
 def lock_writers(conn: Connection) -> None:

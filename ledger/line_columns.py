@@ -17,9 +17,8 @@ from ledger import tables
 from ledger.bulk import CHUNK_ROWS
 from ledger.ids import numbers_of
 from ledger.journal import of_day
+from ledger.packed import Numbers, in_key_order, places_among, unpacked
 from ledger.snapshots import lines_on
-
-Numbers = NDArray[np.int64]
 
 
 class LineColumns(NamedTuple):
@@ -45,9 +44,15 @@ def lines_of_day(conn: Connection, business_date: date) -> Iterator[LineColumns]
 def _follow_entries(conn: Connection, business_date: date) -> bool:
     """Whether lines are numbered in the order of their entries, as in books that nobody has changed."""
     line = tables.line.c
-    steps = select(line.entry_id, func.lag(line.entry_id).over(order_by=line.id).label("before"))
-    each = steps.where(lines_on(business_date)).subquery().c
-    return not conn.execute(select(exists().where(each.entry_id < each.before))).scalar_one()
+    spans = (
+        select(line.entry_id, func.min(line.id).label("first"), func.max(line.id).label("last"))
+        .where(lines_on(business_date))
+        .group_by(line.entry_id)
+        .subquery()
+    )
+    before = func.lag(spans.c.last).over(order_by=spans.c.entry_id).label("before")
+    each = select(spans.c.first, before).subquery().c
+    return not conn.execute(select(exists().where(each.first < each.before))).scalar_one()
 
 
 def _by_row(conn: Connection, business_date: date) -> Iterator[LineColumns]:
@@ -89,8 +94,8 @@ def _packed(conn: Connection, business_date: date) -> Iterator[LineColumns]:
     start, end = numbers_of(business_date)
     accounts, codes = _account_codes(conn)
     for entry_id, amount_fen, debit_id, credit_id, lengths, items in _pieces(conn, _LINES, start, end):
-        entries, amounts, *sides = map(_numbers, (entry_id, amount_fen, debit_id, credit_id))
-        debits, credits = (codes.take(_places(accounts, side)) for side in sides)
+        entries, amounts, *sides = map(unpacked, (entry_id, amount_fen, debit_id, credit_id))
+        debits, credits = (codes.take(places_among(accounts, side)) for side in sides)
         piece = LineColumns(entries, debits, credits, amounts, _texts(lengths, items))
         ours = (entries > start) & (entries < end)
         yield piece if ours.all() else _of_entries(piece, ours)
@@ -99,15 +104,8 @@ def _packed(conn: Connection, business_date: date) -> Iterator[LineColumns]:
 def _account_codes(conn: Connection) -> tuple[Numbers, pa.StringArray]:
     """The numbers of all accounts, rising, and their codes, with an empty one at the end."""
     some = list(_pieces(conn, _CODES, 0, np.iinfo(np.int64).max))
-    accounts = np.concatenate([_numbers(ids) for ids, _, _ in some] or [np.empty(0, np.int64)])
+    accounts = np.concatenate([unpacked(ids) for ids, _, _ in some] or [np.empty(0, np.int64)])
     return accounts, pa.concat_arrays([*(_texts(*texts) for _, *texts in some), pa.array([""], pa.string())])
-
-
-def _places(accounts: Numbers, wanted: Numbers) -> Numbers:
-    """Where the codes of accounts are; the end for those that are not there."""
-    places = np.searchsorted(accounts, wanted)
-    there = np.append(accounts, 0)[places] == wanted
-    return np.where(there, places, len(accounts))
 
 
 def _of_entries(piece: LineColumns, ours: NDArray[np.bool_]) -> LineColumns:
@@ -118,17 +116,15 @@ def _of_entries(piece: LineColumns, ours: NDArray[np.bool_]) -> LineColumns:
 
 def _pieces(conn: Connection, query: TextClause, after: int, end: int) -> Iterator[list[bytes]]:
     """What a query for some rows after a number packs together, again and again until there are no more."""
+    in_key_order(conn)
     while True:
         given = {"after": after, "end": end, "rows": CHUNK_ROWS}
         count, last, *packed = conn.execute(query, given).one()
         if not count:
+            in_key_order(conn, "on")
             return
         yield packed
         after = last
-
-
-def _numbers(packed: bytes) -> Numbers:
-    return np.frombuffer(packed, ">i8").astype(np.int64)
 
 
 def _texts(lengths: bytes, packed: bytes) -> Any:

@@ -34,25 +34,30 @@ def take_snapshots(conn: Connection, business_date: date) -> None:
 
     What an account holds when its day closes stands in its totals already; no line is read.
     """
-    total, kept = tables.total.c, latest_snapshot(business_date)
+    total, snapshot = tables.total.c, tables.snapshot.c
     moved_since = total.moved_on > business_date
     debits_fen = case((moved_since, total.debits_before_fen), else_=total.debits_posted_fen)
     credits_fen = case((moved_since, total.credits_before_fen), else_=total.credits_posted_fen)
-    before_fen = func.coalesce(kept.c.debits_posted_fen + kept.c.credits_posted_fen, 0)
-    closing = (
-        select(
-            total.account_id,
-            literal(business_date, tables.snapshot.c.business_date.type),
-            debits_fen,
-            credits_fen,
-        )
-        .select_from(tables.total.outerjoin(kept, kept.c.account_id == total.account_id))
-        .where(
-            or_(
-                total.moved_on == business_date,
-                # Moved on the next day already: on this one too, if its totals grew since the last snapshot.
-                and_(moved_since, total.debits_before_fen + total.credits_before_fen > before_fen),
-            )
+    kept_fen = (
+        select(snapshot.debits_posted_fen + snapshot.credits_posted_fen)
+        .where(snapshot.account_id == total.account_id, snapshot.business_date <= business_date)
+        .order_by(snapshot.business_date.desc())
+        .limit(1)
+        .correlate(tables.total)
+        .scalar_subquery()
+    )
+    closing = select(
+        total.account_id,
+        literal(business_date, tables.snapshot.c.business_date.type),
+        debits_fen,
+        credits_fen,
+    ).where(
+        or_(
+            total.moved_on == business_date,
+            # Moved on the next day already: on this one too, if its totals grew since the last snapshot.
+            and_(
+                moved_since, total.debits_before_fen + total.credits_before_fen > func.coalesce(kept_fen, 0)
+            ),
         )
     )
     names = [column.name for column in tables.snapshot.columns]

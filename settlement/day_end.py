@@ -10,10 +10,10 @@ from sqlalchemy.sql.elements import ColumnElement
 from ledger.accounts import Kind
 from ledger.balances import Balance, accounts_on
 from ledger.chart import STANDING
-from ledger.ids import numbers_of
-from ledger.journal import of_day
+from ledger.ids import NONE, numbers_of
+from ledger.line_sums import sums_by_kind
 from ledger.snapshots import BELONGS, total_fen
-from ledger.tables import account, entry, line
+from ledger.tables import entry, line
 
 
 def balances_at(conn: Connection, business_date: date, segments: Sequence[str]) -> list[Balance]:
@@ -52,46 +52,20 @@ def taken_for_clearing(conn: Connection, after: date | None, until: date) -> Map
 
     Covers business dates after `after` (all, for None) through `until`; what was taken back counts negative.
     """
-    debit, credit = account.alias("debit"), account.alias("credit")
-    source = (
-        entry_lines().join(debit, debit.c.id == line.c.debit_id).join(credit, credit.c.id == line.c.credit_id)
-    )
-    span = [entry.c.id < numbers_of(until)[1], entry.c.kind != "net"]
-    if after is not None:
-        span.append(entry.c.id > numbers_of(after)[1])
+    start = NONE if after is None else numbers_of(after)[1]
     taken: dict[str, int] = {}
-    for ours, theirs, sign in ((credit, debit, 1), (debit, credit, -1)):
-        query = (
-            select(theirs.c.segment, total_fen(line.c.amount_fen))
-            .select_from(source)
-            .where(*span, ours.c.segment.in_(NETTED), theirs.c.segment.not_in(NETTED))
-            .group_by(theirs.c.segment)
-        )
-        for segment, amount_fen in conn.execute(query):
-            taken[segment] = taken.get(segment, 0) + sign * amount_fen
+    moved = sums_by_kind(conn, start, numbers_of(until)[1])
+    for (kind, debited, credited), fen in moved.items():
+        if kind == "net" or (debited in NETTED) == (credited in NETTED):
+            continue
+        segment, amount_fen = (debited, fen) if credited in NETTED else (credited, -fen)
+        taken[segment] = taken.get(segment, 0) + amount_fen
     return taken
 
 
 def movements_on(conn: Connection, business_date: date) -> Mapping[tuple[str, str, str], int]:
     """What moved on that date, in fen by (entry kind, debited row, credited row) of the trial balance."""
-    debit, credit = account.alias("debit"), account.alias("credit")
-    keys = (
-        entry.c.kind,
-        _row(debit.c.segment, debit.c.code).label("debited"),
-        _row(credit.c.segment, credit.c.code).label("credited"),
-    )
-    query = (
-        select(*keys, total_fen(line.c.amount_fen))
-        .select_from(
-            entry_lines()
-            .join(debit, debit.c.id == line.c.debit_id)
-            .join(credit, credit.c.id == line.c.credit_id)
-        )
-        .where(of_day(business_date))
-        .group_by(*keys)
-        .order_by(*keys)
-    )
-    return {(kind, debited, credited): fen for kind, debited, credited, fen in conn.execute(query)}
+    return sums_by_kind(conn, *numbers_of(business_date), apart=STANDING)
 
 
 def entry_lines() -> FromClause:

@@ -109,6 +109,24 @@ def _whole_batches(
     business_date: date, segments: tuple[str, ...], *, debited: bool
 ) -> Select[*tuple[Any, ...]]:
     own_id = line.c.debit_id if debited else line.c.credit_id
+    # Summed by numbers alone: texts of the entry beside each line would be sorted with it.
+    summed = (
+        select(
+            own_id.label("own_id"),
+            entry.c.id.label("entry_id"),
+            total_fen(line.c.amount_fen).label("amount_fen"),
+            func.count().label("lines"),
+            func.min(line.c.id).label("line_id"),
+        )
+        .select_from(entry_lines())
+        .where(
+            of_day(business_date),
+            entry.c.kind == TAPS,
+            own_id.in_(select(account.c.id).where(account.c.segment.in_(segments))),
+        )
+        .group_by(own_id, entry.c.id)
+        .subquery()
+    )
     purses = literal(PURSES)
     sides = (account.c.code, purses) if debited else (purses, account.c.code)
     return (
@@ -119,13 +137,12 @@ def _whole_batches(
             entry.c.reference,
             literal(""),
             *sides,
-            total_fen(line.c.amount_fen),
-            func.count(),
-            func.min(line.c.id),
+            summed.c.amount_fen,
+            summed.c.lines,
+            summed.c.line_id,
         )
-        .select_from(entry_lines().join(account, account.c.id == own_id))
-        .where(of_day(business_date), entry.c.kind == TAPS, account.c.segment.in_(segments))
-        .group_by(account.c.code, entry.c.id, entry.c.event_at, entry.c.kind, entry.c.reference)
+        .join(account, account.c.id == summed.c.own_id)
+        .join(entry, entry.c.id == summed.c.entry_id)
     )
 
 

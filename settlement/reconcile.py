@@ -17,14 +17,15 @@ from clearing.context import Night, StepRefused, StepResult
 from clearing.interop.applying import ENTRY_KIND as INTEROP
 from clearing.tables import batch_file, tap
 from clearing.verdict import Money
+from ledger.accounts import segment_of
 from ledger.archive import Archive
-from ledger.db import reading
-from ledger.journal import of_day
+from ledger.db import asked_both, reading
+from ledger.ids import numbers_of
+from ledger.line_sums import sums_by_kind
 from ledger.snapshots import total_fen
-from ledger.tables import account, entry, line
 from settlement.bank_files import decimal_yuan
 from settlement.chips import CHIP_COLUMNS, Reason, chip_differences, compared_chips
-from settlement.day_end import NETTED, entry_lines
+from settlement.day_end import NETTED
 from settlement.day_lines import is_archived, lines_by_account
 from settlement.files import write_csv
 from settlement.instructions import awaiting_bank
@@ -74,10 +75,14 @@ class Stages:
 def reconcile(engine: Engine, night: Night) -> StepResult:
     """Hold each side against the other, list differences, refuse where operators' money does not agree."""
     day, folder = night.business_date, night.folder / "out" / "reports"
+    # The date takes no more entries, so that the two long ones may have a snapshot each.
+    stages, chips = asked_both(
+        engine,
+        lambda conn: operator_stages(conn, day, night.ledger_archive),
+        lambda conn: chip_differences(conn, day, night.ledger_archive),
+    )
     with reading(engine) as conn:
-        stages = operator_stages(conn, day, night.ledger_archive)
         compared = compared_chips(conn)
-        chips = chip_differences(conn, day, night.ledger_archive)
         waiting = awaiting_bank(conn)
         unanswered = waiting_items(conn, day)
     files = (
@@ -164,13 +169,10 @@ def _booked(conn: Connection, business_date: date, archive: Archive | None) -> d
     """What taps brought to operators in the books on a date, in fen by operator."""
     booked: dict[str, int] = {}
     if not is_archived(conn, business_date):
-        query = (
-            select(account.c.code, total_fen(line.c.amount_fen))
-            .select_from(entry_lines().join(account, account.c.id == line.c.credit_id))
-            .where(of_day(business_date), entry.c.kind.in_(OF_TAPS), account.c.segment.in_(NETTED))
-            .group_by(account.c.code)
-        )
-        booked = dict(conn.execute(query).all())
+        moved = sums_by_kind(conn, *numbers_of(business_date), apart=NETTED)
+        for (kind, _, credited), fen in moved.items():
+            if kind in OF_TAPS and segment_of(credited) in NETTED:
+                booked[credited] = booked.get(credited, 0) + fen
     else:
         for one in lines_by_account(conn, business_date, NETTED, archive):
             if one.kind in OF_TAPS and one.own == one.credited:

@@ -28,8 +28,8 @@ from settlement.netting import Position, Role
 from settlement.participants import participants_of
 from settlement.positions import positions_of
 from settlement.reports import NightSummary, VerdictTotal, night_summary
-from settlement.statement_lines import batches_of, city_time, ride_totals
-from settlement.statements import Rides, Statement, write_statement
+from settlement.statement_lines import Rides, city_time, night_rides
+from settlement.statements import Statement, write_statement
 
 _FETCH_ROWS: Final = 5_000
 EXCEPTION_COLUMNS: Final = (
@@ -168,7 +168,7 @@ def _statements(conn: Connection, night: Night) -> _Part:
         row.party: row for row in positions_of(conn, night.business_date) if row.role is Role.PARTICIPANT
     }
     instructed = instructed_on(conn, night.business_date)
-    taps, codes = (_rides(table, conn, night.business_date) for table in (tap, qr_ride))
+    taps, codes = (night_rides(table, conn, night.business_date) for table in (tap, qr_ride))
     operators = sorted({*taps, *codes, *positions})
     files: list[Path] = []
     for done, operator in enumerate(operators):
@@ -185,13 +185,6 @@ def _statements(conn: Connection, night: Night) -> _Part:
         files += write_statement(conn, statement, night.folder / "out" / "statements", made_at=night.at)
     night.progress("report", len(operators), len(operators))
     return _Part(tuple(files), {"statements": sum(path.suffix == ".xlsx" for path in files)})
-
-
-def _rides(table: Table, conn: Connection, business_date: date) -> dict[str, Rides]:
-    """The night's rides in `tap` or `qr_ride` by operator."""
-    totals = ride_totals(table, conn, business_date)
-    batches = batches_of(table, conn, business_date)
-    return {operator: Rides(batches[operator], totals[operator]) for operator in totals}
 
 
 _TRIAL_COLUMNS: Final = (

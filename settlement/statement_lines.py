@@ -5,10 +5,14 @@ of which there may be millions, come as text as well, which the database makes.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import groupby
+from operator import add, itemgetter
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, String, Table, and_, cast, func, literal_column, or_, select
+from sqlalchemy import Connection, String, Subquery, Table, and_, cast, func, literal_column, or_, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.sql.elements import ColumnElement
 
 from clearing.online.qr_tables import qr_ride
@@ -38,6 +42,8 @@ PAYMENT_COLUMNS: Final = (
 ON_CODE: Final = " on a code"
 """What the summary says after the kind of a ride that was taken on a rider's code."""
 _FETCH_ROWS: Final = 10_000
+_BATCHES_AT_ONCE: Final = 8
+"""Batches whose taps are read together: those of many lie side by side on each page, as taps are kept by card."""
 
 
 class RideTotal(NamedTuple):
@@ -51,27 +57,33 @@ class RideTotal(NamedTuple):
     paid_fen: int
 
 
-def batches_of(table: Table, conn: Connection, business_date: date) -> dict[str, list[int]]:
-    """The batches of `tap` or `qr_ride` with a ride that this night was shown or decided: numbers by operator."""
-    query = select(table.c.operator, table.c.sequence).where(of_night(table, business_date)).distinct()
-    found: dict[str, list[int]] = {}
-    for operator, sequence in conn.execute(query.order_by(table.c.operator, table.c.sequence)):
-        found.setdefault(operator, []).append(sequence)
-    return found
+@dataclass(frozen=True, slots=True)
+class Rides:
+    """An operator's card taps, or its rides on riders' codes, of one night: in which batches, and their totals."""
+
+    batches: Sequence[int] = ()
+    totals: Sequence[RideTotal] = ()
 
 
-def ride_totals(table: Table, conn: Connection, business_date: date) -> dict[str, list[RideTotal]]:
-    """The night's rides in `tap` or `qr_ride` by operator, and of each by ride, verdict and money."""
-    keys = (table.c.operator, table.c.ride, table.c.verdict, table.c.money)
+def night_rides(table: Table, conn: Connection, business_date: date) -> dict[str, Rides]:
+    """What of `tap` or `qr_ride` this night was shown or decided, by operator: by ride, verdict and money."""
+    keys = (table.c.operator, table.c.sequence, table.c.ride, table.c.verdict, table.c.money)
     query = (
         select(*keys, func.count(), total_fen(table.c.amount_fen), total_fen(table.c.paid_fen))
         .where(of_night(table, business_date))
         .group_by(*keys)
         .order_by(*keys)
     )
-    found: dict[str, list[RideTotal]] = {}
-    for operator, *row in conn.execute(query):
-        found.setdefault(operator, []).append(RideTotal(*row))
+    found: dict[str, Rides] = {}
+    for operator, rows in groupby(conn.execute(query), key=itemgetter(0)):
+        batches: dict[int, None] = {}
+        sums: dict[tuple[int, str, str], tuple[int, ...]] = {}
+        for _, sequence, ride, verdict, money, *own in rows:
+            batches[sequence] = None
+            before = sums.get((ride, verdict, money), (0, 0, 0))
+            sums[ride, verdict, money] = tuple(map(add, before, own))
+        totals = [RideTotal(*key, *sums[key]) for key in sorted(sums)]
+        found[operator] = Rides(tuple(batches), totals)
     return found
 
 
@@ -132,16 +144,34 @@ def tap_texts(
             date_text(table.business_date, business_date),
         ]
     )
-    query = (
-        select(row)
-        .where(table.operator == operator, of_night(tap, business_date))
-        .order_by(table.position)
-        .execution_options(stream_results=True, yield_per=_FETCH_ROWS)
-    )
-    for sequence in sequences:
-        start = f"{batch_name(operator, sequence)},"
-        for rows in conn.scalars(query.where(table.sequence == sequence)).partitions():
-            yield start + f"{CSV_END}{start}".join(rows) + CSV_END
+    of_operator = (table.operator == operator, of_night(tap, business_date))
+    found = _rows_packed if conn.dialect.name == "postgresql" else _rows_in_turn
+    for place in range(0, len(sequences), _BATCHES_AT_ONCE):
+        some = sequences[place : place + _BATCHES_AT_ONCE]
+        several = select(table.sequence, table.position, row.label("row")).where(
+            *of_operator, table.sequence.between(some[0], some[-1])
+        )
+        for sequence, rows in found(conn, several.subquery()):
+            start = f"{batch_name(operator, sequence)},"
+            yield start + rows.replace(CSV_END, f"{CSV_END}{start}") + CSV_END
+
+
+def _rows_packed(conn: Connection, rows: Subquery) -> Iterator[tuple[int, str]]:
+    """Rows by batch and position, some thousands of a batch as one text: sent by itself, each would cost more."""
+    columns, piece = rows.c, rows.c.position // _FETCH_ROWS
+    ends = literal_column(f"'{CSV_END}'", String)
+    query = select(columns.sequence, func.string_agg(columns.row, aggregate_order_by(ends, columns.position)))
+    query = query.group_by(columns.sequence, piece).order_by(columns.sequence, piece)
+    yield from conn.execute(query.execution_options(stream_results=True, max_row_buffer=1))
+
+
+def _rows_in_turn(conn: Connection, rows: Subquery) -> Iterator[tuple[int, str]]:
+    """The same, of a database in this process."""
+    columns = rows.c
+    query = select(columns.sequence, columns.row).order_by(columns.sequence, columns.position)
+    for some in conn.execute(query.execution_options(yield_per=_FETCH_ROWS)).partitions():
+        for sequence, of_batch in groupby(some, key=itemgetter(0)):
+            yield sequence, CSV_END.join(text for _, text in of_batch)
 
 
 def code_lines(conn: Connection, operator: str, business_date: date) -> Iterator[tuple[Cell, ...]]:

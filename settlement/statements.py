@@ -31,6 +31,7 @@ from settlement.statement_lines import (
     PAYMENT_COLUMNS,
     SUMMARY_COLUMNS,
     TAP_COLUMNS,
+    Rides,
     RideTotal,
     code_lines,
     payment_lines,
@@ -39,14 +40,6 @@ from settlement.statement_lines import (
     tap_texts,
 )
 from settlement.workbook import BOOK_LINES, Cell, Workbook, Yuan
-
-
-@dataclass(frozen=True, slots=True)
-class Rides:
-    """A participant's card taps, or its rides on riders' codes, of one night: in which batches, and their totals."""
-
-    batches: Sequence[int] = ()
-    totals: Sequence[RideTotal] = ()
 
 
 @dataclass(frozen=True, slots=True)

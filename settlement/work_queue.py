@@ -13,8 +13,9 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, func, insert, select
+from sqlalchemy import Connection, Row, func, select
 
+from ledger.bulk import insert_rows
 from settlement.tables import work_event, work_item
 
 
@@ -211,12 +212,12 @@ def hand_over(
     """
     who = f"night {business_date}"
     known = {(item.kind, item.subject): item for item in _load(conn)}
+    _raise_new(
+        conn, [one for one in found if (one.kind, one.subject) not in known], business_date, at=at, who=who
+    )
     for one in found:
         item = known.get((one.kind, one.subject))
-        if item is None:
-            number = _new(conn, one, business_date)
-            _add(conn, number, Happened.RAISED, at=at, who=who, what=one.what, found=one)
-        elif (happened := _again(item, one, business_date)) is not None:
+        if item is not None and (happened := _again(item, one, business_date)) is not None:
             anew = happened is Happened.RAISED and (item.cleared or one.kind not in standing)
             due_on = max(one.due_on, business_date) if anew else None
             _add(conn, item.number, happened, at=at, who=who, what=one.what, found=one, due_on=due_on)
@@ -274,34 +275,38 @@ def _item(row: Row[Any]) -> Item:
     )  # fmt: skip
 
 
-def _new(conn: Connection, found: Found, business_date: date) -> int:
+def _raise_new(
+    conn: Connection, found: Sequence[Found], business_date: date, *, at: datetime, who: str
+) -> None:
+    """Number what was never found before, and raise it: a night may find thousands, of which each is one row twice."""
     newest = conn.execute(select(func.coalesce(func.max(work_item.c.number), 0))).scalar_one()
-    row = {
-        "number": newest + 1,
-        "kind": found.kind,
-        "subject": found.subject,
-        "raised_on": business_date,
-        "due_on": max(found.due_on, business_date),
-    }
-    conn.execute(insert(work_item), row)
-    return int(newest) + 1
+    items = [
+        (number, one.kind.value, one.subject, business_date, max(one.due_on, business_date))
+        for number, one in enumerate(found, newest + 1)
+    ]
+    events = [
+        _event(number, 1, Happened.RAISED, at=at, who=who, what=one.what, found=one)
+        for number, one in enumerate(found, newest + 1)
+    ]
+    insert_rows(conn, work_item, items)
+    insert_rows(conn, work_event, events)
 
 
 def _add(
     conn: Connection, item: int, happened: Happened, *, at: datetime, who: str, what: str,
     found: Found | None = None, due_on: date | None = None,
 ) -> None:  # fmt: skip
-    number = select(func.coalesce(func.max(work_event.c.number), 0) + 1).where(work_event.c.item == item)
-    row = {
-        "item": item,
-        "number": conn.execute(number).scalar_one(),
-        "happened": happened,
-        "at": at,
-        "who": who,
-        "item_count": found.items if found else None,
-        "amount_fen": found.amount_fen if found else None,
-        "what": what[:2000],
-        "remedy": found.remedy[:1000] if found else "",
-        "due_on": due_on,
-    }
-    conn.execute(insert(work_event), row)
+    newest = select(func.coalesce(func.max(work_event.c.number), 0)).where(work_event.c.item == item)
+    number = conn.execute(newest).scalar_one() + 1
+    row = _event(item, number, happened, at=at, who=who, what=what, found=found, due_on=due_on)
+    insert_rows(conn, work_event, [row])
+
+
+def _event(
+    item: int, number: int, happened: Happened, *, at: datetime, who: str, what: str,
+    found: Found | None = None, due_on: date | None = None,
+) -> tuple[Any, ...]:  # fmt: skip
+    """What happens to an item as a row of `work_event`."""
+    figures = (found.items, found.amount_fen) if found else (None, None)
+    remedy = found.remedy[:1000] if found else ""
+    return (item, number, happened.value, at, who, *figures, what[:2000], remedy, due_on)

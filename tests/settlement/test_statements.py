@@ -13,10 +13,10 @@ from sqlalchemy import select
 from clearing.tables import tap
 from clearing.wire.batch import batch_name
 from ledger.db import reading
-from settlement import statements
+from settlement import statement_lines, statements
 from settlement.participants import Participant
-from settlement.statement_lines import SUMMARY_COLUMNS, TAP_COLUMNS, ride_totals
-from settlement.statements import Rides, Statement, write_statement
+from settlement.statement_lines import SUMMARY_COLUMNS, TAP_COLUMNS, Rides, night_rides, tap_texts
+from settlement.statements import Statement, write_statement
 from tests.settlement.conftest import FinishedNight
 from tests.settlement.small_day import AT, DAY
 
@@ -105,8 +105,8 @@ def test_a_workbook_ends_where_nobody_reads_on_and_takes_no_name_for_a_formula(
     monkeypatch.setattr(statements, "BOOK_LINES", 3)
     sly = Participant("METRO-1", "=1+1", "1", "102584002910", "http://bank")
     with reading(finished.engine) as conn:
-        totals = ride_totals(tap, conn, DAY)["METRO-1"]
-        statement = Statement(DAY, "METRO-1", sly, None, None, Rides([1], totals), Rides())
+        rides = night_rides(tap, conn, DAY)["METRO-1"]
+        statement = Statement(DAY, "METRO-1", sly, None, None, rides, Rides())
         table, path, *_ = write_statement(conn, statement, tmp_path, made_at=AT)
     book = openpyxl.load_workbook(path)
     assert [(sheet.title, sheet.max_row) for sheet in book.worksheets[1:]] == [("Taps", 4)]
@@ -117,3 +117,21 @@ def test_a_workbook_ends_where_nobody_reads_on_and_takes_no_name_for_a_formula(
     assert book.worksheets[0].cell(2, 2).data_type == "s" or not book.worksheets[0].cell(2, 2).value
     assert book.properties.created is not None
     assert book.properties.created.replace(tzinfo=UTC) == datetime(2018, 9, 1, 16, 30, tzinfo=UTC)
+
+
+def test_the_texts_of_taps_are_the_same_however_they_are_cut(
+    finished: FinishedNight, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with reading(finished.engine) as conn:
+        rides = night_rides(tap, conn, DAY)
+        whole = {one: "".join(tap_texts(conn, one, rides[one].batches, DAY)) for one in rides}
+        monkeypatch.setattr(statement_lines, "_FETCH_ROWS", 2)
+        monkeypatch.setattr(statement_lines, "_BATCHES_AT_ONCE", 1)
+        cut = {one: list(tap_texts(conn, one, rides[one].batches, DAY)) for one in rides}
+    for operator, texts in whole.items():
+        rows = texts.splitlines()
+        places = [(row.split(",")[0], int(row.split(",")[1])) for row in rows]
+        assert len(rows) == sum(total.rides for total in rides[operator].totals)
+        assert places == sorted(places)
+        assert "".join(cut[operator]) == texts
+        assert len(cut[operator]) >= len(rows) / 2

@@ -1,0 +1,130 @@
+"""What lines come to, summed up by NumPy while they pass by as columns of numbers.
+
+To sum by account, a database sorts or hashes each line; here a line costs as much as its numbers take to be read.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from sqlalchemy import Connection, not_, select
+
+from ledger import tables
+from ledger.ids import A_DAY
+from ledger.packed import Numbers, numbers_by_name, numbers_in_turn, places_among
+
+
+class Sums(NamedTuple):
+    """What lines do to accounts: all they add, what of it is of days before the account's newest, and that day.
+
+    Amounts are in fen; the day is YYYYMMDD, and 0 of an account without lines.
+    """
+
+    debits_fen: Numbers
+    credits_fen: Numbers
+    earlier_debits_fen: Numbers
+    earlier_credits_fen: Numbers
+    day: Numbers
+
+
+class _Lines(NamedTuple):
+    line_id: Numbers
+    debit_id: Numbers
+    credit_id: Numbers
+    amount_fen: Numbers
+
+
+def sums_by_account(conn: Connection, account_id: Numbers, after: int) -> Sums:
+    """What lines numbered above `after` do to accounts, which come in the order of their numbers."""
+    nobody = len(account_id)
+    debits, credits, earlier_debits, earlier_credits, newest = np.zeros((5, nobody + 1), np.int64)
+    for lines in _lines(conn, after):
+        debit, credit = (places_among(account_id, side) for side in (lines.debit_id, lines.credit_id))
+        day = lines.line_id // A_DAY
+        begins = np.flatnonzero(np.r_[True, day[1:] != day[:-1]])
+        for first, end in zip(begins, [*begins[1:], len(day)], strict=True):
+            moved = np.r_[debit[first:end], credit[first:end]]
+            # A day that is new to an account: all that was added until now was added before it.
+            moved = moved[newest[moved] != day[first]]
+            earlier_debits[moved], earlier_credits[moved] = debits[moved], credits[moved]
+            newest[moved] = day[first]
+            np.add.at(debits, debit[first:end], lines.amount_fen[first:end])
+            np.add.at(credits, credit[first:end], lines.amount_fen[first:end])
+    return Sums(*(column[:nobody] for column in (debits, credits, earlier_debits, earlier_credits, newest)))
+
+
+def sums_by_kind(
+    conn: Connection, start: int, end: int, *, apart: Collection[str] = ()
+) -> Mapping[tuple[str, str, str], int]:
+    """What entries numbered between `start` and `end` moved, in fen by (kind, debited row, credited row).
+
+    The accounts of a sub-ledger are one row, by its segment; those under segments `apart` are each a row, by code.
+    """
+    rows, kinds = _rows_of_accounts(conn, apart), _kinds_of_lines(conn, start, end)
+    found: dict[tuple[str, str, str], int] = {}
+    for lines in _lines(conn, start, end):
+        keys = [kinds.of(lines.line_id), rows.of(lines.debit_id), rows.of(lines.credit_id)]
+        known = np.logical_and.reduce([key >= 0 for key in keys])
+        sizes = (len(kinds.names), len(rows.names), len(rows.names))
+        together, place = np.unique(
+            np.ravel_multi_index([key[known] for key in keys], sizes), return_inverse=True
+        )
+        sums_fen = np.zeros(len(together), np.int64)
+        np.add.at(sums_fen, place, lines.amount_fen[known])
+        for kind, debited, credited, fen in zip(
+            *np.unravel_index(together, sizes), sums_fen.tolist(), strict=True
+        ):
+            named = (kinds.names[kind], rows.names[debited], rows.names[credited])
+            found[named] = found.get(named, 0) + fen
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """Ranges of numbers, in their order, each with the place of its name."""
+
+    names: list[str]
+    first: Numbers
+    end: Numbers
+    name: Numbers
+
+    def of(self, numbers: Numbers) -> Numbers:
+        """The places of the names of numbers, -1 for those that lie in no range."""
+        place = np.searchsorted(self.first, numbers, "right") - 1
+        inside = (place >= 0) & (numbers < np.append(self.end, 0)[place])
+        return np.where(inside, np.append(self.name, -1)[place], -1)
+
+
+def _rows_of_accounts(conn: Connection, apart: Collection[str]) -> _Named:
+    account = tables.account.c
+    each = account.segment.in_(apart)
+    found = {
+        **numbers_by_name(conn, account.segment, account.id, where=not_(each)),
+        **numbers_by_name(conn, account.code, account.id, where=each),
+    }
+    return _named({name: (ids, np.ones_like(ids)) for name, (ids,) in found.items()})
+
+
+def _kinds_of_lines(conn: Connection, start: int, end: int) -> _Named:
+    entry = tables.entry.c
+    own = (entry.id > start) & (entry.id < end)
+    found = numbers_by_name(conn, entry.kind, entry.first_line_id, entry.line_count, where=own)
+    return _named({kind: (first, count) for kind, (first, count) in found.items()})
+
+
+def _named(found: Mapping[str, tuple[Numbers, Numbers]]) -> _Named:
+    none = np.empty(0, np.int64)
+    first = np.concatenate([none, *(numbers for numbers, _ in found.values())])
+    count = np.concatenate([none, *(counts for _, counts in found.values())])
+    name = np.repeat(np.arange(len(found)), [len(numbers) for numbers, _ in found.values()])
+    order = np.argsort(first)
+    return _Named(list(found), first[order], (first + count)[order], name[order])
+
+
+def _lines(conn: Connection, after: int, end: int | None = None) -> Iterator[_Lines]:
+    line = tables.line.c
+    rows = select(line.id, line.debit_id, line.credit_id, line.amount_fen)
+    rows = rows if end is None else rows.where(line.id < end)
+    for columns in numbers_in_turn(conn, rows, "id", after):
+        yield _Lines(*columns)
