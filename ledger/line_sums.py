@@ -5,7 +5,7 @@ To sum by account, a database sorts or hashes each line; here a line costs as mu
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from sqlalchemy import Connection, not_, select
@@ -13,6 +13,9 @@ from sqlalchemy import Connection, not_, select
 from ledger import tables
 from ledger.ids import A_DAY
 from ledger.packed import Numbers, numbers_by_name, numbers_in_turn, places_among
+
+WORD: Final = float(1 << 63)
+"""What no number of 64 bits reaches: sums that might are made of Python's own numbers, which take any."""
 
 
 class Sums(NamedTuple):
@@ -39,7 +42,13 @@ def sums_by_account(conn: Connection, account_id: Numbers, after: int) -> Sums:
     """What lines numbered above `after` do to accounts, which come in the order of their numbers."""
     nobody = len(account_id)
     debits, credits, earlier_debits, earlier_credits, newest = np.zeros((5, nobody + 1), np.int64)
+    most = 0.0
     for lines in _lines(conn, after):
+        most += _most(lines.amount_fen)
+        if most >= WORD:
+            debits, credits, earlier_debits, earlier_credits = (
+                column.astype(object) for column in (debits, credits, earlier_debits, earlier_credits)
+            )
         debit, credit = (places_among(account_id, side) for side in (lines.debit_id, lines.credit_id))
         day = lines.line_id // A_DAY
         begins = np.flatnonzero(np.r_[True, day[1:] != day[:-1]])
@@ -70,7 +79,8 @@ def sums_by_kind(
         together, place = np.unique(
             np.ravel_multi_index([key[known] for key in keys], sizes), return_inverse=True
         )
-        sums_fen = np.zeros(len(together), np.int64)
+        wide = _most(lines.amount_fen) >= WORD
+        sums_fen = np.zeros(len(together), object if wide else np.int64)
         np.add.at(sums_fen, place, lines.amount_fen[known])
         for kind, debited, credited, fen in zip(
             *np.unravel_index(together, sizes), sums_fen.tolist(), strict=True
@@ -78,6 +88,11 @@ def sums_by_kind(
             named = (kinds.names[kind], rows.names[debited], rows.names[credited])
             found[named] = found.get(named, 0) + fen
     return found
+
+
+def _most(amounts_fen: Numbers) -> float:
+    """What no sum of some of these exceeds."""
+    return float(np.abs(amounts_fen.astype(np.float64)).sum())
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from ledger.ids import NONE, before_first, numbers_of
 from ledger.line_sums import sums_by_account, sums_by_kind
 from ledger.packed import numbers_by_name, numbers_in_turn
 from ledger.post import post
+from ledger.total_checks import totals_agree_with_lines
 from tests.ledger.some_books import AT, DAY, Books, Tamper
 
 NEXT = DAY + timedelta(days=1)
@@ -117,6 +118,25 @@ def test_a_line_of_no_entry_or_on_no_account_moves_nothing_by_kind(books: Books,
         assert sums_by_kind(conn, *numbers_of(DAY)) == {("load", "agent", "purse"): 100}
         account_id = np.array([1], np.int64)
         assert [int(column[0]) for column in sums_by_account(conn, account_id, NONE)][:2] == [0, 0]
+
+
+def test_sums_beyond_64_bits_are_whole_and_do_not_come_round_to_what_they_were(
+    books: Books, tampered: Tamper
+) -> None:
+    """Four lines of 2^62 fen are 2^64, which a word of 64 bits would take for nothing."""
+    quarter = 1 << 62
+    books.post(*(books.load("1", 100, f"{number}") for number in range(4)), books.tap("1", 30, "tap"))
+    tampered(f"UPDATE ledger_line SET amount_fen = {quarter} WHERE amount_fen = 100")
+    with reading(books.engine) as conn:
+        assert sums_by_kind(conn, *numbers_of(DAY))["load", "agent", "purse"] == 4 * quarter
+        account_id = np.array(conn.scalars(select(tables.account.c.id).order_by(tables.account.c.id)).all())
+        sums = sums_by_account(conn, account_id, NONE)
+        purse = conn.execute(
+            select(tables.account.c.id).where(tables.account.c.code == "purse:1")
+        ).scalar_one()
+        place = int(np.searchsorted(account_id, purse))
+        assert (int(sums.debits_fen[place]), int(sums.credits_fen[place])) == (30, 4 * quarter)
+        assert {one.subject for one in totals_agree_with_lines(conn, None)} >= {"purse:1"}
 
 
 def test_books_without_a_line_have_no_sums(books: Books) -> None:
