@@ -14,8 +14,10 @@ from ledger import tables
 from ledger.ids import A_DAY
 from ledger.packed import Numbers, numbers_by_name, numbers_in_turn, places_among
 
-WORD: Final = float(1 << 63)
-"""What no number of 64 bits reaches: sums that might are made of Python's own numbers, which take any."""
+HALF: Final = 32
+"""Bits of the lower half of a word."""
+WIDE: Final = 1 << 31
+"""Upper halves of a sum that 64 bits may not hold: such sums are made of Python's own numbers, which take any."""
 
 
 class Sums(NamedTuple):
@@ -42,10 +44,10 @@ def sums_by_account(conn: Connection, account_id: Numbers, after: int) -> Sums:
     """What lines numbered above `after` do to accounts, which come in the order of their numbers."""
     nobody = len(account_id)
     debits, credits, earlier_debits, earlier_credits, newest = np.zeros((5, nobody + 1), np.int64)
-    most = 0.0
+    most = 0
     for lines in _lines(conn, after):
         most += _most(lines.amount_fen)
-        if most >= WORD:
+        if most >= WIDE:
             debits, credits, earlier_debits, earlier_credits = (
                 column.astype(object) for column in (debits, credits, earlier_debits, earlier_credits)
             )
@@ -79,7 +81,7 @@ def sums_by_kind(
         together, place = np.unique(
             np.ravel_multi_index([key[known] for key in keys], sizes), return_inverse=True
         )
-        wide = _most(lines.amount_fen) >= WORD
+        wide = _most(lines.amount_fen) >= WIDE
         sums_fen = np.zeros(len(together), object if wide else np.int64)
         np.add.at(sums_fen, place, lines.amount_fen[known])
         for kind, debited, credited, fen in zip(
@@ -90,9 +92,9 @@ def sums_by_kind(
     return found
 
 
-def _most(amounts_fen: Numbers) -> float:
-    """What no sum of some of these exceeds."""
-    return float(np.abs(amounts_fen.astype(np.float64)).sum())
+def _most(amounts_fen: Numbers) -> int:
+    """What the upper half of no sum of some of these exceeds."""
+    return int(np.abs(amounts_fen >> HALF).sum()) + len(amounts_fen)
 
 
 @dataclass(frozen=True, slots=True)
