@@ -27,7 +27,7 @@ from settlement.chips import CHIP_COLUMNS, Reason, chip_differences, compared_ch
 from settlement.day_end import NETTED, entry_lines
 from settlement.day_lines import is_archived, lines_by_account
 from settlement.files import write_csv
-from settlement.instructions import awaiting_bank
+from settlement.instructions import undecided
 from settlement.peers import waiting_file, waiting_items
 
 STAGE_COLUMNS: Final = (
@@ -78,7 +78,7 @@ def reconcile(engine: Engine, night: Night) -> StepResult:
         stages = operator_stages(conn, day, night.ledger_archive)
         compared = compared_chips(conn)
         chips = chip_differences(conn, day, night.ledger_archive)
-        waiting = awaiting_bank(conn)
+        waiting = undecided(conn)
         unanswered = waiting_items(conn, day)
     files = (
         write_csv(folder / "reconciliation.csv", STAGE_COLUMNS, map(_stage_row, stages)),

@@ -25,7 +25,7 @@ from ledger.archive import Archive
 from ledger.db import reading
 from settlement.chips import chip_differences_now
 from settlement.day_end import balances_at
-from settlement.instructions import awaiting_bank
+from settlement.instructions import undecided
 from settlement.night import STEPS
 from settlement.night_log import FileMark, StepRecord, recorded_steps
 from settlement.participants import participants_of
@@ -209,7 +209,7 @@ def _reconciled(
     yield sheet(words, "stages", operator_stages(conn, day, archive), _STAGE_COLUMNS)
     yield sheet(words, "funds_and_channels", accounts_of_others(conn, day))
     yield sheet(words, "chips", chip_differences_now(conn, archive), _CHIP_COLUMNS)
-    yield sheet(words, "bank", awaiting_bank(conn), _BANK_COLUMNS)
+    yield sheet(words, "bank", undecided(conn), _BANK_COLUMNS)
 
 
 def accounts_of_others(conn: Connection, business_date: date) -> list[AccountShown]:

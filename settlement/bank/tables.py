@@ -96,6 +96,7 @@ bank_line = Table(
     Column("party_account", String(34), nullable=False),
     Column("remittance", String(500), nullable=False),
     Column("fate", String(11), nullable=False),
+    Column("what", String(500), nullable=False),  # is wrong with it; of what fits, empty
     Column("instruction", String(35), ForeignKey("settlement_instruction.end_to_end_id")),
     Column("entry", Text, nullable=False),  # reference of the entry that has it in the books
     Column("open_fen", Fen, nullable=False),  # what of it is in suspense

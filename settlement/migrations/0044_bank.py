@@ -125,6 +125,7 @@ def _make() -> None:
         sa.Column("party_account", sa.String(34), nullable=False),
         sa.Column("remittance", sa.String(500), nullable=False),
         sa.Column("fate", sa.String(11), nullable=False),
+        sa.Column("what", sa.String(500), nullable=False),
         sa.Column("instruction", sa.String(35), sa.ForeignKey("settlement_instruction.end_to_end_id")),
         sa.Column("entry", sa.Text, nullable=False),
         sa.Column("open_fen", Fen, nullable=False),
