@@ -146,9 +146,12 @@ def instructed_on(conn: Connection, business_date: date) -> dict[str, Instructed
     return {one.participant: one for one in found}
 
 
-def undecided(conn: Connection) -> list[Instructed]:
-    """Instructions of which no statement has said anything and that the bank has not rejected, the oldest first."""
-    found = instructions_where(conn, instruction_table.c.state.in_(UNDECIDED))
+def not_done(conn: Connection) -> list[Instructed]:
+    """Instructions that have not reached their participant, or not whole, and were not paid again; the oldest first."""
+    columns = instruction_table.c
+    again = select(columns.replaces).where(columns.replaces.is_not(None))
+    lacking = (columns.state != State.PAID) | (columns.paid_fen < columns.amount_fen)
+    found = instructions_where(conn, lacking, columns.end_to_end_id.not_in(again))
     return sorted(found, key=lambda one: (one.value_date, one.end_to_end_id))
 
 

@@ -5,20 +5,20 @@ is in order. Each has an id that people name it by: an instruction's end-to-end 
 before a statement, `F7` a file.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
 from typing import Final
 
-from sqlalchemy import Connection, and_, or_, select
+from sqlalchemy import Connection, select
 
 from ledger.money import yuan
 from settlement.bank.matching import Fate
 from settlement.bank.statement_checks import gaps
 from settlement.bank.store import files_where, lines_where, statements_where
 from settlement.bank.tables import bank_file, bank_line, bank_proposal
-from settlement.instructions import UNDECIDED, Instructed, State, instructions_where
+from settlement.instructions import UNDECIDED, Instructed, State, instructions_where, not_done
 from settlement.tables import instruction as instruction_table
 from settlement.work_queue import DAYS, Found
 from settlement.work_queue import Kind as Work
@@ -77,6 +77,11 @@ class Point:
         return max(0, (day - self.since).days)
 
 
+def morning_after(business_date: date) -> date:
+    """The calendar day on which a business date's night runs, by which its points are old."""
+    return business_date + timedelta(days=1)
+
+
 def points_of(conn: Connection, day: date) -> list[Point]:
     """Everything that is open on a day, the oldest first, among equals the most urgent kind."""
     waiting = _proposals(conn)
@@ -96,7 +101,7 @@ def point_of(conn: Connection, point_id: str, day: date) -> Point | None:
     return next((one for one in points_of(conn, day) if one.id == point_id), None)
 
 
-def work_of(points: list[Point], day: date) -> list[Found]:
+def work_of(points: Sequence[Point]) -> list[Found]:
     """Points as work in the queue."""
     return [
         Found(
@@ -108,13 +113,9 @@ def work_of(points: list[Point], day: date) -> list[Found]:
 
 
 def _to_pay_again(conn: Connection, waiting: dict[str, int]) -> Iterator[Point]:
-    columns = instruction_table.c
-    replaced = select(columns.replaces).where(columns.replaces.is_not(None))
-    lacking = or_(
-        columns.state.in_((State.REJECTED, State.RETURNED)),
-        and_(columns.state == State.PAID, columns.paid_fen < columns.amount_fen),
-    )
-    for one in instructions_where(conn, lacking, columns.end_to_end_id.not_in(replaced)):
+    for one in not_done(conn):
+        if one.state in UNDECIDED:
+            continue
         kind = {State.REJECTED: PointKind.REJECTED, State.RETURNED: PointKind.RETURNED}.get(
             State(one.state), PointKind.SHORT
         )

@@ -91,7 +91,7 @@ def take_file(engine: Engine, archive: Path, name: str, data: bytes, *, at: date
 
 def keep_work(conn: Connection, business_date: date, *, at: datetime, today: date) -> None:
     """Have the work queue say what is open with the bank now."""
-    found = work_of(points_of(conn, today), today)
+    found = work_of(points_of(conn, today))
     hand_over(conn, found, WORK_KINDS, business_date, at=at, who="bank")
 
 
