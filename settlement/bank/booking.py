@@ -18,7 +18,7 @@ from ledger.chart import account
 from ledger.entry import Entry, Line, Refused
 from ledger.journal import of_references, read_entries
 from ledger.post import post
-from settlement.bank.matching import SUSPENDED, Booked, Fate, Matched, match
+from settlement.bank.matching import SUSPENDED, Booked, Fate, Matched, after, match
 from settlement.bank.statement_file import BankLine, Direction, Statement
 from settlement.bank.status_report import Meaning, StatusReport, answers
 from settlement.bank.store import keep_lines, keep_statement
@@ -98,10 +98,9 @@ def book_statement(
     for found in matched:
         one = found.instruction
         if one is not None and found.fate in _KIND:
-            state, paid_fen = State.PAID, found.line.amount_fen
-            if found.fate is Fate.RETURNED:
-                state, paid_fen = State.RETURNED, 0
-            set_state(conn, one.end_to_end_id, state, business_date, found.line.remittance[:500], paid_fen)
+            then = after(one, found)
+            words = found.line.remittance[:500] if found.fate is Fate.RETURNED else ""
+            set_state(conn, one.end_to_end_id, State(then.state), business_date, words, then.paid_fen)
     return Counter(one.fate.value for one in matched)
 
 

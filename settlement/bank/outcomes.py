@@ -8,7 +8,6 @@ from typing import Final
 from sqlalchemy import Connection
 
 from ledger.bulk import one_of
-from settlement.bank.matching import Fate
 from settlement.bank.points import Point
 from settlement.bank.store import KeptLine, lines_where
 from settlement.bank.tables import bank_line
@@ -27,12 +26,12 @@ POINT_COLUMNS: Final = ("id", "what is open", "participant", "yuan", "since", "a
 class Outcome:
     """One payment to a participant and what the bank made of it; `statement` is the one that it was paid on."""
 
-    participant: str
     end_to_end_id: str
+    participant: str
     amount_fen: int
     value_date: date
     state: str
-    paid_fen: int
+    arrived_fen: int
     paid_on: date | None
     statement: str
     reason: str
@@ -77,11 +76,9 @@ def point_row(one: Point, day: date) -> Sequence[object]:
 
 def _outcome(one: Instructed, lines: Sequence[KeptLine]) -> Outcome:
     """A payment with the newest line that moved it."""
-    moved = [
-        line for line in lines if line.fate in (Fate.PAID, Fate.RETURNED) or line.open_fen < line.amount_fen
-    ]
+    moved = [line for line in lines if line.moved_it]
     newest = max(moved, key=lambda line: (line.bank_day, line.statement, line.position), default=None)
     return Outcome(
-        one.participant, one.end_to_end_id, one.amount_fen, one.value_date, one.state, one.paid_fen,
+        one.end_to_end_id, one.participant, one.amount_fen, one.value_date, one.state, one.paid_fen,
         newest.bank_day if newest else None, newest.statement_id if newest else "", one.reason, one.message_id,
     )  # fmt: skip

@@ -236,7 +236,9 @@ def refusal_to_propose(asked: Asked, facts: Facts) -> ProposalRefused | None:
         return ProposalRefused(ProposalRefusal.ALREADY_PROPOSED, message, remedy)
     allowed = ALLOWED[point.kind]
     if asked.decision not in allowed:
-        message = f"{point.id} is {point.kind.replace('_', ' ')}: it cannot be decided by {asked.decision!r}"
+        message = (
+            f"{point.id} is {point.kind.replace('_', ' ')}: it cannot be decided by {asked.decision.value!r}"
+        )
         remedy = f"give {' or '.join(one.value for one in allowed)}"
         return ProposalRefused(ProposalRefusal.DECISION_UNFIT, message, remedy)
     check = _CHECKS.get(asked.decision)

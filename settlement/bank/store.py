@@ -53,12 +53,12 @@ class KeptLine:
     @property
     def id(self) -> str:
         """How people name it: the statement's number with us, and its place there."""
-        return line_id(self.statement, self.position)
+        return f"S{self.statement}:{self.position}"
 
-
-def line_id(statement: int, position: int) -> str:
-    """How people name a line."""
-    return f"S{statement}:{position}"
+    @property
+    def moved_it(self) -> bool:
+        """Whether it has paid or returned the instruction that it names, by itself or as two people decided."""
+        return self.fate in (Fate.PAID, Fate.RETURNED) or self.open_fen < self.amount_fen
 
 
 def files_where(conn: Connection, *where: ColumnElement[bool]) -> list[KeptFile]:

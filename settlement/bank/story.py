@@ -60,14 +60,6 @@ def line_told(line: KeptLine) -> Told:
     return Told(line.bank_day, f"statement {line.statement_id}, line {line.position}", f"{moved}: {said}")
 
 
-def lines_of_payment(conn: Connection, end_to_end_id: str) -> list[KeptLine]:
-    """The lines that have moved an instruction's money: those that fit it, and those that were settled with it."""
-    found = lines_where(conn, bank_line.c.instruction == end_to_end_id)
-    return [
-        line for line in found if line.fate in (Fate.PAID, Fate.RETURNED) or line.open_fen < line.amount_fen
-    ]
-
-
 def decision_told(found: Proposal) -> Told:
     """A proposal, and what was said to it."""
     ended = "waits for a second person"

@@ -9,14 +9,16 @@ import pytest
 from sqlalchemy import Engine, func, select
 
 from card.hsm.client import Hsm
-from ledger.db import make_engine, reading
+from ledger.db import make_engine, reading, writing
 from ledger.tables import entry
-from settlement.bank.proposals import Decision, Proposal
+from settlement.bank.decisions import approve
+from settlement.bank.proposals import Asked, Decision, Proposal, propose
 from settlement.bank.taking import Took, take_file
-from settlement.two_people import DecisionRefused
+from settlement.two_people import DecisionRefused, Word
 from settlement.work_queue import items_of
 from tests.settlement.small_day import DAY
 from tests.support.bank_days import AT, BUS, DEPOSIT_FEN, FIRST, METRO, BankedCity, banked_city
+from tests.support.killed_bank import killed_approving, killed_taking
 from tests.support.night_books import csv_table, everything
 
 NEXT = DAY + timedelta(days=1)
@@ -255,3 +257,34 @@ def test_of_two_processes_that_bring_one_statement_at_once_one_takes_it(
     with reading(city.engine) as conn:
         payments = conn.scalar(select(func.count()).where(entry.c.kind == "bank_payment"))
     assert payments == 2 and city.states()[METRO][0] == "paid"
+
+
+def test_who_is_killed_while_taking_a_file_has_taken_nothing_of_it(
+    city: BankedCity, database_url: str
+) -> None:
+    for file in city.first_day():
+        before = everything(city.engine)
+        city.engine.dispose()
+        assert killed_taking(database_url, city.home, file, city.today) == -9
+        assert everything(city.engine) == before
+        (told,) = city.take([file])
+        assert told.took is Took.TAKEN
+    assert city.states()[METRO][0] == "paid" and city.sound()
+
+
+def test_a_message_that_its_approver_did_not_live_to_write_is_written_when_they_say_it_again(
+    city: BankedCity, database_url: str
+) -> None:
+    city.take(city.first_day("--reject", f"{METRO}=AC04"))
+    with writing(city.engine) as conn:
+        made = propose(conn, Asked(METRO, Decision.PAY_AGAIN, "right now", "lin", AT), city.today)
+    assert isinstance(made, Proposal)
+    city.engine.dispose()
+    assert killed_approving(database_url, city.home, made.number, city.today) == -9
+    message = city.nights / "2018-09-02" / "out" / "bank" / "pain001-OC-20180902-02.xml"
+    assert not message.exists() and city.open() == {}
+    word = Word(made.number, "chen", AT)
+    for _ in range(2):
+        done = approve(city.engine, word, nights=city.nights, today=city.today)
+        assert isinstance(done, Proposal) and done.made in message.read_text(encoding="utf-8")
+    assert list(message.parent.glob("*.xml")) == [message]
