@@ -105,11 +105,18 @@ def list_points(
     if not wanted:
         console.print(f"No such point is open; {len(points)} others are.")
         return
-    table = Table("id", "what is open", "of", "yuan", "since", "age", "what", "proposal")
+    table = Table("id", "what is open", "yuan", "age", "what", "proposal")
+    table.columns[0].no_wrap, table.columns[2].justify = True, "right"
     for one in wanted:
         waits = "" if one.proposal is None else str(one.proposal)
-        what = (one.id, one.kind.replace("_", " "), one.participant, yuan(one.amount_fen), str(one.since))
-        table.add_row(*what, str(one.age_days(day)), escape(one.what), waits)
+        what = (
+            one.id,
+            one.kind.replace("_", " "),
+            yuan(one.amount_fen),
+            str(one.age_days(day)),
+            escape(one.what),
+        )
+        table.add_row(*what, waits)
     console.print(table)
     console.print(f"{_points(len(wanted))} open", highlight=False)
 

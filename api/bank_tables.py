@@ -14,6 +14,8 @@ from settlement.bank.story import Told
 def told_table(told: Sequence[Told]) -> Table:
     """What is known, a row each: since when, from where, what."""
     table = Table("on", "from", "what")
+    for column in table.columns:
+        column.overflow = "fold"  # an id or a digest that is cut short is none
     for one in told:
         table.add_row(str(one.on or ""), escape(one.source), escape(one.what))
     return table

@@ -94,12 +94,10 @@ def _proof(day: DemoDay) -> Iterator[str]:
 
 
 def _payments(banked: Banked) -> Table:
-    table = Table("payment", "to", "yuan", "state", "on the bank's books", "statement", title="At the bank")
-    table.columns[2].justify = "right"
+    table = Table("payment", "yuan", "state", "statement", title="At the bank")
+    table.columns[0].no_wrap, table.columns[1].justify = True, "right"
     for one in banked.outcomes:
-        state = one.state.replace("_", " ")
-        paid = (str(one.paid_on or ""), one.statement)
-        table.add_row(one.end_to_end_id, one.participant, yuan(one.amount_fen), state, *paid)
+        table.add_row(one.end_to_end_id, yuan(one.amount_fen), one.state.replace("_", " "), one.statement)
     return table
 
 

@@ -8,6 +8,7 @@ Until it is decided, whoever proposed it may withdraw it.
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,7 +37,14 @@ from ledger.db import writing
 from ledger.directory import Directory
 from settlement.night_lock import exclusive
 from settlement.night_log import unfinished_before
-from settlement.two_people import MAX_WHY, DecisionRefusal, DecisionRefused, Word, refusal_of_word
+from settlement.two_people import (
+    MAX_WHY,
+    DecisionRefusal,
+    DecisionRefused,
+    Word,
+    end_proposal,
+    refusal_of_word,
+)
 
 SUSPENSE: Final = "suspense"
 """The command by which people decide."""
@@ -87,17 +95,9 @@ def withdraw(conn: Connection, word: Word) -> Proposal | DecisionRefused:
 
 
 def _end(conn: Connection, word: Word, state: State) -> Proposal | DecisionRefused:
-    """End a proposal without carrying it out."""
     found = proposal_of(conn, word.number)
-    refused = refusal_of_word(found, word, state, SUSPENSE)
-    if refused is not None:
-        return refused
-    assert found is not None
-    if found.state is State.PROPOSED:
-        # Withdrawn by the name that it was proposed under, which the database compares letter by letter.
-        by = found.proposed_by if state is State.WITHDRAWN else word.by
-        _keep_word(conn, replace(word, by=by), state, word.why.strip())
-    return _known(conn, word.number)
+    refused = end_proposal(found, word, state, SUSPENSE, partial(_keep_word, conn))
+    return _known(conn, word.number) if refused is None else refused
 
 
 def why_void(proposal: Proposal, taps: Sequence[Row[Any]]) -> str | None:

@@ -3,7 +3,8 @@
 Until it is decided, whoever proposed may withdraw it; nobody approves or turns down what they proposed themselves.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, Protocol
@@ -83,3 +84,15 @@ def refusal_of_word(found: Proposed | None, word: Word, wanted: State, room: str
     stands = found.state.replace("_", " ")
     message = f"proposal {word.number} is {stands} by {found.decided_by}; that stands"
     return DecisionRefused(DecisionRefusal.ALREADY_DECIDED, message, "propose anew what is still open")
+
+
+def end_proposal(
+    found: Proposed | None, word: Word, state: State, room: str, keep: Callable[[Word, State, str], None]
+) -> DecisionRefused | None:
+    """End a proposal without carrying it out, or say why this person cannot; `keep` writes who said what."""
+    refused = refusal_of_word(found, word, state, room)
+    if refused is None and found is not None and found.state is State.PROPOSED:
+        # Withdrawn by the name that it was proposed under, which the database compares letter by letter.
+        by = found.proposed_by if state is State.WITHDRAWN else word.by
+        keep(replace(word, by=by), state, word.why.strip())
+    return refused

@@ -7,6 +7,7 @@ which is written when the books have it: said again, it is written again with th
 
 from dataclasses import replace
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, select, update
@@ -40,7 +41,14 @@ from settlement.instructions import Instruction, end_to_end_id, instructions_whe
 from settlement.instructions import State as Paid
 from settlement.participants import SCHEME, correct_account, participants_of
 from settlement.tables import instruction as instruction_table
-from settlement.two_people import MAX_WHY, DecisionRefusal, DecisionRefused, Word, refusal_of_word
+from settlement.two_people import (
+    MAX_WHY,
+    DecisionRefusal,
+    DecisionRefused,
+    Word,
+    end_proposal,
+    refusal_of_word,
+)
 
 BANK = "bank"
 """The command by which people decide."""
@@ -74,8 +82,7 @@ def approve(engine: Engine, word: Word, *, nights: Path, today: date) -> Proposa
             made = _carry_out(conn, found, facts, business_date, word.at)
             _keep_word(conn, word, State.APPROVED, "", business_date, made)
             keep_work(conn, business_date, at=word.at, today=today)
-        done = proposal_of(conn, word.number)
-        assert done is not None
+        done = _known(conn, word.number)
         message = _message(conn, done) if done.made else None
     if message is not None and done.business_date is not None:
         write_bytes(nights / done.business_date.isoformat() / "out" / "bank" / message.name, message.data)
@@ -94,16 +101,14 @@ def withdraw(conn: Connection, word: Word) -> Proposal | DecisionRefused:
 
 def _end(conn: Connection, word: Word, state: State) -> Proposal | DecisionRefused:
     found = proposal_of(conn, word.number)
-    refused = refusal_of_word(found, word, state, BANK)
-    if refused is not None:
-        return refused
+    refused = end_proposal(found, word, state, BANK, partial(_keep_word, conn))
+    return _known(conn, word.number) if refused is None else refused
+
+
+def _known(conn: Connection, number: int) -> Proposal:
+    found = proposal_of(conn, number)
     assert found is not None
-    if found.state is State.PROPOSED:
-        by = found.proposed_by if state is State.WITHDRAWN else word.by
-        _keep_word(conn, replace(word, by=by), state, word.why.strip())
-    done = proposal_of(conn, word.number)
-    assert done is not None
-    return done
+    return found
 
 
 def _why_void(found: Proposal, facts: Facts) -> str | None:
