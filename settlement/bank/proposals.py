@@ -150,6 +150,7 @@ class Facts:
     line: KeptLine | None
     instruction: Instructed | None
     replaced_by: str
+    suspended: str  # a line in suspense that names the instruction, else empty
     participant: Participant | None
     other: KeptLine | None
     account_known: bool
@@ -203,10 +204,11 @@ def facts_of(conn: Connection, asked: Asked, day: date) -> Facts:
     instruction = next(iter(instructions_where(conn, columns.end_to_end_id == name)), None)
     later = conn.scalar(select(columns.end_to_end_id).where(columns.replaces == name))
     whose = instruction.participant if instruction else ""
+    suspended = lines_where(conn, bank_line.c.instruction == name, bank_line.c.open_fen > 0)
     known = conn.scalar(select(account_table.c.id).where(account_table.c.code == asked.account))
     return Facts(
-        point, line, instruction, later or "", participants_of(conn, [whose]).get(whose),
-        line_of(conn, asked.other), known is not None,
+        point, line, instruction, later or "", suspended[0].id if suspended else "",
+        participants_of(conn, [whose]).get(whose), line_of(conn, asked.other), known is not None,
     )  # fmt: skip
 
 
@@ -289,6 +291,9 @@ def _unfit_to_offset(asked: Asked, facts: Facts) -> ProposalRefused | None:
 
 def _unfit_to_pay(asked: Asked, facts: Facts) -> ProposalRefused | None:
     assert facts.participant is not None
+    if facts.suspended:
+        message = f"{facts.suspended} names {asked.point} and is in suspense: the bank may have paid it"
+        return ProposalRefused(ProposalRefusal.INSTRUCTION_UNFIT, message, "have that line decided first")
     try:
         corrected(facts.participant, asked)
     except ValueError as wrong:

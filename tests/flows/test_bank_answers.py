@@ -6,14 +6,15 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, func, select, text
 
 from card.hsm.client import Hsm
 from ledger.db import make_engine, reading, writing
 from ledger.tables import entry
 from settlement.bank.decisions import approve
-from settlement.bank.proposals import Asked, Decision, Proposal, propose
+from settlement.bank.proposals import Asked, Decision, Proposal, ProposalRefused, propose
 from settlement.bank.taking import Took, take_file
+from settlement.night import NightRefused
 from settlement.two_people import DecisionRefused, Word
 from settlement.work_queue import items_of
 from tests.settlement.small_day import DAY
@@ -204,6 +205,35 @@ def test_a_payment_on_no_statement_is_found_by_its_age_and_paid_again_when_the_b
     assert city.sound() and late.startswith("S2:")
 
 
+def test_what_the_bank_may_have_paid_after_all_is_not_paid_again_before_its_line_is_decided(
+    city: BankedCity,
+) -> None:
+    city.take(city.first_day("--hold", METRO))
+    city.today = FIRST + timedelta(days=3)
+    city.decide(METRO, Decision.REJECT)
+    city.take(city.bank(SECOND))
+    line = next(name for name, kind in city.open().items() if kind == "contradicts")
+    with writing(city.engine) as conn:
+        made = propose(conn, Asked(METRO, Decision.PAY_AGAIN, "now", "lin", AT), city.today)
+    assert isinstance(made, ProposalRefused) and f"{line} names {METRO}" in made.message
+    assert isinstance(city.decide(line, Decision.SETTLE), Proposal)
+    assert city.states()[METRO] == ("paid", city.amount_fen(METRO)) and city.open() == {} and city.sound()
+
+
+def test_a_line_that_was_changed_in_the_database_stops_the_night(city: BankedCity) -> None:
+    city.take(city.first_day("--twice", BUS))
+    with writing(city.engine) as conn:
+        conn.execute(text("UPDATE bank_line SET amount_fen = amount_fen + 1 WHERE fate <> 'known'"))
+    with pytest.raises(NightRefused) as stopped:
+        city.night(NEXT)
+    assert stopped.value.step == "check_books_after" and "bank:reserve" in stopped.value.reason
+    with writing(city.engine) as conn:
+        conn.execute(text("UPDATE bank_line SET amount_fen = amount_fen - 1 WHERE fate <> 'known'"))
+        conn.execute(text("UPDATE bank_line SET open_fen = open_fen - 1 WHERE open_fen > 0"))
+    with pytest.raises(NightRefused, match="suspense:bank"):
+        city.night(NEXT)
+
+
 def test_a_night_ages_what_is_open_and_a_past_report_shows_what_it_showed(city: BankedCity) -> None:
     before = city.reserve(DAY)
     city.take(city.first_day("--reject", f"{METRO}=AC04"))
@@ -223,11 +253,6 @@ def test_a_night_ages_what_is_open_and_a_past_report_shows_what_it_showed(city: 
 def test_a_proposal_is_void_when_the_bank_has_settled_its_point_meanwhile(city: BankedCity) -> None:
     city.take(city.first_day("--hold", METRO))
     city.today = FIRST + timedelta(days=3)
-    from ledger.db import writing
-    from settlement.bank.decisions import approve
-    from settlement.bank.proposals import Asked, propose
-    from settlement.two_people import Word
-
     with writing(city.engine) as conn:
         made = propose(conn, Asked(METRO, Decision.REJECT, "the bank denies it", "lin", AT), city.today)
     assert isinstance(made, Proposal)

@@ -19,7 +19,7 @@ from ledger.entry import Entry, Line, Posted
 from ledger.post import post
 from settlement.bank.decisions import approve
 from settlement.bank.points import Point, points_of
-from settlement.bank.proposals import Asked, Decision, Proposal, propose
+from settlement.bank.proposals import Asked, Decision, Proposal, ProposalRefused, propose
 from settlement.bank.reserve import Reserve, reserve_report
 from settlement.bank.taking import Taken, take_file
 from settlement.books import check_conservation
@@ -118,12 +118,32 @@ class BankedCity:
         with reading(self.engine) as conn:
             return reserve_report(conn, day)
 
-    def decide(self, point: str, decision: Decision, **named: str) -> Proposal | DecisionRefused:
-        """One person proposes, another approves."""
+    def try_to_decide(
+        self, point: str, decision: Decision, **named: str
+    ) -> Proposal | ProposalRefused | DecisionRefused:
+        """One person proposes, and if that can be, another approves."""
         with writing(self.engine) as conn:
             made = propose(conn, Asked(point, decision, "as the bank wrote", "lin", AT, **named), self.today)
-        assert isinstance(made, Proposal), made
+        if isinstance(made, ProposalRefused):
+            return made
         return approve(self.engine, Word(made.number, "chen", AT), nights=self.nights, today=self.today)
+
+    def due(self) -> dict[str, int]:
+        """What every last attempt has not brought, in fen."""
+        with reading(self.engine) as conn:
+            found = instructions_where(conn)
+        again = {one.replaces for one in found}
+        return {one.end_to_end_id: one.due_fen for one in found if one.end_to_end_id not in again}
+
+    def paid_fen(self) -> int:
+        """What stands as paid to participants."""
+        return sum(paid_fen for _, paid_fen in self.states().values())
+
+    def decide(self, point: str, decision: Decision, **named: str) -> Proposal | DecisionRefused:
+        """One person proposes, another approves."""
+        done = self.try_to_decide(point, decision, **named)
+        assert not isinstance(done, ProposalRefused), done
+        return done
 
     def sound(self, days: Sequence[date] = (DAY, DAY + timedelta(days=1))) -> bool:
         """Whether the books agree with themselves and with what the bank said."""
