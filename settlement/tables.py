@@ -122,10 +122,20 @@ instruction = Table(
     Column("message_id", String(35), nullable=False),
     Column("state", String(16), nullable=False),
     Column("created_at", Instant, nullable=False),
+    # What the bank's answers make of it, and since which business day; null: it has not said anything.
+    Column("state_on", Date),
+    Column("paid_fen", Fen, nullable=False, server_default="0"),  # what stands as paid after what came back
+    Column("reason", String(600), nullable=False, server_default=""),  # the bank's words, or two people's
+    Column(
+        "replaces", String(35), ForeignKey("settlement_instruction.end_to_end_id")
+    ),  # paid again by this one
     CheckConstraint("amount_fen > 0", name="amount"),
-    CheckConstraint("state IN ('awaiting_bank', 'paid', 'refused')", name="state"),
+    CheckConstraint("state IN ('awaiting_bank', 'accepted', 'paid', 'rejected', 'returned')", name="state"),
+    CheckConstraint("paid_fen >= 0 AND paid_fen <= amount_fen", name="paid_within_amount"),
+    UniqueConstraint("replaces"),
 )
 Index("ix_settlement_instruction_business_date", instruction.c.business_date)
+Index("ix_settlement_instruction_state", instruction.c.state)
 
 night_run = Table(
     "night_run",
