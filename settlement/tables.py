@@ -61,15 +61,25 @@ account_change = Table(
     Column("to_account_no", String(34), nullable=False),
     Column("to_bank_code", String(12), nullable=False),
     Column("to_bank_name", String(140), nullable=False),
-    Column("state", String(12), nullable=False),
+    Column("state", String(11), nullable=False),
     Column("proposed_by", String(64), nullable=False),
-    Column("why", String(500), nullable=False),
+    Column("reason", String(500), nullable=False),
     Column("proposed_at", Instant, nullable=False),
     Column("decided_by", String(64)),
     Column("decided_at", Instant),
-    CheckConstraint("state IN ('proposed', 'approved', 'turned_down')", name="state"),
-    CheckConstraint("(state = 'proposed') = (decided_by IS NULL)", name="decided"),
-    CheckConstraint("state <> 'approved' OR decided_by <> proposed_by", name="two_people"),
+    Column("decided_why", String(500)),
+    CheckConstraint(
+        "state IN ('proposed', 'approved', 'turned_down', 'void', 'withdrawn')", name="state_is_known"
+    ),
+    CheckConstraint(
+        "(state = 'proposed') = (decided_by IS NULL) AND (decided_by IS NULL) = (decided_at IS NULL)"
+        " AND (decided_by IS NULL) = (decided_why IS NULL)",
+        name="decision_is_whole",
+    ),
+    CheckConstraint(
+        "decided_by IS NULL OR (decided_by = proposed_by) = (state = 'withdrawn')", name="two_people_decide"
+    ),
+    CheckConstraint("reason <> '' AND proposed_by <> ''", name="somebody_says_why"),
 )
 Index(
     "uq_settlement_account_change_waiting",
