@@ -90,5 +90,6 @@ def chosen_engine(name: str, opened: City) -> Iterator[RuleEngine]:
         python=sys.executable,
         java_home=Path(java_home) if java_home else None,
         in_process=bounded_engine(),
+        spread_rows=settings().night_spread_rows,
     ) as engine:
         yield engine

@@ -64,6 +64,11 @@ class Settings(BaseSettings):
         ge=256,
         description="what the night's rules may hold in memory; beyond it they spill to disk",
     )
+    night_spread_rows: int = Field(
+        default=4_000_000,
+        ge=0,
+        description="rows in files from which on rules run on the Spark cluster that is named; over fewer in process",
+    )
     production: bool = Field(default=False, description="refuse demo keys and simulators")
 
     @field_validator("hsm")

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from card.hsm.access import HsmAccess
-from clearing.engine.duck import IN_PROCESS
+from clearing.engine.duck import IN_PROCESS, DuckEngine
 from clearing.engine.rules import EngineFailed, RuleEngine
-from clearing.engine.spark import spark_engine
+from clearing.engine.spark import SPREAD_ROWS, spark_engine
 from clearing.engine.spark_session import is_spark_master
 
 DUCKDB = "duckdb"
@@ -29,12 +30,13 @@ def opened_engine(
     *,
     python: str,
     java_home: Path | None = None,
-    in_process: RuleEngine = IN_PROCESS,
+    in_process: DuckEngine = IN_PROCESS,
+    spread_rows: int = SPREAD_ROWS,
 ) -> Iterator[RuleEngine]:
-    """The engine of a name, until the block ends; for Spark see spark_engine. Raises EngineFailed."""
+    """The engine of a name, until the block ends; for Spark see SparkEngine. Raises EngineFailed."""
     check_name(name)
     if name == DUCKDB:
         yield in_process
         return
     with spark_engine(name, hsm, python=python, java_home=java_home) as engine:
-        yield engine
+        yield replace(engine, near=in_process, spread_rows=spread_rows)

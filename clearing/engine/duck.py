@@ -41,8 +41,23 @@ class DuckEngine:
                     _give(engine, name, coming.pop(name))
                 kind = "VIEW" if view_name(rule) == result else "TABLE"
                 engine.execute(f"CREATE TEMP {kind} {view_name(rule)} AS {rule_text(rule)}")
-            ordered = engine.table(result).order("no").to_arrow_reader(BATCH_ROWS)
-            return write_batches(to, ordered.schema, ordered)
+            return _written(engine.table(result), to)
+
+    def in_order(self, parts: Sequence[Path], to: Path) -> Path:
+        """Put the rows of Parquet files into one, by their `no`; the bytes are those that `run` would have written."""
+        threads = self.threads or threads_for(sum(map(_rows, parts)))
+        with opened_room(f"{self.memory_mib}MiB", self.spill or to.parent / "spill", threads) as engine:
+            return _written(engine.read_parquet([*map(str, parts)]), to)
+
+
+def _written(rows: duckdb.DuckDBPyRelation, to: Path) -> Path:
+    ordered = rows.order("no").to_arrow_reader(BATCH_ROWS)
+    return write_batches(to, ordered.schema, ordered)
+
+
+def rows_in_files(inputs: Inputs) -> int:
+    """How many rows those inputs have that are files."""
+    return sum(_rows(table) for table in inputs.values() if isinstance(table, Path))
 
 
 def _rows(table: pa.Table | Path | Awaited) -> int:

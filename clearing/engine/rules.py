@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
-LOOK = ("02_breaks", "04_look")
+LOOK = ("02_breaks", "03_odd", "04_look")
 """Which taps need a closer look; of these few, their cards' past is read."""
 
 TWINS = ("08_twins",)
@@ -87,6 +87,15 @@ def view_name(rule: str) -> str:
 def names_read(rule: str) -> set[str]:
     """The tables and views that a rule names."""
     return set(re.findall(r"(?:FROM|JOIN)\s+(\w+)", rule_text(rule)))
+
+
+def passes_by(rule: str, rules: Sequence[str]) -> bool:
+    """Whether a rule's rows only pass through one other rule, once, so that nobody need keep them.
+
+    What is joined to others is better kept: how much there is of it decides how it is joined.
+    """
+    read = rf"\b(FROM|JOIN)\s+{view_name(rule)}\b"
+    return re.findall(read, "\n".join(map(rule_text, rules))) == ["FROM"]
 
 
 def rule_text(rule: str) -> str:

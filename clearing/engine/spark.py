@@ -1,4 +1,8 @@
-"""The night's rules on Spark, on one machine or on a cluster: the same text, and files of the same bytes."""
+"""The night's rules on Spark, on one machine or on a cluster: the same text, and files of the same bytes.
+
+A job of Spark costs about half a second, over however few rows. So what reads all taps runs on the cluster, and what
+reads the few that are not simply accepted runs in this process, as long as they are few.
+"""
 
 import re
 import shutil
@@ -12,23 +16,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from card.hsm.access import HsmAccess
-from clearing.engine.rules import Awaited, EngineFailed, Inputs, rule_text, view_name
-from clearing.engine.spark_session import ARROW_ROWS, Session, spark_session
+from clearing.engine.duck import IN_PROCESS, DuckEngine, rows_in_files
+from clearing.engine.rules import Awaited, EngineFailed, Inputs, names_read, passes_by, rule_text, view_name
+from clearing.engine.spark_session import Session, spark_session
 from clearing.engine.tac_batches import ANSWERED, asking
-from clearing.verification import TAC_SCHEMA
-from clearing.workfiles import write_batches, write_rows, write_table
+from clearing.workfiles import write_table
 
-TYPES: Mapping[str, pa.DataType] = {
-    "bigint": pa.int64(),
-    "int": pa.int32(),
-    "boolean": pa.bool_(),
-    "string": pa.string(),
-    "binary": pa.binary(),
-}
-"""What a result's columns may be: the types that both engines write alike."""
+TYPES = ("bigint", "int", "boolean", "string", "binary")
+"""What a rule's columns may be: the types that both engines write alike."""
 
 PARTITIONS_A_CORE = 4
 """So that a partition is small in memory, and a slow machine gets fewer of them; Spark joins those that stay tiny."""
+
+SPREAD_ROWS = 4_000_000
+"""Rows in files from which on rules run on the cluster: DuckDB does a million of them and more a second, in bounded
+memory, so that fewer are done here before all jobs of a list of rules would have begun there.
+"""
 
 Frame = Any
 """A DataFrame of Spark."""
@@ -38,36 +41,47 @@ Frame = Any
 class SparkEngine:
     """A session with a Spark master; `hsm` is how the machines of the cluster reach the HSMs.
 
-    Work is cut into `partitions`, or into as many as suit the cores and the taps where they are not given.
-    Every rule's result is kept as Parquet in a folder beside the file that is to be made, and is gone when that is
-    there. So all machines have to see that folder under the same path, a rule is computed once, and a worker that
-    dies takes nothing with it that cannot be read or computed again.
+    Work is cut into `partitions`, or into as many as suit the cores and the taps where they are not given. Rules run
+    `near` where the files that they read have fewer than `spread_rows` together; their tables are in memory anyway.
+    Every rule's result but of those that pass by another is kept as Parquet in a folder beside the file that is to be
+    made, and is gone when that is there. So all machines have to see that folder under the same path, a rule is
+    computed once, and a worker that dies takes nothing with it that cannot be read or computed again.
     """
 
     session: Session
     master: str
     hsm: HsmAccess
+    near: DuckEngine = IN_PROCESS
+    spread_rows: int = SPREAD_ROWS
     partitions: int | None = None
 
     def run(self, rules: Sequence[str], inputs: Inputs, result: str, to: Path) -> Path:
         """Run rules in order over named tables (see RuleEngine). Raises EngineFailed."""
+        read = set[str]().union(*map(names_read, rules))
+        given = {name: table for name, table in inputs.items() if name in read}
+        if rows_in_files(given) < self.spread_rows:
+            return self.near.run(rules, given, result, to)
         with self._scratch(to) as scratch:
             self._cut()
-            for name, table in inputs.items():
+            for name, table in given.items():
                 self._read(_in_a_file(table, scratch / f"in-{name}.parquet")).createOrReplaceTempView(name)
             for rule in rules:
                 name = view_name(rule)
                 made = self.session.sql(rule_text(rule))
-                self._read(_keep(made, scratch / name), made.schema).createOrReplaceTempView(name)
-            return self._gather(scratch / result, to)
+                _check_types(made)
+                if not passes_by(rule, rules):
+                    made = self._read(_keep(made, scratch / name), made.schema)
+                made.createOrReplaceTempView(name)
+            return self.near.in_order(_parts(scratch / result), to)
 
     def verify(self, pieces: pa.Table, to: Path) -> Path:
         """Have every machine ask the HSMs about its part of the pieces (see TacEngine). Raises EngineFailed."""
         with self._scratch(to) as scratch:
-            asked = self._read(write_table(scratch / "pieces.parquet", pieces)).repartition(self._cut())
+            asked = self._read(write_table(scratch / "pieces.parquet", pieces))
+            # A machine that has no piece would open a client of the HSM for nothing.
+            asked = asked.repartition(max(1, min(self._cut(), pieces.num_rows)))
             answered = asked.mapInArrow(asking(self.hsm), ANSWERED)
-            parts = self._in_order(_keep(answered, scratch / "tac"))[1]
-            return write_rows(to, TAC_SCHEMA, _batches(parts, TAC_SCHEMA), packed=())
+            return self.near.in_order(_parts(_keep(answered, scratch / "tac")), to)
 
     def _cut(self) -> int:
         """Tell the session into how many partitions to cut what it sorts, joins and sums: so many."""
@@ -77,25 +91,12 @@ class SparkEngine:
         conf.set("spark.sql.adaptive.coalescePartitions.enabled", chosen is None)
         return int(partitions)
 
-    def _gather(self, kept: Path, to: Path) -> Path:
-        """Put what was kept into one file in order of `no`, holding little of it at a time."""
-        ordered, parts = self._in_order(kept)
-        schema = pa.schema([(column.name, _type(column)) for column in ordered.schema.fields])
-        return write_batches(to, schema, _batches(parts, schema))
-
-    def _in_order(self, kept: Path) -> tuple[Frame, list[Path]]:
-        """What was kept, in order of `no`: as a frame, and as files.
-
-        Sorting looks at everything twice, so it is sorted out of its files: else the HSM would be asked twice.
-        """
-        ordered = self._read(kept).orderBy("no")
-        folder = _keep(ordered, kept.with_name(f"{kept.name}-in-order"))
-        return ordered, sorted(folder.glob("part-*.parquet"))
-
     def _read(self, path: Path, schema: Any = None) -> Frame:
-        """The rows of Parquet files; where their columns are known, no job is spent on looking."""
-        read = self.session.read if schema is None else self.session.read.schema(schema)
-        return read.parquet(_plain(path))
+        """The rows of a Parquet file, or of a folder of them whose columns are known: no job is spent on looking."""
+        from pyspark.sql.pandas.types import from_arrow_schema
+
+        columns = from_arrow_schema(pq.read_schema(path)) if schema is None else schema
+        return self.session.read.schema(columns).parquet(_plain(path))
 
     @contextmanager
     def _scratch(self, to: Path) -> Iterator[Path]:
@@ -143,21 +144,17 @@ def _keep(frame: Frame, folder: Path) -> Path:
     return folder
 
 
-def _batches(parts: Sequence[Path], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    for part in parts:
-        with pq.ParquetFile(part) as file:
-            for batch in file.iter_batches(ARROW_ROWS):
-                yield pa.RecordBatch.from_arrays(batch.columns, schema=schema)
+def _parts(folder: Path) -> list[Path]:
+    return sorted(folder.glob("part-*.parquet"))
 
 
-def _type(column: Any) -> pa.DataType:
-    name = column.dataType.simpleString()
-    if name not in TYPES:
-        raise EngineFailed(
-            f"column {column.name} of a rule's result is {name}",
-            f"cast it in the rule to one of {', '.join(TYPES)}",
-        )
-    return TYPES[name]
+def _check_types(frame: Frame) -> None:
+    for column in frame.schema.fields:
+        if column.dataType.simpleString() not in TYPES:
+            raise EngineFailed(
+                f"column {column.name} of a rule's result is {column.dataType.simpleString()}",
+                f"cast it in the rule to one of {', '.join(TYPES)}",
+            )
 
 
 def _plain(path: Path) -> str:

@@ -32,6 +32,11 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
         # An overflow or a bad cast is an error, as on DuckDB, and never a silent NULL.
         "spark.sql.ansi.enabled": "true",
         "spark.sql.adaptive.enabled": "true",
+        # What is cut by a card's number already is joined by it as it lies, in a hash table where that fits.
+        "spark.sql.requireAllClusterKeysForCoPartition": "false",
+        "spark.sql.join.preferSortMergeJoin": "false",
+        # By its file's size, which is small for the many rows of a registry: each core has a copy in its memory.
+        "spark.sql.autoBroadcastJoinThreshold": "4MB",
         # The rules make more classes than Spark would keep, and would compile them anew in the same session.
         "spark.sql.codegen.cache.maxEntries": "1000",
         "spark.sql.execution.arrow.pyspark.enabled": "true",

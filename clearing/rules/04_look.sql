@@ -1,29 +1,8 @@
--- Which taps need a closer look? All of a card of which one breaks off, is not what our books of the card lead to,
--- has a wrong TAC, waits in suspense, or is old, or which was loaded since its last tap; and all of an unknown card.
+-- Which taps get a closer look? All of the cards that need it.
 -- Any other tap is the card's own, presented for the first time, and follows what the card did before it: whatever
 -- came before an earlier night has a counter that the card's position has passed, or is older than the window.
 SELECT tap.no, tap.operator, tap.retried, tap.issuer_no, tap.card_head, tap.card_tail, tap.counter,
        tap.balance_before_fen, tap.amount_fen, tap.terminal_no, tap.at_s
 FROM tap
-JOIN (SELECT breaks.owner % 65536 AS card_head, breaks.card_tail
-      FROM breaks
-      LEFT JOIN card
-        ON card.card_tail = breaks.card_tail AND card.issuer_no * 65536 + card.card_head = breaks.owner
-      LEFT JOIN card_position
-        ON card_position.card_tail = breaks.card_tail AND card_position.card_head = breaks.owner % 65536
-      WHERE NOT breaks.begins OR card.card_tail IS NULL
-         OR (card_position.counter + 1) * 8589934592 + card_position.balance_fen <> breaks.begins_at
-      UNION
-      SELECT tap.card_head, tap.card_tail
-      FROM tap
-      CROSS JOIN night
-      WHERE NOT tap.malformed AND (tap.retried OR tap.tap_day < night.recent_day)
-      UNION
-      SELECT tap.card_head, tap.card_tail
-      FROM tap
-      JOIN tac ON tac.no = tap.no
-      WHERE NOT tap.malformed AND NOT tac.tac_ok
-      UNION
-      SELECT card_head, card_tail FROM loaded) odd
-  ON odd.card_tail = tap.card_tail AND odd.card_head = tap.card_head
+JOIN odd ON odd.card_tail = tap.card_tail AND odd.card_head = tap.card_head
 WHERE NOT tap.malformed

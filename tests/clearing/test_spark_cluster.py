@@ -23,7 +23,7 @@ from city.world import open_city
 TAPS = 300
 PATIENCE_S = 600.0
 FIRST, NIGHTS = int(os.environ.get("SPARK_FIRST", "1")), int(os.environ.get("SPARK_SEEDS", "1"))
-LAST_TASK = 150
+LAST_TASK = 85
 """One of the last that both workers together begin in such a night."""
 LULL_S = 0.3
 """A task takes about so long."""
@@ -51,7 +51,7 @@ def night_on(engine: str, home: Path, folder: Path) -> subprocess.Popen[str]:
     folder.mkdir()
     return subprocess.Popen(
         [Path(sys.executable).with_name("onecard"), "night", f"{DAY}", "--at", f"{DAY}T23:30:00", "--engine", engine],
-        env={**os.environ, "ONECARD_HOME": str(home), "COLUMNS": "160"}, cwd=folder,
+        env={**os.environ, "ONECARD_HOME": str(home), "COLUMNS": "160", "ONECARD_NIGHT_SPREAD_ROWS": "0"}, cwd=folder,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 

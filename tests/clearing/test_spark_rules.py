@@ -2,8 +2,8 @@
 
 import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from clearing.columns import with_fares
 from clearing.context import StepRefused
 from clearing.engine.choice import opened_engine
 from clearing.engine.duck import IN_PROCESS
-from clearing.engine.rules import FARE, EngineFailed
+from clearing.engine.rules import FARE, EngineFailed, Inputs
 from clearing.engine.spark import SparkEngine, spark_engine
 from clearing.facts import tariff_facts
 from clearing.workfiles import read_table
@@ -40,10 +40,10 @@ def hsm(hsm_process: RunningHsm) -> Iterator[Hsm]:
 
 @pytest.fixture(scope="module")
 def spark(hsm_process: RunningHsm) -> Iterator[SparkEngine]:
-    """The one session that all tests here share."""
+    """The one session that all tests here share; every rule goes there, over however few rows."""
     access = HsmAccess((Address(hsm_process.host, hsm_process.port),))
     with spark_engine("local[2]", access, python=sys.executable) as engine:
-        yield engine
+        yield replace(engine, spread_rows=0)
 
 
 def present(city: SmallCity, seed: int, nights: int) -> None:
@@ -63,6 +63,27 @@ def one_night(template: Path, hsm: Hsm, home: Path, seed: int) -> SmallCity:
     present(city, seed, 1)
     city.step("collect")
     return city
+
+
+def judged_and_priced(city: SmallCity) -> list[bytes]:
+    """The files that these two steps make."""
+    return [path.read_bytes() for name in ("match", "price") for path in city.step(name).files]
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """An engine, and in `jobs` how many jobs of Spark each file took."""
+
+    engine: SparkEngine
+    jobs: dict[str, int]
+
+    def run(self, rules: Sequence[str], inputs: Inputs, result: str, to: Path) -> Path:
+        """Run rules (see RuleEngine)."""
+        context, group = self.engine.session.sparkContext, str(to)
+        context.setJobGroup(group, to.name)
+        path = self.engine.run(rules, inputs, result, to)
+        self.jobs[to.name] = len(context.statusTracker().getJobIdsForGroup(group))
+        return path
 
 
 @examples(1, phases=UNSHRUNK)
@@ -120,6 +141,25 @@ def test_a_number_too_large_for_its_type_is_told_and_leaves_nothing(
     with pytest.raises(EngineFailed, match=r"price\.parquet: .*overflow"):
         spark.run(FARE, {"tap": taps} | tariff_facts([shenzhen()]), "fare", tmp_path / "price.parquet")
     assert list(tmp_path.glob("price.parquet*")) == []
+    city.engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("more", "spread"),
+    [(0, {"look", "kinds", "own", "verdicts"}), (1, set())],
+    ids=["as many as the taps", "more than any file has"],
+)
+def test_rules_over_fewer_rows_than_the_bound_run_in_this_process_and_make_the_same_bytes(
+    sqlite_template: Path, tmp_path: Path, hsm: Hsm, spark: SparkEngine, more: int, spread: set[str]
+) -> None:
+    city = one_night(sqlite_template, hsm, tmp_path / "city", seed=3)
+    steps.verify(city.engine, city.night())
+    expected = judged_and_priced(city)
+    taps = read_table(city.night().work / "taps.parquet").num_rows
+    watched = Watched(replace(spark, spread_rows=taps + more * (1 << 30)), {})
+    city.rules = watched
+    assert judged_and_priced(city) == expected
+    assert {name.partition(".")[0] for name, jobs in watched.jobs.items() if jobs} == spread
     city.engine.dispose()
 
 
