@@ -7,18 +7,20 @@ import typer
 from api.doors import Refused, books, console, now
 from api.queue_commands import By, named
 from city.home import CITY_ZONE
+from clearing.proposals import State
 from ledger.db import reading, writing
 from settlement.account_changes import (
     AccountChange,
     BankAccount,
     ChangeRefused,
-    ChangeState,
     account_changes,
-    decide_account,
+    approve_account,
+    end_change,
     propose_account,
 )
+from settlement.two_people import DecisionRefused, Word
 
-Number = Annotated[int, typer.Argument(help="the change's number, as `onecard city accounts` shows it")]
+Number = Annotated[int, typer.Argument(help="the change's number, as `onecard city proposals` shows it")]
 
 
 def change_account(
@@ -27,54 +29,66 @@ def change_account(
     account_no: Annotated[str, typer.Option(help="the bank account")],
     bank_code: Annotated[str, typer.Option(help="its bank's CNAPS code of 12 digits")],
     bank_name: Annotated[str, typer.Option(help="its bank")],
-    why: Annotated[str, typer.Option(help="why, such as: letter of 3 March")],
+    reason: Annotated[str, typer.Option(help="why, such as: letter of 3 March; kept for good")],
     by: By,
 ) -> None:
     """Propose another bank account for a participant; a second person, who has asked there, approves it."""
     to = BankAccount(account_no, bank_code, bank_name)
     with books() as engine, writing(engine) as conn:
-        _say(propose_account(conn, participant, to, by=named(by), why=why, at=now()))
+        done = propose_account(conn, participant, to, by=named(by), reason=reason, at=now())
+    _say(done)
 
 
-def approve(number: Number, by: By) -> None:
-    """Put a proposed bank account in force: payments instructed from now on go there."""
-    with books() as engine, writing(engine) as conn:
-        _say(decide_account(conn, number, approved=True, by=named(by), at=now()))
-
-
-def turn_down(number: Number, by: By) -> None:
-    """Turn a proposed bank account down; the participant is paid where it was."""
-    with books() as engine, writing(engine) as conn:
-        _say(decide_account(conn, number, approved=False, by=named(by), at=now()))
-
-
-def accounts(
-    all_of_them: Annotated[bool, typer.Option("--all", help="also those that were decided")] = False,
+def list_proposals(
+    done_too: Annotated[bool, typer.Option("--done-too", help="also what was decided")] = False,
 ) -> None:
     """List the changes of bank accounts that wait for a second person."""
     with books() as engine, reading(engine) as conn:
         found = account_changes(conn)
-    shown = [one for one in found if all_of_them or one.state is ChangeState.PROPOSED]
+    shown = [one for one in found if done_too or one.state is State.PROPOSED]
     if not shown:
         console.print("No bank account waits for a second person.")
         return
     for one in shown:
         on = f"{one.proposed_at.astimezone(CITY_ZONE):%Y-%m-%d}"
-        _tell(f"{_sentence(one)}; proposed by {one.proposed_by} on {on}: {one.why}")
+        _tell(f"{_sentence(one)}; proposed by {one.proposed_by} on {on}: {one.reason}")
 
 
-def _say(done: AccountChange | ChangeRefused) -> None:
-    if isinstance(done, ChangeRefused):
+def approve_proposal(number: Number, by: By) -> None:
+    """Put a proposed bank account in force: payments instructed from now on go there."""
+    with books() as engine, writing(engine) as conn:
+        done = approve_account(conn, Word(number, named(by), now()))
+    _say(done)
+
+
+def refuse_proposal(
+    number: Number, by: By, why: Annotated[str, typer.Option("--why", help="why not; kept")]
+) -> None:
+    """Turn another person's proposal down: the participant is paid where it was."""
+    with books() as engine, writing(engine) as conn:
+        done = end_change(conn, Word(number, named(by), now(), why), State.TURNED_DOWN)
+    _say(done)
+
+
+def withdraw_proposal(number: Number, by: By) -> None:
+    """Take your own proposal back while it waits."""
+    with books() as engine, writing(engine) as conn:
+        done = end_change(conn, Word(number, named(by), now()), State.WITHDRAWN)
+    _say(done)
+
+
+def _say(done: AccountChange | ChangeRefused | DecisionRefused) -> None:
+    """Say how a change stands. Raises Refused; what was written before, such as that it is void, is kept."""
+    if not isinstance(done, AccountChange):
         raise Refused(f"{done.message}; {done.remedy}")
     _tell(_sentence(done))
 
 
 def _sentence(one: AccountChange) -> str:
-    stands = {
-        ChangeState.PROPOSED: "waits for a second person",
-        ChangeState.APPROVED: f"approved by {one.decided_by}",
-        ChangeState.TURNED_DOWN: f"turned down by {one.decided_by}",
-    }[one.state]
+    stands = "waits for a second person"
+    if one.state is not State.PROPOSED:
+        why = f": {one.decided_why}" if one.decided_why else ""
+        stands = f"{one.state.replace('_', ' ')} by {one.decided_by}{why}"
     return f"Change {one.number}, {one.participant} paid on {_words(one.to)} and not on {_words(one.was)}: {stands}"
 
 

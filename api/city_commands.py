@@ -11,7 +11,13 @@ import typer
 from rich.table import Table
 from sqlalchemy import Connection
 
-from api.account_commands import accounts, approve, change_account, turn_down
+from api.account_commands import (
+    approve_proposal,
+    change_account,
+    list_proposals,
+    refuse_proposal,
+    withdraw_proposal,
+)
 from api.covers_command import covers
 from api.doors import Refused, books, console, errors, now
 from api.schedule_command import schedule
@@ -32,11 +38,12 @@ city = typer.Typer(
     no_args_is_help=True,
 )
 city.command("account")(change_account)
-city.command("approve")(approve)
-city.command("turn-down")(turn_down)
+city.command("proposals")(list_proposals)
+city.command("approve")(approve_proposal)
+city.command("refuse")(refuse_proposal)
+city.command("withdraw")(withdraw_proposal)
 city.command("schedule")(schedule)
 city.command("covers")(covers)
-city.command("accounts")(accounts)
 
 
 class _DryRun(Exception):
@@ -140,8 +147,8 @@ def open_books(
     console.print(f"Business day {day} is open already")
 
 
-@city.command("withdraw")
-def withdraw(
+@city.command("retire")
+def retire(
     terminal: Annotated[str, typer.Argument(help="the device's SAM number, 12 hex digits")],
     operator: Annotated[str, typer.Argument(help="whose it is, such as BUS-1")],
     *,

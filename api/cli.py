@@ -73,6 +73,14 @@ COMMANDS: Final[Mapping[str, Late]] = {
         "api.suspense_commands:suspense",
         "Taps in suspense: listed with their age, and paid or rejected by two people.",
     ),
+    "bank": Late(
+        "api.bank_commands:bank",
+        "The bank's answers: its files taken, open points listed with their age and resolved by two people.",
+    ),
+    "trace": Late(
+        "api.trace_command:trace",
+        "One tap from its file to the bank's line that paid it, with every step between.",
+    ),
     "ledger": Late(
         "api.ledger_commands:ledger",
         "The books: balances, checks, proofs, archive, export.",

@@ -1,4 +1,4 @@
-"""`onecard demo`: a small city's day and night, from the first tap to the bank file."""
+"""`onecard demo`: a small city's day and night, from the first tap to the bank's line that pays for it."""
 
 import shutil
 
@@ -8,8 +8,11 @@ from api.demo_story import tell
 from api.doors import DEMO_MARK, Refused, console, settings
 from api.family_day import family_cards, live_family
 from api.family_rides import cleared_rides
-from city.demo import clear_day, demo_plan, live_day
+from city.banking import settle_at_bank
+from city.demo import DemoDay, clear_day, demo_plan, live_day, moment
 from city.home import Home
+from city.sectors import BENEFITS, GAS, PREFUNDED_FEN
+from city.world import AGENT
 
 
 def demo() -> None:
@@ -24,7 +27,17 @@ def demo() -> None:
                 opened, family.lived, peers=family.peers, progress=shown.tell, observe=shown.observe
             )
         events = [*family.events, *cleared_rides(opened.engine, family_cards(family.lived))]
-    tell(console, day, events, home.night(day.summary.business_date), home.root)
+        noon = moment(day.summary.business_date, 12)
+        banked = settle_at_bank(opened, noon, _paid_in(day), reject=GAS)
+    tell(console, day, events, banked, home.night(day.summary.business_date), home.root)
+
+
+def _paid_in(day: DemoDay) -> dict[str, int]:
+    """What the counter and the agency have paid into the reserve, by the references they gave the bank."""
+    return {
+        f"agent-pays:{AGENT}:{day.summary.business_date}": day.lived.loaded_fen,
+        f"prefunding:{BENEFITS}:BANK-0001": PREFUNDED_FEN,
+    }
 
 
 def _make_room(home: Home) -> None:

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from api.night_tables import code_rides_table, operators_table, reconciled
+from city.banking import Banked
 from city.demo import DemoDay
 from city.family import Event
 from city.home import CITY_ZONE
@@ -14,8 +15,10 @@ from ledger.money import yuan
 from settlement.reports import NightSummary
 
 
-def tell(console: Console, day: DemoDay, events: Sequence[Event], night_folder: Path, home: Path) -> None:
-    """Print the family's day in its order with its postings, the day and the night in figures, and where to go on."""
+def tell(
+    console: Console, day: DemoDay, events: Sequence[Event], banked: Banked, night_folder: Path, home: Path
+) -> None:
+    """Print the family's day in its order with its postings, day, night and bank in figures, and where to go on."""
     summary = day.summary
     for event in sorted(events, key=lambda event: event.at):
         when = event.at.astimezone(CITY_ZONE).strftime("%H:%M")
@@ -35,6 +38,9 @@ def tell(console: Console, day: DemoDay, events: Sequence[Event], night_folder: 
     console.print(operators_table(summary))
     for line in (*reconciled(summary), *_proof(day)):
         console.print(line, soft_wrap=True)
+    console.print(_payments(banked))
+    for line in _at_bank(banked):
+        console.print(line, highlight=False, soft_wrap=True)
     console.print(f"\nFiles: [cyan]{night_folder / 'out'}[/cyan]")
     for mark in summary.files:
         console.print(f"  {mark.path}", highlight=False)
@@ -87,10 +93,39 @@ def _proof(day: DemoDay) -> Iterator[str]:
         yield f"  signed by the HSM, key version {summary.seal.key_version}: {summary.seal.signature.hex()}"
 
 
+def _payments(banked: Banked) -> Table:
+    table = Table("payment", "yuan", "state", "statement", title="At the bank")
+    table.columns[0].no_wrap, table.columns[1].justify = True, "right"
+    for one in banked.outcomes:
+        table.add_row(one.end_to_end_id, yuan(one.amount_fen), one.state.replace("_", " "), one.statement)
+    return table
+
+
+def _at_bank(banked: Banked) -> Iterator[str]:
+    for taken in banked.read:
+        yield f"{taken.name}: {taken.message}"
+    again, reserve = banked.again, banked.reserve
+    yield (
+        f"{banked.rejected} was rejected; {again.proposed_by} proposed to pay it on another account, "
+        f"{again.decided_by} approved: {again.made}"
+    )
+    payable_fen = -sum(row.amount_fen for row in reserve.rows if row.what == "payable")
+    yield (
+        f"The custodian holds [bold]{yuan(reserve.custodian_fen)}[/bold] yuan, the books [bold]"
+        f"{yuan(reserve.books_fen)}[/bold]; {yuan(reserve.rest_fen)} unexplained, {len(banked.open)} points open, "
+        f"{yuan(payable_fen)} still payable"
+    )
+
+
 def _next(day: DemoDay, home: Path) -> Iterator[tuple[str, str]]:
     card = day.lived.plan.riders[0].card_no
     at_home = "" if home == Path("var") else f"ONECARD_HOME={home} "
     yield f"{at_home}make serve", "the finance page, and the holder's page; it shows the one-time codes"
     yield "  sign in as the mother", "her number, made up, is in the README; the father has reported a loss"
     yield f"{at_home}.venv/bin/onecard card {card}", "one rider's card: balance, pending, taps"
+    yield (
+        f"{at_home}.venv/bin/onecard trace {card} 1",
+        "one ride, from its file to the bank's line that paid it",
+    )
+    yield f"{at_home}.venv/bin/onecard bank reserve", "what is owed against the custodian's balance"
     yield f"{at_home}.venv/bin/onecard ledger trial-balance", "the books"

@@ -31,7 +31,8 @@ from ledger.day import DayOrderError
 from ledger.db import reading, writing
 from ledger.money import read_yuan, yuan
 from settlement.night_lock import NightRunning
-from settlement.suspense_decisions import DecisionRefused, Word, approve, turn_down, withdraw
+from settlement.suspense_decisions import approve, turn_down, withdraw
+from settlement.two_people import DecisionRefused, Word
 
 SUSPENDING: Final = [verdict.value for verdict in Verdict if MONEY[verdict] is Money.SUSPENDED]
 

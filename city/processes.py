@@ -86,13 +86,18 @@ def running_hsm(home: Path) -> Iterator[RunningHsm]:
     home.mkdir(parents=True, exist_ok=True)
     transport_key_file = home / "transport.key"
     if not (home / "keys.json").exists():
-        words = ("init", "--home", home, "--demo", "--transport-key-file", transport_key_file)
-        log_file = home / "init.log"
-        if ended := _start.get()("hsm_sim", words, log_file).wait():
-            raise ChildProcessError(f"an HSM could not be made: it ended with {ended}; see {log_file}")
+        run_program("hsm_sim", home, "init", "--demo", "--transport-key-file", transport_key_file)
     serve = ("serve", "--port", "0", *AUTHORISED)
     with running_program("hsm_sim", home, *serve) as (port, _):
         yield RunningHsm("127.0.0.1", port, home, transport_key_file)
+
+
+def run_program(module: str, home: Path, *words: str | Path) -> None:
+    """Run `python -m module … --home HOME` to its end. Raises ChildProcessError where it fails."""
+    home.mkdir(parents=True, exist_ok=True)
+    log_file = home / f"{module}.log"
+    if ended := _start.get()(module, (*words, "--home", home), log_file).wait():
+        raise ChildProcessError(f"{module} ended with {ended}; see {log_file}")
 
 
 def copy_hsm(home: Path, other: Path) -> None:

@@ -4,42 +4,43 @@ Payments that are instructed keep the account they were instructed to. What stoo
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
+from typing import Any, Final
 
 from sqlalchemy import Connection, Row, func, insert, select, update
 
-from settlement.participants import Participant, participants_of
+from clearing.proposals import State
+from settlement.participants import Participant, correct_account, participants_of
 from settlement.tables import account_change
-from settlement.tables import participant as participant_table
+from settlement.two_people import (
+    MAX_WHY,
+    DecisionRefusal,
+    DecisionRefused,
+    Word,
+    end_proposal,
+    refusal_of_word,
+)
 
-WHY_CHARACTERS = 500
-
-
-class ChangeState(StrEnum):
-    """Where a change stands."""
-
-    PROPOSED = "proposed"
-    APPROVED = "approved"
-    TURNED_DOWN = "turned_down"
+CITY: Final = "city"
+"""The command by which people decide."""
 
 
 class ChangeRefusal(StrEnum):
-    """Why a change is not made, in order of precedence."""
+    """Why a change is not proposed, in order of precedence."""
 
     PARTICIPANT_UNKNOWN = "participant_unknown"
-    NOT_POSSIBLE = "not_possible"
+    REASON_UNFIT = "reason_unfit"
+    ACCOUNT_UNFIT = "account_unfit"
     NOTHING_CHANGES = "nothing_changes"
-    WAITS_ALREADY = "waits_already"
-    CHANGE_UNKNOWN = "change_unknown"
-    SAME_PERSON = "same_person"
-    ALREADY_DECIDED = "already_decided"
+    ALREADY_PROPOSED = "already_proposed"
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeRefused:
-    """A change that is not made as asked, and what to do."""
+    """A change that is not proposed, and what to do."""
 
     refusal: ChangeRefusal
     message: str
@@ -57,93 +58,80 @@ class BankAccount:
 
 @dataclass(frozen=True, slots=True)
 class AccountChange:
-    """A participant's account as it was and is to be, who proposed it why, and who decided."""
+    """A participant's account as it was and is to be, who proposed it why, and who decided, why not."""
 
     number: int
     participant: str
     was: BankAccount
     to: BankAccount
-    state: ChangeState
+    state: State
     proposed_by: str
-    why: str
+    reason: str
     proposed_at: datetime
     decided_by: str | None
     decided_at: datetime | None
+    decided_why: str | None
 
 
 def propose_account(
-    conn: Connection, participant: str, to: BankAccount, *, by: str, why: str, at: datetime
+    conn: Connection, participant: str, to: BankAccount, *, by: str, reason: str, at: datetime
 ) -> AccountChange | ChangeRefused:
     """Propose to pay a participant on another account from its approval on."""
     known = participants_of(conn, [participant]).get(participant)
     if known is None:
+        message = f"{participant!r} is no participant"
         return ChangeRefused(
-            ChangeRefusal.PARTICIPANT_UNKNOWN,
-            f"{participant!r} is no participant",
-            "`onecard city show participants` lists them",
+            ChangeRefusal.PARTICIPANT_UNKNOWN, message, "`onecard city show participants` lists them"
         )
-    if not 0 < len(why.strip()) <= WHY_CHARACTERS:
-        message = f"the reason {why!r} says nothing, or too much"
-        return ChangeRefused(ChangeRefusal.NOT_POSSIBLE, message, f"give 1 to {WHY_CHARACTERS} characters")
-    try:
-        _with(known, to)
-    except ValueError as error:
-        what, _, remedy = str(error).partition("; ")
-        return ChangeRefused(ChangeRefusal.NOT_POSSIBLE, what, remedy)
-    was = _account_of(known)
-    if was == to:
-        message = f"{participant} is paid on that account already"
-        return ChangeRefused(ChangeRefusal.NOTHING_CHANGES, message, "there is nothing to do")
+    refused = _unfit(known, to, reason)
+    if refused is not None:
+        return refused
     for waiting in account_changes(conn, participant):
-        if waiting.state is ChangeState.PROPOSED:
+        if waiting.state is State.PROPOSED:
+            message = f"change {waiting.number} of {participant} waits for a second person"
             return ChangeRefused(
-                ChangeRefusal.WAITS_ALREADY,
-                f"change {waiting.number} of {participant} waits for a second person",
-                "have it approved or turned down first",
+                ChangeRefusal.ALREADY_PROPOSED, message, "have it decided or withdrawn first"
             )
     number = conn.execute(select(func.coalesce(func.max(account_change.c.number), 0) + 1)).scalar_one()
     row = {
         "number": number,
         "participant": participant,
-        **{f"was_{name}": getattr(was, name) for name in BankAccount.__slots__},
-        **{f"to_{name}": getattr(to, name) for name in BankAccount.__slots__},
-        "state": ChangeState.PROPOSED.value,
+        **{f"was_{name}": getattr(known, name) for name in _PARTS},
+        **{f"to_{name}": getattr(to, name) for name in _PARTS},
+        "state": State.PROPOSED.value,
         "proposed_by": by,
-        "why": why.strip(),
+        "reason": reason.strip(),
         "proposed_at": at,
     }
     conn.execute(insert(account_change), row)
-    return _change(conn, number)
+    return _known(conn, number)
 
 
-def decide_account(
-    conn: Connection, number: int, *, approved: bool, by: str, at: datetime
-) -> AccountChange | ChangeRefused:
-    """Put a proposed account in force, or turn it down; the same word of the same person again changes nothing."""
-    row = conn.execute(select(account_change).where(account_change.c.number == number)).one_or_none()
-    if row is None:
-        return ChangeRefused(
-            ChangeRefusal.CHANGE_UNKNOWN,
-            f"there is no change {number} of an account",
-            "`onecard city accounts` lists them",
-        )
-    change, word = _read(row), ChangeState.APPROVED if approved else ChangeState.TURNED_DOWN
-    if change.state is word and change.decided_by == by:
-        return change
-    if approved and change.proposed_by == by:
-        message = f"{by} proposed change {number} and cannot approve it too"
-        return ChangeRefused(ChangeRefusal.SAME_PERSON, message, "have a second person ask there and approve")
-    if change.state is not ChangeState.PROPOSED:
-        said = change.state.value.replace("_", " ")
-        message = f"change {number} was {said} by {change.decided_by}"
-        return ChangeRefused(ChangeRefusal.ALREADY_DECIDED, message, "propose the account that is right now")
-    decided = {"state": word.value, "decided_by": by, "decided_at": at}
-    conn.execute(update(account_change).where(account_change.c.number == number).values(decided))
-    if approved:
-        new = {name: getattr(change.to, name) for name in BankAccount.__slots__}
-        mine = participant_table.c.id == change.participant
-        conn.execute(update(participant_table).where(mine).values(new))
-    return _change(conn, number)
+def approve_account(conn: Connection, word: Word) -> AccountChange | DecisionRefused:
+    """Put a proposed account in force; said again by the same person, the change as it stands.
+
+    It is void where the participant's account has become another since.
+    """
+    found = change_of(conn, word.number)
+    refused = refusal_of_word(found, word, State.APPROVED, CITY)
+    if refused is not None or found is None or found.state is not State.PROPOSED:
+        return refused or _known(conn, word.number)
+    participant = participants_of(conn)[found.participant]
+    if _account_of(participant) != found.was:
+        void = f"the account of {found.participant} is another since"
+        _keep_word(conn, word, State.VOID, void)
+        message = f"change {word.number} is void: {void}"
+        return DecisionRefused(DecisionRefusal.VOID, message, "propose the one that is right now")
+    correct_account(conn, _with(participant, found.to))
+    _keep_word(conn, word, State.APPROVED, "")
+    return _known(conn, word.number)
+
+
+def end_change(conn: Connection, word: Word, state: State) -> AccountChange | DecisionRefused:
+    """Turn a change down, or take one's own back; the participant is paid where it was."""
+    found = change_of(conn, word.number)
+    refused = end_proposal(found, word, state, CITY, partial(_keep_word, conn))
+    return _known(conn, word.number) if refused is None else refused
 
 
 def account_changes(conn: Connection, participant: str | None = None) -> Sequence[AccountChange]:
@@ -154,27 +142,52 @@ def account_changes(conn: Connection, participant: str | None = None) -> Sequenc
     return [_read(row) for row in conn.execute(query)]
 
 
-def _change(conn: Connection, number: int) -> AccountChange:
-    return _read(conn.execute(select(account_change).where(account_change.c.number == number)).one())
+def change_of(conn: Connection, number: int) -> AccountChange | None:
+    """The change of a number."""
+    row = conn.execute(select(account_change).where(account_change.c.number == number)).one_or_none()
+    return None if row is None else _read(row)
 
 
-def _read(row: Row[tuple[object, ...]]) -> AccountChange:
+_PARTS: Final = tuple(field.name for field in fields(BankAccount))
+
+
+def _unfit(known: Participant, to: BankAccount, reason: str) -> ChangeRefused | None:
+    if not 0 < len(reason.strip()) <= MAX_WHY:
+        message = f"a reason of {len(reason.strip())} characters does not explain"
+        return ChangeRefused(ChangeRefusal.REASON_UNFIT, message, f"give 1 to {MAX_WHY}")
+    try:
+        _with(known, to)
+    except ValueError as error:
+        what, _, remedy = str(error).partition("; ")
+        return ChangeRefused(ChangeRefusal.ACCOUNT_UNFIT, what, remedy)
+    if _account_of(known) == to:
+        message = f"{known.id} is paid on that account already"
+        return ChangeRefused(ChangeRefusal.NOTHING_CHANGES, message, "there is nothing to do")
+    return None
+
+
+def _known(conn: Connection, number: int) -> AccountChange:
+    found = change_of(conn, number)
+    assert found is not None
+    return found
+
+
+def _keep_word(conn: Connection, word: Word, state: State, why: str) -> None:
+    decided = {"state": state.value, "decided_by": word.by, "decided_at": word.at, "decided_why": why}
+    waiting = (account_change.c.number == word.number) & (account_change.c.state == State.PROPOSED.value)
+    conn.execute(update(account_change).where(waiting).values(decided))
+
+
+def _read(row: Row[Any]) -> AccountChange:
+    was, to = (BankAccount(*(getattr(row, f"{which}_{name}") for name in _PARTS)) for which in ("was", "to"))
     return AccountChange(
-        row.number,
-        row.participant,
-        BankAccount(row.was_account_no, row.was_bank_code, row.was_bank_name),
-        BankAccount(row.to_account_no, row.to_bank_code, row.to_bank_name),
-        ChangeState(row.state),
-        row.proposed_by,
-        row.why,
-        row.proposed_at,
-        row.decided_by,
-        row.decided_at,
-    )
+        row.number, row.participant, was, to, State(row.state), row.proposed_by, row.reason, row.proposed_at,
+        row.decided_by, row.decided_at, row.decided_why,
+    )  # fmt: skip
 
 
 def _account_of(participant: Participant) -> BankAccount:
-    return BankAccount(participant.account_no, participant.bank_code, participant.bank_name)
+    return BankAccount(*(getattr(participant, name) for name in _PARTS))
 
 
 def _with(participant: Participant, to: BankAccount) -> Participant:

@@ -11,7 +11,9 @@ from typing import Final
 from lxml import etree
 
 from clearing.wire.bcd import CITY_ZONE
-from settlement.instructions import Instruction
+from settlement.bank.xml_reading import safe_parser
+from settlement.bank.xml_writing import add_texts, qualify
+from settlement.instructions import Instruction, payment_id
 from settlement.participants import Participant
 
 NAMESPACE: Final = "urn:iso:std:iso:20022:tech:xsd:pain.001.001.09"
@@ -44,21 +46,27 @@ def message_id(business_date: date, number: int = 1) -> str:
 
 
 def credit_transfer(
-    instructions: Sequence[Instruction], *, debtor: Participant, business_date: date, made_at: datetime
+    instructions: Sequence[Instruction],
+    *,
+    debtor: Participant,
+    business_date: date,
+    made_at: datetime,
+    number: int = 1,
 ) -> BankFile:
     """The pain.001.001.09 message for at least one instruction, a payment block for each value date.
 
-    The bytes depend on the arguments alone and are checked against the schema. Raises BankFileInvalid.
+    It is the `number`-th of the business date. The bytes depend on the arguments alone and are checked against the
+    schema. Raises BankFileInvalid.
     """
     if not instructions:
         raise ValueError("no instructions: pain.001 cannot be empty; write no file on such a day")
-    identity = message_id(business_date)
+    identity = message_id(business_date, number)
     ordered = sorted(instructions, key=lambda one: (one.value_date, one.end_to_end_id))
     total_fen = sum(one.amount_fen for one in ordered)
-    root = etree.fromstring(f'<Document xmlns="{NAMESPACE}"/>', _parser())
+    root = etree.fromstring(f'<Document xmlns="{NAMESPACE}"/>', safe_parser())
     message = etree.SubElement(root, "CstmrCdtTrfInitn")
     header = etree.SubElement(message, "GrpHdr")
-    _texts(
+    add_texts(
         header,
         ("MsgId", identity),
         ("CreDtTm", made_at.astimezone(CITY_ZONE).isoformat(timespec="seconds")),
@@ -68,7 +76,7 @@ def credit_transfer(
     )
     for value_date, block in groupby(ordered, key=lambda one: one.value_date):
         _payment_block(message, identity, value_date, list(block), debtor)
-    _qualify(root)
+    qualify(root, NAMESPACE)
     data = etree.tostring(root, xml_declaration=True, encoding="UTF-8", pretty_print=True)
     _check(data)
     return BankFile(identity, data, len(ordered), total_fen)
@@ -89,9 +97,9 @@ def _payment_block(
     debtor: Participant,
 ) -> None:
     block = etree.SubElement(message, "PmtInf")
-    _texts(
+    add_texts(
         block,
-        ("PmtInfId", f"{identity}-{value_date:%Y%m%d}"),
+        ("PmtInfId", payment_id(identity, value_date)),
         ("PmtMtd", "TRF"),
         ("BtchBookg", "false"),
         ("NbOfTxs", str(len(instructions))),
@@ -102,14 +110,14 @@ def _payment_block(
         ("DbtrAcct/Ccy", "CNY"),
     )
     _agent(block, "DbtrAgt", debtor)
-    _texts(block, ("ChrgBr", "DEBT"))
+    add_texts(block, ("ChrgBr", "DEBT"))
     for one in instructions:
         transfer = etree.SubElement(block, "CdtTrfTxInf")
-        _texts(transfer, ("PmtId/EndToEndId", one.end_to_end_id))
+        add_texts(transfer, ("PmtId/EndToEndId", one.end_to_end_id))
         amount = etree.SubElement(etree.SubElement(transfer, "Amt"), "InstdAmt", Ccy="CNY")
         amount.text = decimal_yuan(one.amount_fen)
         _agent(transfer, "CdtrAgt", one.creditor)
-        _texts(
+        add_texts(
             transfer,
             ("Cdtr/Nm", one.creditor.display_name),
             ("CdtrAcct/Id/Othr/Id", one.creditor.account_no),
@@ -118,7 +126,7 @@ def _payment_block(
 
 
 def _agent(parent: etree._Element, tag: str, party: Participant) -> None:
-    _texts(
+    add_texts(
         parent,
         (f"{tag}/FinInstnId/ClrSysMmbId/ClrSysId/Cd", _CLEARING_SYSTEM),
         (f"{tag}/FinInstnId/ClrSysMmbId/MmbId", party.bank_code),
@@ -126,34 +134,14 @@ def _agent(parent: etree._Element, tag: str, party: Participant) -> None:
     )
 
 
-def _texts(parent: etree._Element, *pairs: tuple[str, str]) -> None:
-    """Add elements by path under `parent`; a path shares the elements that the one before it made."""
-    for path, value in pairs:
-        node = parent
-        *branches, leaf = path.split("/")
-        for tag in branches:
-            last = node[-1] if len(node) else None
-            node = last if last is not None and last.tag == tag else etree.SubElement(node, tag)
-        etree.SubElement(node, leaf).text = value
-
-
-def _qualify(root: etree._Element) -> None:
-    for node in root.iterdescendants():
-        node.tag = f"{{{NAMESPACE}}}{node.tag}"
-
-
 @cache
 def _schema() -> etree.XMLSchema:
     source = resources.files("sepaxml").joinpath("schemas/pain.001.001.09.xsd").read_bytes()
-    return etree.XMLSchema(etree.fromstring(source, _parser()))
-
-
-def _parser() -> etree.XMLParser:
-    return etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
+    return etree.XMLSchema(etree.fromstring(source, safe_parser()))
 
 
 def _check(data: bytes) -> None:
     try:
-        _schema().assertValid(etree.fromstring(data, _parser()))
+        _schema().assertValid(etree.fromstring(data, safe_parser()))
     except etree.DocumentInvalid as fault:
         raise BankFileInvalid(f"{fault}; correct the participant's particulars that stand there") from fault

@@ -5,7 +5,7 @@ from datetime import date
 from functools import partial
 from typing import Final
 
-from sqlalchemy import Connection, Engine, or_, select
+from sqlalchemy import Connection, Engine, case, or_, select
 
 from clearing.context import Night, StepRefused, StepResult
 from clearing.interop.applying import ENTRY_KIND as INTEROP
@@ -24,6 +24,8 @@ from ledger.db import asked_together
 from ledger.findings import Finding
 from ledger.money import yuan
 from ledger.snapshots import total_fen
+from settlement.bank.booking import PAYMENT, RESERVE, RETURN, SUSPENDING, SUSPENSE
+from settlement.bank.tables import bank_line, bank_statement
 from settlement.day_end import NETTED, movements_on
 from settlement.files import write_csv
 from settlement.netting import Role, Standing
@@ -141,6 +143,40 @@ def netting_moved_what_it_says(conn: Connection, business_date: date, moved: Mov
     ]
 
 
+def the_bank_moved_what_its_lines_say(
+    conn: Connection, business_date: date, moved: Movements
+) -> list[Finding]:
+    """What statements' lines booked on the date say was paid, came back or is unexplained is what the reserve moved."""
+    line, statement = bank_line.c, bank_statement.c
+    query = (
+        select(line.fate, line.direction, total_fen(line.amount_fen))
+        .join(bank_statement, statement.number == line.statement)
+        .where(statement.booked_on == business_date)
+        .group_by(line.fate, line.direction)
+    )
+    said: dict[tuple[str, bool], int] = {}
+    for fate, direction, fen in conn.execute(query):
+        kind = {"paid": PAYMENT, "returned": RETURN, "known": ""}.get(fate, SUSPENDING)
+        said[kind, direction == "in"] = said.get((kind, direction == "in"), 0) + fen
+    findings = []
+    for kind, other in ((PAYMENT, "payable"), (RETURN, "payable"), (SUSPENDING, SUSPENSE)):
+        movements = _kind(moved, kind)
+        for comes_in, way in ((False, (other, RESERVE)), (True, (RESERVE, other))):
+            what = f"lines of statements against {kind} {'into' if comes_in else 'out of'} the reserve"
+            findings += _compare(
+                "conservation", RESERVE, said.get((kind, comes_in), 0), movements.get(way, 0), what
+            )
+    return findings
+
+
+def suspense_of_the_bank_is_of_open_lines(conn: Connection, _business_date: date) -> list[Finding]:
+    """What stands in suspense for the bank is what its open lines say, out less in."""
+    signed = case((bank_line.c.direction == "out", bank_line.c.open_fen), else_=-bank_line.c.open_fen)
+    open_fen = conn.execute(select(total_fen(signed))).scalar_one()
+    held_fen = sum(row.net_fen for row in totals(conn) if row.code == SUSPENSE)
+    return _compare("conservation", SUSPENSE, open_fen, held_fen, "open lines of statements against suspense")
+
+
 def pending_loads_are_all_known(conn: Connection, _business_date: date) -> list[Finding]:
     """Money taken and not yet on a chip is what unconfirmed loads say."""
     query = select(total_fen(chip_load.c.amount_fen)).where(
@@ -193,12 +229,14 @@ BY_MOVEMENTS: Final[tuple[Callable[[Connection, date, Movements], list[Finding]]
     online_payments_are_all_booked,
     rides_on_codes_are_all_booked,
     netting_moved_what_it_says,
+    the_bank_moved_what_its_lines_say,
 )
 CONSERVATION: Final[tuple[Callable[[Connection, date], list[Finding]], ...]] = (
     presented_taps_are_all_decided,
     pending_loads_are_all_known,
     hospital_bills_are_paid_whole,
     billers_claims_are_all_known,
+    suspense_of_the_bank_is_of_open_lines,
 )
 
 

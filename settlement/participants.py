@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, update
 
 from ledger.accounts import Conflict
 from settlement.tables import participant as participant_table
@@ -70,6 +70,13 @@ def register_participants(conn: Connection, participants: Iterable[Participant],
     if new:
         conn.execute(insert(participant_table), new)
     return len(new)
+
+
+def correct_account(conn: Connection, participant: Participant) -> None:
+    """Let a registered participant be paid on another account from now on; whoever asks keeps what was before."""
+    columns = participant_table.c
+    values = {name: getattr(participant, name) for name in ("account_no", "bank_code", "bank_name")}
+    conn.execute(update(participant_table).where(columns.id == participant.id).values(**values))
 
 
 def participants_of(conn: Connection, ids: Sequence[str] | None = None) -> Mapping[str, Participant]:

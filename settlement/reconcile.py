@@ -23,28 +23,20 @@ from ledger.db import asked_both, reading
 from ledger.ids import numbers_of
 from ledger.line_sums import sums_by_kind
 from ledger.snapshots import total_fen
+from settlement.bank.outcomes import BANK_COLUMNS, POINT_COLUMNS, bank_row, point_row
+from settlement.bank.points import morning_after, points_of
 from settlement.bank_files import decimal_yuan
 from settlement.chips import CHIP_COLUMNS, Reason, chip_differences, compared_chips
 from settlement.day_end import NETTED
 from settlement.day_lines import is_archived, lines_by_account
 from settlement.files import write_csv
-from settlement.instructions import awaiting_bank
+from settlement.instructions import UNDECIDED, not_done
 from settlement.peers import waiting_file, waiting_items
 
 STAGE_COLUMNS: Final = (
     "operator", "files", "records in files", "taps", "yuan in files", "presented yuan", "paid yuan",
     "booked yuan", "agrees",
 )  # fmt: skip
-BANK_COLUMNS: Final = (
-    "end-to-end id",
-    "participant",
-    "yuan",
-    "value date",
-    "days overdue",
-    "account",
-    "message",
-)
-
 OF_TAPS: Final = ("clearing", INTEROP)
 """Kinds of entries that bring an operator, or a centre, what its taps are paid."""
 
@@ -81,29 +73,17 @@ def reconcile(engine: Engine, night: Night) -> StepResult:
         lambda conn: operator_stages(conn, day, night.ledger_archive),
         lambda conn: chip_differences(conn, day, night.ledger_archive),
     )
+    morning = morning_after(day)
     with reading(engine) as conn:
         compared = compared_chips(conn)
-        waiting = awaiting_bank(conn)
+        points = points_of(conn, morning)
+        waiting = not_done(conn)
         unanswered = waiting_items(conn, day)
     files = (
         write_csv(folder / "reconciliation.csv", STAGE_COLUMNS, map(_stage_row, stages)),
         write_csv(folder / "chips.csv", CHIP_COLUMNS, (one.row() for one in chips)),
-        write_csv(
-            folder / "bank.csv",
-            BANK_COLUMNS,
-            (
-                (
-                    one.end_to_end_id,
-                    one.participant,
-                    decimal_yuan(one.amount_fen),
-                    one.value_date,
-                    max((day - one.value_date).days, 0),
-                    one.account_no,
-                    one.message_id,
-                )
-                for one in waiting
-            ),
-        ),
+        write_csv(folder / "bank.csv", BANK_COLUMNS, (bank_row(one, day, points) for one in waiting)),
+        write_csv(folder / "bank_points.csv", POINT_COLUMNS, (point_row(one, morning) for one in points)),
         waiting_file(folder, day, unanswered),
     )
     wrong = [one for one in stages if not one.agrees]
@@ -120,7 +100,8 @@ def reconcile(engine: Engine, night: Night) -> StepResult:
             "chips": compared,
             "chips_differing": len(chips),
             "chips_unexplained": sum(one.reason is Reason.UNEXPLAINED for one in chips),
-            "awaiting_bank": len(waiting),
+            "awaiting_bank": sum(one.state in UNDECIDED for one in waiting),
+            "bank_points": len(points),
             "waiting_for_peers": len(unanswered),
         },
         files,

@@ -21,6 +21,7 @@ from clearing.wire.qr_batch import qr_batch_name
 from clearing.workfiles import write_bytes
 from ledger.db import asked_together
 from settlement.account_statements import write_account_statements
+from settlement.bank.reserve import ReserveRow, reserve_report
 from settlement.bank_files import decimal_yuan
 from settlement.files import write_csv
 from settlement.instructions import instructed_on
@@ -69,10 +70,12 @@ def _accounts(conn: Connection, night: Night) -> _Part:
 
 def _sheets(conn: Connection, night: Night) -> _Part:
     summary = night_summary(conn, night.business_date)
+    reserve = reserve_report(conn, night.business_date, night.ledger_archive)
     reports = _reports(night)
     files = (
         write_csv(reports / "trial_balance.csv", _TRIAL_COLUMNS, _trial_rows(summary)),
         write_csv(reports / "positions.csv", _POSITION_COLUMNS, map(_position_row, summary.positions)),
+        write_csv(reports / "reserve.csv", _RESERVE_COLUMNS, map(_reserve_row, reserve.rows)),
         write_bytes(reports / "summary.json", summary_json(summary)),
     )
     return _Part(files, {"trial_difference_fen": summary.difference_fen})
@@ -195,6 +198,7 @@ _TRIAL_COLUMNS: Final = (
     "debit balance yuan",
     "credit balance yuan",
 )
+_RESERVE_COLUMNS: Final = ("part", "what", "since", "age days", "yuan")
 _POSITION_COLUMNS: Final = ("role", "party", "gross yuan", "fee yuan", "position yuan", "standing")
 
 
@@ -217,6 +221,11 @@ def _trial_rows(summary: NightSummary) -> Iterator[Sequence[object]]:
         decimal_yuan(sum(net for net in nets if net > 0)),
         decimal_yuan(-sum(net for net in nets if net < 0)),
     )
+
+
+def _reserve_row(row: ReserveRow) -> Sequence[object]:
+    age = "" if row.age_days is None else row.age_days
+    return (row.part, row.what, row.since or "", age, decimal_yuan(row.amount_fen))
 
 
 def _position_row(row: Position) -> Sequence[object]:

@@ -6,9 +6,9 @@ Until it is decided, whoever proposed it may withdraw it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime
-from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,39 +37,17 @@ from ledger.db import writing
 from ledger.directory import Directory
 from settlement.night_lock import exclusive
 from settlement.night_log import unfinished_before
+from settlement.two_people import (
+    MAX_WHY,
+    DecisionRefusal,
+    DecisionRefused,
+    Word,
+    end_proposal,
+    refusal_of_word,
+)
 
-MAX_WHY: Final = 500
-
-
-class DecisionRefusal(StrEnum):
-    """Why a proposal is not decided, in order of precedence: the first that applies is told."""
-
-    PROPOSAL_UNKNOWN = "proposal_unknown"
-    SAME_PERSON = "same_person"
-    NOT_THE_PROPOSER = "not_the_proposer"
-    REASON_UNFIT = "reason_unfit"
-    ALREADY_DECIDED = "already_decided"
-    NIGHT_UNFINISHED = "night_unfinished"
-    VOID = "void"
-
-
-@dataclass(frozen=True, slots=True)
-class DecisionRefused:
-    """A proposal that is not decided as asked, and what to do. One that is void is kept as that from now on."""
-
-    refusal: DecisionRefusal
-    message: str
-    remedy: str
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """Who says yes or no to the proposal of a number, or withdraws it, and when; `why` is of a no."""
-
-    number: int
-    by: str
-    at: datetime
-    why: str = ""
+SUSPENSE: Final = "suspense"
+"""The command by which people decide."""
 
 
 def approve(engine: Engine, word: Word, *, nights: Path) -> Proposal | DecisionRefused:
@@ -80,7 +58,7 @@ def approve(engine: Engine, word: Word, *, nights: Path) -> Proposal | DecisionR
     """
     with exclusive(engine, nights), writing(engine) as conn:
         found = proposal_of(conn, word.number)
-        refused = refusal_of_word(found, word, State.APPROVED)
+        refused = refusal_of_word(found, word, State.APPROVED, SUSPENSE)
         if refused is not None:
             return refused
         assert found is not None
@@ -116,46 +94,10 @@ def withdraw(conn: Connection, word: Word) -> Proposal | DecisionRefused:
     return _end(conn, replace(word, why=""), State.WITHDRAWN)
 
 
-def refusal_of_word(found: Proposal | None, word: Word, wanted: State) -> DecisionRefused | None:
-    """The first reason why this person cannot say this to a proposal, or None."""
-    if found is None:
-        remedy = "`onecard suspense proposals` names them"
-        return DecisionRefused(
-            DecisionRefusal.PROPOSAL_UNKNOWN, f"no proposal has number {word.number}", remedy
-        )
-    own = word.by.strip().casefold() == found.proposed_by.strip().casefold()
-    if own and wanted is not State.WITHDRAWN:
-        message = f"proposal {word.number} is {found.proposed_by}'s own"
-        remedy = "let another person decide it, or withdraw it"
-        return DecisionRefused(DecisionRefusal.SAME_PERSON, message, remedy)
-    if not own and wanted is State.WITHDRAWN:
-        message = f"proposal {word.number} is {found.proposed_by}'s to withdraw, and not {word.by}'s"
-        remedy = f"say no to it: `onecard suspense refuse {word.number}`"
-        return DecisionRefused(DecisionRefusal.NOT_THE_PROPOSER, message, remedy)
-    if wanted is State.TURNED_DOWN and not 1 <= len(word.why.strip()) <= MAX_WHY:
-        message = f"a reason of {len(word.why.strip())} characters does not explain"
-        return DecisionRefused(DecisionRefusal.REASON_UNFIT, message, f"give 1 to {MAX_WHY}")
-    said = (found.decided_by, found.decided_why) == (word.by, word.why.strip())
-    again = found.state is wanted and (said or own)
-    if found.state is State.PROPOSED or again:
-        return None
-    stands = found.state.replace("_", " ")
-    message = f"proposal {word.number} is {stands} by {found.decided_by}; that stands"
-    return DecisionRefused(DecisionRefusal.ALREADY_DECIDED, message, "propose anew what is in suspense")
-
-
 def _end(conn: Connection, word: Word, state: State) -> Proposal | DecisionRefused:
-    """End a proposal without carrying it out."""
     found = proposal_of(conn, word.number)
-    refused = refusal_of_word(found, word, state)
-    if refused is not None:
-        return refused
-    assert found is not None
-    if found.state is State.PROPOSED:
-        # Withdrawn by the name that it was proposed under, which the database compares letter by letter.
-        by = found.proposed_by if state is State.WITHDRAWN else word.by
-        _keep_word(conn, replace(word, by=by), state, word.why.strip())
-    return _known(conn, word.number)
+    refused = end_proposal(found, word, state, SUSPENSE, partial(_keep_word, conn))
+    return _known(conn, word.number) if refused is None else refused
 
 
 def why_void(proposal: Proposal, taps: Sequence[Row[Any]]) -> str | None:

@@ -61,15 +61,25 @@ account_change = Table(
     Column("to_account_no", String(34), nullable=False),
     Column("to_bank_code", String(12), nullable=False),
     Column("to_bank_name", String(140), nullable=False),
-    Column("state", String(12), nullable=False),
+    Column("state", String(11), nullable=False),
     Column("proposed_by", String(64), nullable=False),
-    Column("why", String(500), nullable=False),
+    Column("reason", String(500), nullable=False),
     Column("proposed_at", Instant, nullable=False),
     Column("decided_by", String(64)),
     Column("decided_at", Instant),
-    CheckConstraint("state IN ('proposed', 'approved', 'turned_down')", name="state"),
-    CheckConstraint("(state = 'proposed') = (decided_by IS NULL)", name="decided"),
-    CheckConstraint("state <> 'approved' OR decided_by <> proposed_by", name="two_people"),
+    Column("decided_why", String(500)),
+    CheckConstraint(
+        "state IN ('proposed', 'approved', 'turned_down', 'void', 'withdrawn')", name="state_is_known"
+    ),
+    CheckConstraint(
+        "(state = 'proposed') = (decided_by IS NULL) AND (decided_by IS NULL) = (decided_at IS NULL)"
+        " AND (decided_by IS NULL) = (decided_why IS NULL)",
+        name="decision_is_whole",
+    ),
+    CheckConstraint(
+        "decided_by IS NULL OR (decided_by = proposed_by) = (state = 'withdrawn')", name="two_people_decide"
+    ),
+    CheckConstraint("reason <> '' AND proposed_by <> ''", name="somebody_says_why"),
 )
 Index(
     "uq_settlement_account_change_waiting",
@@ -122,10 +132,20 @@ instruction = Table(
     Column("message_id", String(35), nullable=False),
     Column("state", String(16), nullable=False),
     Column("created_at", Instant, nullable=False),
+    # What the bank's answers make of it, and since which business day; null: it has not said anything.
+    Column("state_on", Date),
+    Column("paid_fen", Fen, nullable=False, server_default="0"),  # what stands as paid after what came back
+    Column("reason", String(600), nullable=False, server_default=""),  # the bank's words, or two people's
+    Column(
+        "replaces", String(35), ForeignKey("settlement_instruction.end_to_end_id")
+    ),  # paid again by this one
     CheckConstraint("amount_fen > 0", name="amount"),
-    CheckConstraint("state IN ('awaiting_bank', 'paid', 'refused')", name="state"),
+    CheckConstraint("state IN ('awaiting_bank', 'accepted', 'paid', 'rejected', 'returned')", name="state"),
+    CheckConstraint("paid_fen >= 0 AND paid_fen <= amount_fen", name="paid_within_amount"),
+    UniqueConstraint("replaces"),
 )
 Index("ix_settlement_instruction_business_date", instruction.c.business_date)
+Index("ix_settlement_instruction_state", instruction.c.state)
 
 night_run = Table(
     "night_run",

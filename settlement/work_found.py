@@ -19,6 +19,7 @@ from clearing.wording import taps_in_words
 from ledger.db import reading
 from ledger.money import yuan
 from ledger.snapshots import total_fen
+from settlement.bank.points import WORK_KINDS, morning_after, points_of, work_of
 from settlement.netting import Standing
 from settlement.night_log import recorded_steps
 from settlement.peers import waiting_items
@@ -28,7 +29,7 @@ from settlement.work_queue import DAYS, Found, Kind, hand_over
 PRICE_DIFFERENCE_FEN: Final = 1_000
 """What an operator may have charged above the tariff on one night before somebody looks at it."""
 
-STANDING: Final = (Kind.FILE_MISSING, Kind.POSITION_CARRIED, Kind.PEER_OPEN, Kind.SUSPENDED)
+STANDING: Final = (Kind.FILE_MISSING, *WORK_KINDS, Kind.POSITION_CARRIED, Kind.PEER_OPEN, Kind.SUSPENDED)
 """Found every night for as long as they last; the rest belongs to the night that found it."""
 
 _NUMBERS_NAMED: Final = 20
@@ -54,6 +55,7 @@ def found_by_night(conn: Connection, business_date: date) -> list[Found]:
         *_clones(conn, business_date),
         *_rejected(conn, business_date),
         *_missing(conn, business_date),
+        *work_of(points_of(conn, morning_after(business_date))),
         *_carried(conn, business_date),
         *_peers(conn, business_date),
         *_prices(conn, business_date),

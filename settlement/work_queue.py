@@ -26,6 +26,10 @@ class Kind(StrEnum):
     CLONE = "clone"
     FILE_REJECTED = "file_rejected"
     FILE_MISSING = "file_missing"
+    BANK_REJECTED = "bank_rejected"
+    BANK_DIFFERS = "bank_differs"
+    BANK_MISSING = "bank_missing"
+    BANK_FILE = "bank_file"
     POSITION_CARRIED = "position_carried"
     PEER_OPEN = "peer_open"
     PRICE_DIFFERS = "price_differs"
@@ -39,6 +43,10 @@ DAYS: Final[Mapping[Kind, int]] = MappingProxyType(
         Kind.CLONE: 1,
         Kind.FILE_REJECTED: 1,
         Kind.FILE_MISSING: 2,
+        Kind.BANK_REJECTED: 1,
+        Kind.BANK_DIFFERS: 1,
+        Kind.BANK_MISSING: 1,
+        Kind.BANK_FILE: 2,
         Kind.POSITION_CARRIED: 3,
         Kind.PEER_OPEN: 3,
         Kind.PRICE_DIFFERS: 5,
@@ -204,13 +212,19 @@ def refusal_to_move(
 
 
 def hand_over(
-    conn: Connection, found: Sequence[Found], standing: Collection[Kind], business_date: date, *, at: datetime
+    conn: Connection,
+    found: Sequence[Found],
+    standing: Collection[Kind],
+    business_date: date,
+    *,
+    at: datetime,
+    who: str = "",
 ) -> None:
-    """Put what a night found into the queue; again, it changes nothing.
+    """Put what a night found, or somebody else (`who`), into the queue; again, it changes nothing.
 
     Of the `standing` kinds, what is in the queue and was not found is cleared: its cause is gone.
     """
-    who = f"night {business_date}"
+    who = who or f"night {business_date}"
     known = {(item.kind, item.subject): item for item in _load(conn)}
     _raise_new(
         conn, [one for one in found if (one.kind, one.subject) not in known], business_date, at=at, who=who

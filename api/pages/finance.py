@@ -20,12 +20,15 @@ from api.pages.page import render
 from api.pages.sheet import Sheet, further, listed, sheet
 from api.pages.texts import Words, words_of
 from api.pages.visitor import Doors
+from city.home import CITY_ZONE
 from clearing.interop.centres import centres_of
 from ledger.archive import Archive
 from ledger.db import reading
+from settlement.bank.outcomes import outcomes_on
+from settlement.bank.points import points_of
+from settlement.bank.reserve import reserve_report
 from settlement.chips import chip_differences_now
 from settlement.day_end import balances_at
-from settlement.instructions import awaiting_bank
 from settlement.night import STEPS
 from settlement.night_log import FileMark, StepRecord, recorded_steps
 from settlement.participants import participants_of
@@ -104,11 +107,11 @@ def no_night(request: Request) -> HTMLResponse:
 @router.get("/{business_date}", response_class=HTMLResponse)
 def one_night(request: Request, business_date: date, doors: Doors, *, follow: bool = False) -> HTMLResponse:
     """One night, as far as it has come; followed, the page asks again every few seconds while it runs."""
-    words = words_of(request)
+    words, today = words_of(request), doors.now().astimezone(CITY_ZONE).date()
     with reading(doors.engine) as conn:
         summary = night_summary(conn, business_date)
         known = nights(conn)
-        reconciled = list(_reconciled(conn, words, summary, doors.archive))
+        reconciled = list(_reconciled(conn, words, summary, doors.archive, today))
         exceptions = list(islice(exception_rows(conn, business_date), EXCEPTIONS_SHOWN + 1))
         work = items_of(conn)[:WORK_SHOWN]
     more_sheets, more_figures = further(words, summary, SHOWN_BY_THE_PAGE)
@@ -186,7 +189,7 @@ _CHIP_COLUMNS = (
     "shortfall_fen", "missing_taps", "reason",
 )  # fmt: skip
 _WORK_COLUMNS = ("number", "kind", "what", "amount_fen", "raised_on", "due_on", "state", "who")
-_BANK_COLUMNS = ("end_to_end_id", "participant", "amount_fen", "value_date", "state", "message_id")
+_POINT_COLUMNS = ("id", "kind", "participant", "amount_fen", "since", "what", "proposal")
 _STAGE_COLUMNS = (
     "operator", "files", "records", "taps", "filed_fen", "presented_fen", "paid_fen", "booked_fen", "agrees"
 )  # fmt: skip
@@ -199,17 +202,20 @@ def _moneys(words: Words, night: NightSummary) -> Iterator[Sheet]:
 
 
 def _reconciled(
-    conn: Connection, words: Words, night: NightSummary, archive: Archive | None
+    conn: Connection, words: Words, night: NightSummary, archive: Archive | None, today: date
 ) -> Iterator[Sheet]:
     """Each side held against the other, and where others' accounts with us stand at the end of the day.
 
-    Chips and payments that await the bank are shown as they are now, whichever night is looked at.
+    Chips, what became of the date's payments, and what is open with the bank are shown as they are now, whichever
+    night is looked at; the reserve as it stood at the end of the date.
     """
     day = night.business_date
     yield sheet(words, "stages", operator_stages(conn, day, archive), _STAGE_COLUMNS)
     yield sheet(words, "funds_and_channels", accounts_of_others(conn, day))
     yield sheet(words, "chips", chip_differences_now(conn, archive), _CHIP_COLUMNS)
-    yield sheet(words, "bank", awaiting_bank(conn), _BANK_COLUMNS)
+    yield sheet(words, "bank", outcomes_on(conn, day))
+    yield sheet(words, "bank_open", points_of(conn, today), _POINT_COLUMNS)
+    yield sheet(words, "reserve", reserve_report(conn, day, archive).rows)
 
 
 def accounts_of_others(conn: Connection, business_date: date) -> list[AccountShown]:

@@ -10,7 +10,7 @@ from api.pages.texts import Words
 from ledger.money import yuan
 
 MONEY, NUMBER, TEXT, CODE = "money", "number", "text", "code"
-_CODES = ("account_no", "card", "card_no", "code", "end_to_end_id", "message_id")
+_CODES = ("account_no", "card", "card_no", "code", "end_to_end_id", "id", "message_id", "statement")
 """Columns of numbers and codes: shown as they are, never as words."""
 
 

@@ -36,7 +36,7 @@ BELONGS: Final[Mapping[str, str]] = {
 REMEDIES: Final[Mapping[str, str]] = {
     "participants": "leave it as it is; `onecard city account` changes a bank account",
     "agreements": "end the one in force with `onecard city end`, and give the other from the day after",
-    "devices": "give it as it is; `onecard city withdraw` ends a device's time",
+    "devices": "give it as it is; `onecard city retire` ends a device's time",
     "billers": "leave it as it is, or use another id",
     "hospitals": "leave it as it is, or use another id",
     "funds": "leave it as it is, or give the other limit from a later day",

@@ -6,7 +6,7 @@ from alembic import op
 from ledger.db import Instant
 
 revision = "0048_account_changes"
-down_revision = "0043_work_due_again"
+down_revision = "0044_bank"
 branch_labels = None
 depends_on = None
 
@@ -23,15 +23,26 @@ def upgrade() -> None:
         sa.Column("to_account_no", sa.String(34), nullable=False),
         sa.Column("to_bank_code", sa.String(12), nullable=False),
         sa.Column("to_bank_name", sa.String(140), nullable=False),
-        sa.Column("state", sa.String(12), nullable=False),
+        sa.Column("state", sa.String(11), nullable=False),
         sa.Column("proposed_by", sa.String(64), nullable=False),
-        sa.Column("why", sa.String(500), nullable=False),
+        sa.Column("reason", sa.String(500), nullable=False),
         sa.Column("proposed_at", Instant, nullable=False),
         sa.Column("decided_by", sa.String(64)),
         sa.Column("decided_at", Instant),
-        sa.CheckConstraint("state IN ('proposed', 'approved', 'turned_down')", name="state"),
-        sa.CheckConstraint("(state = 'proposed') = (decided_by IS NULL)", name="decided"),
-        sa.CheckConstraint("state <> 'approved' OR decided_by <> proposed_by", name="two_people"),
+        sa.Column("decided_why", sa.String(500)),
+        sa.CheckConstraint(
+            "state IN ('proposed', 'approved', 'turned_down', 'void', 'withdrawn')", name="state_is_known"
+        ),
+        sa.CheckConstraint(
+            "(state = 'proposed') = (decided_by IS NULL) AND (decided_by IS NULL) = (decided_at IS NULL)"
+            " AND (decided_by IS NULL) = (decided_why IS NULL)",
+            name="decision_is_whole",
+        ),
+        sa.CheckConstraint(
+            "decided_by IS NULL OR (decided_by = proposed_by) = (state = 'withdrawn')",
+            name="two_people_decide",
+        ),
+        sa.CheckConstraint("reason <> '' AND proposed_by <> ''", name="somebody_says_why"),
     )
     op.create_index(
         "uq_settlement_account_change_waiting",

@@ -35,7 +35,7 @@ CITY = {
 DEVICES = (
     f"{','.join(COLUMNS)}\n0000000A0001,BUS-1,2026-03-01,,2000\n0000000A0002,BUS-1,2026-03-01T04:00+08:00,,\n"
 )
-ACCOUNT = ("--account-no", "777", "--bank-code", "308584000013", "--bank-name", "CMB", "--why", "a letter")
+ACCOUNT = ("--account-no", "777", "--bank-code", "308584000013", "--bank-name", "CMB", "--reason", "a letter")
 
 
 @pytest.fixture
@@ -116,9 +116,9 @@ def test_the_first_business_day_is_opened_once(home: Path) -> None:
 
 def test_a_device_is_withdrawn_and_an_agreement_ended_before_another_begins(home: Path) -> None:
     told("apply", home / "city.json", home / "devices.csv")
-    assert "give a later instant" in refused("withdraw", "0000000A0001", "BUS-1", "--at", "2026-02-01")[0]
-    assert "ends at 2026-03-05 00:00" in told("withdraw", "0000000A0001", "BUS-1", "--at", "2026-03-05")
-    assert "has no device 0000000A0001 in use" in refused("withdraw", "0000000A0001", "BUS-1")[0]
+    assert "give a later instant" in refused("retire", "0000000A0001", "BUS-1", "--at", "2026-02-01")[0]
+    assert "ends at 2026-03-05 00:00" in told("retire", "0000000A0001", "BUS-1", "--at", "2026-03-05")
+    assert "has no device 0000000A0001 in use" in refused("retire", "0000000A0001", "BUS-1")[0]
     assert "no agreement on 2026-11-30" in refused("end", "BUS-1", "--on", "2026-11-30")[0]
     assert "ends with 2026-12-31" in told("end", "BUS-1", "--on", "2026-12-31")
     terms = TERMS | {"fee_bp": 70, "cycle": "T+0", "valid_from": "2027-01-01"}
@@ -131,11 +131,11 @@ def test_a_device_is_withdrawn_and_an_agreement_ended_before_another_begins(home
 
 def test_a_bank_account_is_changed_by_two_people(home: Path) -> None:
     told("apply", home / "city.json")
-    assert "No bank account waits" in told("accounts")
+    assert "No bank account waits" in told("proposals")
     assert "waits for a second person" in told("account", "BUS-1", *ACCOUNT, "--by", "lin")
     assert "change 1 of BUS-1 waits" in refused("account", "BUS-1", *ACCOUNT, "--by", "wang")[0]
-    assert "lin proposed change 1" in refused("approve", "1", "--by", "lin")[0]
-    waiting = told("accounts")
+    assert "proposal 1 is lin's own" in refused("approve", "1", "--by", "lin")[0]
+    waiting = told("proposals")
     assert (
         "BUS-1 paid on 777 at CMB (308584000013) and not on 400001 at ICBC" in waiting
         and "a letter" in waiting
@@ -144,8 +144,10 @@ def test_a_bank_account_is_changed_by_two_people(home: Path) -> None:
     assert ("BUS-1", "Bus-1", "777", "308584000013", "CMB", "") in cells(told("show", "participants"))
     back = ("--account-no", "400001", *ACCOUNT[2:])
     told("account", "BUS-1", *back, "--by", "wang")
-    assert "turned down by wang" in told("turn-down", "2", "--by", "wang")
-    assert "No bank account waits" in told("accounts") and "Change 2" in told("accounts", "--all")
+    assert "turned down by lin: asked there" in told("refuse", "2", "--by", "lin", "--why", "asked there")
+    told("account", "BUS-1", *back, "--by", "wang")
+    assert "withdrawn by wang" in told("withdraw", "3", "--by", "wang")
+    assert "No bank account waits" in told("proposals") and "Change 2" in told("proposals", "--done-too")
 
 
 def test_an_agencys_terms_are_entered_once(home: Path) -> None:

@@ -15,7 +15,8 @@ from card.hsm.client import Hsm
 from clearing.proposals import Asked, Decision, Proposal, State, Target, proposals, propose
 from clearing.suspense_tables import suspense_item, suspense_proposal
 from ledger.db import metadata, migrate, reading, writing
-from settlement.suspense_decisions import Word, turn_down, withdraw
+from settlement.suspense_decisions import turn_down, withdraw
+from settlement.two_people import Word
 from tests.support.clearing_day import TAP, SmallCity, card_no, signed, terminal_no
 
 OURS = {suspense_item.name, suspense_proposal.name}

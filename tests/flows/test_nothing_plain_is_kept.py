@@ -17,12 +17,14 @@ from api.demo_story import tell
 from api.family_day import IDENTITY_NOS, NAMES, family_cards, live_family
 from api.family_rides import cleared_rides
 from card.tables import data_key
+from city.banking import settle_at_bank
 from city.day import Mischief, plan_day
-from city.demo import DEMO_DATE, clear_day, live_day
+from city.demo import DEMO_DATE, clear_day, live_day, moment
 from city.family import PHONE
 from city.plan import read_plan
 from city.processes import RunningHsm
-from city.world import City
+from city.sectors import GAS
+from city.world import AGENT, City
 from ledger.db import reading
 from settlement.night import unobserved
 from tests.support.plain_traces import code_traces, database_dump, forms_of, kept_in, traces
@@ -70,7 +72,9 @@ def test_no_person_code_password_or_key_is_in_anything_kept_or_printed(
         day = clear_day(city, family.lived, peers=family.peers, progress=lambda *_: None, observe=unobserved)
     events = [*family.events, *cleared_rides(city.engine, family_cards(family.lived))]
     story = Console(record=True, width=200, file=(city.home.root / "story.txt").open("w", encoding="utf-8"))
-    tell(story, day, events, city.home.night(DEMO_DATE), city.home.root)
+    paid_in = {f"agent-pays:{AGENT}:{DEMO_DATE}": family.lived.loaded_fen}
+    banked = settle_at_bank(city, moment(DEMO_DATE, 12), paid_in, reject=GAS)
+    tell(story, day, events, banked, city.home.night(DEMO_DATE), city.home.root)
     codes = [event.said[-6:] for event in events if "one-time code" in event.said]
     printed = "".join(capfd.readouterr()).encode()
     lmk = bytes.fromhex((hsm_process.home / "lmk.key").read_text())

@@ -18,7 +18,7 @@ OURS = {
     for table in (
         tables.participant, tables.agreement, tables.calendar_year, tables.calendar_day, tables.position,
         tables.instruction, tables.night_run, tables.night_step, tables.batch_replacement, tables.work_item,
-        tables.work_event,
+        tables.work_event, tables.account_change,
     )
 }  # fmt: skip
 

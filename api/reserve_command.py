@@ -1,0 +1,41 @@
+"""`onecard bank reserve`: what customers and participants are owed against the custodian's balance, bridged."""
+
+from datetime import datetime
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from api.doors import Refused, archive, books, console
+from ledger.day import DayOrderError, current_day
+from ledger.db import reading
+from ledger.money import yuan
+from settlement.bank.reserve import reserve_report
+
+
+def reserve(
+    business_date: Annotated[
+        datetime | None,
+        typer.Argument(formats=["%Y-%m-%d"], help="as of the end of that date; default: the open day"),
+    ] = None,
+) -> None:
+    """The reserve-funds report: what customers and participants are owed against the custodian's balance."""
+    with books() as engine, reading(engine) as conn:
+        try:
+            day = business_date.date() if business_date else current_day(conn)
+        except DayOrderError as closed:
+            raise Refused(str(closed)) from closed
+        found = reserve_report(conn, day, archive())
+    table = Table("part", "what", "since", "age", "yuan", title=f"Reserve funds, {day}")
+    table.columns[4].justify = "right"
+    for row in found.rows:
+        age = "" if row.age_days is None else str(row.age_days)
+        table.add_row(row.part, escape(row.what), str(row.since or ""), age, yuan(row.amount_fen))
+    console.print(table)
+    if found.statement is None:
+        console.print("No statement was read yet: `onecard bank read FILE`.")
+    elif found.rest_fen:
+        console.print(f"[red]{yuan(found.rest_fen)} yuan of the difference are explained by nothing.[/red]")
+    else:
+        console.print("The custodian's balance and the books agree, but for what is listed.")
