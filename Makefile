@@ -11,7 +11,7 @@ SEEDS ?= 200
 SPARK_SEEDS ?= 5
 DEPTH ?= 20
 DEEP := tests/clearing/test_random_nights.py tests/flows/test_random_days.py tests/flows/test_interrupted_loads.py \
-	tests/flows/test_every_sector_conserved.py tests/ledger/test_ledger_archive_evidence.py
+	tests/flows/test_every_sector_conserved.py tests/flows/test_bank_stories.py tests/ledger/test_ledger_archive_evidence.py
 LEDGER_BATCHES ?= 5000
 VALIDATOR_RIDES ?= 240000
 FIRST ?= 1

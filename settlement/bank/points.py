@@ -119,7 +119,8 @@ def _to_pay_again(conn: Connection, waiting: dict[str, int]) -> Iterator[Point]:
         kind = {State.REJECTED: PointKind.REJECTED, State.RETURNED: PointKind.RETURNED}.get(
             State(one.state), PointKind.SHORT
         )
-        remedy = "when the participant's particulars are right, `onecard bank pay-again`; another person approves it"
+        again = f"`onecard bank pay-again {one.end_to_end_id}`"
+        remedy = f"when the participant's particulars are right, {again}; another person approves it"
         yield _of_instruction(one, kind, one.state_on or one.value_date, _why(one, kind), remedy, waiting)
 
 
@@ -144,9 +145,8 @@ def _missing(conn: Connection, day: date, waiting: dict[str, int]) -> Iterator[P
     )
     for one in instructions_where(conn, *query):
         what = f"{yuan(one.amount_fen)} yuan to {one.participant}, to be paid on {one.value_date}, are on no statement"
-        remedy = (
-            "ask the bank; where it says in writing that it has not paid: `onecard bank resolve ID reject`"
-        )
+        denied = f"`onecard bank resolve {one.end_to_end_id} reject`"
+        remedy = f"ask the bank; where it says in writing that it has not paid: {denied}"
         yield _of_instruction(one, PointKind.OURS_ONLY, one.value_date, what, remedy, waiting)
 
 
@@ -161,7 +161,9 @@ def _lines(conn: Connection, waiting: dict[str, int]) -> Iterator[Point]:
         )
     }
     for one in lines_where(conn, bank_line.c.open_fen > 0):
-        remedy = "find out with the bank what it is, then `onecard bank resolve`: settle, book or offset"
+        remedy = (
+            f"find out with the bank what it is, then `onecard bank resolve {one.id}`: settle, book or offset"
+        )
         left = "" if one.open_fen == one.amount_fen else f"; {yuan(one.open_fen)} of it are still in suspense"
         what = f"{one.what} (statement {one.statement_id}){left}"
         yield Point(
@@ -178,7 +180,8 @@ def _gaps(conn: Connection, waiting: dict[str, int]) -> Iterator[Point]:
             f"{gap} between {gap.before.statement_id} and {gap.after.statement_id} never came; "
             f"{yuan(moved_fen)} yuan moved meanwhile"
         )
-        remedy = "have the bank send it; where it says that there is none: `onecard bank resolve ID explain`"
+        none = f"`onecard bank resolve {point_id} explain`"
+        remedy = f"have the bank send it; where it says that there is none: {none}"
         yield Point(
             point_id, PointKind.GAP, gap.after.day, abs(moved_fen), "", what, remedy, waiting.get(point_id)
         )
@@ -188,7 +191,7 @@ def _files(conn: Connection, waiting: dict[str, int]) -> Iterator[Point]:
     for file in files_where(conn, bank_file.c.state == "refused"):
         point_id = f"F{file.number}"
         what = f"{file.name} was not taken: {file.message}"
-        remedy = f"{file.remedy}; when that is settled: `onecard bank resolve ID explain`"
+        remedy = f"{file.remedy}; when that is settled: `onecard bank resolve {point_id} explain`"
         yield Point(point_id, PointKind.FILE, file.read_on, 0, "", what, remedy, waiting.get(point_id))
 
 
