@@ -6,7 +6,8 @@ SHELL := /bin/bash
 
 BIN := .venv/bin
 ONECARD_HOME ?= ./var
-PYTEST_WORKERS ?= 2
+# One more than the two cores of a small machine: a test often waits, for a process, a disk or an answer.
+PYTEST_WORKERS ?= 3
 SEEDS ?= 200
 SPARK_SEEDS ?= 5
 DEPTH ?= 20
