@@ -147,7 +147,7 @@ def test_everything_that_does_not_fit_is_named_at_once_with_what_to_do(engine: E
     }
     assert set(found) == firsts | {"agreements.1.participant"}
     assert "account_no is 4000020109200000201, not 777; leave it" in found["participants.0"]
-    assert "max_amount_fen is 2000, not 1;" in found["devices.0"] and "city withdraw" in found["devices.0"]
+    assert "max_amount_fen is 2000, not 1;" in found["devices.0"] and "city retire" in found["devices.0"]
     assert "2040-01-02 free, 2040-01-07 worked, not plain weeks" in found["bank_years.0"]
     assert "enter it under `participants`" in found["agreements.1.participant"]
     only = flaws_of(engine, CityFile(agreements=other.agreements[:1]))

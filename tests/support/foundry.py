@@ -96,8 +96,8 @@ class Foundry:
             self._process.stdin.write(json.dumps(order | {"asked": asked}) + "\n")
             self._process.stdin.flush()
         with self._changed:
-            if not self._changed.wait_for(lambda: asked in self._started, timeout=20):
-                raise TimeoutError(f"{program} was not started within 20 s")
+            if not self._changed.wait_for(lambda: asked in self._started, timeout=60):
+                raise TimeoutError(f"{program} was not started within 60 s")
             return self._started[asked]
 
     def start_module(self, module: str, words: Sequence[str | Path], log_file: Path) -> Program:
@@ -136,6 +136,8 @@ class Foundry:
                 if "ended" in told:
                     self._ended[told["ended"]] = told["status"]
                 else:
+                    # An earlier program may have had this number, and is not this one's end.
+                    self._ended.pop(told["pid"], None)
                     self._started[told["asked"]] = told["pid"]
                 self._changed.notify_all()
 
