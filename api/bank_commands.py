@@ -141,11 +141,15 @@ def list_statements() -> None:
     if not found:
         console.print("No statement was read yet: `onecard bank read FILE`.")
         return
-    table = Table("no", "statement", "bank's number", "opens", "yuan", "closes", "yuan", "booked on")
+    table = Table("no", "statement", "opens", "yuan", "closes", "yuan")
+    table.columns[1].overflow = "fold"
+    for amounts in (table.columns[3], table.columns[5]):
+        amounts.no_wrap, amounts.justify = True, "right"
     for one in found:
         opens, closes = (str(one.opening_on), yuan(one.opening_fen)), (str(one.day), yuan(one.closing_fen))
-        name = (f"S{one.number}", escape(one.statement_id), str(one.sequence))
-        table.add_row(*name, *opens, *closes, str(one.booked_on))
+        table.add_row(
+            f"S{one.number}", escape(f"{one.statement_id} (number {one.sequence})"), *opens, *closes
+        )
     console.print(table)
 
 

@@ -13,9 +13,7 @@ from settlement.bank.story import Told
 
 def told_table(told: Sequence[Told]) -> Table:
     """What is known, a row each: since when, from where, what."""
-    table = Table("on", "from", "what")
-    for column in table.columns:
-        column.overflow = "fold"  # an id or a digest that is cut short is none
+    table = _folding("on", "from", "what")
     for one in told:
         table.add_row(str(one.on or ""), escape(one.source), escape(one.what))
     return table
@@ -23,7 +21,7 @@ def told_table(told: Sequence[Told]) -> Table:
 
 def proposals_table(found: Sequence[Proposal]) -> Table:
     """Proposals with what was said to them; a participant's new account stands beside the old one."""
-    table = Table("no", "proposal", "yuan", "account", "reason", "by", "state")
+    table = _folding("no", "proposal", "yuan", "account", "reason", "by", "state")
     for one in found:
         account = one.account or one.other
         if one.account_no != one.account_no_before:
@@ -39,4 +37,12 @@ def proposals_table(found: Sequence[Proposal]) -> Table:
             str(one.number), f"{one.decision.replace('_', ' ')} {one.point}", yuan(one.amount_fen), escape(account),
             escape(one.reason), escape(said), escape(ended + why),
         )  # fmt: skip
+    return table
+
+
+def _folding(*headings: str) -> Table:
+    """A table that cuts nothing short: an id, an account or a digest of which the end is missing is none."""
+    table = Table(*headings)
+    for column in table.columns:
+        column.overflow = "fold"
     return table
