@@ -74,7 +74,7 @@ def enter(conn: Connection, file: CityFile, *, at: datetime) -> Entered | Sequen
         try:
             new[name] = _under_savepoint(conn, register, given)
         except (Conflict, ValueError):
-            flaws += _singly(conn, name, register, given)
+            flaws += _flaws_among(conn, name, register, given)
     if flaws:
         return flaws
     _open(conn, file, at)
@@ -116,15 +116,25 @@ def _strangers(conn: Connection, name: str, given: Sequence[Any]) -> Iterator[Fl
             )
 
 
-def _singly(conn: Connection, name: str, register: Register, given: Sequence[Any]) -> Iterator[Flaw]:
-    for place, one in enumerate(given):
-        try:
-            _under_savepoint(conn, register, [one])
-        except Conflict as conflict:
-            why = f"{conflict.subject} is registered otherwise: {_difference(conflict)}; {REMEDIES[name]}"
-            yield Flaw(f"{name}.{place}", "", why)
-        except ValueError as error:
-            yield Flaw(f"{name}.{place}", "", str(error))
+def _flaws_among(
+    conn: Connection, name: str, register: Register, given: Sequence[Any], first: int = 0
+) -> Iterator[Flaw]:
+    """Every entry that does not fit, of which there is one at least: looked for by halves, as most do fit."""
+    if len(given) > 1:
+        half = len(given) // 2
+        for part, begin in ((given[:half], first), (given[half:], first + half)):
+            try:
+                _under_savepoint(conn, register, part)
+            except (Conflict, ValueError):
+                yield from _flaws_among(conn, name, register, part, begin)
+        return
+    try:
+        _under_savepoint(conn, register, given)
+    except Conflict as conflict:
+        why = f"{conflict.subject} is registered otherwise: {_difference(conflict)}; {REMEDIES[name]}"
+        yield Flaw(f"{name}.{first}", "", why)
+    except ValueError as error:
+        yield Flaw(f"{name}.{first}", "", str(error))
 
 
 def _difference(conflict: Conflict) -> str:

@@ -96,7 +96,9 @@ class CityFile(BaseModel):
         """An instant without an offset is the city's."""
         return tuple(
             replace(
-                one, valid_from=_instant(one.valid_from), valid_to=one.valid_to and _instant(one.valid_to)
+                one,
+                valid_from=in_city_time(one.valid_from),
+                valid_to=one.valid_to and in_city_time(one.valid_to),
             )
             for one in devices
         )
@@ -117,7 +119,8 @@ def read_city_file(text: str | bytes) -> CityFile | Sequence[Flaw]:
         ]
 
 
-def _instant(at: datetime) -> datetime:
+def in_city_time(at: datetime) -> datetime:
+    """An instant; one without an offset is the city's."""
     return at if at.tzinfo is not None else at.replace(tzinfo=CITY_ZONE)
 
 

@@ -223,8 +223,9 @@ def test_rows_of_devices_are_read_as_they_were_written(file: CityFile) -> None:
         ("0000000A0001,BUS-1,2026-12-01,,4.5", "max_amount_fen '4.5' is no number"),
         ("0000000A0001,BUS-1,2026-12-01,,0", "lets nothing through"),
         ("0000000A0001,BUS-10000,2026-12-01,,", "1 to 8 characters"),
-        ("0000000A0001,BUS-1,2026-12-01,,1,1", "more than 5 values"),
-        ("0000000A0001,BUS-1", "valid_from is empty"),
+        ("0000000A0001,BUS-1,2026-12-01,,1,1", "there are 6 values; give 5"),
+        ("0000000A0001,BUS-1", "there are 2 values; give 5"),
+        ('0000000A0001,"BUS"-1,2026-12-01,,', "write plain CSV"),
     ],
 )
 def test_a_row_of_a_device_that_cannot_be_is_named_by_its_line(row: str, why: str) -> None:
@@ -232,6 +233,21 @@ def test_a_row_of_a_device_that_cannot_be_is_named_by_its_line(row: str, why: st
     assert not isinstance(found, CityFile)
     (flaw,) = found
     assert flaw.place == "line 3" and why in flaw.why
+
+
+@given(text=st.text(max_size=60), row=st.lists(st.text(max_size=12), max_size=6))
+def test_no_text_of_rows_is_more_than_a_flaw(text: str, row: list[str]) -> None:
+    for offered in (text, f"{','.join(COLUMNS)}\n{text}", f"{','.join(COLUMNS)}\n{','.join(row)}"):
+        found = read_devices(offered)
+        assert isinstance(found, CityFile) or all(one.place.startswith("line ") and one.why for one in found)
+
+
+def test_flaws_far_apart_in_a_long_file_are_all_found(engine: Engine) -> None:
+    known = [Device(f"{number:012X}", "BUS-1", AT) for number in range(200)]
+    entered(engine, CityFile(participants=(BUS,), devices=tuple(known[:150])))
+    wrong = {0, 77, 149}
+    other = [replace(one, max_amount_fen=1) if place in wrong else one for place, one in enumerate(known)]
+    assert set(flaws_of(engine, CityFile(devices=tuple(other)))) == {f"devices.{place}" for place in wrong}
 
 
 def test_rows_without_the_names_of_their_columns_are_not_guessed_at() -> None:

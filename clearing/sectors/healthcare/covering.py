@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, bindparam, update
 
 from clearing.sectors.healthcare.cover_file import CoverLine
 from clearing.sectors.healthcare.registers import Cover, covers_of, register_covers
@@ -60,8 +60,7 @@ def enter_covers(
             new.append(given)
             if before is not None:
                 ended.append(replace(before, valid_to=given.valid_from - timedelta(days=1)))
-    for cover in ended:
-        _end(conn, cover)
+    _end(conn, ended)
     return Covered(
         register_covers(conn, new, at=at),
         len(ended),
@@ -75,7 +74,9 @@ def _succeeds(given: Cover, other: Cover) -> bool:
     return other.valid_to is None and other.valid_from < given.valid_from
 
 
-def _end(conn: Connection, cover: Cover) -> None:
+def _end(conn: Connection, covers: Sequence[Cover]) -> None:
     columns = medical_cover.c
-    mine = (columns.holder == cover.holder) & (columns.valid_from == cover.valid_from)
-    conn.execute(update(medical_cover).where(mine).values(valid_to=cover.valid_to))
+    mine = (columns.holder == bindparam("whose")) & (columns.valid_from == bindparam("begin"))
+    rows = [{"whose": one.holder, "begin": one.valid_from, "last": one.valid_to} for one in covers]
+    if rows:
+        conn.execute(update(medical_cover).where(mine).values(valid_to=bindparam("last")), rows)
