@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from api.doors import Refused, books, console, now
-from api.queue_commands import By, named
+from api.queue_commands import By, Why, named
 from city.home import CITY_ZONE
 from clearing.proposals import State
 from ledger.db import reading, writing
@@ -61,9 +61,7 @@ def approve_proposal(number: Number, by: By) -> None:
     _say(done)
 
 
-def refuse_proposal(
-    number: Number, by: By, why: Annotated[str, typer.Option("--why", help="why not; kept")]
-) -> None:
+def refuse_proposal(number: Number, by: By, why: Why) -> None:
     """Turn another person's proposal down: the participant is paid where it was."""
     with books() as engine, writing(engine) as conn:
         done = end_change(conn, Word(number, named(by), now(), why), State.TURNED_DOWN)

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from api.bank_tables import proposals_table, told_table
 from api.doors import Refused, books, console, fail, now, settings
 from api.late_commands import Late, LateGroup
-from api.queue_commands import By, named, today
+from api.queue_commands import By, Why, named, today
 from clearing.context import StepRefused
 from ledger.day import DayOrderError
 from ledger.db import reading, writing
@@ -234,9 +234,7 @@ def approve_proposal(number: Number, by: By) -> None:
 
 
 @bank.command("refuse")
-def refuse_proposal(
-    number: Number, by: By, why: Annotated[str, typer.Option("--why", help="why not; kept")]
-) -> None:
+def refuse_proposal(number: Number, by: By, why: Why) -> None:
     """Turn another person's proposal down: its point stays open."""
     with books() as engine, writing(engine) as conn:
         answer = turn_down(conn, Word(number, named(by), now(), why))

@@ -19,6 +19,7 @@ queue = typer.Typer(no_args_is_help=True, help="The work queue: what people must
 
 Number = Annotated[int, typer.Argument(help="the item's number, as `onecard queue list` shows it")]
 By = Annotated[str, typer.Option("--by", help="who does it; kept with the item")]
+Why = Annotated[str, typer.Option("--why", help="why not; kept")]
 Note = Annotated[str, typer.Option("--note", help="why, or what was found out; kept with the item")]
 
 

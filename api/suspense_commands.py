@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from api.doors import Refused, books, console, now, settings
-from api.queue_commands import By, named, today
+from api.queue_commands import By, Why, named, today
 from city.home import CITY_ZONE
 from clearing.context import StepRefused
 from clearing.proposals import (
@@ -160,9 +160,7 @@ def approve_proposal(number: Number, by: By) -> None:
 
 
 @suspense.command("refuse")
-def refuse_proposal(
-    number: Number, by: By, why: Annotated[str, typer.Option("--why", help="why not; kept")]
-) -> None:
+def refuse_proposal(number: Number, by: By, why: Why) -> None:
     """Turn another person's proposal down: its taps stay in suspense."""
     with books() as engine, writing(engine) as conn:
         answer = turn_down(conn, Word(number, named(by), now(), why))

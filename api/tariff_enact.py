@@ -11,17 +11,16 @@ import typer
 
 from api.doors import Refused, books, console, settings
 from api.tariff_files import TariffFile, flawed, text_of
-from clearing.sectors.transit.fare_check import check_together, usable_fares
-from clearing.sectors.transit.fare_file import Flaw, TariffFlawed, is_fare_file
+from city.world import AnyTariff, tariff_in, tariff_place
+from clearing.sectors.transit.fare_check import check_together
+from clearing.sectors.transit.fare_file import Flaw, TariffFlawed
 from clearing.sectors.transit.fare_tariff import FareTariff
-from clearing.wire.tariff import Tariff, TariffError, parse_tariff
+from clearing.wire.tariff import TariffError
 from clearing.workfiles import write_bytes
 from ledger.day import DayOrderError, current_day
 from ledger.db import reading
 
 FILE_NAME = re.compile(r"\w[\w .-]{0,99}")
-
-AnyTariff = Tariff | FareTariff
 
 
 def enact(
@@ -38,9 +37,9 @@ def enact(
         raise Refused(
             f"the name {new.name!r} cannot be a file's; give the tariff one of letters, digits, spaces, dots and dashes"
         )
-    folder = settings().city_home().tariffs
-    folder.mkdir(parents=True, exist_ok=True)
-    place = folder / f"{new.name}-{new.version}.json"
+    home = settings().city_home()
+    home.tariffs.mkdir(parents=True, exist_ok=True)
+    place = tariff_place(home, new)
     if place.exists():
         if text_of(place) != text:
             raise Refused(
@@ -50,7 +49,7 @@ def enact(
         console.print(f"{new.name} {new.version} is in force as it was", highlight=False)
         return
     _refuse_the_past(new)
-    held = [(path, _read(path, text_of(path))) for path in sorted(folder.glob("*.json"))]
+    held = [(path, _read(path, text_of(path))) for path in sorted(home.tariffs.glob("*.json"))]
     ended = _ended(held, new) if end_older else []
     _refuse_together(file, new, held, ended)
     for path, until in ended:
@@ -64,7 +63,7 @@ def enact(
 def _read(path: Path, text: str) -> AnyTariff:
     """The tariff of a file, fit to price by. Raises Refused with its flaws."""
     try:
-        return usable_fares(text) if is_fare_file(text) else parse_tariff(text)
+        return tariff_in(text)
     except TariffFlawed as error:
         raise flawed(path, error.flaws) from error
     except TariffError as error:

@@ -32,6 +32,8 @@ from ledger.post import post
 from settlement.agreements import Agreement, Cycle
 from settlement.participants import Participant
 
+AnyTariff = Tariff | FareTariff
+"""A tariff of either form."""
 AGENT = "COUNTER-1"
 """The counter that sells and loads cards; what it takes is owed to us until it arrives at the bank."""
 SINCE = date(2018, 1, 1)
@@ -75,7 +77,7 @@ def found(city: City, plan: CityPlan, *, business_date: date, at: datetime) -> N
     """Put the tariff in force and enter the operators; open the first business day. Again, it changes nothing."""
     city.home.tariffs.mkdir(exist_ok=True)
     tariff = parse_tariff(plan.tariff_text)
-    (city.home.tariffs / f"{tariff.name}-{tariff.version}.json").write_text(plan.tariff_text)
+    tariff_place(city.home, tariff).write_text(plan.tariff_text)
     with writing(city.engine) as conn:
         _enter(conn, plan, at=at)
         if day_state(conn, business_date) is None:
@@ -104,15 +106,24 @@ def install(city: City, devices: Sequence[Device]) -> None:
         register_devices(conn, devices)
 
 
-def tariffs_of(home: Home) -> tuple[Tariff | FareTariff, ...]:
+def tariff_in(text: str) -> AnyTariff:
+    """The tariff of a file of either form, fit to price by. Raises TariffError or TariffFlawed."""
+    return usable_fares(text) if is_fare_file(text) else parse_tariff(text)
+
+
+def tariff_place(home: Home, tariff: AnyTariff) -> Path:
+    """Where a city keeps the file of a tariff in force."""
+    return home.tariffs / f"{tariff.name}-{tariff.version}.json"
+
+
+def tariffs_of(home: Home) -> tuple[AnyTariff, ...]:
     """Every tariff that this city has ever had in force, from its folder of tariff files.
 
     Raises TariffError or TariffFlawed for a file that no night can price by.
     """
-    found: list[Tariff | FareTariff] = []
+    found: list[AnyTariff] = []
     for path in sorted(home.tariffs.glob("*.json")):
-        text = path.read_text(encoding="utf-8")
-        found.append(usable_fares(text) if is_fare_file(text) else parse_tariff(text))
+        found.append(tariff_in(path.read_text(encoding="utf-8")))
     return tuple(found)
 
 
