@@ -8,10 +8,10 @@ from typing import NamedTuple
 from ledger.day import DayState
 from ledger.entry import Entry, Posted, Reason, Refused, canonical_bytes, chained, digest, flaw, mirrored
 from ledger.events import Happened
-from ledger.facts import Booked, DayFacts, Facts
+from ledger.facts import Booked, Facts
 from ledger.holding import end, expire, not_settled_by, place, void
 from ledger.orders import Answer, Hold, Order, Remembered, Reversal, Void, flaw_of, unprintable_in
-from ledger.standing import Accepted, Decision, Standing, sums
+from ledger.standing import Accepted, Decision, Standing
 
 
 class Offer(NamedTuple):
@@ -82,10 +82,14 @@ def _post(books: Standing, entry: Entry, content_digest: bytes) -> Posted | Refu
     known = books.booked.get(entry.reference)
     if known is not None and known.digest == content_digest:
         return Posted(entry.reference, known.entry_id, first_time=False)
+    refusal = _day(books, entry)
+    if refusal is not None:
+        return refusal
+    transfers = books.transfers("entry", entry.reference, entry.lines)
+    if isinstance(transfers, Refused):
+        return transfers
     refusal = (
-        _day(books, entry)
-        or books.without_account("entry", entry.reference, entry.lines)
-        or (None if known is None else _conflict(known, entry, content_digest))
+        (None if known is None else _conflict(known, entry, content_digest))
         or _forestalled(books, entry)
         or (None if entry.reverses is None else _not_a_reversal(books, entry, entry.reverses))
         or (None if entry.settles is None else not_settled_by(books, entry, entry.settles))
@@ -93,18 +97,16 @@ def _post(books: Standing, entry: Entry, content_digest: bytes) -> Posted | Refu
     if refusal is not None:
         return refusal
     hold = books.holds[entry.settles] if entry.settles is not None else None
-    adding = sums(entry.lines)
     if hold is not None:
         # What is settled was counted when it was held.
-        books.hold(hold.lines, -1)
-    refusal = books.past_limit("entry", entry.reference, adding, moves=True)
+        books.free(hold.lines)
+    refusal = books.post("entry", entry.reference, transfers)
     if hold is not None:
-        books.hold(hold.lines, 1)
+        books.hold_again(hold.lines)
     if refusal is not None:
         return refusal
     if hold is not None:
         end(books, hold, Happened.HOLD_SETTLED, entry.reference)
-    books.post(adding)
     return _accept(books, entry, content_digest, None if hold is None else hold.hold_id)
 
 
@@ -196,8 +198,8 @@ def _accept(books: Standing, entry: Entry, content_digest: bytes, settles_id: in
     day = books.days[entry.business_date]
     entry_id, first_line_id = day.last_entry_id + 1, day.last_line_id + 1
     chain = chained(day.chain, entry_id, content_digest, books.at_text)
-    last_line_id = day.last_line_id + len(entry.lines)
-    books.days[entry.business_date] = DayFacts(day.state, entry_id, last_line_id, chain)
+    day.last_entry_id, day.chain = entry_id, chain
+    day.last_line_id += len(entry.lines)
     reverses_id = None
     if entry.reverses is not None:
         original = books.originals[entry.reverses]

@@ -1,25 +1,24 @@
-"""Entries and their lines as statements to PostgreSQL, which does one part while the next is being decided."""
+"""Plain entries and their lines as statements to PostgreSQL, which does one part while the next is being decided."""
 
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
 from ledger.entry import utc_text
 from ledger.questions import array_of, array_of_numbers
-from ledger.standing import Accepted
+from ledger.standing import Accepted, Running
 from ledger.talk import Talk
 
 # Digests come as one run of bytes: cut there, they cost a fifth of what each costs as an array's element.
 _ENTRIES: Final = """
-INSERT INTO ledger_entry (id, reference, kind, business_date, event_at, posted_at, narrative, reverses_id, settles_id,
-  first_line_id, line_count, digest, chain)
-SELECT id, reference, kind, business_date, event_at, CAST($1 AS timestamptz), narrative, reverses_id, settles_id,
-  first_line_id, line_count, substr(CAST($2 AS bytea), CAST(place AS integer) * 32 - 31, 32),
+INSERT INTO ledger_entry (id, reference, kind, business_date, event_at, posted_at, narrative, first_line_id,
+  line_count, digest, chain)
+SELECT id, reference, kind, business_date, event_at, CAST($1 AS timestamptz), narrative, first_line_id, line_count,
+  substr(CAST($2 AS bytea), CAST(place AS integer) * 32 - 31, 32),
   substr(CAST($3 AS bytea), CAST(place AS integer) * 32 - 31, 32)
 FROM unnest(CAST($4 AS bigint[]), CAST($5 AS text[]), CAST($6 AS text[]), CAST($7 AS date[]),
-  CAST($8 AS timestamptz[]), CAST($9 AS text[]), CAST($10 AS bigint[]), CAST($11 AS bigint[]), CAST($12 AS bigint[]),
-  CAST($13 AS integer[])) WITH ORDINALITY AS added(id, reference, kind, business_date, event_at, narrative, reverses_id,
-  settles_id, first_line_id, line_count, place)
+  CAST($8 AS timestamptz[]), CAST($9 AS text[]), CAST($10 AS bigint[]), CAST($11 AS integer[]))
+  WITH ORDINALITY AS added(id, reference, kind, business_date, event_at, narrative, first_line_id, line_count, place)
 """
 _LINES: Final = """
 INSERT INTO ledger_line (id, entry_id, debit_id, credit_id, amount_fen, item, debit_before_id, credit_before_id)
@@ -31,13 +30,12 @@ SELECT * FROM unnest(CAST($1 AS bigint[]), CAST($2 AS bigint[]), CAST($3 AS bigi
 def say_entries(
     talk: Talk,
     accepted: Sequence[Accepted],
-    ids: Mapping[str, int],
-    last_line_ids: MutableMapping[int, int],
+    accounts: Mapping[str, Running],
     *,
     at: datetime,
 ) -> None:
-    """Insert entries that are booked at `at`, and their lines; `ids` are accounts' by code."""
-    numbers, first_line_ids, entries, digests, reverses_ids, settles_ids, chains = zip(*accepted, strict=True)
+    """Insert plain entries that are booked at `at`, and their lines."""
+    numbers, first_line_ids, entries, digests, _, _, chains = zip(*accepted, strict=True)
     talk.say(
         _ENTRIES,
         (
@@ -50,32 +48,26 @@ def say_entries(
             "{" + ",".join([entry.business_date.isoformat() for entry in entries]) + "}",
             array_of([utc_text(entry.event_at) for entry in entries]),
             array_of([entry.narrative for entry in entries]),
-            _array_with_nulls(reverses_ids),
-            _array_with_nulls(settles_ids),
             array_of_numbers(first_line_ids),
             array_of_numbers([len(entry.lines) for entry in entries]),
         ),
     )
     line_ids, entry_ids, debit_ids, credit_ids, amounts_fen, items, *before_ids = zip(
-        *line_rows(accepted, ids, last_line_ids), strict=True
+        *line_rows(accepted, accounts), strict=True
     )
     numbered = map(array_of_numbers, (line_ids, entry_ids, debit_ids, credit_ids, amounts_fen))
     talk.say(_LINES, (*numbered, array_of(items), *map(array_of_numbers, before_ids)))
 
 
-def _array_with_nulls(numbers: Sequence[int | None]) -> str:
-    return "{" + ",".join(["NULL" if number is None else str(number) for number in numbers]) + "}"
-
-
 def line_rows(
-    accepted: Sequence[Accepted], ids: Mapping[str, int], last_line_ids: MutableMapping[int, int]
+    accepted: Sequence[Accepted], accounts: Mapping[str, Running]
 ) -> Iterator[tuple[int, int, int, int, int, str, int, int]]:
-    """Lines in posting order, each naming the line before it on both accounts; renews `last_line_ids`."""
+    """Lines in posting order, each naming the line before it on both accounts, whose newest one it is then."""
     for taken in accepted:
         for number, line in enumerate(taken.entry.lines, taken.first_line_id):
-            debit_id, credit_id = ids[line.debit], ids[line.credit]
-            debit_before, credit_before = last_line_ids[debit_id], last_line_ids[credit_id]
-            last_line_ids[debit_id] = last_line_ids[credit_id] = number
+            debit, credit = accounts[line.debit], accounts[line.credit]
             yield (
-                number, taken.entry_id, debit_id, credit_id, line.amount_fen, line.item, debit_before, credit_before,
+                number, taken.entry_id, debit.account_id, credit.account_id, line.amount_fen, line.item,
+                debit.last_line_id, credit.last_line_id,
             )  # fmt: skip
+            debit.last_line_id = credit.last_line_id = number

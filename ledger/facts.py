@@ -22,8 +22,9 @@ _LIMITS: Final = {limit.value: limit for limit in Limit}
 
 
 class AccountFacts(NamedTuple):
-    """An account as it stands before the call; amounts in fen. A tuple, as a night loads millions."""
+    """An account as it stands before the call; amounts in fen."""
 
+    code: str
     account_id: int
     limit: Limit
     closed: bool
@@ -34,7 +35,8 @@ class AccountFacts(NamedTuple):
     last_line_id: int
 
 
-class DayFacts(NamedTuple):
+@dataclass(slots=True)
+class DayFacts:
     """A business day and the end of its books so far: newest numbers, running hash."""
 
     state: DayState
@@ -175,7 +177,7 @@ def days_of(rows: Rows, dates: set[date]) -> dict[date, DayFacts]:
 
 def accounts_of(rows: Rows) -> dict[str, AccountFacts]:
     """What was found in answer to ACCOUNTS, by code."""
-    return {row[0]: AccountFacts(row[1], _LIMITS[row[2]], bool(row[3]), *row[4:]) for row in rows}
+    return {row[0]: AccountFacts(row[0], row[1], _LIMITS[row[2]], bool(row[3]), *row[4:]) for row in rows}
 
 
 def booked_of(rows: Rows) -> dict[str, Booked]:

@@ -4,7 +4,7 @@ from ledger.entry import Entry, Line, Reason, Refused, digest
 from ledger.events import Event, Happened
 from ledger.facts import HoldFacts
 from ledger.orders import Answer, Held, Hold, Void, Voided, hold_content
-from ledger.standing import Placed, Standing, sums
+from ledger.standing import Placed, Standing
 
 
 def place(books: Standing, hold: Hold) -> Answer:
@@ -12,9 +12,9 @@ def place(books: Standing, hold: Hold) -> Answer:
     known, content = books.holds.get(hold.reference), digest(hold_content(hold))
     if known is not None and known.digest == content:
         return Held(hold.reference, known.hold_id, first_time=False)
-    refusal = books.without_account("hold", hold.reference, hold.lines)
-    if refusal is not None:
-        return refusal
+    transfers = books.transfers("hold", hold.reference, hold.lines)
+    if isinstance(transfers, Refused):
+        return transfers
     if known is not None:
         what = f"was placed as number {known.hold_id} with other content; use another reference"
         return _refused(hold.reference, Reason.CONFLICT, what)
@@ -25,12 +25,11 @@ def place(books: Standing, hold: Hold) -> Answer:
     if hold.expires_at <= books.at:
         what = f"ran out at {hold.expires_at}, before it was placed; give it a later instant"
         return _refused(hold.reference, Reason.HOLD_OVER, what)
-    refusal = books.past_limit("hold", hold.reference, sums(hold.lines), moves=False)
+    refusal = books.hold("hold", hold.reference, transfers)
     if refusal is not None:
         return refusal
     hold_id = books.next_hold_id
     books.next_hold_id += 1
-    books.hold(hold.lines, 1)
     books.decision.placed.append(Placed(hold_id, hold, content))
     books.decision.events.append(Event(books.at, Happened.HOLD_PLACED, hold.reference, content.hex()))
     facts = HoldFacts(hold_id, hold.reference, content, True, False, hold.expires_at, hold.lines)
@@ -89,7 +88,7 @@ def not_settled_by(books: Standing, entry: Entry, settles: str) -> Refused | Non
 
 def end(books: Standing, hold: HoldFacts, how: Happened, by: str = "") -> None:
     """Free the money of an open hold and write down how it ended."""
-    books.hold(hold.lines, -1)
+    books.free(hold.lines)
     books.decision.ended.add(hold.hold_id)
     books.decision.events.append(Event(books.at, how, hold.reference, by))
     books.holds[hold.reference] = hold._replace(open=False, settled=how is Happened.HOLD_SETTLED)

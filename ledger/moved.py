@@ -1,39 +1,27 @@
 """What a decision adds to accounts and to their sub-ledgers as a whole."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
-from typing import NamedTuple
+from operator import attrgetter
 
 from ledger.accounts import segment_of
-from ledger.standing import Both, Decision, Sums, sums
+from ledger.standing import Decision, Running, Sums
 from ledger.totals import Added
 
 Controls = list[tuple[str, int, int]]
 """What is added to the control totals of sub-ledgers: segment, debits, credits in fen."""
 
-
-class _Moved(NamedTuple):
-    """What was posted to an account, in fen."""
-
-    code: str
-    account_id: int
-    debits_fen: int
-    credits_fen: int
+_by_id = attrgetter("account_id")
 
 
-def added_by(
-    decision: Decision, last_line_ids: Mapping[int, int]
-) -> tuple[Mapping[date, Sequence[Added]], Controls]:
+def added_by(decision: Decision) -> tuple[Mapping[date, Sequence[Added]], Controls]:
     """What is added to accounts, by the last date that each is moved on, and to sub-ledgers; an entry was accepted.
 
     Accounts come in the order of their ids, which is the order of every lock on them.
     """
-    every = [
-        _Moved(code, running.facts.account_id, *running.added_fen())
-        for code, running in decision.moved.items()
-    ]
-    moved = [one for one in every if one.debits_fen or one.credits_fen]
-    return _by_last_date(decision, moved, last_line_ids), _by_segment(moved)
+    moved = [running for running in decision.accounts.values() if any(running.added_fen())]
+    moved.sort(key=_by_id)
+    return _by_last_date(decision, moved), _by_segment(moved)
 
 
 def controls_of(debits_fen: Sums, credits_fen: Sums) -> Controls:
@@ -44,35 +32,42 @@ def controls_of(debits_fen: Sums, credits_fen: Sums) -> Controls:
     ]
 
 
-def _by_last_date(
-    decision: Decision, moved: Sequence[_Moved], last_line_ids: Mapping[int, int]
-) -> Mapping[date, Sequence[Added]]:
+def _by_last_date(decision: Decision, moved: Iterable[Running]) -> Mapping[date, Sequence[Added]]:
     """Nearly always that is one date; at most it is two, as no more days take entries."""
     *earlier, last = sorted({taken.entry.business_date for taken in decision.accepted})
     if not earlier:
-        return {last: sorted([Added(*one[1:], 0, 0, last_line_ids[one.account_id]) for one in moved])}
-    late = {code for amounts_fen in _sums_on(decision, last) for code in amounts_fen}
+        return {last: [(one.account_id, *one.added_fen(), 0, 0, one.last_line_id) for one in moved]}
+    late_debits, late_credits = _sums_on(decision, last)
     early_debits, early_credits = _sums_on(decision, earlier[0])
     added: dict[date, list[Added]] = {}
     for one in moved:
-        on_last = one.code in late
-        before = (early_debits.get(one.code, 0), early_credits.get(one.code, 0)) if on_last else (0, 0)
+        code = one.was.code
+        on_last = code in late_debits or code in late_credits
+        before = (early_debits.get(code, 0), early_credits.get(code, 0)) if on_last else (0, 0)
         added.setdefault(last if on_last else earlier[0], []).append(
-            Added(*one[1:], *before, last_line_ids[one.account_id])
+            (one.account_id, *one.added_fen(), *before, one.last_line_id)
         )
-    return {business_date: sorted(several) for business_date, several in added.items()}
+    return added
 
 
-def _sums_on(decision: Decision, business_date: date) -> Both:
-    entries = [taken.entry for taken in decision.accepted if taken.entry.business_date == business_date]
-    return sums([line for entry in entries for line in entry.lines])
-
-
-def _by_segment(moved: Sequence[_Moved]) -> Controls:
+def _sums_on(decision: Decision, business_date: date) -> tuple[Sums, Sums]:
+    """What entries of a date debit and what they credit, in fen by code."""
     debits_fen: Sums = {}
     credits_fen: Sums = {}
-    for code, _, debited_fen, credited_fen in moved:
-        segment = segment_of(code)
+    for taken in decision.accepted:
+        if taken.entry.business_date == business_date:
+            for line in taken.entry.lines:
+                debits_fen[line.debit] = debits_fen.get(line.debit, 0) + line.amount_fen
+                credits_fen[line.credit] = credits_fen.get(line.credit, 0) + line.amount_fen
+    return debits_fen, credits_fen
+
+
+def _by_segment(moved: Iterable[Running]) -> Controls:
+    debits_fen: Sums = {}
+    credits_fen: Sums = {}
+    for one in moved:
+        segment = segment_of(one.was.code)
+        debited_fen, credited_fen = one.added_fen()
         debits_fen[segment] = debits_fen.get(segment, 0) + debited_fen
         credits_fen[segment] = credits_fen.get(segment, 0) + credited_fen
     return controls_of(debits_fen, credits_fen)

@@ -1,9 +1,9 @@
 """The books as they stand in the middle of a decision: what was loaded, and what the orders before have changed."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from ledger.accounts import Limit
 from ledger.entry import Entry, Line, Reason, Refused, utc_text
@@ -17,35 +17,39 @@ MAX_TOTAL_FEN = 10**18
 Sums = dict[str, int]
 """Fen by account code."""
 
-Both = tuple[Sums, Sums]
-"""What is debited and what is credited."""
-
-DEBIT: Final = 0
-CREDIT: Final = 1
-_SIDES: Final = ((DEBIT, CREDIT), (CREDIT, DEBIT))
-_LIMITED: Final = (Limit.NO_DEBIT_BALANCE, Limit.NO_CREDIT_BALANCE)
-"""The limit under which the total of a side ends at that of the other."""
-
 
 class Running:
-    """An account in the middle of a decision: as it was, and its totals now, debits and credits in fen."""
+    """An account in the middle of a decision: as it `was`, and its totals and its newest line now, in fen."""
 
-    __slots__ = ("facts", "held_fen", "posted_fen")
+    __slots__ = (
+        "account_id",
+        "credits_fen",
+        "credits_held_fen",
+        "debits_fen",
+        "debits_held_fen",
+        "last_line_id",
+        "was",
+    )
 
-    def __init__(self, facts: AccountFacts) -> None:
-        self.facts = facts
-        self.posted_fen = [facts.debits_fen, facts.credits_fen]
-        self.held_fen = [facts.debits_held_fen, facts.credits_held_fen]
+    def __init__(self, was: AccountFacts) -> None:
+        self.was = was
+        (
+            _, self.account_id, _, _, self.debits_fen, self.credits_fen, self.debits_held_fen, self.credits_held_fen,
+            self.last_line_id,
+        ) = was  # fmt: skip
 
     def added_fen(self) -> tuple[int, int]:
         """What was posted since: debits and credits."""
-        facts = self.facts
-        return self.posted_fen[DEBIT] - facts.debits_fen, self.posted_fen[CREDIT] - facts.credits_fen
+        return self.debits_fen - self.was.debits_fen, self.credits_fen - self.was.credits_fen
 
     def held_more_fen(self) -> tuple[int, int]:
         """What is held more than before, or with a minus less: debits and credits."""
-        facts = self.facts
-        return self.held_fen[DEBIT] - facts.debits_held_fen, self.held_fen[CREDIT] - facts.credits_held_fen
+        was = self.was
+        return self.debits_held_fen - was.debits_held_fen, self.credits_held_fen - was.credits_held_fen
+
+
+Transfers = list[tuple[Running, Running, int]]
+"""Lines with their accounts: the one debited, the one credited, the amount in fen."""
 
 
 class Accepted(NamedTuple):
@@ -74,7 +78,7 @@ class Decision:
 
     answers: list[Answer] = field(default_factory=list)
     accepted: list[Accepted] = field(default_factory=list)
-    moved: dict[str, Running] = field(default_factory=dict)
+    accounts: dict[str, Running] = field(default_factory=dict)
     placed: list[Placed] = field(default_factory=list)
     ended: set[int] = field(default_factory=set)
     forestalled: dict[str, str] = field(default_factory=dict)
@@ -89,13 +93,13 @@ class Standing:
         self.closing = closing
         self.at = at
         self.at_text = utc_text(at)
-        self.days: dict[date, DayFacts] = dict(facts.days)
+        self.days: dict[date, DayFacts] = {day: replace(found) for day, found in facts.days.items()}
         self.booked: dict[str, Booked] = dict(facts.booked)
         self.originals: dict[str, Booked] = dict(facts.originals)
         self.holds: dict[str, HoldFacts] = dict(facts.holds)
         self.forestalled: dict[str, str] = dict(facts.forestalled)
         self.next_hold_id = facts.last_hold_id + 1
-        self._accounts: Mapping[str, AccountFacts] = facts.accounts
+        self.decision.accounts.update(_running(facts.accounts))
 
     def learn(
         self,
@@ -103,8 +107,8 @@ class Standing:
         booked: Mapping[str, Booked],
         forestalled: Mapping[str, str],
     ) -> None:
-        """Take in facts about more orders, read before any of this call was written."""
-        self._accounts = {**self._accounts, **accounts}
+        """Take in facts about more orders: of accounts that were not known yet, as they were before this call."""
+        self.decision.accounts.update(_running(accounts))
         self.booked.update(booked)
         self.forestalled.update(forestalled)
 
@@ -113,80 +117,91 @@ class Standing:
         self.forestalled[reference] = self.decision.forestalled[reference] = by
         self.decision.events.append(Event(self.at, Happened.FORESTALLED, reference, by))
 
-    def without_account(self, what: str, reference: str, lines: Iterable[Line]) -> Refused | None:
-        """Refuse lines on an account that is unknown, or else on one that is closed."""
-        accounts = self._accounts
+    def transfers(self, what: str, reference: str, lines: Iterable[Line]) -> Transfers | Refused:
+        """Lines with their accounts; refused on an account that is unknown, or else on one that is closed."""
+        accounts = self.decision.accounts
+        found: Transfers = []
         closed = ""
         for line in lines:
-            for code in (line.debit, line.credit):
-                account = accounts.get(code)
-                if account is None:
-                    message = f"{what} {reference!r}: there is no account {code}; open it first"
-                    return Refused(reference, Reason.ACCOUNT_UNKNOWN, code, 0, message)
-                if account.closed and not closed:
-                    closed = code
+            debit, credit = accounts.get(line.debit), accounts.get(line.credit)
+            if debit is None or credit is None:
+                code = line.debit if debit is None else line.credit
+                message = f"{what} {reference!r}: there is no account {code}; open it first"
+                return Refused(reference, Reason.ACCOUNT_UNKNOWN, code, 0, message)
+            if not closed and (debit.was.closed or credit.was.closed):
+                closed = line.debit if debit.was.closed else line.credit
+            found.append((debit, credit, line.amount_fen))
         if closed:
             message = f"{what} {reference!r}: account {closed} is closed; reopen it or name another"
             return Refused(reference, Reason.ACCOUNT_CLOSED, closed, 0, message)
-        return None
-
-    def past_limit(self, what: str, reference: str, adding: Both, *, moves: bool) -> Refused | None:
-        """Refuse by the first account past its limit: the debited ones first, in the order of the lines.
-
-        Where money `moves`, what lines bring to an account counts for what they take from it. A hold moves
-        none: what it is to bring in is not there yet.
-        """
-        moved = self.decision.moved
-        for side, other in _SIDES:
-            limited = _LIMITED[side]
-            for code, amount_fen in adding[side].items():
-                running = moved.get(code) or self._running(code)
-                total_fen = running.posted_fen[side] + running.held_fen[side] + amount_fen
-                most_fen = MAX_TOTAL_FEN
-                if running.facts.limit is limited:
-                    brought_in_fen = adding[other].get(code, 0) if moves else 0
-                    most_fen = min(most_fen, running.posted_fen[other] + brought_in_fen)
-                if total_fen > most_fen:
-                    return _past_limit(what, reference, code, running.facts.limit, total_fen - most_fen)
-        return None
-
-    def post(self, adding: Both) -> None:
-        """Add to what is posted."""
-        moved = self.decision.moved
-        for side in (DEBIT, CREDIT):
-            for code, amount_fen in adding[side].items():
-                running = moved.get(code) or self._running(code)
-                running.posted_fen[side] += amount_fen
-
-    def hold(self, lines: Sequence[Line], sign: int) -> None:
-        """Add to what is held, or with -1 free it."""
-        for side, amounts_fen in enumerate(sums(lines)):
-            for code, amount_fen in amounts_fen.items():
-                self._running(code).held_fen[side] += sign * amount_fen
-
-    def _running(self, code: str) -> Running:
-        moved = self.decision.moved
-        found = moved.get(code)
-        if found is None:
-            found = moved[code] = Running(self._accounts[code])
         return found
 
+    def post(self, what: str, reference: str, transfers: Transfers) -> Refused | None:
+        """Move the money of all; or none, where an account would be past its limit."""
+        for debit, credit, amount_fen in transfers:
+            debit.debits_fen += amount_fen
+            credit.credits_fen += amount_fen
+        refusal = _past_limit(what, reference, transfers)
+        if refusal is not None:
+            for debit, credit, amount_fen in transfers:
+                debit.debits_fen -= amount_fen
+                credit.credits_fen -= amount_fen
+        return refusal
 
-def sums(lines: Sequence[Line]) -> Both:
-    """What lines debit and what they credit, in fen by code, in the order of the lines."""
-    if len(lines) == 1:
-        return {lines[0].debit: lines[0].amount_fen}, {lines[0].credit: lines[0].amount_fen}
-    debits_fen: Sums = {}
-    credits_fen: Sums = {}
-    for line in lines:
-        debits_fen[line.debit] = debits_fen.get(line.debit, 0) + line.amount_fen
-        credits_fen[line.credit] = credits_fen.get(line.credit, 0) + line.amount_fen
-    return debits_fen, credits_fen
+    def hold(self, what: str, reference: str, transfers: Transfers) -> Refused | None:
+        """Set the money of all aside; or none, where an account would be past its limit.
+
+        What lines are to bring to an account does not count for what they take from it: it is not there yet.
+        """
+        _hold(transfers, 1)
+        refusal = _past_limit(what, reference, transfers)
+        if refusal is not None:
+            _hold(transfers, -1)
+        return refusal
+
+    def hold_again(self, lines: Iterable[Line]) -> None:
+        """Set aside what was freed just now."""
+        _hold(self._placed(lines), 1)
+
+    def free(self, lines: Iterable[Line]) -> None:
+        """Let go what lines have set aside."""
+        _hold(self._placed(lines), -1)
+
+    def _placed(self, lines: Iterable[Line]) -> Transfers:
+        accounts = self.decision.accounts
+        return [(accounts[line.debit], accounts[line.credit], line.amount_fen) for line in lines]
 
 
-def _past_limit(what: str, reference: str, code: str, limit: Limit, short_fen: int) -> Refused:
+def _running(accounts: Mapping[str, AccountFacts]) -> Iterator[tuple[str, Running]]:
+    return zip(accounts, map(Running, accounts.values()), strict=True)
+
+
+def _hold(transfers: Transfers, sign: int) -> None:
+    for debit, credit, amount_fen in transfers:
+        debit.debits_held_fen += sign * amount_fen
+        credit.credits_held_fen += sign * amount_fen
+
+
+def _past_limit(what: str, reference: str, transfers: Transfers) -> Refused | None:
+    """Refuse by the first account past its limit: the debited ones first, in the order of the lines."""
+    for debit, _, _ in transfers:
+        total_fen, most_fen = debit.debits_fen + debit.debits_held_fen, MAX_TOTAL_FEN
+        if debit.was.limit is Limit.NO_DEBIT_BALANCE and debit.credits_fen < most_fen:
+            most_fen = debit.credits_fen
+        if total_fen > most_fen:
+            return _refused(what, reference, debit.was, total_fen - most_fen)
+    for _, credit, _ in transfers:
+        total_fen, most_fen = credit.credits_fen + credit.credits_held_fen, MAX_TOTAL_FEN
+        if credit.was.limit is Limit.NO_CREDIT_BALANCE and credit.debits_fen < most_fen:
+            most_fen = credit.debits_fen
+        if total_fen > most_fen:
+            return _refused(what, reference, credit.was, total_fen - most_fen)
+    return None
+
+
+def _refused(what: str, reference: str, account: AccountFacts, short_fen: int) -> Refused:
     message = (
-        f"{what} {reference!r}: account {code} would be past its limit ({limit.value}) by {short_fen} fen; "
-        f"bring the money in first, or book less"
+        f"{what} {reference!r}: account {account.code} would be past its limit ({account.limit.value}) by "
+        f"{short_fen} fen; bring the money in first, or book less"
     )
-    return Refused(reference, Reason.LIMIT_EXCEEDED, code, short_fen, message)
+    return Refused(reference, Reason.LIMIT_EXCEEDED, account.code, short_fen, message)

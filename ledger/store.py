@@ -23,7 +23,7 @@ def decide_and_store(
 ) -> list[Answer]:
     """Decide over offers and write what was decided; `at` is the instant of booking."""
     decision = decide(offers, facts, closing=closing, at=at)
-    _store_all(conn, decision, facts, at)
+    _store_all(conn, decision, at)
     _store_ends(conn, decision)
     if decision.forestalled:
         rows = [(reference, by, at) for reference, by in decision.forestalled.items()]
@@ -32,16 +32,14 @@ def decide_and_store(
     return decision.answers
 
 
-def _store_all(conn: Connection, decision: Decision, facts: Facts, at: datetime) -> None:
+def _store_all(conn: Connection, decision: Decision, at: datetime) -> None:
     """Write holds, entries and what both do to accounts."""
     held = _held(decision) if decision.placed or decision.ended else []
     # Freed before it is posted and held after, so that no account is past its limit in between.
     hold_on_totals(conn, [(number, min(debits, 0), min(credits, 0)) for number, debits, credits in held])
     if decision.placed:
-        _store_holds(conn, decision, facts, at)
+        _store_holds(conn, decision, at)
     if decision.accepted:
-        last_line_ids = _last_line_ids(facts)
-        ids = {code: account.account_id for code, account in facts.accounts.items()}
         insert_rows(
             conn,
             tables.entry,
@@ -50,13 +48,9 @@ def _store_all(conn: Connection, decision: Decision, facts: Facts, at: datetime)
                 for taken in decision.accepted
             ),
         )
-        insert_rows(conn, tables.line, line_rows(decision.accepted, ids, last_line_ids))
-        add_to_totals(conn, *added_by(decision, last_line_ids))
+        insert_rows(conn, tables.line, line_rows(decision.accepted, decision.accounts))
+        add_to_totals(conn, *added_by(decision))
     hold_on_totals(conn, [(number, max(debits, 0), max(credits, 0)) for number, debits, credits in held])
-
-
-def _last_line_ids(facts: Facts) -> dict[int, int]:
-    return {account.account_id: account.last_line_id for account in facts.accounts.values()}
 
 
 def entry_row(taken: Accepted, at: datetime, *, first_line_id: int, line_count: int) -> tuple[Any, ...]:
@@ -79,8 +73,8 @@ def entry_row(taken: Accepted, at: datetime, *, first_line_id: int, line_count: 
     )
 
 
-def _store_holds(conn: Connection, decision: Decision, facts: Facts, at: datetime) -> None:
-    placed = decision.placed
+def _store_holds(conn: Connection, decision: Decision, at: datetime) -> None:
+    placed, accounts = decision.placed, decision.accounts
     insert_rows(
         conn,
         tables.hold,
@@ -97,8 +91,8 @@ def _store_holds(conn: Connection, decision: Decision, facts: Facts, at: datetim
         tables.hold_line,
         (
             (
-                one.hold_id, number, facts.accounts[line.debit].account_id,
-                facts.accounts[line.credit].account_id, line.amount_fen, line.item,
+                one.hold_id, number, accounts[line.debit].account_id, accounts[line.credit].account_id,
+                line.amount_fen, line.item,
             )
             for one in placed
             for number, line in enumerate(one.hold.lines, 1)
@@ -116,4 +110,4 @@ def _store_ends(conn: Connection, decision: Decision) -> None:
 
 def _held(decision: Decision) -> list[tuple[int, int, int]]:
     """What is held more, or less, on each account: (account id, debits, credits) in fen, by id."""
-    return sorted((running.facts.account_id, *running.held_more_fen()) for running in decision.moved.values())
+    return sorted((running.account_id, *running.held_more_fen()) for running in decision.accounts.values())

@@ -94,19 +94,14 @@ def _ask(talk: Talk, orders: Sequence[Entry]) -> list[list[Offer]]:
 
 def _book(talk: Talk, books: Standing, parts: Sequence[Sequence[Offer]]) -> None:
     """Decide over each part and have it written, then what all of them add to accounts."""
-    accepted = books.decision.accepted
-    ids: dict[str, int] = {}
-    last_line_ids: dict[int, int] = {}
+    accepted, accounts = books.decision.accepted, books.decision.accounts
     for offers in parts:
         account_rows, booked, forestalled = talk.hear(3)
-        accounts = accounts_of(account_rows)
-        books.learn(accounts, booked_of(booked), dict(forestalled))
-        ids.update((code, found.account_id) for code, found in accounts.items())
-        last_line_ids.update((found.account_id, found.last_line_id) for found in accounts.values())
+        books.learn(accounts_of(account_rows), booked_of(booked), dict(forestalled))
         said = len(accepted)
         answer(books, offers)
         if len(accepted) > said:
-            say_entries(talk, accepted[said:], ids, last_line_ids, at=books.at)
+            say_entries(talk, accepted[said:], accounts, at=books.at)
             talk.send()
     if accepted:
-        say_totals(talk, *added_by(books.decision, last_line_ids))
+        say_totals(talk, *added_by(books.decision))

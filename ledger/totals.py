@@ -2,23 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Final, NamedTuple
+from typing import Final
 
 from sqlalchemy import Connection, text
 
 from ledger.questions import AS_IT_LIKES, BY_KEY, array_of, array_of_numbers
 from ledger.talk import Talk, talking
 
-
-class Added(NamedTuple):
-    """What a call adds to an account, in fen: in all, and of that on dates before the last; its newest line."""
-
-    account_id: int
-    debits_fen: int
-    credits_fen: int
-    earlier_debits_fen: int
-    earlier_credits_fen: int
-    last_line_id: int
+Added = tuple[int, int, int, int, int, int]
+"""What a call adds to an account, in fen: its id, debits, credits, those of dates before the last, its newest line."""
 
 
 # All dates of a call at once: what it adds on one of them alone may well be past the account's limit.
