@@ -46,9 +46,12 @@ LEAST: Final = 16
 
 def are_plain(orders: Sequence[Order]) -> "TypeGuard[Sequence[Entry]]":
     """Whether these are entries, not too many, and none has to do with a hold or with another entry."""
-    return len(orders) <= MOST and all(
-        isinstance(order, Entry) and order.reverses is None and order.settles is None for order in orders
-    )
+    if len(orders) > MOST:
+        return False
+    for order in orders:
+        if not isinstance(order, Entry) or order.reverses is not None or order.settles is not None:
+            return False
+    return True
 
 
 def post_plain(
