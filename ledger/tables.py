@@ -55,6 +55,7 @@ account = Table(
 total = Table(
     "ledger_total",
     metadata,
+    # On PostgreSQL a trigger holds the key for a whole statement, as it does those of lines.
     Column("account_id", Id, ForeignKey("ledger_account.id"), primary_key=True, autoincrement=False),
     Column("may_debit", Boolean, nullable=False),
     Column("may_credit", Boolean, nullable=False),

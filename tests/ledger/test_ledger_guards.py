@@ -125,6 +125,12 @@ def test_the_database_takes_accounts_in_the_order_of_their_numbers(books: Books)
         assert conn.execute(text("SELECT max(id) FROM ledger_account")).scalar_one() == 9
 
 
+def test_a_total_is_of_an_account_that_there_is(books: Books) -> None:
+    columns = ", ".join(column for column in metadata.tables["ledger_total"].columns.keys()[1:])
+    stray = f"INSERT INTO ledger_total SELECT {{}}, {columns} FROM ledger_total WHERE account_id = 2"
+    refuses(books, "a total belongs to an account|FOREIGN KEY", *map(stray.format, (0, 99)))
+
+
 def lines_of(month: str) -> str:
     return f"ledger_line_{month}"
 
