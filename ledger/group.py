@@ -17,7 +17,7 @@ from typing import Any, Final, Generic, TypeVar
 from weakref import WeakSet
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from ledger.place import Place
 
@@ -54,9 +54,10 @@ class GroupCommit(Generic[Order, Answer]):
     """Answers orders from many threads with a handler that takes many at once; orders are begun as they came.
 
     `handle` is given a connection as of `ledger.db.writing` and orders, and answers them in that order; from its
-    first order on the group keeps one connection of the engine's for itself, until it is closed. An order's
-    future is done only when the transaction is committed. A handler that raises is asked again order by order, so
-    that only the culprit's future gets the exception. Orders must be idempotent: where a commit's outcome
+    first order on the group keeps one connection of the engine's for itself, until it is closed. It waits for other
+    writers before it takes the orders of a group, so that these may still be withdrawn or turned away in time. An
+    order's future is done only when the transaction is committed. A handler that raises is asked again order by
+    order, so that only the culprit's future gets the exception. Orders must be idempotent: where a commit's outcome
     stays unknown because the connection broke, the group is written once more. Close it, and all that was taken
     is answered before `close` returns.
     """
@@ -170,18 +171,26 @@ class GroupCommit(Generic[Order, Answer]):
 
     def _write(self) -> None:
         with self._place:
-            while (group := self._next_group()) is not None:
-                begun = [(order, seat) for order, seat in group if _begins(seat)]
+            while self._somebody_waits():
+                # Until others have written, and while more come in, whoever waits may still withdraw.
+                with suppress(SQLAlchemyError):  # tried again for a group, whose orders are told of it
+                    self._place.begin()
+                begun = [(order, seat) for order, seat in self._next_group() if _begins(seat)]
                 if begun:
                     _tell(self._outcomes(begun))
+                else:
+                    self._place.leave()
 
-    def _next_group(self) -> "list[tuple[Order, Seat[Answer]]] | None":
-        """The orders whose turn it is, oldest first; None when there will be no more."""
+    def _somebody_waits(self) -> bool:
+        """True as soon as there is an order, False when there will be no more."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closed)
+            return bool(self._waiting)
+
+    def _next_group(self) -> "list[tuple[Order, Seat[Answer]]]":
+        """The orders whose turn it is, oldest first."""
+        with self._changed:
             self._changed.wait_for(lambda: len(self._waiting) >= self._expected or self._closed, LINGER_S)
-            if not self._waiting:
-                return None
             taken = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
             self._expected = len(taken)
         latest = self._clock() - self._patience_s

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, Transaction
 
 from ledger.db import lock_writers
 from ledger.talk import forget_plans, keep_plans
@@ -16,6 +16,7 @@ class Place:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._conn: Connection | None = None
+        self._begun: Transaction | None = None
 
     def __enter__(self) -> "Place":
         return self
@@ -28,22 +29,33 @@ class Place:
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """`ledger.db.writing` on this connection, which is made where there is none."""
-        if self._conn is None:
-            self._conn = self._engine.connect()
-            keep_plans(self._conn)
-        conn = self._conn
+        conn, transaction = self.begin()
+        self._begun = None
         try:
-            with conn.begin():
-                lock_writers(conn)
+            with transaction:
                 yield conn
         except BaseException:
             # Rolled back, and with that psycopg has freed what was planned.
             self.leave()
             raise
 
+    def begin(self) -> tuple[Connection, Transaction]:
+        """Be the one writer already, where that is not so yet: what `writing` is to yield, and its transaction."""
+        try:
+            if self._conn is None:
+                self._conn = self._engine.connect()
+                keep_plans(self._conn)
+            if self._begun is None:
+                self._begun = self._conn.begin()
+                lock_writers(self._conn)
+            return self._conn, self._begun
+        except BaseException:
+            self.leave()
+            raise
+
     def leave(self) -> None:
-        """Give the connection back."""
-        conn, self._conn = self._conn, None
+        """Give the connection back; what was only begun is over."""
+        conn, self._conn, self._begun = self._conn, None, None
         if conn is not None:
             forget_plans(conn)
             conn.close()

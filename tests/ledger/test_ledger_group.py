@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from ledger.balances import balance
 from ledger.checks import check_books
-from ledger.db import reading
+from ledger.db import reading, writing
 from ledger.entry import Entry, Posted
 from ledger.group import Busy, Closed, GroupCommit
 from ledger.orders import Answer, Order
@@ -126,6 +126,24 @@ def test_too_many_are_turned_away_and_nobody_waits_for_ever(books: Books, gate: 
         for future in futures[1:]:
             with pytest.raises(Busy, match="ask again later"):
                 future.result()
+
+
+def test_whoever_waits_for_another_writer_may_withdraw_and_is_turned_away_in_time(
+    books: Books, gate: Gate
+) -> None:
+    with GroupCommit[Order, Answer](books.engine, gate, patience_s=0.2) as group:
+        with writing(books.engine):
+            withdrawn, waiting = (
+                group.submit(load(books, reference)) for reference in ("withdrawn", "waiting")
+            )
+            with pytest.raises(Busy, match=r"waited 0\.2 s for its turn; ask again later"):
+                group.ask(load(books, "asked"))
+            assert withdrawn.cancel()
+        with pytest.raises(Busy):
+            waiting.result()
+        assert isinstance(group.ask(load(books, "asked later")), Posted)
+    assert gate.groups == [1]
+    assert books.nets()["purse:1"] == -1
 
 
 def test_closing_answers_all_that_was_taken_and_takes_no_more(books: Books, gate: Gate) -> None:

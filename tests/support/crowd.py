@@ -62,6 +62,6 @@ def all_at_once(engine: Engine, group: Group, asks: Sequence[Callable[[], T]]) -
             assert begun.wait(20)
             for number, ask in enumerate(asks[1:], 1):
                 futures.append(pool.submit(ask))
-                wait_for(group, number)
+                wait_for(group, number + 1)
         pool.shutdown()
     return futures, len(commits)
