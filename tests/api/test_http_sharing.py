@@ -94,14 +94,13 @@ def test_whose_turn_does_not_come_is_told_when_to_ask_again_and_nothing_was_done
         json={"biller": "WATER-1", "account_no": "A1", "bill_no": "B1", "amount_fen": 1},
         headers=me,
     )
-    with ThreadPoolExecutor(3) as pool:
-        with held(hasty.engine) as begun:
-            first = pool.submit(asks[0])
-            assert begun.wait(20)
-            for one in (first, pool.submit(asks[1]), pool.submit(around)):
-                answer = one.result()
-                assert (answer.status_code, answer.json()["code"]) == (503, "busy")
-                assert answer.headers["retry-after"] == "2"
+    with ThreadPoolExecutor(3) as pool, held(hasty.engine) as begun:
+        first = pool.submit(asks[0])
+        assert begun.wait(20)
+        for one in (first, pool.submit(asks[1]), pool.submit(around)):
+            answer = one.result()
+            assert (answer.status_code, answer.json()["code"]) == (503, "busy")
+            assert answer.headers["retry-after"] == "2"
     assert shop_fen(hasty) == 0
     # No key was taken.
     assert [ask().status_code for ask in asks] == [201, 201]
