@@ -17,14 +17,16 @@ from clearing.interop.centres import centre_codes
 from clearing.judged import Judged, judged_taps
 from clearing.postings import OVERCHARGE, SHORTFALL, Shares, batch_columns, from_purses, owed_account, shares
 from clearing.records import keep_positions, keep_taps, renew_taps, short_purses
-from clearing.tables import batch_file, cleared_night
+from clearing.tables import batch_file, card_position, cleared_night, tap
 from clearing.verdict import Verdict
 from ledger.accounts import open_accounts
 from ledger.ahead import ahead
+from ledger.bulk import count_anew
 from ledger.chart import account
 from ledger.columns import Prepared, in_pieces, post_pieces, prepare_columns
 from ledger.directory import Directory
 from ledger.entry import Refused
+from ledger.tables import total
 
 HOTLIST_DEADLINE = timedelta(days=1)
 """How long devices have to take up a list."""
@@ -70,6 +72,7 @@ def post(engine: Engine, night: Night) -> StepResult:
                 business_date=night.business_date, booked_at=night.at, taps=counts["taps"]
             )
         )
+        count_anew(conn, (tap, card_position, total))
 
     return StepResult(counts, (), write, bring)
 

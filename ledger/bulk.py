@@ -70,6 +70,17 @@ def copy_into(conn: Connection, table: str, texts: Iterable[str | bytes | memory
             copy.write(text)
 
 
+def count_anew(conn: Connection, tables: Iterable[Table]) -> None:
+    """Have PostgreSQL look at samples of tables that were just filled; how it finds rows depends on what it knows.
+
+    It does so by itself some time later. Until then it takes them for nearly empty, and a join of two looks up each
+    row by its key.
+    """
+    if conn.dialect.name == "postgresql":
+        for table in tables:
+            conn.exec_driver_sql(f"ANALYZE {table.name}")
+
+
 def _copy_texts(table: Table, rows: Iterable[tuple[Any, ...]]) -> Iterator[str]:
     """Rows as COPY reads them in its text format; made column by column, as most are of one kind throughout."""
     rest = iter(rows)
