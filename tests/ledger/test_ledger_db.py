@@ -4,6 +4,7 @@ import re
 from multiprocessing import get_context
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -25,7 +26,9 @@ from tests.support.quick_databases import Copies
 
 
 def test_the_tables_are_what_the_migration_makes(engine: Engine) -> None:
-    def ours(_object: object, name: str | None, kind: str, _reflected: object, _compared: object) -> bool:
+    def ours(found: Any, name: str | None, kind: str, _reflected: object, _compared: object) -> bool:
+        if kind == "foreign_key_constraint" and engine.dialect.name == "postgresql":
+            return bool(found.table.name != "ledger_snapshot")  # a trigger holds them there
         return kind != "table" or (name or "").startswith("ledger_")
 
     with engine.connect() as conn:
