@@ -197,7 +197,7 @@ def _do(
     began_s = clock() if clock else 0.0
     result = step(engine, night)
     marks = mark_files(result.files, night.folder)
-    with writing(engine, before=result.bring) as conn:
+    with writing(engine, beside=result.bring) as conn:
         newest = last_entry_ids(conn)
         result.write(conn)
         references = references_after(conn, newest)
