@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
@@ -14,17 +15,19 @@ from card.hotlist import hotlist_cards
 from clearing.columns import numbers, texts
 from clearing.context import Night, StepRefused, StepResult
 from clearing.interop.centres import centre_codes
-from clearing.judged import Judged, judged_taps
+from clearing.judged import Judged, fresh_taps, judged_taps
 from clearing.postings import OVERCHARGE, SHORTFALL, Shares, batch_columns, from_purses, owed_account, shares
-from clearing.records import keep_positions, keep_taps, renew_taps, short_purses
-from clearing.tables import batch_file, cleared_night
+from clearing.records import are_kept, keep_positions, keep_taps, renew_taps, short_purses
+from clearing.tables import batch_file, card_position, cleared_night, tap
 from clearing.verdict import Verdict
 from ledger.accounts import open_accounts
 from ledger.ahead import ahead
+from ledger.bulk import count_anew
 from ledger.chart import account
 from ledger.columns import Prepared, in_pieces, post_pieces, prepare_columns
 from ledger.directory import Directory
 from ledger.entry import Refused
+from ledger.tables import total
 
 HOTLIST_DEADLINE = timedelta(days=1)
 """How long devices have to take up a list."""
@@ -49,9 +52,10 @@ def post(engine: Engine, night: Night) -> StepResult:
     told = _Told(night, counts["paid_taps"] + counts["taps"])
 
     def bring(conn: Connection) -> None:
-        if not _is_booked(conn, night):
-            with judged_taps(night) as judged:
-                keep_taps(conn, told.passing(judged.fresh()), night.business_date)
+        # They may be there without their lines, where a night was killed as it had just kept them.
+        if not are_kept(conn, night.business_date):
+            keep_taps(conn, told.passing(fresh_taps(night)), night.business_date)
+            count_anew(conn, (tap,))
 
     def write(conn: Connection) -> None:
         if _is_booked(conn, night):
@@ -70,6 +74,7 @@ def post(engine: Engine, night: Night) -> StepResult:
                 business_date=night.business_date, booked_at=night.at, taps=counts["taps"]
             )
         )
+        count_anew(conn, (card_position, total))
 
     return StepResult(counts, (), write, bring)
 
@@ -80,18 +85,23 @@ def _is_booked(conn: Connection, night: Night) -> bool:
 
 
 class _Told:
-    """Tells how far the step is: each tap that is paid passes by to be booked, and each tap to be kept."""
+    """Tells how far the step is: each tap that is paid passes by to be booked, and each tap to be kept.
+
+    The two may do so at the same time.
+    """
 
     def __init__(self, night: Night, total: int) -> None:
         self._night, self._total, self._done = night, total, 0
+        self._alone = Lock()
 
     def passing(self, pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
         """The same pieces, each counted when the next is wanted."""
         for piece in pieces:
             yield piece
-            self._done += piece.num_rows
-            # What has to be booked again, batch by batch, was counted before.
-            self._night.progress("rows", min(self._done, self._total), self._total)
+            with self._alone:
+                self._done += piece.num_rows
+                # What has to be booked again, batch by batch, was counted before.
+                self._night.progress("rows", min(self._done, self._total), self._total)
 
 
 def _book(conn: Connection, directory: Directory, night: Night, judged: Judged, told: _Told) -> None:

@@ -50,7 +50,8 @@ class Night:
 class StepResult:
     """What a step found and made; `write` puts it into the database in the runner's one transaction.
 
-    `bring` is the part that is long and concerns the night alone: it comes first, while others may still post.
+    `bring` is the part that is long and concerns the night alone: it goes on beside, as `ledger.db.writing` has it,
+    and does nothing where it finds that it was done.
     """
 
     counts: Mapping[str, int]

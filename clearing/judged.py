@@ -72,17 +72,16 @@ class Judged:
         else:
             engine.table("all_judged").filter(_of_batch(*batch)).create_view("judged")
         engine.execute(_ONES_PAID)
-        self._priced()
+        _priced(self._night)
         ((self.taps,),) = engine.sql("SELECT count(*) FROM judged").fetchall()
         ((self.paid_taps, self.paid_fen, self.amount_fen, self.entries),) = engine.sql(_PAID).fetchall()
 
-    def fresh(self) -> Iterator[pa.Table]:
-        """Those that come before a night for the first time, some at a time."""
-        return self._whole(again=False)
-
     def retried(self) -> Iterator[pa.Table]:
-        """Those that came before an earlier night already."""
-        return self._whole(again=True)
+        """Those that came before an earlier night already, some at a time."""
+        for taps in _whole(self._night, again=True):
+            own = self._own(taps)
+            if own.any():
+                yield rows_where(taps, own)
 
     def paid(self) -> Iterator[pa.Table]:
         """Those that cost something and are paid, in pieces of whole batches."""
@@ -138,20 +137,9 @@ class Judged:
         """By card, the lowest and the highest counter that its own taps show, and what was left after that one."""
         return self._stream(_POSITIONS)
 
-    def _whole(self, *, again: bool) -> Iterator[pa.Table]:
-        """All that is known of the taps that came before an earlier night, or of the others."""
-        priced = self._priced()
-        for taps in presented_taps(self._night):
-            found = priced.beside(taps)
-            for name in NAMES:
-                taps = taps.append_column(name, found[name])
-            wanted = (truths(taps, "retried") == again) & self._own(taps)
-            if wanted.any():
-                yield rows_where(taps, wanted)
-
     def _booked(self) -> Iterator[pa.Table]:
         """What is to be booked of the taps that cost something and are paid, in order; some pieces may be empty."""
-        priced = self._priced()
+        priced = _priced(self._night)
         with pq.ParquetFile(self._night.work / TAPS) as file:
             for batch in file.iter_batches(PIECE_ROWS, columns=list(_BOOKED)):
                 operator = batch.column("operator").cast(pa.string())
@@ -170,19 +158,40 @@ class Judged:
         own: npt.NDArray[np.bool_] = numbers(taps, "sequence") == sequence
         return own & is_text(taps, "operator", operator)
 
-    def _priced(self) -> Priced:
-        taps = pq.read_metadata(self._night.work / TAPS).num_rows
-        try:
-            return Priced(self._night.work / PRICED, taps)
-        except ValueError as error:
-            raise StepRefused("post", str(error), "run the night again from `collect`") from error
-
     def _texts(self, query: str) -> list[str]:
         return [text for (text,) in self._engine.sql(query).fetchall()]
 
     def _stream(self, query: str) -> Iterator[pa.Table]:
         for batch in self._engine.sql(query).to_arrow_reader(PIECE_ROWS):
             yield pa.Table.from_batches([batch])
+
+
+def fresh_taps(night: Night) -> Iterator[pa.Table]:
+    """All that is known of the taps that come before a night for the first time, in the order of `no`, some at a time.
+
+    Raises StepRefused where the files of the steps before are not of the same taps.
+    """
+    return _whole(night, again=False)
+
+
+def _whole(night: Night, *, again: bool) -> Iterator[pa.Table]:
+    """All that is known of the taps that came before an earlier night, or of the others."""
+    priced = _priced(night)
+    for taps in presented_taps(night):
+        found = priced.beside(taps)
+        for name in NAMES:
+            taps = taps.append_column(name, found[name])
+        wanted = truths(taps, "retried") == again
+        if wanted.any():
+            yield rows_where(taps, wanted)
+
+
+def _priced(night: Night) -> Priced:
+    taps = pq.read_metadata(night.work / TAPS).num_rows
+    try:
+        return Priced(night.work / PRICED, taps)
+    except ValueError as error:
+        raise StepRefused("post", str(error), "run the night again from `collect`") from error
 
 
 @contextmanager

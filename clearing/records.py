@@ -19,6 +19,13 @@ KEYS = ("operator", "sequence", "position")
 RENEWED = ("decided_on", "verdict", "money", "price_fen", "paid_fen", "tac_ok")
 
 
+def are_kept(conn: Connection, business_date: date) -> bool:
+    """Whether the taps that a night is shown for the first time are in the table, be it without their lines."""
+    # None is decided before it is shown: that half has an index.
+    shown = (tap.c.decided_on >= business_date, tap.c.business_date == business_date)
+    return conn.execute(select(tap.c.position).where(*shown).limit(1)).one_or_none() is not None
+
+
 def keep_taps(conn: Connection, pieces: Iterable[pa.Table], business_date: date) -> None:
     """Keep newly presented taps, a row each; those of a piece by card, as that index is the dearest to fill."""
     names = [column.name for column in tap.c]

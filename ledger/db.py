@@ -35,6 +35,7 @@ ALEMBIC_INI = Path(__file__).resolve().parent.parent / "alembic.ini"
 WRITER_LOCK = 0x0CA2D
 """Key of PostgreSQL's advisory lock that makes one writer at a time."""
 LOCK_WRITERS = f"SELECT pg_advisory_xact_lock({WRITER_LOCK})"
+_LOCK_BESIDE = f"SELECT pg_advisory_xact_lock({WRITER_LOCK + 2})"
 _AT_A_TIME = 2
 _MOST_COMPILED = 2_000
 _COMPILED: dict[str, tuple[Dialect, Any]] = {}
@@ -117,16 +118,43 @@ def nothing_to_write(_conn: Connection) -> None:
 
 @contextmanager
 def writing(
-    engine: Engine, *, before: Callable[[Connection], None] = nothing_to_write
+    engine: Engine, *, beside: Callable[[Connection], None] = nothing_to_write
 ) -> Iterator[Connection]:
     """One transaction that may write; commits on leaving, rolls back on any exception.
 
-    `before` writes, in that transaction, what nobody else does: on PostgreSQL others may still write meanwhile.
+    `beside` writes what nobody else does. SQLite has one writer: there it is first in the same transaction. On
+    PostgreSQL it goes on at the same time in one of its own, which is kept only if the block comes to its end, and
+    then a moment before the other. Whoever dies in that moment leaves it behind, so it must look whether it is there.
     """
-    with engine.begin() as conn:
-        before(conn)
+    if beside is nothing_to_write or engine.dialect.name != "postgresql":
+        with engine.begin() as conn:
+            beside(conn)
+            lock_writers(conn)
+            yield conn
+        return
+    with _under_way(engine, beside) as keep, engine.begin() as conn:
         lock_writers(conn)
         yield conn
+        keep()
+
+
+@contextmanager
+def _under_way(engine: Engine, write: Callable[[Connection], None]) -> Iterator[Callable[[], None]]:
+    """Let a thread write in a transaction of its own; what is given waits for its end, and commits."""
+    with engine.connect() as conn, ThreadPoolExecutor(1, "beside") as thread:
+
+        def write_alone() -> None:
+            # Another such transaction may belong to a process that was killed, and still be about to end.
+            conn.execute(text(_LOCK_BESIDE))
+            write(conn)
+
+        written = thread.submit(write_alone)
+
+        def keep() -> None:
+            written.result()
+            conn.commit()
+
+        yield keep
 
 
 @contextmanager

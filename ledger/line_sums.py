@@ -5,7 +5,7 @@ To sum by account, a database sorts or hashes each line; here a line costs as mu
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from sqlalchemy import Connection, not_, select
@@ -13,6 +13,8 @@ from sqlalchemy import Connection, not_, select
 from ledger import tables
 from ledger.ids import A_DAY
 from ledger.packed import Numbers, numbers_by_name, numbers_in_turn, places_among
+
+Name = TypeVar("Name", str, int)
 
 HALF: Final = 32
 """Bits of the lower half of a word."""
@@ -92,16 +94,67 @@ def sums_by_kind(
     return found
 
 
+class EntrySum(NamedTuple):
+    """What the lines of one entry come to on one side of an account, in fen; how many they are, and the first."""
+
+    account_id: int
+    debited: bool
+    entry_id: int
+    amount_fen: int
+    lines: int
+    line_id: int
+
+
+def sums_by_entry(
+    conn: Connection, start: int, end: int, kind: str, account_id: Numbers
+) -> Iterator[EntrySum]:
+    """What entries of a kind, numbered between `start` and `end`, do to some accounts, whose numbers rise."""
+    entry = tables.entry.c
+    own = (entry.id > start) & (entry.id < end) & (entry.kind == kind)
+    rows = conn.execute(select(entry.id, entry.first_line_id, entry.line_count).where(own)).all()
+    entries = _named({number: (np.array([first]), np.array([count])) for number, first, count in rows})
+    found: dict[tuple[int, bool, int], EntrySum] = {}
+    for lines in _lines(conn, start, end) if rows else ():
+        for one in _entry_sums(lines, entries, account_id):
+            key = (one.account_id, one.debited, one.entry_id)
+            before = found.get(key, one._replace(amount_fen=0, lines=0))
+            found[key] = before._replace(
+                amount_fen=before.amount_fen + one.amount_fen, lines=before.lines + one.lines
+            )
+    yield from found.values()
+
+
+def _entry_sums(lines: _Lines, entries: "_Named[int]", account_id: Numbers) -> Iterator[EntrySum]:
+    place, sizes = entries.of(lines.line_id), (len(entries.names), len(account_id))
+    for debited, side in ((True, lines.debit_id), (False, lines.credit_id)):
+        account = places_among(account_id, side)
+        known = np.flatnonzero((place >= 0) & (account < len(account_id)))
+        if not len(known):
+            continue
+        keys, first, key, count = np.unique(
+            np.ravel_multi_index((place[known], account[known]), sizes),
+            return_index=True, return_inverse=True, return_counts=True,
+        )  # fmt: skip
+        sums_fen = np.zeros(len(keys), object if _most(lines.amount_fen) >= WIDE else np.int64)
+        np.add.at(sums_fen, key, lines.amount_fen[known])
+        on, of = np.unravel_index(keys, sizes)
+        columns = (account_id[of], on, sums_fen, count, lines.line_id[known][first])
+        for whose, number, fen, several, line_id in zip(
+            *(column.tolist() for column in columns), strict=True
+        ):
+            yield EntrySum(whose, debited, entries.names[number], fen, several, line_id)
+
+
 def _most(amounts_fen: Numbers) -> int:
     """What the upper half of no sum of some of these exceeds."""
     return int(np.abs(amounts_fen >> HALF).sum()) + len(amounts_fen)
 
 
 @dataclass(frozen=True, slots=True)
-class _Named:
+class _Named(Generic[Name]):
     """Ranges of numbers, in their order, each with the place of its name."""
 
-    names: list[str]
+    names: list[Name]
     first: Numbers
     end: Numbers
     name: Numbers
@@ -113,7 +166,7 @@ class _Named:
         return np.where(inside, np.append(self.name, -1)[place], -1)
 
 
-def _rows_of_accounts(conn: Connection, apart: Collection[str]) -> _Named:
+def _rows_of_accounts(conn: Connection, apart: Collection[str]) -> _Named[str]:
     account = tables.account.c
     each = account.segment.in_(apart)
     found = {
@@ -123,14 +176,14 @@ def _rows_of_accounts(conn: Connection, apart: Collection[str]) -> _Named:
     return _named({name: (ids, np.ones_like(ids)) for name, (ids,) in found.items()})
 
 
-def _kinds_of_lines(conn: Connection, start: int, end: int) -> _Named:
+def _kinds_of_lines(conn: Connection, start: int, end: int) -> _Named[str]:
     entry = tables.entry.c
     own = (entry.id > start) & (entry.id < end)
     found = numbers_by_name(conn, entry.kind, entry.first_line_id, entry.line_count, where=own)
     return _named({kind: (first, count) for kind, (first, count) in found.items()})
 
 
-def _named(found: Mapping[str, tuple[Numbers, Numbers]]) -> _Named:
+def _named(found: Mapping[Name, tuple[Numbers, Numbers]]) -> _Named[Name]:
     none = np.empty(0, np.int64)
     first = np.concatenate([none, *(numbers for numbers, _ in found.values())])
     count = np.concatenate([none, *(counts for _, counts in found.values())])

@@ -236,6 +236,7 @@ line = Table(
 snapshot = Table(
     "ledger_snapshot",
     metadata,
+    # On PostgreSQL a trigger holds both keys for a whole statement, as it does those of lines.
     Column("account_id", Id, ForeignKey("ledger_account.id"), primary_key=True),
     Column("business_date", Date, ForeignKey("ledger_day.business_date"), primary_key=True),
     Column("debits_posted_fen", Fen, nullable=False),

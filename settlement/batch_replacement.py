@@ -15,6 +15,7 @@ from card.hsm.client import Hsm
 from clearing.archive import archived, keep
 from clearing.arrivals import mac_holds
 from clearing.intake import pending_files
+from clearing.records import are_kept
 from clearing.tables import batch_file
 from clearing.wire.batch import Batch, BatchError, batch_name, read_batch
 from clearing.wire.bcd import moment_of
@@ -91,6 +92,7 @@ def replace_batch(
     with exclusive(engine, nights):
         with reading(engine) as conn:
             row = _row(conn, asked)
+            kept = row is not None and are_kept(conn, row.collected_on)
         if row is None:
             message = f"batch {asked.sequence} of {asked.operator} is not collected"
             remedy = f"put it into the inbox as {batch_name(asked.operator, asked.sequence)}, in place of any other"
@@ -100,6 +102,11 @@ def replace_batch(
                 f"batch {asked.sequence} of {asked.operator} was booked by the night of {row.cleared_on}"
             )
             return _refused(ReplaceRefusal.BOOKED, message, BOOKED_STAYS)
+        if kept:
+            message = (
+                f"the night of {row.collected_on} stopped as it had kept its taps and was about to book them"
+            )
+            return _refused(ReplaceRefusal.BOOKED, message, f"run it to its end; {BOOKED_STAYS}")
         try:
             batch = read_batch(asked.content)
         except BatchError as error:

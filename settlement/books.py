@@ -18,7 +18,7 @@ from clearing.sectors.utilities.claims import CLAIM, UNMATCHED
 from clearing.sectors.utilities.tables import difference
 from clearing.tables import batch_file, chip_load, tap
 from clearing.verdict import Money
-from ledger.balances import totals
+from ledger.balances import Balance, totals
 from ledger.checks import nightly_checks
 from ledger.db import asked_together
 from ledger.findings import Finding
@@ -38,6 +38,8 @@ _SHOWN: Final = 3
 
 Movements = Mapping[tuple[str, str, str], int]
 """What moved on a date, as `settlement.day_end.movements_on` has it."""
+Totals = Sequence[Balance]
+"""The trial balance of now, as `ledger.balances.totals` has it."""
 
 
 def check_books_before(engine: Engine, night: Night) -> StepResult:
@@ -57,10 +59,13 @@ def _found(answers: Sequence[Sequence[Finding]]) -> list[Finding]:
 
 def check_conservation(conn: Connection, business_date: date) -> list[Finding]:
     """Hold the day's movements in the ledger against what clearing and netting say they did, in fen."""
-    # Asked once: it reads every line of the day.
-    moved = movements_on(conn, business_date)
-    by_movements = [finding for check in BY_MOVEMENTS for finding in check(conn, business_date, moved)]
-    return [*by_movements, *(finding for check in CONSERVATION for finding in check(conn, business_date))]
+    # Each asked once: one reads every line of the day, the other every account.
+    moved, held = movements_on(conn, business_date), totals(conn)
+    return [
+        *(finding for check in BY_MOVEMENTS for finding in check(conn, business_date, moved)),
+        *(finding for check in BY_DATE for finding in check(conn, business_date)),
+        *(finding for check in BY_TOTALS for finding in check(conn, held)),
+    ]
 
 
 def presented_taps_are_all_decided(conn: Connection, business_date: date) -> list[Finding]:
@@ -68,7 +73,9 @@ def presented_taps_are_all_decided(conn: Connection, business_date: date) -> lis
     cleared = batch_file.c.cleared_on == business_date
     filed_fen = conn.execute(select(total_fen(batch_file.c.amount_fen)).where(cleared)).scalar_one()
     batch = (batch_file.c.operator == tap.c.operator) & (batch_file.c.sequence == tap.c.sequence)
-    query = select(tap.c.money, total_fen(tap.c.amount_fen)).join(batch_file, batch).where(cleared)
+    query = select(tap.c.money, total_fen(tap.c.amount_fen)).join(batch_file, batch)
+    # None of them can have been decided earlier; it tells the database which taps to look through.
+    query = query.where(cleared, tap.c.decided_on >= business_date)
     by_money: dict[str, int] = dict(conn.execute(query.group_by(tap.c.money)).all())
     parts = ", ".join(f"{by_money.get(money, 0)} {money}" for money in Money)
     return _compare("presented", "taps", filed_fen, sum(by_money.values()), f"of the fen presented: {parts}")
@@ -169,21 +176,21 @@ def the_bank_moved_what_its_lines_say(
     return findings
 
 
-def suspense_of_the_bank_is_of_open_lines(conn: Connection, _business_date: date) -> list[Finding]:
+def suspense_of_the_bank_is_of_open_lines(conn: Connection, held: Totals) -> list[Finding]:
     """What stands in suspense for the bank is what its open lines say, out less in."""
     signed = case((bank_line.c.direction == "out", bank_line.c.open_fen), else_=-bank_line.c.open_fen)
     open_fen = conn.execute(select(total_fen(signed))).scalar_one()
-    held_fen = sum(row.net_fen for row in totals(conn) if row.code == SUSPENSE)
+    held_fen = sum(row.net_fen for row in held if row.code == SUSPENSE)
     return _compare("conservation", SUSPENSE, open_fen, held_fen, "open lines of statements against suspense")
 
 
-def pending_loads_are_all_known(conn: Connection, _business_date: date) -> list[Finding]:
+def pending_loads_are_all_known(conn: Connection, held: Totals) -> list[Finding]:
     """Money taken and not yet on a chip is what unconfirmed loads say."""
     query = select(total_fen(chip_load.c.amount_fen)).where(
         chip_load.c.confirmed_at.is_(None), chip_load.c.returned_at.is_(None)
     )
     ordered_fen = conn.execute(query).scalar_one()
-    booked_fen = sum(row.balance_fen for row in totals(conn) if row.code == "load")
+    booked_fen = sum(row.balance_fen for row in held if row.code == "load")
     return _compare(
         "conservation", "load", ordered_fen, booked_fen, "unconfirmed loads against load accounts"
     )
@@ -212,15 +219,15 @@ def hospital_bills_are_paid_whole(conn: Connection, _business_date: date) -> lis
     ]
 
 
-def billers_claims_are_all_known(conn: Connection, _business_date: date) -> list[Finding]:
+def billers_claims_are_all_known(conn: Connection, held: Totals) -> list[Finding]:
     """What is held in suspense for billers is what their open differences claim."""
     query = select(total_fen(difference.c.theirs_fen)).where(difference.c.suspense_entry.is_not(None))
     claimed_fen = conn.execute(query).scalar_one()
-    held = {row.code: row.balance_fen for row in totals(conn) if row.code in (UNMATCHED, CLAIM)}
+    held_fen = {row.code: row.balance_fen for row in held if row.code in (UNMATCHED, CLAIM)}
     message = "claims of billers against the suspense accounts"
     return [
-        *_compare("conservation", UNMATCHED, claimed_fen, held.get(UNMATCHED, 0), message),
-        *_compare("conservation", CLAIM, -claimed_fen, held.get(CLAIM, 0), message),
+        *_compare("conservation", UNMATCHED, claimed_fen, held_fen.get(UNMATCHED, 0), message),
+        *_compare("conservation", CLAIM, -claimed_fen, held_fen.get(CLAIM, 0), message),
     ]
 
 
@@ -231,10 +238,12 @@ BY_MOVEMENTS: Final[tuple[Callable[[Connection, date, Movements], list[Finding]]
     netting_moved_what_it_says,
     the_bank_moved_what_its_lines_say,
 )
-CONSERVATION: Final[tuple[Callable[[Connection, date], list[Finding]], ...]] = (
+BY_DATE: Final[tuple[Callable[[Connection, date], list[Finding]], ...]] = (
     presented_taps_are_all_decided,
-    pending_loads_are_all_known,
     hospital_bills_are_paid_whole,
+)
+BY_TOTALS: Final[tuple[Callable[[Connection, Totals], list[Finding]], ...]] = (
+    pending_loads_are_all_known,
     billers_claims_are_all_known,
     suspense_of_the_bank_is_of_open_lines,
 )

@@ -1,19 +1,23 @@
 """The lines of a business date by account: from the books, or from the archive where they have gone there.
 
-Batches of card taps have thousands of lines on one account and are summed up, each on each account, by the database.
+Batches of card taps have thousands of lines on one account and are summed up, each on each account, by NumPy: a
+database that joins them with their entries may hold each line against each batch.
 """
 
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime
+from heapq import merge
 from itertools import groupby
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Integer, Select, func, literal, select, union_all
+import numpy as np
+from sqlalchemy import Connection, Integer, Select, literal, select, union_all
 
 from ledger.accounts import segment_of
 from ledger.archive import Archive, lines_begin
+from ledger.ids import numbers_of
 from ledger.journal import of_day, read_day, whole
-from ledger.snapshots import total_fen
+from ledger.line_sums import sums_by_entry
 from ledger.tables import account, entry, line
 from settlement.day_end import entry_lines
 
@@ -64,19 +68,19 @@ def lines_by_account(
 
 
 def _in_books(conn: Connection, business_date: date, segments: tuple[str, ...]) -> Iterator[DayLine]:
-    sides = [
-        side
-        for debited in (True, False)
-        for side in (
-            _single_lines(business_date, segments, debited=debited),
-            _whole_batches(business_date, segments, debited=debited),
-        )
-    ]
+    sides = [_single_lines(business_date, segments, debited=debited) for debited in (True, False)]
     both = union_all(*sides).subquery()
     query = select(both).order_by(both.c.own, both.c.line_id)
     streamed = query.execution_options(stream_results=True, yield_per=_FETCH_ROWS)
-    for row in conn.execute(streamed):
-        yield DayLine(*row[:-1])
+    batches = sorted(_whole_batches(conn, business_date, segments), key=_by_account)
+    singles = ((DayLine(*row[:-1]), row[-1]) for row in conn.execute(streamed))
+    for found, _ in merge(singles, batches, key=_by_account):
+        yield found
+
+
+def _by_account(found: tuple[DayLine, int]) -> tuple[str, int]:
+    """A line's account and number; codes are ASCII, and databases sort them as Python does."""
+    return found[0].own, found[1]
 
 
 def _single_lines(
@@ -106,44 +110,20 @@ def _single_lines(
 
 
 def _whole_batches(
-    business_date: date, segments: tuple[str, ...], *, debited: bool
-) -> Select[*tuple[Any, ...]]:
-    own_id = line.c.debit_id if debited else line.c.credit_id
-    # Summed by numbers alone: texts of the entry beside each line would be sorted with it.
-    summed = (
-        select(
-            own_id.label("own_id"),
-            entry.c.id.label("entry_id"),
-            total_fen(line.c.amount_fen).label("amount_fen"),
-            func.count().label("lines"),
-            func.min(line.c.id).label("line_id"),
-        )
-        .select_from(entry_lines())
-        .where(
-            of_day(business_date),
-            entry.c.kind == TAPS,
-            own_id.in_(select(account.c.id).where(account.c.segment.in_(segments))),
-        )
-        .group_by(own_id, entry.c.id)
-        .subquery()
+    conn: Connection, business_date: date, segments: tuple[str, ...]
+) -> Iterator[tuple[DayLine, int]]:
+    """Each batch of taps on each side of an account, with the number of its first line."""
+    accounts = select(account.c.id, account.c.code).where(account.c.segment.in_(segments))
+    codes: dict[int, str] = dict(conn.execute(accounts.order_by(account.c.id)).all())
+    heads = select(entry.c.id, entry.c.event_at, entry.c.reference).where(
+        of_day(business_date), entry.c.kind == TAPS
     )
-    purses = literal(PURSES)
-    sides = (account.c.code, purses) if debited else (purses, account.c.code)
-    return (
-        select(
-            account.c.code,
-            entry.c.event_at,
-            entry.c.kind,
-            entry.c.reference,
-            literal(""),
-            *sides,
-            summed.c.amount_fen,
-            summed.c.lines,
-            summed.c.line_id,
-        )
-        .join(account, account.c.id == summed.c.own_id)
-        .join(entry, entry.c.id == summed.c.entry_id)
-    )
+    said = {number: (event_at, reference) for number, event_at, reference in conn.execute(heads)}
+    sums = sums_by_entry(conn, *numbers_of(business_date), TAPS, np.array(list(codes), np.int64))
+    for one in sums:
+        own, (event_at, reference) = codes[one.account_id], said[one.entry_id]
+        sides = (own, PURSES) if one.debited else (PURSES, own)
+        yield DayLine(own, event_at, TAPS, reference, "", *sides, one.amount_fen, one.lines), one.line_id
 
 
 def _batches_summed(lines: Iterable[DayLine]) -> Iterator[DayLine]:

@@ -2,7 +2,8 @@
 
 Every step reads, computes and writes files first; what it writes to the database is written together
 with the record that it is done, in one transaction. So a step is either done or has left nothing but
-files that the next attempt replaces.
+files that the next attempt replaces; or, killed as it had just kept them, the taps that `post` brings beside
+on PostgreSQL, which the next attempt finds.
 """
 
 from collections.abc import Callable, Iterator
@@ -197,7 +198,7 @@ def _do(
     began_s = clock() if clock else 0.0
     result = step(engine, night)
     marks = mark_files(result.files, night.folder)
-    with writing(engine, before=result.bring) as conn:
+    with writing(engine, beside=result.bring) as conn:
         newest = last_entry_ids(conn)
         result.write(conn)
         references = references_after(conn, newest)

@@ -135,7 +135,8 @@ def _stage_queries(business_date: date) -> Iterator[tuple[tuple[str, ...], Selec
         ("taps", "presented_fen"),
         select(taps.operator, func.count(), total_fen(taps.amount_fen))
         .join(batch_file, (files.operator == taps.operator) & (files.sequence == taps.sequence))
-        .where(cleared)
+        # None of them can have been decided earlier; it tells the database which taps to look through.
+        .where(cleared, taps.decided_on >= business_date)
         .group_by(taps.operator),
     )
     yield (

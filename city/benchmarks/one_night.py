@@ -43,7 +43,7 @@ def rule_steps(city: City) -> Iterator[tuple[str, float, dict[str, int]]]:
     for name, step in RULE_STEPS.items():
         began = time.perf_counter()
         result = step(city.engine, night)
-        with writing(city.engine, before=result.bring) as conn:
+        with writing(city.engine, beside=result.bring) as conn:
             result.write(conn)
         yield name, time.perf_counter() - began, dict(result.counts)
 

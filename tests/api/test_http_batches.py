@@ -52,7 +52,7 @@ def look(doors: Doors, name: str = NAME, operator: str = "BUS-1") -> tuple[int, 
 
 def night(city: SmallCity) -> None:
     result = collect(city.engine, city.night())
-    with writing(city.engine, before=result.bring) as conn:
+    with writing(city.engine, beside=result.bring) as conn:
         result.write(conn)
 
 

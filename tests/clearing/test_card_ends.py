@@ -79,7 +79,7 @@ def reason(answer: object) -> LifeRefusal:
 
 
 def sound(conn: Connection) -> bool:
-    return check_books(conn) == [] and pending_loads_are_all_known(conn, DAY) == []
+    return check_books(conn) == [] and pending_loads_are_all_known(conn, totals(conn)) == []
 
 
 def test_a_replaced_cards_balance_waits_until_no_tap_can_come_and_is_then_written_on_the_new_one(

@@ -18,6 +18,7 @@ from clearing.online.load import (
     pending_loads,
 )
 from clearing.online.wallet_load import LoadReturn, WalletLoad, order_wallet_loads, return_loads
+from ledger.balances import totals
 from ledger.checks import check_books
 from ledger.db import reading, writing
 from settlement.books import pending_loads_are_all_known
@@ -59,7 +60,7 @@ def sound(engine: Engine) -> list[str]:
     """What is waiting, in books without a finding."""
     with reading(engine) as conn:
         assert check_books(conn) == []
-        assert pending_loads_are_all_known(conn, DAY) == []
+        assert pending_loads_are_all_known(conn, totals(conn)) == []
         return [load.reference for load in pending_loads(conn)]
 
 

@@ -131,6 +131,16 @@ def test_a_total_is_of_an_account_that_there_is(books: Books) -> None:
     refuses(books, "a total belongs to an account|FOREIGN KEY", *map(stray.format, (0, 99)))
 
 
+def test_a_snapshot_is_of_an_account_and_a_day_that_there_are(books: Books) -> None:
+    fill(books)
+    stray = "INSERT INTO ledger_snapshot VALUES (2, '{day}', 0, 0), ({account}, '{day}', 0, 0)"
+    of_no_account = (stray.format(account=account, day=DAYS[-1]) for account in (0, 99))
+    of_no_day = stray.format(account=1, day=date(2019, 9, 1))
+    refuses(books, "a snapshot belongs|FOREIGN KEY", of_no_day, *of_no_account)
+    with reading(books.engine) as conn:
+        assert list(verify_books(conn, public_key)) == []
+
+
 def lines_of(month: str) -> str:
     return f"ledger_line_{month}"
 

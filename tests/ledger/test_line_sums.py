@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from ledger import packed, tables
 from ledger.accounts import segment_of
@@ -16,7 +16,7 @@ from ledger.day import begin_close
 from ledger.db import reading
 from ledger.entry import Entry, Line, Posted
 from ledger.ids import NONE, before_first, numbers_of
-from ledger.line_sums import sums_by_account, sums_by_kind
+from ledger.line_sums import sums_by_account, sums_by_entry, sums_by_kind
 from ledger.packed import numbers_by_name, numbers_in_turn
 from ledger.post import post
 from ledger.total_checks import totals_agree_with_lines
@@ -82,6 +82,44 @@ def test_sums_by_account_are_those_of_every_line_added_up(
             of("debit", NEXT),
             of("credit", NEXT),
         )
+
+
+@slow_books
+@given(ENTRIES, st.integers(1, 5), st.sampled_from([(), ("clearing:METRO-1", "purse:1"), ("agent:A",)]))
+def test_sums_by_entry_are_those_of_every_line_added_up(
+    books: Books, given_entries: list[tuple[date, str, tuple[Line, ...]]], rows: int, of: tuple[str, ...]
+) -> None:
+    entries = [Entry(f"e{n}", kind, day, AT, lines) for n, (day, kind, lines) in enumerate(given_entries)]
+    expected: dict[tuple[str, bool, str], tuple[int, int]] = {}
+    for entry in entries:
+        for line in entry.lines if (entry.business_date, entry.kind) == (DAY, "tap") else ():
+            for code, debited in ((line.debit, True), (line.credit, False)):
+                fen, count = expected.get((code, debited, entry.reference), (0, 0))
+                if code in of:
+                    expected[code, debited, entry.reference] = fen + line.amount_fen, count + 1
+    with pytest.MonkeyPatch.context() as patch, books.engine.connect() as conn:
+        patch.setattr(packed, "ROWS_AT_ONCE", rows)
+        posted(conn, entries)
+        account, entry_table, line_table = tables.account.c, tables.entry.c, tables.line.c
+        rows_of = select(account.id, account.code).where(account.code.in_(of)).order_by(account.id)
+        codes = dict(conn.execute(rows_of).all())
+        said = dict(conn.execute(select(entry_table.id, entry_table.reference)).all())
+        found = list(sums_by_entry(conn, *numbers_of(DAY), "tap", np.array(list(codes), np.int64)))
+        firsts = [
+            conn.scalar(
+                select(func.min(line_table.id)).where(
+                    line_table.entry_id == one.entry_id,
+                    (line_table.debit_id if one.debited else line_table.credit_id) == one.account_id,
+                )
+            )
+            for one in found
+        ]
+        conn.rollback()
+    sums = {
+        (codes[one.account_id], one.debited, said[one.entry_id]): (one.amount_fen, one.lines) for one in found
+    }
+    assert (sums, len(found)) == (expected, len(expected))
+    assert [one.line_id for one in found] == firsts
 
 
 @slow_books

@@ -1,7 +1,9 @@
-"""Whoever writes the books for long keeps nobody waiting who only looks, and for what is its own none who posts."""
+"""Whoever writes the books for long keeps nobody waiting who only looks, and brings what is its own meanwhile."""
+
+from threading import Event
 
 import pytest
-from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy import Connection, Engine, event, inspect, text
 
 from ledger.checks import check_books
 from ledger.db import make_engine, migrate, reading, writing
@@ -25,24 +27,42 @@ def test_books_that_are_up_to_date_are_opened_and_read_under_a_long_writer(
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_others_post_while_a_writer_brings_what_concerns_it_alone(books: Books) -> None:
-    def bring(conn: Connection) -> None:
-        # Had it the writer's lock already, this would wait for ever.
-        conn.execute(text("CREATE TABLE brought (what text)"))
-        assert answers(books.post(books.load("1", 7))) == ["posted"]
+def test_what_a_writer_brings_beside_is_written_meanwhile_and_kept_before_the_rest(books: Books) -> None:
+    under_way, may_end = Event(), Event()
 
-    with writing(books.engine, before=bring) as conn:
-        assert answers(post(conn, [books.tap("1", 7, "after")], at=AT)) == ["posted"]
+    def bring(conn: Connection) -> None:
+        conn.execute(text("CREATE TABLE brought (what text)"))
+        under_way.set()
+        assert may_end.wait(60)
+
+    order: list[str] = []
+    event.listen(books.engine, "commit", lambda conn: order.append(conn.info.get("who", "beside")))
+    with writing(books.engine, beside=bring) as conn:
+        assert under_way.wait(60)
+        conn.info["who"] = "writer"
+        assert answers(post(conn, [books.load("1", 7)], at=AT)) == ["posted"]
+        may_end.set()
+    assert order == ["beside", "writer"]
     with reading(books.engine) as conn:
         assert conn.execute(text("SELECT count(*) FROM brought")).scalar_one() == 0
         assert check_books(conn) == []
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_what_cannot_be_brought_takes_the_rest_with_it(books: Books) -> None:
+    def bring(_conn: Connection) -> None:
+        raise LookupError("nothing to bring")
+
+    with pytest.raises(LookupError, match="nothing to bring"), writing(books.engine, beside=bring) as conn:
+        assert answers(post(conn, [books.load("1", 7)], at=AT)) == ["posted"]
+    assert answers(books.post(books.load("1", 7))) == ["posted"]
 
 
 def test_what_a_writer_brought_goes_with_what_it_could_not_write(books: Books) -> None:
     def bring(conn: Connection) -> None:
         conn.execute(text("CREATE TABLE brought (what varchar(1))"))
 
-    with pytest.raises(LookupError, match="refused"), writing(books.engine, before=bring):
+    with pytest.raises(LookupError, match="refused"), writing(books.engine, beside=bring):
         raise LookupError("refused")
     with reading(books.engine) as conn:
         assert not inspect(conn).has_table("brought")

@@ -64,19 +64,25 @@ def run_until_killed(
     insurer: str | None,
     centres: Mapping[str, str],
 ) -> None:
-    """Run the night; SIGKILL ourselves when `step` is about to commit (`commit`) or just did (`done`)."""
+    """Run the night; SIGKILL ourselves when `step` is about to commit (`commit`) or just did (`done`).
+
+    At `kept` it has committed what it brought beside, and is about to commit the rest.
+    """
     engine = make_engine(url)
-    armed = False
+    armed, spared = False, 0
 
     def observe(name: str, state: str, _result: StepResult | None) -> None:
-        nonlocal armed
+        nonlocal armed, spared
         if (name, state) == (step, instant):
             os.kill(os.getpid(), signal.SIGKILL)
-        armed = name == step and state == "started" and instant == "commit"
+        armed = name == step and state == "started" and instant in ("commit", "kept")
+        spared = 1 if instant == "kept" else 0
 
     def at_commit(_conn: object) -> None:
-        if armed:
+        nonlocal spared
+        if armed and not spared:
             os.kill(os.getpid(), signal.SIGKILL)
+        spared -= 1
 
     # Everything is written by then, to files and inside the transaction, and nothing is certain yet.
     event.listen(engine, "commit", at_commit)

@@ -1,5 +1,6 @@
 """A batch replaced before its postings: the night books as if the right file had come first, and nothing is lost."""
 
+import signal
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
+from city.processes import RunningHsm
 from clearing.archive import fetch
 from clearing.context import StepResult
 from clearing.tables import rejected_file
@@ -24,6 +26,7 @@ from settlement.night import run_night
 from settlement.night_lock import NightRunning, exclusive
 from settlement.reports import night_summary
 from tests.settlement.conftest import PreparedDay
+from tests.settlement.killed_night import killed
 from tests.settlement.small_day import AT, DAY, METRO_TAPS, Ridden, put
 from tests.support.night_books import everything
 
@@ -77,6 +80,20 @@ def test_the_night_goes_on_with_the_new_file_and_keeps_the_old(
         assert (
             night_summary(conn, DAY).files_rejected == 1
         )  # the damaged METRO-1 2, and not the withdrawn one
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_no_batch_is_replaced_once_the_night_has_kept_its_taps(
+    day: PreparedDay, database_url: str, hsm_process: RunningHsm, tmp_path: Path
+) -> None:
+    assert killed(hsm_process, database_url, day.home, "post", "kept") == -signal.SIGKILL
+    refused = ask(day, asked_for(corrected(day, tmp_path)))
+    assert isinstance(refused, ReplaceRefused)
+    assert refused.refusal is ReplaceRefusal.BOOKED
+    assert f"the night of {DAY} stopped as it had kept its taps" in refused.message
+    run_night(day.engine, day.night)
+    with reading(day.engine) as conn:
+        assert night_summary(conn, DAY).difference_fen == 0
 
 
 def test_a_replaced_batch_is_paid_by_what_the_new_file_says(day: PreparedDay, tmp_path: Path) -> None:

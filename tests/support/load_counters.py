@@ -17,7 +17,7 @@ from city.office import Office
 from clearing.online.load_attempts import WaitingLoad, waiting_loads
 from clearing.tables import chip_load
 from ledger.accounts import open_accounts
-from ledger.balances import balance
+from ledger.balances import balance, totals
 from ledger.chart import account
 from ledger.checks import check_books
 from ledger.day import open_day
@@ -181,7 +181,7 @@ class Town:
         with reading(self.engine) as conn:
             loads = conn.execute(select(chip_load).where(chip_load.c.card_no == card_no)).all()
             assert check_books(conn) == []
-            assert pending_loads_are_all_known(conn, DAY) == []
+            assert pending_loads_are_all_known(conn, totals(conn)) == []
         assert [row for row in loads if row.confirmed_at and row.returned_at] == []
         waiting_fen = sum(row.amount_fen for row in loads if not (row.confirmed_at or row.returned_at))
         proved_fen = sum(row.amount_fen for row in loads if row.confirmed_at)
