@@ -16,7 +16,8 @@ from sqlalchemy import Engine, select
 
 from card.hsm.client import Hsm
 from clearing.archive import archived
-from clearing.drop_folder import MOST_BYTES, QUIET, TAKEN, Dropped, Round, drop_folder, sweep
+from clearing.drop_folder import MOST_BYTES, Dropped, Round, drop_folder, sweep
+from clearing.dropped_files import QUIET, TAKEN
 from clearing.landing import Landing
 from clearing.receipts import Status
 from clearing.tables import rejected_file
