@@ -1,7 +1,6 @@
 """`onecard bank`: the bank's files taken, what is open with it listed with its age and resolved by two people."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Final
 
 import typer
@@ -10,7 +9,7 @@ from rich.table import Table
 from sqlalchemy import Connection
 
 from api.bank_tables import proposals_table, told_table
-from api.doors import Refused, books, console, fail, now, settings
+from api.doors import Refused, books, console, now, settings
 from api.late_commands import Late, LateGroup
 from api.queue_commands import By, Why, named, today
 from clearing.context import StepRefused
@@ -23,11 +22,25 @@ from settlement.bank.proposals import Asked, Decision, Proposal, ProposalRefused
 from settlement.bank.store import files_where, statements_where
 from settlement.bank.story import Told, decisions_about, instruction_of, line_told, story_of
 from settlement.bank.tables import bank_file, bank_statement
-from settlement.bank.taking import Taken, Took, take_file
-from settlement.bank.xml_reading import MOST_BYTES
 from settlement.two_people import DecisionRefused, Word
 
 ELSEWHERE: Final[Mapping[str, Late]] = {
+    "read": Late(
+        "api.bank_file_commands:read_files",
+        "Take files of the bank's, status reports (pain.002) and statements (camt.053), and say what each did.",
+    ),
+    "take": Late(
+        "api.bank_file_commands:take_folder",
+        "Take what lies finished in the bank's folder (ONECARD_BANK_FOLDER), and move it aside.",
+    ),
+    "files": Late(
+        "api.bank_file_commands:list_files",
+        "List the bank's files that were refused, and what lies in its folder; of each, what to do.",
+    ),
+    "retry": Late(
+        "api.bank_file_commands:retry_files",
+        "Take refused files again out of the archive, when what they stumbled over is put right.",
+    ),
     "reserve": Late(
         "api.reserve_command:reserve",
         "The reserve-funds report: what customers and participants are owed against the custodian's balance.",
@@ -50,34 +63,6 @@ bank = typer.Typer(
 PointId = Annotated[str, typer.Argument(metavar="ID", help="the point's id, as `onecard bank list` shows it")]
 Number = Annotated[int, typer.Argument(help="the proposal's number, as `onecard bank proposals` shows it")]
 Reason = Annotated[str, typer.Option("--reason", help="why; kept for good")]
-
-
-@bank.command("read")
-def read_files(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="files, or folders with *.xml")],
-) -> None:
-    """Take files of the bank's, status reports (pain.002) and statements (camt.053), and say what each did.
-
-    Each is taken whole or not at all, and once: the same file again changes nothing.
-    """
-    refused = 0
-    with books() as engine:
-        archive = settings().city_home().archive
-        for path in _each_file(files):
-            try:
-                taken = take_file(engine, archive, path.name, _bytes(path), at=now(), today=today())
-            except (StepRefused, DayOrderError) as stop:
-                raise Refused(f"{path}: {stop}") from stop
-            refused += taken.took is Took.REFUSED
-            _say_taken(taken)
-        with reading(engine) as conn:
-            left = len(points_of(conn, today()))
-    if left:
-        console.print(f"{_points(left)} open: `onecard bank list`", highlight=False)
-    if refused:
-        raise fail(
-            f"{refused} {'file was' if refused == 1 else 'files were'} refused; the archive has every byte"
-        )
 
 
 @bank.command("list")
@@ -118,7 +103,7 @@ def list_points(
         )
         table.add_row(*what, waits)
     console.print(table)
-    console.print(f"{_points(len(wanted))} open", highlight=False)
+    console.print(f"{points_in_words(len(wanted))} open", highlight=False)
 
 
 @bank.command("show")
@@ -139,7 +124,7 @@ def list_statements() -> None:
     with books() as engine, reading(engine) as conn:
         found = statements_where(conn)
     if not found:
-        console.print("No statement was read yet: `onecard bank read FILE`.")
+        console.print("No statement was read yet: `onecard bank take`, or `read FILE`.")
         return
     table = Table("no", "statement", "opens", "yuan", "closes", "yuan")
     table.columns[1].overflow = "fold"
@@ -249,30 +234,6 @@ def withdraw_proposal(number: Number, by: By) -> None:
     _answered(answer)
 
 
-def _each_file(paths: Sequence[Path]) -> Iterator[Path]:
-    for path in paths:
-        if path.is_dir():
-            yield from sorted(path.glob("*.xml"))
-        else:
-            yield path
-
-
-def _bytes(path: Path) -> bytes:
-    """A file's bytes: of one that is too long just enough to say so. Raises Refused where it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return file.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise Refused(
-            f"{path} cannot be read: {error.strerror}; give the path of a file of the bank's"
-        ) from error
-
-
-def _say_taken(taken: Taken) -> None:
-    said = f"refused: {taken.message}; {taken.remedy}" if taken.took is Took.REFUSED else taken.message
-    console.print(f"{taken.name}: {said}", soft_wrap=True, highlight=False, markup=False)
-
-
 def _known(conn: Connection, point_id: str) -> tuple[str, list[Told]]:
     """A heading and what is known under an id. Raises Refused where nothing is."""
     one = instruction_of(conn, point_id)
@@ -332,5 +293,6 @@ def _say(one: Proposal, stands: str) -> None:
     )
 
 
-def _points(count: int) -> str:
+def points_in_words(count: int) -> str:
+    """How many points are, as a sentence begins with it."""
     return f"{count} {'point is' if count == 1 else 'points are'}"
