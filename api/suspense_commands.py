@@ -22,7 +22,6 @@ from clearing.proposals import (
     Target,
     proposal_of,
     proposals,
-    propose,
 )
 from clearing.suspense import SuspendedGroup, SuspendedTap, suspended_groups, suspended_taps
 from clearing.verdict import MONEY, Money, Verdict
@@ -31,7 +30,7 @@ from ledger.day import DayOrderError
 from ledger.db import reading, writing
 from ledger.money import read_yuan, yuan
 from settlement.night_lock import NightRunning
-from settlement.suspense_decisions import approve, turn_down, withdraw
+from settlement.suspense_decisions import approve, propose, turn_down, withdraw
 from settlement.two_people import DecisionRefused, Word
 
 SUSPENDING: Final = [verdict.value for verdict in Verdict if MONEY[verdict] is Money.SUSPENDED]

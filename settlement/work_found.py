@@ -24,12 +24,15 @@ from settlement.netting import Standing
 from settlement.night_log import recorded_steps
 from settlement.peers import waiting_items
 from settlement.positions import positions_of
+from settlement.waiting_proposals import waiting_proposals
 from settlement.work_queue import DAYS, Found, Kind, hand_over
 
 PRICE_DIFFERENCE_FEN: Final = 1_000
 """What an operator may have charged above the tariff on one night before somebody looks at it."""
 
-STANDING: Final = (Kind.FILE_MISSING, *WORK_KINDS, Kind.POSITION_CARRIED, Kind.PEER_OPEN, Kind.SUSPENDED)
+STANDING: Final = (
+    Kind.FILE_MISSING, *WORK_KINDS, Kind.APPROVAL_WAITS, Kind.POSITION_CARRIED, Kind.PEER_OPEN, Kind.SUSPENDED,
+)  # fmt: skip
 """Found every night for as long as they last; the rest belongs to the night that found it."""
 
 _NUMBERS_NAMED: Final = 20
@@ -56,6 +59,7 @@ def found_by_night(conn: Connection, business_date: date) -> list[Found]:
         *_rejected(conn, business_date),
         *_missing(conn, business_date),
         *work_of(points_of(conn, morning_after(business_date))),
+        *(one.work for one in waiting_proposals(conn)),
         *_carried(conn, business_date),
         *_peers(conn, business_date),
         *_prices(conn, business_date),
