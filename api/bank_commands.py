@@ -6,14 +6,13 @@ from typing import Annotated, Final
 import typer
 from rich.markup import escape
 from rich.table import Table
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
 from api.bank_tables import proposals_table, told_table
 from api.doors import Refused, books, console, now, settings
 from api.late_commands import Late, LateGroup
-from api.queue_commands import By, Why, named, today
-from clearing.context import StepRefused
-from ledger.day import DayOrderError
+from api.queue_commands import By, named, today
+from api.two_people_commands import Deciding, add_decisions
 from ledger.db import reading, writing
 from ledger.money import yuan
 from settlement.bank.decisions import approve, turn_down, withdraw
@@ -61,7 +60,6 @@ bank = typer.Typer(
 )
 
 PointId = Annotated[str, typer.Argument(metavar="ID", help="the point's id, as `onecard bank list` shows it")]
-Number = Annotated[int, typer.Argument(help="the proposal's number, as `onecard bank proposals` shows it")]
 Reason = Annotated[str, typer.Option("--reason", help="why; kept for good")]
 
 
@@ -198,42 +196,6 @@ def list_proposals(
     console.print(proposals_table(found))
 
 
-@bank.command("approve")
-def approve_proposal(number: Number, by: By) -> None:
-    """Approve another person's proposal: it is carried out at once, on the open day."""
-    with books() as engine:
-        nights = settings().city_home().nights
-        try:
-            answer = approve(engine, Word(number, named(by), now()), nights=nights, today=today())
-        except (StepRefused, DayOrderError) as stop:
-            raise Refused(str(stop)) from stop
-        _answered(answer)
-        if isinstance(answer, Proposal) and answer.made:
-            with reading(engine) as conn:
-                made = instruction_of(conn, answer.made)
-            assert made is not None
-            place = nights / f"{answer.business_date}" / "out" / "bank" / f"pain001-{made.message_id}.xml"
-            console.print(
-                f"{made.end_to_end_id} leaves in {place}", soft_wrap=True, highlight=False, markup=False
-            )
-
-
-@bank.command("refuse")
-def refuse_proposal(number: Number, by: By, why: Why) -> None:
-    """Turn another person's proposal down: its point stays open."""
-    with books() as engine, writing(engine) as conn:
-        answer = turn_down(conn, Word(number, named(by), now(), why))
-    _answered(answer)
-
-
-@bank.command("withdraw")
-def withdraw_proposal(number: Number, by: By) -> None:
-    """Take your own proposal back while it waits."""
-    with books() as engine, writing(engine) as conn:
-        answer = withdraw(conn, Word(number, named(by), now()))
-    _answered(answer)
-
-
 def _known(conn: Connection, point_id: str) -> tuple[str, list[Told]]:
     """A heading and what is known under an id. Raises Refused where nothing is."""
     one = instruction_of(conn, point_id)
@@ -276,12 +238,21 @@ def _propose(asked: Asked) -> None:
     _say(made, "waits for a second person")
 
 
-def _answered(answer: Proposal | DecisionRefused) -> None:
-    if isinstance(answer, DecisionRefused):
-        raise Refused(f"{answer.message}; {answer.remedy}")
-    on = f", on {answer.business_date}" if answer.business_date else ""
-    why = f": {answer.decided_why}" if answer.decided_why else ""
-    _say(answer, f"{answer.state.replace('_', ' ')} by {answer.decided_by}{on}{why}")
+def _approve(engine: Engine, word: Word) -> Proposal | DecisionRefused:
+    return approve(engine, word, nights=settings().city_home().nights, today=today())
+
+
+def _say_decided(engine: Engine, done: Proposal) -> None:
+    on = f", on {done.business_date}" if done.business_date else ""
+    why = f": {done.decided_why}" if done.decided_why else ""
+    _say(done, f"{done.state.replace('_', ' ')} by {done.decided_by}{on}{why}")
+    if done.made:
+        with reading(engine) as conn:
+            made = instruction_of(conn, done.made)
+        assert made is not None
+        messages = settings().city_home().nights / f"{done.business_date}" / "out" / "bank"
+        leaves = f"{made.end_to_end_id} leaves in {messages / f'pain001-{made.message_id}.xml'}"
+        console.print(leaves, soft_wrap=True, highlight=False, markup=False)
 
 
 def _say(one: Proposal, stands: str) -> None:
@@ -296,3 +267,16 @@ def _say(one: Proposal, stands: str) -> None:
 def points_in_words(count: int) -> str:
     """How many points are, as a sentence begins with it."""
     return f"{count} {'point is' if count == 1 else 'points are'}"
+
+
+add_decisions(
+    bank,
+    Deciding(
+        approve=_approve,
+        turn_down=turn_down,
+        withdraw=withdraw,
+        say=_say_decided,
+        approved="it is carried out at once, on the open day",
+        stays="its point stays open",
+    ),
+)
