@@ -21,8 +21,9 @@ from sqlalchemy import Engine
 from clearing.archive import keep
 from clearing.context import StepRefused
 from clearing.dropped_files import Look, candidates, claim, claimed_files, look_of, put_back, read_stable
-from clearing.workfiles import write_bytes
+from clearing.workfiles import part_of
 from ledger.db import reading
+from ledger.durable import put_in_place
 from settlement.bank.reading import read_bank_file
 from settlement.bank.store import KeptFile, files_where
 from settlement.bank.tables import bank_file
@@ -70,6 +71,7 @@ def sweep(given: Round) -> Swept:
     taken: list[Taken] = []
     troubles: list[str] = []
     try:
+        _require_folders(given.folder)
         for claimed in claimed_files(given.folder):
             put_back(claimed)
         for path in _as_they_came(given.folder):
@@ -99,6 +101,7 @@ def retry(given: Round, numbers: Collection[int] = ()) -> Swept:
                 taken.append(done)
                 _say_anew(given.folder, file, done)
     try:
+        _require_folders(given.folder)
         _move_what_was_taken(given)
     except OSError as error:
         troubles.append(_trouble(given, error))
@@ -113,6 +116,13 @@ def lying(folder: Path) -> list[Lying]:
             one = path.lstat()
             found.append(Lying(path.name, one.st_size, datetime.fromtimestamp(one.st_mtime, UTC)))
     return found
+
+
+def _require_folders(folder: Path) -> None:
+    """Raise NotADirectoryError where whoever drops files has put a link in the place of a folder of ours."""
+    for name in (TAKEN, REFUSED):
+        if (folder / name).is_symlink():
+            raise NotADirectoryError(f"{name} is a link, and no folder")
 
 
 def _as_they_came(folder: Path) -> list[Path]:
@@ -162,7 +172,8 @@ def _set_aside(folder: Path, path: Path, look: Look, done: Taken) -> None:
 def _say_why(folder: Path, done: Taken) -> None:
     said = f"{done.name} was refused: {done.message}\nTo do: {done.remedy}\n"
     again = f"Then send it again, or: onecard bank retry F{done.number}\n"
-    write_bytes(folder / REFUSED / f"F{done.number}.txt", (said + again).encode())
+    path = folder / REFUSED / f"F{done.number}.txt"
+    put_in_place(part_of(path, (said + again).encode()), path)
 
 
 def _say_anew(folder: Path, file: KeptFile, done: Taken) -> None:

@@ -1,7 +1,9 @@
 """The bank's folder: what is finished, what is left, where it goes, nothing lost or booked twice wherever it dies."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -181,6 +183,33 @@ def test_what_was_refused_in_the_folder_and_taken_by_name_leaves_the_refused_one
     assert swept(city) == [] and left(city, "refused") == [] and left(city, "taken") == ["F1-statement.xml"]
 
 
+@pytest.mark.parametrize("name", ["taken", "refused"])
+def test_nothing_is_moved_or_written_through_a_link(city: BankedCity, tmp_path: Path, name: str) -> None:
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    (folder_of(city) / name).symlink_to(elsewhere)
+    dropped(city, "wrong.xml", b"<a/>")
+    (trouble,) = sweep(round_of(city, quiet=True)).troubles
+    assert f"{name} is a link, and no folder" in trouble
+    assert left(city) == ["wrong.xml"] and not list(elsewhere.iterdir())
+
+
+def test_several_rounds_at_once_take_each_file_once_and_leave_none_behind(city: BankedCity) -> None:
+    for file in city.first_day():
+        dropped(city, file.name, file.read_bytes())
+    for number in range(8):
+        dropped(city, f"wrong-{number}.xml", f"<a{number}/>".encode())
+    with ThreadPoolExecutor(3) as rounds:
+        given = round_of(city, quiet=True)
+        done = list(rounds.map(sweep, [given] * 3))
+    assert [one.troubles for one in done] == [[]] * 3
+    taken = Counter(file.name for one in done for file in one.taken if file.took is Took.TAKEN)
+    assert sorted(taken.values()) == [1, 1]
+    swept(city, quiet=True)
+    assert left(city) == [] and not list(folder_of(city).glob(f".*{TAKEN}"))
+    assert len(left(city, "taken")) == 2 and len(left(city, "refused")) == 16
+    assert city.states()[METRO] == ("paid", city.amount_fen(METRO))
+
+
 def test_a_folder_that_is_not_there_is_told_of_with_what_to_do(city: BankedCity) -> None:
     folder_of(city).rmdir()
     (trouble,) = sweep(round_of(city)).troubles
@@ -207,7 +236,9 @@ def test_a_round_killed_at_any_instant_loses_nothing_and_books_nothing_twice(
         swept(city, quiet=True)
         kills += 1
         assert left(city) == [] and not list(folder_of(city).glob(f".*{TAKEN}"))
-        assert len(left(city, "taken")) == kills and len(left(city, "refused")) == 2 * kills
+        # What a killed program was writing under a hidden name is nobody's file.
+        aside = [name for name in left(city, "refused") if not name.startswith(".")]
+        assert len(left(city, "taken")) == kills and len(aside) == 2 * kills
         assert -city.held_fen("suspense:bank") == 700 * kills
     assert kills > 12
     files = [one for one in city.points() if one.kind is PointKind.FILE]
