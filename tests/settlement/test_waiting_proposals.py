@@ -29,8 +29,9 @@ from settlement.bank.proposals import Asked, Decision, Proposal, propose
 from settlement.participants import correct_account, participants_of
 from settlement.two_people import DecisionRefused, Word
 from settlement.waiting_proposals import Room, waiting_proposals
+from settlement.work_found import hand_over_work
 from settlement.work_queue import Happened, Item, Kind, State, events_of, items_of, move
-from tests.settlement.small_day import DAY
+from tests.settlement.small_day import DAY, night_of
 from tests.support.bank_days import AT, METRO, BankedCity, banked_city
 
 NEW = BankAccount("755900009999999", "102584002910", "工商银行")
@@ -117,6 +118,14 @@ def test_a_word_closes_it_whatever_the_word_is(city: BankedCity) -> None:
     assert isinstance(city.decide(METRO, Decision.PAY_AGAIN), Proposal)
     assert waits(city) == {}
     assert all(one.cleared for one in waits(city, State.DONE).values())
+
+
+def test_what_is_proposed_while_a_night_looks_for_work_is_not_taken_for_gone(city: BankedCity) -> None:
+    found = hand_over_work(city.engine, night_of(city.home, city.hsm, DAY, AT))
+    account_proposed(city)
+    with writing(city.engine) as conn:
+        found.write(conn)
+    assert set(waits(city)) == {"city 1"}
 
 
 def test_what_is_void_waits_no_more(city: BankedCity) -> None:
