@@ -1,11 +1,14 @@
 """`onecard city account …`: a participant's bank account, changed by two people."""
 
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Final
 
 import typer
+from sqlalchemy import Engine
 
 from api.doors import Refused, books, console, now
-from api.queue_commands import By, Why, named
+from api.queue_commands import By, named
+from api.two_people_commands import Deciding
 from city.home import CITY_ZONE
 from clearing.proposals import State
 from ledger.db import reading, writing
@@ -20,8 +23,6 @@ from settlement.account_changes import (
 )
 from settlement.two_people import DecisionRefused, Word
 
-Number = Annotated[int, typer.Argument(help="the change's number, as `onecard city proposals` shows it")]
-
 
 def change_account(
     participant: Annotated[str, typer.Argument(help="who is to be paid elsewhere, such as BUS-1")],
@@ -35,8 +36,10 @@ def change_account(
     """Propose another bank account for a participant; a second person, who has asked there, approves it."""
     to = BankAccount(account_no, bank_code, bank_name)
     with books() as engine, writing(engine) as conn:
-        done = propose_account(conn, participant, to, by=named(by), reason=reason, at=now())
-    _say(done)
+        made = propose_account(conn, participant, to, by=named(by), reason=reason, at=now())
+    if isinstance(made, ChangeRefused):
+        raise Refused(f"{made.message}; {made.remedy}")
+    _tell(_sentence(made))
 
 
 def list_proposals(
@@ -54,32 +57,9 @@ def list_proposals(
         _tell(f"{_sentence(one)}; proposed by {one.proposed_by} on {on}: {one.reason}")
 
 
-def approve_proposal(number: Number, by: By) -> None:
-    """Put a proposed bank account in force: payments instructed from now on go there."""
-    with books() as engine, writing(engine) as conn:
-        done = approve_account(conn, Word(number, named(by), now()))
-    _say(done)
-
-
-def refuse_proposal(number: Number, by: By, why: Why) -> None:
-    """Turn another person's proposal down: the participant is paid where it was."""
-    with books() as engine, writing(engine) as conn:
-        done = end_change(conn, Word(number, named(by), now(), why), State.TURNED_DOWN)
-    _say(done)
-
-
-def withdraw_proposal(number: Number, by: By) -> None:
-    """Take your own proposal back while it waits."""
-    with books() as engine, writing(engine) as conn:
-        done = end_change(conn, Word(number, named(by), now()), State.WITHDRAWN)
-    _say(done)
-
-
-def _say(done: AccountChange | ChangeRefused | DecisionRefused) -> None:
-    """Say how a change stands. Raises Refused; what was written before, such as that it is void, is kept."""
-    if not isinstance(done, AccountChange):
-        raise Refused(f"{done.message}; {done.remedy}")
-    _tell(_sentence(done))
+def _approve(engine: Engine, word: Word) -> AccountChange | DecisionRefused:
+    with writing(engine) as conn:
+        return approve_account(conn, word)
 
 
 def _sentence(one: AccountChange) -> str:
@@ -96,3 +76,13 @@ def _tell(text: str) -> None:
 
 def _words(one: BankAccount) -> str:
     return f"{one.account_no} at {one.bank_name} ({one.bank_code})"
+
+
+DECIDING: Final = Deciding(
+    approve=_approve,
+    turn_down=partial(end_change, state=State.TURNED_DOWN),
+    withdraw=partial(end_change, state=State.WITHDRAWN),
+    say=lambda _engine, done: _tell(_sentence(done)),
+    approved="payments instructed from now on go to the account",
+    stays="the participant is paid where it was",
+)

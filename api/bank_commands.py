@@ -1,20 +1,18 @@
 """`onecard bank`: the bank's files taken, what is open with it listed with its age and resolved by two people."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Final
 
 import typer
 from rich.markup import escape
 from rich.table import Table
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
 from api.bank_tables import proposals_table, told_table
-from api.doors import Refused, books, console, fail, now, settings
+from api.doors import Refused, books, console, now, settings
 from api.late_commands import Late, LateGroup
-from api.queue_commands import By, Why, named, today
-from clearing.context import StepRefused
-from ledger.day import DayOrderError
+from api.queue_commands import By, named, today
+from api.two_people_commands import Deciding, add_decisions
 from ledger.db import reading, writing
 from ledger.money import yuan
 from settlement.bank.decisions import approve, turn_down, withdraw
@@ -23,11 +21,25 @@ from settlement.bank.proposals import Asked, Decision, Proposal, ProposalRefused
 from settlement.bank.store import files_where, statements_where
 from settlement.bank.story import Told, decisions_about, instruction_of, line_told, story_of
 from settlement.bank.tables import bank_file, bank_statement
-from settlement.bank.taking import Taken, Took, take_file
-from settlement.bank.xml_reading import MOST_BYTES
 from settlement.two_people import DecisionRefused, Word
 
 ELSEWHERE: Final[Mapping[str, Late]] = {
+    "read": Late(
+        "api.bank_file_commands:read_files",
+        "Take files of the bank's, status reports (pain.002) and statements (camt.053), and say what each did.",
+    ),
+    "take": Late(
+        "api.bank_file_commands:take_folder",
+        "Take what lies finished in the bank's folder (ONECARD_BANK_FOLDER), and move it aside.",
+    ),
+    "files": Late(
+        "api.bank_file_commands:list_files",
+        "List the bank's files that were refused, and what lies in its folder; of each, what to do.",
+    ),
+    "retry": Late(
+        "api.bank_file_commands:retry_files",
+        "Take refused files again out of the archive, when what they stumbled over is put right.",
+    ),
     "reserve": Late(
         "api.reserve_command:reserve",
         "The reserve-funds report: what customers and participants are owed against the custodian's balance.",
@@ -48,36 +60,7 @@ bank = typer.Typer(
 )
 
 PointId = Annotated[str, typer.Argument(metavar="ID", help="the point's id, as `onecard bank list` shows it")]
-Number = Annotated[int, typer.Argument(help="the proposal's number, as `onecard bank proposals` shows it")]
 Reason = Annotated[str, typer.Option("--reason", help="why; kept for good")]
-
-
-@bank.command("read")
-def read_files(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="files, or folders with *.xml")],
-) -> None:
-    """Take files of the bank's, status reports (pain.002) and statements (camt.053), and say what each did.
-
-    Each is taken whole or not at all, and once: the same file again changes nothing.
-    """
-    refused = 0
-    with books() as engine:
-        archive = settings().city_home().archive
-        for path in _each_file(files):
-            try:
-                taken = take_file(engine, archive, path.name, _bytes(path), at=now(), today=today())
-            except (StepRefused, DayOrderError) as stop:
-                raise Refused(f"{path}: {stop}") from stop
-            refused += taken.took is Took.REFUSED
-            _say_taken(taken)
-        with reading(engine) as conn:
-            left = len(points_of(conn, today()))
-    if left:
-        console.print(f"{_points(left)} open: `onecard bank list`", highlight=False)
-    if refused:
-        raise fail(
-            f"{refused} {'file was' if refused == 1 else 'files were'} refused; the archive has every byte"
-        )
 
 
 @bank.command("list")
@@ -118,7 +101,7 @@ def list_points(
         )
         table.add_row(*what, waits)
     console.print(table)
-    console.print(f"{_points(len(wanted))} open", highlight=False)
+    console.print(f"{points_in_words(len(wanted))} open", highlight=False)
 
 
 @bank.command("show")
@@ -139,7 +122,7 @@ def list_statements() -> None:
     with books() as engine, reading(engine) as conn:
         found = statements_where(conn)
     if not found:
-        console.print("No statement was read yet: `onecard bank read FILE`.")
+        console.print("No statement was read yet: `onecard bank take`, or `read FILE`.")
         return
     table = Table("no", "statement", "opens", "yuan", "closes", "yuan")
     table.columns[1].overflow = "fold"
@@ -213,66 +196,6 @@ def list_proposals(
     console.print(proposals_table(found))
 
 
-@bank.command("approve")
-def approve_proposal(number: Number, by: By) -> None:
-    """Approve another person's proposal: it is carried out at once, on the open day."""
-    with books() as engine:
-        nights = settings().city_home().nights
-        try:
-            answer = approve(engine, Word(number, named(by), now()), nights=nights, today=today())
-        except (StepRefused, DayOrderError) as stop:
-            raise Refused(str(stop)) from stop
-        _answered(answer)
-        if isinstance(answer, Proposal) and answer.made:
-            with reading(engine) as conn:
-                made = instruction_of(conn, answer.made)
-            assert made is not None
-            place = nights / f"{answer.business_date}" / "out" / "bank" / f"pain001-{made.message_id}.xml"
-            console.print(
-                f"{made.end_to_end_id} leaves in {place}", soft_wrap=True, highlight=False, markup=False
-            )
-
-
-@bank.command("refuse")
-def refuse_proposal(number: Number, by: By, why: Why) -> None:
-    """Turn another person's proposal down: its point stays open."""
-    with books() as engine, writing(engine) as conn:
-        answer = turn_down(conn, Word(number, named(by), now(), why))
-    _answered(answer)
-
-
-@bank.command("withdraw")
-def withdraw_proposal(number: Number, by: By) -> None:
-    """Take your own proposal back while it waits."""
-    with books() as engine, writing(engine) as conn:
-        answer = withdraw(conn, Word(number, named(by), now()))
-    _answered(answer)
-
-
-def _each_file(paths: Sequence[Path]) -> Iterator[Path]:
-    for path in paths:
-        if path.is_dir():
-            yield from sorted(path.glob("*.xml"))
-        else:
-            yield path
-
-
-def _bytes(path: Path) -> bytes:
-    """A file's bytes: of one that is too long just enough to say so. Raises Refused where it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return file.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise Refused(
-            f"{path} cannot be read: {error.strerror}; give the path of a file of the bank's"
-        ) from error
-
-
-def _say_taken(taken: Taken) -> None:
-    said = f"refused: {taken.message}; {taken.remedy}" if taken.took is Took.REFUSED else taken.message
-    console.print(f"{taken.name}: {said}", soft_wrap=True, highlight=False, markup=False)
-
-
 def _known(conn: Connection, point_id: str) -> tuple[str, list[Told]]:
     """A heading and what is known under an id. Raises Refused where nothing is."""
     one = instruction_of(conn, point_id)
@@ -315,12 +238,21 @@ def _propose(asked: Asked) -> None:
     _say(made, "waits for a second person")
 
 
-def _answered(answer: Proposal | DecisionRefused) -> None:
-    if isinstance(answer, DecisionRefused):
-        raise Refused(f"{answer.message}; {answer.remedy}")
-    on = f", on {answer.business_date}" if answer.business_date else ""
-    why = f": {answer.decided_why}" if answer.decided_why else ""
-    _say(answer, f"{answer.state.replace('_', ' ')} by {answer.decided_by}{on}{why}")
+def _approve(engine: Engine, word: Word) -> Proposal | DecisionRefused:
+    return approve(engine, word, nights=settings().city_home().nights, today=today())
+
+
+def _say_decided(engine: Engine, done: Proposal) -> None:
+    on = f", on {done.business_date}" if done.business_date else ""
+    why = f": {done.decided_why}" if done.decided_why else ""
+    _say(done, f"{done.state.replace('_', ' ')} by {done.decided_by}{on}{why}")
+    if done.made:
+        with reading(engine) as conn:
+            made = instruction_of(conn, done.made)
+        assert made is not None
+        messages = settings().city_home().nights / f"{done.business_date}" / "out" / "bank"
+        leaves = f"{made.end_to_end_id} leaves in {messages / f'pain001-{made.message_id}.xml'}"
+        console.print(leaves, soft_wrap=True, highlight=False, markup=False)
 
 
 def _say(one: Proposal, stands: str) -> None:
@@ -332,5 +264,19 @@ def _say(one: Proposal, stands: str) -> None:
     )
 
 
-def _points(count: int) -> str:
+def points_in_words(count: int) -> str:
+    """How many points are, as a sentence begins with it."""
     return f"{count} {'point is' if count == 1 else 'points are'}"
+
+
+add_decisions(
+    bank,
+    Deciding(
+        approve=_approve,
+        turn_down=turn_down,
+        withdraw=withdraw,
+        say=_say_decided,
+        approved="it is carried out at once, on the open day",
+        stays="its point stays open",
+    ),
+)

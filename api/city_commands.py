@@ -11,16 +11,11 @@ import typer
 from rich.table import Table
 from sqlalchemy import Connection
 
-from api.account_commands import (
-    approve_proposal,
-    change_account,
-    list_proposals,
-    refuse_proposal,
-    withdraw_proposal,
-)
+from api.account_commands import DECIDING, change_account, list_proposals
 from api.covers_command import covers
 from api.doors import Refused, books, console, errors, now
 from api.schedule_command import schedule
+from api.two_people_commands import add_decisions
 from city.home import CITY_ZONE
 from city.registers.device_rows import read_devices
 from city.registers.entering import Entered, enter
@@ -39,9 +34,7 @@ city = typer.Typer(
 )
 city.command("account")(change_account)
 city.command("proposals")(list_proposals)
-city.command("approve")(approve_proposal)
-city.command("refuse")(refuse_proposal)
-city.command("withdraw")(withdraw_proposal)
+add_decisions(city, DECIDING)
 city.command("schedule")(schedule)
 city.command("covers")(covers)
 

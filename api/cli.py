@@ -43,7 +43,7 @@ COMMANDS: Final[Mapping[str, Late]] = {
     ),
     "intake": Late(
         "api.intake_commands:intake",
-        "Take finished files out of the operators' folders into the inbox, and deliver the night's answers.",
+        "Take finished files out of the operators' folders and the bank's, and deliver the night's answers.",
     ),
     "errands": Late(
         "api.errands:errands",

@@ -34,7 +34,7 @@ def reserve(
         table.add_row(row.part, escape(row.what), str(row.since or ""), age, yuan(row.amount_fen))
     console.print(table)
     if found.statement is None:
-        console.print("No statement was read yet: `onecard bank read FILE`.")
+        console.print("No statement was read yet: `onecard bank take`, or `read FILE`.")
     elif found.rest_fen:
         console.print(f"[red]{yuan(found.rest_fen)} yuan of the difference are explained by nothing.[/red]")
     else:

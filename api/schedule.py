@@ -15,6 +15,7 @@ from apscheduler.triggers.date import DateTrigger
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from api.bank_rounds import bank_round, log_round
 from api.city_doors import bounded_engine, city
 from api.doors import Refused, books, console, now, settings
 from api.night_commands import run_watched
@@ -23,7 +24,9 @@ from api.settings import Settings
 from card.hsm.errors import HsmError
 from city.home import CITY_ZONE
 from clearing.context import StepResult
+from ledger.day import DayOrderError
 from ledger.db import reading, writing
+from settlement.bank.drop_folder import sweep
 from settlement.cut_off import night_due
 from settlement.night import NightRefused
 from settlement.work_found import refused
@@ -47,7 +50,11 @@ class NightShift:
         self._failures = 0
 
     def run_due(self) -> bool:
-        """Run every night that is due; whether nothing is due any more (or the shift ends)."""
+        """Run every night that is due; whether nothing is due any more (or the shift ends).
+
+        What lies finished in the bank's folder is taken first, on the day that is open still.
+        """
+        _take_bank_files()
         while not self._stop.is_set():
             with books() as engine:
                 with reading(engine) as conn:
@@ -100,7 +107,8 @@ def scheduler(
 ) -> None:
     """Run the night of every business day when its cut-off (ONECARD_CUT_OFF) has passed, until SIGTERM.
 
-    Nights that were missed are made up for in order, at once. Several schedulers may run: one night runs at a time.
+    Nights that were missed are made up for in order, at once. What lies finished in the bank's folder is taken before.
+    Several schedulers may run: one night runs at a time.
     """
     chosen, stop = settings(), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -148,6 +156,15 @@ def _keep(shift: NightShift, chosen: Settings, stop: threading.Event) -> None:
     console.print(
         "Ended; a night that was under way goes on when the scheduler or `onecard night` is started."
     )
+
+
+def _take_bank_files() -> None:
+    """A round through the bank's folder; nothing that stops it stops a night, and the next round makes up for it."""
+    try:
+        with books() as engine:
+            log_round(sweep(bank_round(engine)))
+    except (DayOrderError, SQLAlchemyError, OSError) as error:
+        log.error("the bank's files were not taken", reason=str(error))
 
 
 def _tell_people(engine: Engine, day: date, reason: str, *, at: datetime) -> None:

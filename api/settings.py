@@ -38,6 +38,9 @@ class Settings(BaseSettings):
     hsm_certificate: Path | None = Field(
         default=None, description="PEM file of our certificate to them and its key"
     )
+    bank_folder: Path | None = Field(
+        default=None, description="where the bank's files are dropped; default: inbox/bank under the home"
+    )
     insurer: str | None = Field(
         default=None, description="address of the insurer; default: hospital bills wait"
     )
@@ -98,6 +101,10 @@ class Settings(BaseSettings):
     def city_home(self) -> Home:
         """The folder layout under the home."""
         return Home(self.home)
+
+    def bank_inbox(self) -> Path:
+        """Where the bank's files are dropped."""
+        return self.bank_folder or self.city_home().bank_inbox
 
     def database_url(self) -> str:
         """Where the books are."""

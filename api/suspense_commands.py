@@ -8,11 +8,12 @@ from typing import Annotated, Final
 import typer
 from rich.markup import escape
 from rich.table import Table
+from sqlalchemy import Engine
 
 from api.doors import Refused, books, console, now, settings
-from api.queue_commands import By, Why, named, today
+from api.queue_commands import By, named, today
+from api.two_people_commands import Deciding, add_decisions
 from city.home import CITY_ZONE
-from clearing.context import StepRefused
 from clearing.proposals import (
     Asked,
     Decision,
@@ -22,16 +23,13 @@ from clearing.proposals import (
     Target,
     proposal_of,
     proposals,
-    propose,
 )
 from clearing.suspense import SuspendedGroup, SuspendedTap, suspended_groups, suspended_taps
 from clearing.verdict import MONEY, Money, Verdict
 from clearing.wording import taps_in_words
-from ledger.day import DayOrderError
 from ledger.db import reading, writing
 from ledger.money import read_yuan, yuan
-from settlement.night_lock import NightRunning
-from settlement.suspense_decisions import approve, turn_down, withdraw
+from settlement.suspense_decisions import approve, propose, turn_down, withdraw
 from settlement.two_people import DecisionRefused, Word
 
 SUSPENDING: Final = [verdict.value for verdict in Verdict if MONEY[verdict] is Money.SUSPENDED]
@@ -145,40 +143,8 @@ def show(number: Number) -> None:
     console.print(f"{said}: {found.reason}", soft_wrap=True, highlight=False, markup=False)
 
 
-@suspense.command("approve")
-def approve_proposal(number: Number, by: By) -> None:
-    """Approve another person's proposal: it is carried out at once, on the open day, between two nights."""
-    word = Word(number, named(by), now())
-    with books() as engine:
-        try:
-            answer = approve(engine, word, nights=settings().city_home().nights)
-        except NightRunning as running:
-            raise Refused(f"a night is running: {running}; wait until it ends") from running
-        except (StepRefused, DayOrderError) as stop:
-            raise Refused(str(stop)) from stop
-    _answered(answer)
-
-
-@suspense.command("refuse")
-def refuse_proposal(number: Number, by: By, why: Why) -> None:
-    """Turn another person's proposal down: its taps stay in suspense."""
-    with books() as engine, writing(engine) as conn:
-        answer = turn_down(conn, Word(number, named(by), now(), why))
-    _answered(answer)
-
-
-@suspense.command("withdraw")
-def withdraw_proposal(number: Number, by: By) -> None:
-    """Take your own proposal back while it waits: its taps may be proposed again."""
-    with books() as engine, writing(engine) as conn:
-        answer = withdraw(conn, Word(number, named(by), now()))
-    _answered(answer)
-
-
-def _answered(answer: Proposal | DecisionRefused) -> None:
-    if isinstance(answer, DecisionRefused):
-        raise Refused(f"{answer.message}; {answer.remedy}")
-    _say(answer, _stands(answer))
+def _approve(engine: Engine, word: Word) -> Proposal | DecisionRefused:
+    return approve(engine, word, nights=settings().city_home().nights)
 
 
 def _say(one: Proposal, stands: str) -> None:
@@ -262,3 +228,16 @@ def _fen(amount: str | None) -> int | None:
     if fen is None:
         raise Refused(f"--yuan {amount!r} is no amount; give yuan and fen, such as 1.60")
     return fen
+
+
+add_decisions(
+    suspense,
+    Deciding(
+        approve=_approve,
+        turn_down=turn_down,
+        withdraw=withdraw,
+        say=lambda _engine, done: _say(done, _stands(done)),
+        approved="it is carried out at once, on the open day, between two nights",
+        stays="its taps stay in suspense, and may be proposed again",
+    ),
+)

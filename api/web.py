@@ -52,6 +52,7 @@ def doors_of(city: City) -> Iterator[Deps]:
                 city.engine, writer, city.hsm, vault, now, as_doors(peers), sender,
                 lease=lease, archive=Archive(city.home.ledger_archive),
                 landing=Landing(city.home.inbox, city.home.archive),
+                bank_folder=chosen.bank_inbox(),
             )  # fmt: skip
 
 

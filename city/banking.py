@@ -14,11 +14,12 @@ from city.world import City
 from ledger.day import current_day
 from ledger.db import reading, writing
 from settlement.bank.decisions import approve
+from settlement.bank.drop_folder import Round, sweep
 from settlement.bank.outcomes import Outcome, outcomes_on
 from settlement.bank.points import Point, points_of
 from settlement.bank.proposals import Asked, Decision, Proposal, propose
 from settlement.bank.reserve import Reserve, reserve_report
-from settlement.bank.taking import Taken, take_file
+from settlement.bank.taking import Taken
 from settlement.participants import SCHEME, participants_of
 from settlement.two_people import Word
 
@@ -77,10 +78,15 @@ def _hand_over(city: City, home: Path) -> None:
 
 
 def _take(city: City, files: list[Path], at: datetime) -> list[Taken]:
-    return [
-        take_file(city.engine, city.home.archive, file.name, file.read_bytes(), at=at, today=at.date())
-        for file in files
-    ]
+    """Drop files of the bank's into its folder and have them taken. Raises RuntimeError where one stays there."""
+    folder = city.home.bank_inbox
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        shutil.copyfile(file, folder / file.name)
+    swept = sweep(Round(city.engine, city.home.archive, folder, at, at.date()))
+    if swept.troubles:
+        raise RuntimeError("; ".join(swept.troubles))
+    return swept.taken
 
 
 def _pay_again(city: City, refused: str, at: datetime) -> Proposal:

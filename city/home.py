@@ -25,6 +25,11 @@ class Home:
         return self.root / "inbox"
 
     @property
+    def bank_inbox(self) -> Path:
+        """Where the bank's files are dropped, unless the settings name another folder."""
+        return self.inbox / "bank"
+
+    @property
     def archive(self) -> Path:
         """Every byte ever received, by its digest."""
         return self.root / "archive"

@@ -1,25 +1,21 @@
 """Folders into which operators drop files, as by SFTP: `inbox/operators/OPERATOR/`, answers in `acks/` below.
 
-A file is taken when it is finished. A sound batch says by itself that it is whole: its header counts the records and
-its trailer closes them with a checksum. Anything else may still be growing, so it is left until nobody has
-written to it for QUIET, and is judged then. Names that begin with a dot, and the endings in UNFINISHED, are a
-sender's own way of saying that it is not done.
+A file is taken when it is finished (`clearing.dropped_files`). A sound batch says by itself that it is whole: its
+header counts the records and its trailer closes them with a checksum.
 
 Killed at any instant, nothing is lost: a file leaves its folder when the archive and the inbox have it.
 """
 
-import os
-import stat
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from hashlib import sha256
 from pathlib import Path
 
 from sqlalchemy import Engine
 
 from clearing.archive import archived
+from clearing.dropped_files import Look, candidates, claim, claimed_files, put_back, read_stable
 from clearing.landing import KINDS, Landing, Sent, TurnedAway, flaw_of, parse_name, receive
 from clearing.receipts import Receipt, Status, write_answer
 from clearing.wire.batch import batch_name, parse_batch_name
@@ -27,21 +23,8 @@ from clearing.workfiles import write_bytes
 from ledger.sharing import Writer
 
 DROP_FOLDER = "operators"
-UNFINISHED = (".part", ".tmp", ".filepart", ".crdownload", ".partial", ".swp", ".uploading")
-QUIET = timedelta(minutes=15)
 MOST_BYTES = 64 << 20
-LONGEST_NAME_BYTES = 200
-TAKEN = ".taken"
 _ACK = ".ack"
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What a file was when it was looked at; another look that is equal saw the same bytes."""
-
-    inode: int
-    size_bytes: int
-    changed_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +89,8 @@ def _each_folder(landing: Landing, work: Callable[[Path], None]) -> list[str]:
 
 def _sweep(given: Round, folder: Path) -> Iterator[Dropped]:
     _recover(folder, given.landing)
-    for path in _candidates(folder):
-        if (read := _read_stable(path)) is None:
+    for path in candidates(folder):
+        if (read := read_stable(path, MOST_BYTES)) is None:
             continue
         content, look = read
         file = Sent(folder.name, path.name, content)
@@ -141,46 +124,12 @@ def _folders(inbox: Path) -> Iterator[Path]:
             yield folder
 
 
-def _candidates(folder: Path) -> list[Path]:
-    """What may be finished files; one whose name cannot be written in an answer stays where it is."""
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if not path.name.startswith(".")
-        and path.suffix.lower() not in UNFINISHED
-        and path.name.isprintable()
-        and len(path.name.encode()) <= LONGEST_NAME_BYTES
-        and not path.is_dir()
-    )
-
-
-def _read_stable(path: Path) -> tuple[bytes, Look] | None:
-    """A file's bytes, if it is one and nobody wrote to it meanwhile; of one that is too long, none of them."""
-    try:
-        # A sender's link is not followed, and a pipe is not waited for.
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
-        return None
-    with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            return None
-        before = _look(os.fstat(handle))
-        content = file.read(MOST_BYTES + 1) if before.size_bytes <= MOST_BYTES else b""
-        if _look(os.fstat(handle)) != before or (content and len(content) != before.size_bytes):
-            return None
-    return content, before
-
-
-def _look(found: os.stat_result) -> Look:
-    return Look(found.st_ino, found.st_size, found.st_mtime_ns)
-
-
 def _finished(file: Sent, look: Look, now: datetime | None) -> bool:
     parsed = parse_name(file.name)
     sound = parsed is not None and flaw_of(parsed[0], file.name, "", file.content) is None
     if now is None:
         return sound and parsed is not None and parsed[1] == file.sender
-    return sound or look.changed_ns <= int((now - QUIET).timestamp() * 1_000_000_000)
+    return sound or look.is_quiet(now)
 
 
 def _take(given: Round, file: Sent) -> Dropped:
@@ -207,31 +156,16 @@ def _answer_path(landing: Landing, file: Sent) -> Path:
 
 def _remove(path: Path, look: Look) -> None:
     """Remove a file that was taken; what its sender has put in its place meanwhile stays."""
-    claimed = path.with_name(f".{path.name}{TAKEN}")
-    # What another sweep has claimed is that one's to end.
-    with suppress(FileNotFoundError):
-        path.rename(claimed)
-        if _look(claimed.stat()) == look:
-            claimed.unlink()
-        else:
-            _put_back(claimed, path)
+    if (claimed := claim(path, look)) is not None:
+        claimed.unlink(missing_ok=True)
 
 
 def _recover(folder: Path, landing: Landing) -> None:
     """End what was killed between claiming a file and removing it."""
-    for claimed in sorted(folder.glob(f".*{TAKEN}")):
-        if (read := _read_stable(claimed)) is None:
+    for claimed in claimed_files(folder):
+        if (read := read_stable(claimed, MOST_BYTES)) is None:
             continue
         if archived(landing.archive, sha256(read[0]).hexdigest()).exists():
-            claimed.unlink()
+            claimed.unlink(missing_ok=True)
         else:
-            _put_back(claimed, folder / claimed.name.removeprefix(".").removesuffix(TAKEN))
-
-
-def _put_back(claimed: Path, path: Path) -> None:
-    """Give a file its name again, unless there is another of that name by now: then it waits its turn."""
-    try:
-        path.hardlink_to(claimed)
-    except FileExistsError:
-        return
-    claimed.unlink()
+            put_back(claimed)

@@ -23,9 +23,7 @@ from settlement.two_people import (
     end_proposal,
     refusal_of_word,
 )
-
-CITY: Final = "city"
-"""The command by which people decide."""
+from settlement.waiting_proposals import Room, keep_waiting
 
 
 class ChangeRefusal(StrEnum):
@@ -104,6 +102,7 @@ def propose_account(
         "proposed_at": at,
     }
     conn.execute(insert(account_change), row)
+    keep_waiting(conn, Room.CITY, at=at)
     return _known(conn, number)
 
 
@@ -113,7 +112,7 @@ def approve_account(conn: Connection, word: Word) -> AccountChange | DecisionRef
     It is void where the participant's account has become another since.
     """
     found = change_of(conn, word.number)
-    refused = refusal_of_word(found, word, State.APPROVED, CITY)
+    refused = refusal_of_word(found, word, State.APPROVED, Room.CITY)
     if refused is not None or found is None or found.state is not State.PROPOSED:
         return refused or _known(conn, word.number)
     participant = participants_of(conn)[found.participant]
@@ -130,7 +129,7 @@ def approve_account(conn: Connection, word: Word) -> AccountChange | DecisionRef
 def end_change(conn: Connection, word: Word, state: State) -> AccountChange | DecisionRefused:
     """Turn a change down, or take one's own back; the participant is paid where it was."""
     found = change_of(conn, word.number)
-    refused = end_proposal(found, word, state, CITY, partial(_keep_word, conn))
+    refused = end_proposal(found, word, state, Room.CITY, partial(_keep_word, conn))
     return _known(conn, word.number) if refused is None else refused
 
 
@@ -176,6 +175,7 @@ def _keep_word(conn: Connection, word: Word, state: State, why: str) -> None:
     decided = {"state": state.value, "decided_by": word.by, "decided_at": word.at, "decided_why": why}
     waiting = (account_change.c.number == word.number) & (account_change.c.state == State.PROPOSED.value)
     conn.execute(update(account_change).where(waiting).values(decided))
+    keep_waiting(conn, Room.CITY, at=word.at)
 
 
 def _read(row: Row[Any]) -> AccountChange:

@@ -10,16 +10,19 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pyarrow as pa
 from sqlalchemy import Connection, Engine, Row, select, update
 
+from clearing import proposals
 from clearing.interop.centres import answers_of
 from clearing.late_booking import book_late
 from clearing.proposals import (
+    Asked,
     Decision,
     Proposal,
+    ProposalRefused,
     State,
     numbers_of_ours,
     of_proposal,
@@ -45,9 +48,15 @@ from settlement.two_people import (
     end_proposal,
     refusal_of_word,
 )
+from settlement.waiting_proposals import Room, keep_waiting
 
-SUSPENSE: Final = "suspense"
-"""The command by which people decide."""
+
+def propose(conn: Connection, asked: Asked) -> Proposal | ProposalRefused:
+    """Write a proposal down (`clearing.proposals.propose`), and have the work queue say that it waits."""
+    made = proposals.propose(conn, asked)
+    if isinstance(made, Proposal):
+        keep_waiting(conn, Room.SUSPENSE, at=asked.at)
+    return made
 
 
 def approve(engine: Engine, word: Word, *, nights: Path) -> Proposal | DecisionRefused:
@@ -58,7 +67,7 @@ def approve(engine: Engine, word: Word, *, nights: Path) -> Proposal | DecisionR
     """
     with exclusive(engine, nights), writing(engine) as conn:
         found = proposal_of(conn, word.number)
-        refused = refusal_of_word(found, word, State.APPROVED, SUSPENSE)
+        refused = refusal_of_word(found, word, State.APPROVED, Room.SUSPENSE)
         if refused is not None:
             return refused
         assert found is not None
@@ -96,7 +105,7 @@ def withdraw(conn: Connection, word: Word) -> Proposal | DecisionRefused:
 
 def _end(conn: Connection, word: Word, state: State) -> Proposal | DecisionRefused:
     found = proposal_of(conn, word.number)
-    refused = end_proposal(found, word, state, SUSPENSE, partial(_keep_word, conn))
+    refused = end_proposal(found, word, state, Room.SUSPENSE, partial(_keep_word, conn))
     return _known(conn, word.number) if refused is None else refused
 
 
@@ -186,6 +195,7 @@ def _keep_word(
             business_date=business_date,
         )
     )  # fmt: skip
+    keep_waiting(conn, Room.SUSPENSE, at=word.at)
 
 
 def _known(conn: Connection, number: int) -> Proposal:

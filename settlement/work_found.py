@@ -24,12 +24,18 @@ from settlement.netting import Standing
 from settlement.night_log import recorded_steps
 from settlement.peers import waiting_items
 from settlement.positions import positions_of
+from settlement.waiting_proposals import waiting_proposals
 from settlement.work_queue import DAYS, Found, Kind, hand_over
 
 PRICE_DIFFERENCE_FEN: Final = 1_000
 """What an operator may have charged above the tariff on one night before somebody looks at it."""
 
-STANDING: Final = (Kind.FILE_MISSING, *WORK_KINDS, Kind.POSITION_CARRIED, Kind.PEER_OPEN, Kind.SUSPENDED)
+TOLD_AT_ONCE: Final = (*WORK_KINDS, Kind.APPROVAL_WAITS)
+"""What whoever changes it tells the queue of as well, by day."""
+
+STANDING: Final = (
+    Kind.FILE_MISSING, *TOLD_AT_ONCE, Kind.POSITION_CARRIED, Kind.PEER_OPEN, Kind.SUSPENDED,
+)  # fmt: skip
 """Found every night for as long as they last; the rest belongs to the night that found it."""
 
 _NUMBERS_NAMED: Final = 20
@@ -42,7 +48,10 @@ def hand_over_work(engine: Engine, night: Night) -> StepResult:
     counts = Counter(one.kind.value for one in found)
 
     def write(conn: Connection) -> None:
-        hand_over(conn, found, STANDING, night.business_date, at=night.at)
+        # Of what others tell the queue at once, what came since this was read is not gone.
+        lasting = [one for one in found if one.kind not in TOLD_AT_ONCE]
+        now = _in_order([*lasting, *_told_at_once(conn, night.business_date)])
+        hand_over(conn, now, STANDING, night.business_date, at=night.at)
 
     return StepResult(
         {kind.value: counts[kind.value] for kind in Kind if kind is not Kind.NIGHT_REFUSED}, write=write
@@ -55,7 +64,7 @@ def found_by_night(conn: Connection, business_date: date) -> list[Found]:
         *_clones(conn, business_date),
         *_rejected(conn, business_date),
         *_missing(conn, business_date),
-        *work_of(points_of(conn, morning_after(business_date))),
+        *_told_at_once(conn, business_date),
         *_carried(conn, business_date),
         *_peers(conn, business_date),
         *_prices(conn, business_date),
@@ -64,13 +73,22 @@ def found_by_night(conn: Connection, business_date: date) -> list[Found]:
         *_suspended(conn, tap, "taps"),
         *_suspended(conn, qr_ride, "rides on codes"),
     ]
-    order = tuple(Kind)
-    return sorted(found, key=lambda one: (order.index(one.kind), one.subject))
+    return _in_order(found)
 
 
 def refused(business_date: date, step: str, reason: str, remedy: str) -> Found:
     """A night that stopped, as an item of the queue."""
     return Found(Kind.NIGHT_REFUSED, f"{business_date}", business_date, 1, 0, f"{step}: {reason}", remedy)
+
+
+def _in_order(found: list[Found]) -> list[Found]:
+    order = tuple(Kind)
+    return sorted(found, key=lambda one: (order.index(one.kind), one.subject))
+
+
+def _told_at_once(conn: Connection, business_date: date) -> Iterator[Found]:
+    yield from work_of(points_of(conn, morning_after(business_date)))
+    yield from (one.work for one in waiting_proposals(conn))
 
 
 def _clones(conn: Connection, business_date: date) -> Iterator[Found]:

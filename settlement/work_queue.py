@@ -30,6 +30,7 @@ class Kind(StrEnum):
     BANK_DIFFERS = "bank_differs"
     BANK_MISSING = "bank_missing"
     BANK_FILE = "bank_file"
+    APPROVAL_WAITS = "approval_waits"
     POSITION_CARRIED = "position_carried"
     PEER_OPEN = "peer_open"
     PRICE_DIFFERS = "price_differs"
@@ -47,6 +48,7 @@ DAYS: Final[Mapping[Kind, int]] = MappingProxyType(
         Kind.BANK_DIFFERS: 1,
         Kind.BANK_MISSING: 1,
         Kind.BANK_FILE: 2,
+        Kind.APPROVAL_WAITS: 1,
         Kind.POSITION_CARRIED: 3,
         Kind.PEER_OPEN: 3,
         Kind.PRICE_DIFFERS: 5,

@@ -35,6 +35,7 @@ SCOPES: Final = {
     "agency:approve": "approve or reject what another has brought",
     "qr:write": "charge pay codes, make merchant codes",
     "finance:read": "see the nights of settlement on the finance page",
+    "metrics:read": "see the figures of what waits, at /metrics",
 }
 """What a client may be allowed, and what the OpenAPI document says of it."""
 

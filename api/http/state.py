@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Protocol
 
 from fastapi import Request
@@ -38,6 +39,7 @@ class Deps:
     Whatever an endpoint changes goes through `writer`, which whoever made it closes when all are answered.
     `archive` has the lines of months that have left the books; a city without one has archived none yet.
     `landing` is where operators' files go; a service without one takes none.
+    `bank_folder` is where the bank's files are dropped; what lies there is counted, and not taken.
     `lease` is how long a request that waits for peers may take before the same one may be begun again.
     """
 
@@ -53,6 +55,7 @@ class Deps:
     limits: Limits = field(default_factory=Limits)
     archive: Archive | None = None
     landing: Landing | None = None
+    bank_folder: Path | None = None
 
 
 def deps(request: Request) -> Deps:

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 
 from api.http.problems import Problem, problem, too_busy
 from api.http.state import Deps
-from api.pages import card, finance, holder, installed, paying, sign_in, texts
+from api.pages import card, finance, holder, installed, metrics, paying, sign_in, texts
 from api.pages.page import problem_page
 from api.pages.safety import HEADERS, guarded
 from api.pages.visitor import SignInNeeded, let_out
@@ -25,7 +25,7 @@ def make_app(doors: Deps, nights_folder: Path, *, open_finance: bool = False) ->
     app.state.deps, app.state.nights_folder, app.state.open_finance = doors, nights_folder, open_finance
     app.middleware("http")(guarded)
     app.mount("/static", StaticFiles(directory=installed.STATIC), name="static")
-    for module in (sign_in, holder, paying, card, finance, installed, texts):
+    for module in (sign_in, holder, paying, card, finance, metrics, installed, texts):
         app.include_router(module.router)
     app.add_exception_handler(SignInNeeded, _to_sign_in)
     app.add_exception_handler(Problem, _problem)

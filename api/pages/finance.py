@@ -6,17 +6,15 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
-from fastapi.security import HTTPBasic, HTTPBasicCredentials
 from sqlalchemy import Connection, select
-from starlette.exceptions import HTTPException
 
-from api.http.clients import authenticate
 from api.http.problems import problem
 from api.pages.page import render
+from api.pages.readers import reader
 from api.pages.sheet import Sheet, further, listed, sheet
 from api.pages.texts import Words, words_of
 from api.pages.visitor import Doors
@@ -48,26 +46,8 @@ SHOWN_BY_THE_PAGE: Final = (
     "operators", "positions", "trial_balance", "purse_liabilities_fen", "pending_loads_fen", "seal", "files",
 )  # fmt: skip
 """The figures of a night that have a place of their own on the page; any other is shown as it comes."""
-_BASIC = HTTPBasic(auto_error=False, realm="onecard finance")
 
-
-def finance_reader(
-    request: Request, doors: Doors, given: Annotated[HTTPBasicCredentials | None, Depends(_BASIC)]
-) -> None:
-    """Let in clients with the scope finance:read, by HTTP Basic; everybody where the page was opened to all."""
-    if request.app.state.open_finance:
-        return
-    client = None
-    if given is not None:
-        with reading(doors.engine) as conn:
-            client = authenticate(conn, given.username, given.password)
-    if client is None or SCOPE not in client.scopes:
-        raise HTTPException(
-            401, headers={"WWW-Authenticate": 'Basic realm="onecard finance", charset="UTF-8"'}
-        )
-
-
-router = APIRouter(prefix="/finance", dependencies=[Depends(finance_reader)])
+router = APIRouter(prefix="/finance", dependencies=[Depends(reader(SCOPE, "onecard finance"))])
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,9 +49,8 @@ from settlement.two_people import (
     end_proposal,
     refusal_of_word,
 )
+from settlement.waiting_proposals import Room, keep_waiting
 
-BANK = "bank"
-"""The command by which people decide."""
 RESOLUTION = "bank_resolution"
 """The kind of entries that decisions make."""
 
@@ -64,7 +63,7 @@ def approve(engine: Engine, word: Word, *, nights: Path, today: date) -> Proposa
     """
     with writing(engine) as conn:
         found = proposal_of(conn, word.number)
-        refused = refusal_of_word(found, word, State.APPROVED, BANK)
+        refused = refusal_of_word(found, word, State.APPROVED, Room.BANK)
         if refused is not None:
             return refused
         assert found is not None
@@ -101,7 +100,7 @@ def withdraw(conn: Connection, word: Word) -> Proposal | DecisionRefused:
 
 def _end(conn: Connection, word: Word, state: State) -> Proposal | DecisionRefused:
     found = proposal_of(conn, word.number)
-    refused = end_proposal(found, word, state, BANK, partial(_keep_word, conn))
+    refused = end_proposal(found, word, state, Room.BANK, partial(_keep_word, conn))
     return _known(conn, word.number) if refused is None else refused
 
 
@@ -271,3 +270,4 @@ def _keep_word(
             business_date=business_date, made=made,
         )
     )  # fmt: skip
+    keep_waiting(conn, Room.BANK, at=word.at)

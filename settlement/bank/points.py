@@ -191,7 +191,8 @@ def _files(conn: Connection, waiting: dict[str, int]) -> Iterator[Point]:
     for file in files_where(conn, bank_file.c.state == "refused"):
         point_id = f"F{file.number}"
         what = f"{file.name} was not taken: {file.message}"
-        remedy = f"{file.remedy}; when that is settled: `onecard bank resolve {point_id} explain`"
+        again, ended = f"`onecard bank retry {point_id}`", f"`onecard bank resolve {point_id} explain`"
+        remedy = f"{file.remedy}; then {again}, or where it needs nothing more: {ended}"
         yield Point(point_id, PointKind.FILE, file.read_on, 0, "", what, remedy, waiting.get(point_id))
 
 

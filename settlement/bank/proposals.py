@@ -28,6 +28,7 @@ from settlement.instructions import UNDECIDED, Instructed, instructions_where
 from settlement.instructions import State as Paid
 from settlement.participants import Participant, participants_of
 from settlement.tables import instruction as instruction_table
+from settlement.waiting_proposals import Room, keep_waiting
 
 MAX_REASON: Final = 500
 BOOKABLE: Final = ("agent", "bank", "city", "equity", "expense", "fund", "income")
@@ -175,6 +176,7 @@ def propose(conn: Connection, asked: Asked, day: date) -> Proposal | ProposalRef
         old = getattr(before, name) if before else ""
         values |= {name: getattr(asked, name) or old, f"{name}_before": old}
     conn.execute(insert(bank_proposal), values)
+    keep_waiting(conn, Room.BANK, at=asked.at)
     found = proposal_of(conn, number)
     assert found is not None
     return found

@@ -85,7 +85,7 @@ def lines_where(conn: Connection, *where: ColumnElement[bool]) -> list[KeptLine]
     return [_kept_line(row) for row in conn.execute(query)]
 
 
-def keep_file(conn: Connection, file: KeptFile) -> None:
+def keep_bank_file(conn: Connection, file: KeptFile) -> None:
     """Write a file down, or what became of it when it was read again."""
     values = {
         name: getattr(file, name) for name in ("kind", "state", "message", "remedy", "read_at", "read_on")

@@ -14,7 +14,7 @@ from typing import Final
 
 from sqlalchemy import Connection, Engine
 
-from clearing.archive import keep
+from clearing.archive import keep, keep_file, require_whole
 from ledger.day import current_day
 from ledger.db import writing
 from ledger.money import yuan
@@ -24,9 +24,9 @@ from settlement.bank.reading import read_bank_file
 from settlement.bank.statement_checks import Doubt, StatementFlaw, to_book
 from settlement.bank.statement_file import Statement
 from settlement.bank.status_report import StatusReport
-from settlement.bank.store import KeptFile, files_where, keep_file, next_file, statements_where
+from settlement.bank.store import KeptFile, files_where, keep_bank_file, next_file, statements_where
 from settlement.bank.tables import bank_file
-from settlement.bank.xml_reading import Unreadable
+from settlement.bank.xml_reading import MOST_BYTES, Unreadable
 from settlement.participants import SCHEME, participants_of
 from settlement.work_queue import hand_over
 
@@ -50,13 +50,44 @@ class Taken:
     remedy: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """A file as it was brought: its name, its digest in the archive, and what it says."""
+
+    name: str
+    digest: str
+    read: StatusReport | tuple[Statement, ...] | Unreadable
+
+
+def brought(archive: Path, path: Path, name: str = "") -> Brought:
+    """Keep a file and read it; one that is too long is kept whole, and only so much of it read as says so.
+
+    Raises OSError where it cannot be read.
+    """
+    if path.stat().st_size > MOST_BYTES:
+        digest = keep_file(archive, path).digest
+        with path.open("rb") as file:
+            return Brought(name or path.name, digest, read_bank_file(file.read(MOST_BYTES + 1)))
+    data = path.read_bytes()
+    return Brought(name or path.name, keep(archive, data), read_bank_file(data))
+
+
+def brought_again(archive: Path, file: KeptFile) -> Brought:
+    """A file that came before, as the archive has it. Raises OSError or ValueError where it has it no more."""
+    return brought(archive, require_whole(archive, file.digest), file.name)
+
+
 def take_file(engine: Engine, archive: Path, name: str, data: bytes, *, at: datetime, today: date) -> Taken:
-    """Take a file's bytes, in one transaction; `today` is the day by which open points are old.
+    """Take a file's bytes (see `take`)."""
+    return take(engine, Brought(name, keep(archive, data), read_bank_file(data)), at=at, today=today)
+
+
+def take(engine: Engine, file: Brought, *, at: datetime, today: date) -> Taken:
+    """Take a file that the archive has, in one transaction; `today` is the day by which open points are old.
 
     Raises DayOrderError where no day is open and StepRefused where the ledger refuses; then only the archive has it.
     """
-    digest = keep(archive, data)
-    read = read_bank_file(data)
+    read, name, digest = file.read, file.name, file.digest
     with writing(engine) as conn:
         business_date = current_day(conn)
         known = next(iter(files_where(conn, bank_file.c.digest == digest)), None)
@@ -75,16 +106,16 @@ def take_file(engine: Engine, archive: Path, name: str, data: bytes, *, at: date
         if isinstance(todo, Doubt | Unreadable):
             again = known is not None and known.message == todo.message[:2000]
             state = known.state if known is not None and again else "refused"
-            file = KeptFile(
+            kept = KeptFile(
                 number, digest, name[:255], kind, state, todo.message[:2000], todo.remedy, at, business_date
             )
-            keep_file(conn, file)
+            keep_bank_file(conn, kept)
             done = Taken(name, number, Took.REFUSED, todo.message, todo.remedy)
         else:
-            file = KeptFile(number, digest, name[:255], kind, "taken", "", "", at, business_date)
-            keep_file(conn, file)
+            kept = KeptFile(number, digest, name[:255], kind, "taken", "", "", at, business_date)
+            keep_bank_file(conn, kept)
             done = Taken(name, number, Took.TAKEN, _take(conn, number, todo, business_date, at))
-            keep_file(conn, replace(file, message=done.message[:2000]))
+            keep_bank_file(conn, replace(kept, message=done.message[:2000]))
         keep_work(conn, business_date, at=at, today=today)
     return done
 

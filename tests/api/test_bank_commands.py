@@ -1,5 +1,6 @@
 """`onecard bank` and `onecard trace` on books of either kind: read, listed, shown, resolved by two people, traced."""
 
+import os
 import re
 from collections.abc import Iterator
 from datetime import timedelta
@@ -143,3 +144,38 @@ def test_one_tap_is_traced_to_the_line_that_paid_it(city: BankedCity) -> None:
     assert "no tap 9:9 of BUS-1 was presented" in refused("trace", "BUS-1", "9:9")
     assert "is no place of a tap" in refused("trace", "BUS-1", "nine")
     assert "is no counter of a card" in refused("trace", card_no(1), "1:1")
+
+
+def test_the_folder_is_emptied_listed_and_retried(city: BankedCity, tmp_path: Path) -> None:
+    folder = city.home / "inbox" / "bank"
+    assert "No file was there to take" in told("bank", "take")
+    assert f"none lies in {folder}" in told("bank", "files")
+    for file in city.first_day():
+        (folder / file.name).write_bytes(file.read_bytes())
+    (folder / "wrong.xml").write_bytes(b"<a/>")
+    said = told("bank", "take")
+    assert "2 moved an instruction" in said and "2 paid" in said and "wrong.xml" not in said
+    assert "wrong.xml" in (listed := told("bank", "files")) and "taken when it can be read" in listed
+    os.utime(folder / "wrong.xml", (1, 1))
+    assert "wrong.xml: refused: the root element" in told("bank", "take", status=1)
+    assert "refused" in (listed := told("bank", "files")) and "F3" in listed and "F1" not in listed
+    assert "F1" in told("bank", "files", "--all")
+    assert "wrong.xml: refused" in told("bank", "retry", status=1)
+    assert "was taken on" in refused("bank", "retry", "F1")
+    assert "no file has number F9" in refused("bank", "retry", "F9")
+    assert "'x' is no file's number" in refused("bank", "retry", "x")
+
+
+def test_a_folder_that_the_settings_name_is_used_and_told_of_where_it_is_not_there(
+    city: BankedCity, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    share = tmp_path / "share"
+    monkeypatch.setenv("ONECARD_BANK_FOLDER", str(share))
+    said = told("bank", "take", status=1)
+    assert f"{share} cannot be emptied" in said and "put right the folder" in said
+    share.mkdir()
+    statement = city.first_day()[-1]
+    (share / "statement.xml").write_bytes(statement.read_bytes())
+    assert "statement.xml: statement 20180903-00001 closes" in told("intake")
+    assert [path.name for path in (share / "taken").iterdir()] == ["F1-statement.xml"]
+    assert "No file of the bank's is refused" in told("bank", "files")

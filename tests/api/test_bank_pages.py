@@ -7,11 +7,14 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from city.world import City
+from ledger.db import writing
+from settlement.account_changes import BankAccount, propose_account
 from settlement.bank.proposals import Decision, Proposal
 from tests.api.test_pages import cells, visit
 from tests.settlement.small_day import DAY
-from tests.support.bank_days import BUS, FIRST, METRO, banked_city
+from tests.support.bank_days import AT, BUS, FIRST, METRO, banked_city
 
+NEW = BankAccount("888", "102584000013", "工商银行")
 AGAIN = "20180901-METRO-1-02"
 
 
@@ -30,6 +33,12 @@ def test_finance_sees_every_payment_of_a_day_and_the_statement_that_paid_it(
         assert rows[METRO][4] == "rejected" and "AC04" in rows[METRO][8]
         (point,) = cells(page, "bank_open")
         assert point[0] == METRO and point[1] == "rejected" and "AC04" in point[5]
+
+        with writing(engine) as conn:
+            propose_account(conn, "BUS-1", NEW, by="lin", reason="a letter", at=AT)
+        page = client.get(f"/finance/{DAY}").text
+        (waits,) = [row for row in cells(page, "work") if row[1] == "waits for a second person"]
+        assert waits[2].startswith("BUS-1 is to be paid on another account, proposed by lin")
 
         assert isinstance(banked.decide(METRO, Decision.PAY_AGAIN), Proposal)
         banked.take(banked.bank(FIRST + timedelta(days=1)))

@@ -52,8 +52,11 @@ def test_a_round_takes_what_is_finished_and_says_what_it_did(city: SmallCity) ->
 
 def test_rounds_go_on_past_a_folder_in_trouble_until_the_program_is_told_to_stop(city: SmallCity) -> None:
     broken, folder = (drop_folder(city.inbox, operator) for operator in ("BUS-1", "METRO-1"))
-    for one in (broken, folder):
+    bank = city.inbox / "bank"
+    for one in (broken, folder, bank):
         one.mkdir(parents=True)
+    (bank / "no-statement.xml").write_bytes(b"<a/>")
+    os.utime(bank / "no-statement.xml", (1, 1))
     (broken / "acks").write_bytes(b"no folder")
     (broken / batch_name("METRO-1", 1)).write_bytes(city.batch("METRO-1", 1, []))
     os.utime(broken / batch_name("METRO-1", 1), (1, 1))
@@ -63,6 +66,7 @@ def test_rounds_go_on_past_a_folder_in_trouble_until_the_program_is_told_to_stop
         heard = (line for line in program.stdout)
         assert any("looked through every 0.05 s" in line for line in heard)
         assert any("a folder was left out" in line and "BUS-1" in line for line in heard)
+        assert any("no-statement.xml" in line and "root element" in line for line in heard)
         (folder / batch_name("METRO-1", 2)).write_bytes(city.batch("METRO-1", 2, []))
         assert any("METRO-1-00000002.ocb" in line and "waiting" in line for line in heard)
         program.send_signal(signal.SIGTERM)

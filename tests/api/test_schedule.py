@@ -113,6 +113,23 @@ def test_a_refused_night_is_queued_for_people_and_tried_again(late_city: City, s
     assert [item.who for item in items(State.DONE)] == [f"night {LATELY}"]
 
 
+def test_what_lies_in_the_banks_folder_is_taken_before_a_night_and_stops_none(
+    late_city: City, start: Start
+) -> None:
+    late_city.home.bank_inbox.mkdir(parents=True)
+    wrong = late_city.home.bank_inbox / "wrong.xml"
+    wrong.write_bytes(b"<a/>")
+    os.utime(wrong, (1, 1))
+    scheduler = start("--once")
+    assert scheduler.wait() == 0, scheduler.said()
+    said = scheduler.said()
+    assert said.index("wrong.xml") < said.index("a night begins")
+    assert not wrong.exists() and finished(late_city.engine, MISSED[-1])
+    with reading(late_city.engine) as conn:
+        (item,) = [one for one in items_of(conn) if one.kind is Kind.BANK_FILE]
+    assert "wrong.xml was not taken" in item.what
+
+
 def test_two_schedulers_never_run_two_nights(late_city: City, start: Start) -> None:
     both = (start(), start())
     wait_until(lambda: finished(late_city.engine, MISSED[-1]))

@@ -2,8 +2,6 @@
 
 import json
 import os
-import signal
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,7 +14,8 @@ from sqlalchemy import Engine, select
 
 from card.hsm.client import Hsm
 from clearing.archive import archived
-from clearing.drop_folder import MOST_BYTES, QUIET, TAKEN, Dropped, Round, drop_folder, sweep
+from clearing.drop_folder import MOST_BYTES, Dropped, Round, drop_folder, sweep
+from clearing.dropped_files import QUIET, TAKEN
 from clearing.landing import Landing
 from clearing.receipts import Status
 from clearing.tables import rejected_file
@@ -24,6 +23,7 @@ from clearing.wire.batch import batch_name
 from ledger.db import make_engine
 from ledger.sharing import Alone
 from tests.support.clearing_day import DAY, TAP, SmallCity, signed
+from tests.support.killed_before import Step, killed_before
 
 NAME = batch_name("BUS-1", 1)
 
@@ -212,23 +212,9 @@ def test_a_sweep_killed_at_any_instant_loses_nothing_and_the_next_one_ends_it(
 
 def _killed(database_url: str, place: Landing, *, change: int) -> bool:
     """Sweep in a process of its own that is killed before change number `change`; whether it was."""
-    if (child := os.fork()) == 0:
-        seen = 0
 
-        def watched(event: str, arguments: tuple[Any, ...]) -> None:
-            nonlocal seen
-            writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & os.O_WRONLY | 0
-            inside = any(str(place.inbox.parent) in str(one) for one in arguments)
-            if inside and (writes or event in ("os.rename", "os.link", "os.remove", "os.mkdir")):
-                if seen == change:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                seen += 1
+    def work(_step: Step) -> None:
+        engine = make_engine(database_url)
+        sweep(Round(engine, Alone(engine), place, DAY, datetime.now(UTC) + 2 * QUIET))
 
-        try:
-            engine = make_engine(database_url)
-            sys.addaudithook(watched)
-            sweep(Round(engine, Alone(engine), place, DAY, datetime.now(UTC) + 2 * QUIET))
-        finally:
-            os._exit(0)
-    _, status = os.waitpid(child, 0)
-    return os.WIFSIGNALED(status)
+    return killed_before(change, place.inbox.parent, work)

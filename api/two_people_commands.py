@@ -1,0 +1,67 @@
+"""`approve`, `refuse` and `withdraw`: what a second person, or whoever proposed, says to a proposal in any room."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Generic, TypeVar
+
+import typer
+from sqlalchemy import Connection, Engine
+
+from api.doors import Refused, books, now
+from api.queue_commands import By, Why, named
+from clearing.context import StepRefused
+from ledger.day import DayOrderError
+from ledger.db import writing
+from settlement.night_lock import NightRunning
+from settlement.two_people import DecisionRefused, Word
+
+P = TypeVar("P")
+Number = Annotated[int, typer.Argument(help="the proposal's number, as `proposals` shows it")]
+
+
+@dataclass(frozen=True, slots=True)
+class Deciding(Generic[P]):
+    """How the proposals of a room are decided, how one that is decided is said, and what refusing it means there."""
+
+    approve: Callable[[Engine, Word], P | DecisionRefused]
+    turn_down: Callable[[Connection, Word], P | DecisionRefused]
+    withdraw: Callable[[Connection, Word], P | DecisionRefused]
+    say: Callable[[Engine, P], None]
+    approved: str
+    stays: str
+
+
+def add_decisions(group: typer.Typer, room: Deciding[P]) -> None:
+    """Give a group its three commands. A refusal is raised as Refused; what was written before it is kept."""
+
+    @group.command("approve", help=f"Approve another person's proposal: {room.approved}.")
+    def approve(number: Number, by: By) -> None:
+        word = Word(number, named(by), now())
+        with books() as engine:
+            try:
+                answer = room.approve(engine, word)
+            except NightRunning as running:
+                raise Refused(f"a night is running: {running}; wait until it ends") from running
+            except (StepRefused, DayOrderError) as stop:
+                raise Refused(str(stop)) from stop
+            room.say(engine, _decided(answer))
+
+    @group.command("refuse", help=f"Turn another person's proposal down: {room.stays}.")
+    def refuse(number: Number, by: By, why: Why) -> None:
+        end(room.turn_down, Word(number, named(by), now(), why))
+
+    @group.command("withdraw", help=f"Take your own proposal back while it waits: {room.stays}.")
+    def withdraw(number: Number, by: By) -> None:
+        end(room.withdraw, Word(number, named(by), now()))
+
+    def end(said: Callable[[Connection, Word], P | DecisionRefused], word: Word) -> None:
+        with books() as engine:
+            with writing(engine) as conn:
+                answer = said(conn, word)
+            room.say(engine, _decided(answer))
+
+
+def _decided(answer: P | DecisionRefused) -> P:
+    if isinstance(answer, DecisionRefused):
+        raise Refused(f"{answer.message}; {answer.remedy}")
+    return answer
