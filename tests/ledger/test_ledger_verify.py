@@ -42,10 +42,9 @@ HELD_BY_A_CHECK = {"ledger_entry": {"business_date"}}
 """Columns in which the table itself takes no other value, even without its triggers."""
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def full(request: pytest.FixtureRequest) -> Iterator[Books]:
+@pytest.fixture
+def full(copies: Copies) -> Iterator[Books]:
     """Books with rows of every kind, on either kind of database."""
-    copies: Copies = request.getfixturevalue(f"{request.param}_copies")
     with copies.copied("full", begin_and_fill) as url:
         engine = make_engine(url)
         yield Books(engine)
