@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from clearing.columns import card_text_column, is_text, numbers, rows_where, truths
 from clearing.context import Night, StepRefused
-from clearing.engine.duck_room import opened_room, threads_for
+from clearing.engine.duck_room import name_file, opened_room, threads_for
 from clearing.intake import TAPS
 from clearing.presented import presented_taps
 from clearing.priced import EVERY_TAP, NAMES, PRICED, Priced
@@ -63,8 +63,8 @@ class Judged:
     def __init__(self, night: Night, engine: duckdb.DuckDBPyConnection, batch: Batch | None) -> None:
         self._night, self._engine, self._batch = night, engine, batch
         for name, path in (("taps", night.work / TAPS), ("priced", night.work / PRICED)):
-            engine.read_parquet(str(path)).create_view(name)
-        engine.sql(EVERY_TAP).create_view("every_tap")
+            name_file(engine, name, path)
+        engine.execute(f"CREATE VIEW every_tap AS {EVERY_TAP}")
         engine.execute(_CARD_TEXT)
         engine.execute(_ALL_JUDGED)
         if batch is None:
@@ -73,8 +73,8 @@ class Judged:
             engine.table("all_judged").filter(_of_batch(*batch)).create_view("judged")
         engine.execute(_ONES_PAID)
         _priced(self._night)
-        ((self.taps,),) = engine.sql("SELECT count(*) FROM judged").fetchall()
-        ((self.paid_taps, self.paid_fen, self.amount_fen, self.entries),) = engine.sql(_PAID).fetchall()
+        ((self.taps,),) = engine.execute("SELECT count(*) FROM judged").fetchall()
+        ((self.paid_taps, self.paid_fen, self.amount_fen, self.entries),) = engine.execute(_PAID).fetchall()
 
     def retried(self) -> Iterator[pa.Table]:
         """Those that came before an earlier night already, some at a time."""
@@ -104,11 +104,11 @@ class Judged:
             "SELECT operator, count(*), sum(amount_fen)::BIGINT, sum(paid_fen)::BIGINT"
             " FROM judged GROUP BY operator ORDER BY operator"
         )
-        return self._engine.sql(query).fetchall()
+        return self._engine.execute(query).fetchall()
 
     def verdicts(self) -> dict[str, int]:
         """How many taps have each verdict."""
-        return dict(self._engine.sql("SELECT verdict, count(*) FROM judged GROUP BY verdict").fetchall())
+        return dict(self._engine.execute("SELECT verdict, count(*) FROM judged GROUP BY verdict").fetchall())
 
     def operators(self) -> list[str]:
         """Who is paid for a tap, in order."""
@@ -159,7 +159,7 @@ class Judged:
         return own & is_text(taps, "operator", operator)
 
     def _texts(self, query: str) -> list[str]:
-        return [text for (text,) in self._engine.sql(query).fetchall()]
+        return [text for (text,) in self._engine.execute(query).fetchall()]
 
     def _stream(self, query: str) -> Iterator[pa.Table]:
         for batch in self._engine.sql(query).to_arrow_reader(PIECE_ROWS):

@@ -8,17 +8,25 @@ from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from ledger.day import DayState
-from ledger.ids import before_first
-from ledger.journal import of_day
+from ledger.ids import numbers_of
 from ledger.tables import day as day_table
 from ledger.tables import entry as entry_table
 from settlement.tables import night_run, night_step
 
 _READ_BYTES = 1 << 20
 _OUTSIDE = "../"
+# Asked twice a step and day: made once.
+_UNFINISHED = (
+    select(day_table.c.business_date)
+    .where(day_table.c.state != DayState.CLOSED)
+    .order_by(day_table.c.business_date)
+)
+_BETWEEN = (entry_table.c.id > bindparam("after"), entry_table.c.id < bindparam("end"))
+_NEWEST = select(entry_table.c.id).where(*_BETWEEN).order_by(entry_table.c.id.desc()).limit(1)
+_REFERENCES = select(entry_table.c.reference).where(*_BETWEEN).order_by(entry_table.c.id)
 
 
 class RunState(StrEnum):
@@ -156,20 +164,19 @@ def recorded_steps(conn: Connection, business_date: date) -> list[StepRecord]:
 
 def last_entry_ids(conn: Connection) -> Mapping[date, int]:
     """The newest entry's number of each day that is not closed; in one transaction, later ones are ours."""
-    unfinished = select(day_table.c.business_date).where(day_table.c.state != DayState.CLOSED)
-    newest = select(entry_table.c.id).order_by(entry_table.c.id.desc()).limit(1)
-    return {
-        business_date: conn.scalar(newest.where(of_day(business_date))) or before_first(business_date)
-        for business_date in conn.scalars(unfinished.order_by(day_table.c.business_date)).all()
-    }
+    newest: dict[date, int] = {}
+    for business_date in conn.scalars(_UNFINISHED).all():
+        first, end = numbers_of(business_date)
+        newest[business_date] = conn.scalar(_NEWEST, {"after": first, "end": end}) or first
+    return newest
 
 
 def references_after(conn: Connection, newest: Mapping[date, int]) -> list[str]:
     """References of the entries booked after the `newest` of each day, in posting order a day."""
     found: list[str] = []
     for business_date, entry_id in newest.items():
-        query = select(entry_table.c.reference).where(of_day(business_date), entry_table.c.id > entry_id)
-        found += conn.scalars(query.order_by(entry_table.c.id))
+        _, end = numbers_of(business_date)
+        found += conn.scalars(_REFERENCES, {"after": entry_id, "end": end})
     return found
 
 

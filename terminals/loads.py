@@ -16,6 +16,7 @@ CREATE TABLE IF NOT EXISTS load (
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX IF NOT EXISTS load_begun ON load (card_no) WHERE state = 'begun';
 CREATE INDEX IF NOT EXISTS load_proven ON load (reference) WHERE state = 'proven';
+CREATE INDEX IF NOT EXISTS load_lost ON load (reference) WHERE state = 'lost';
 """
 _IN_BYTES = ("rnd", "moment", "mac1", "ordered_at")
 

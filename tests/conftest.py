@@ -28,7 +28,7 @@ from city.processes import (
 from city.world import City
 from ledger.db import make_engine, migrate
 from tests.support.foundry import Foundry, running_foundry
-from tests.support.quick_databases import MEMORY, PostgresCopies, SqliteCopies, servers_folder
+from tests.support.quick_databases import MEMORY, Copies, PostgresCopies, SqliteCopies, servers_folder
 
 hypothesis.settings.register_profile("onecard", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("onecard")
@@ -153,9 +153,16 @@ def sqlite_copies(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.fixture(scope="session")
-def postgresql_copies(postgres_template: URL) -> PostgresCopies:
+def postgresql_copies(postgres_template: URL, tmp_path_factory: pytest.TempPathFactory) -> PostgresCopies:
     """PostgreSQL's."""
-    return PostgresCopies(postgres_template)
+    return PostgresCopies(postgres_template, tmp_path_factory.mktemp("copies"))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def copies(request: pytest.FixtureRequest) -> Copies:
+    """Databases of either kind that are copied."""
+    made: Copies = request.getfixturevalue(f"{request.param}_copies")
+    return made
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

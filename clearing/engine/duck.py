@@ -8,7 +8,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from clearing.engine.duck_room import opened_room, threads_for
+from clearing.engine.duck_room import name_file, opened_room, threads_for
 from clearing.engine.rules import Awaited, Inputs, names_read, rule_text, view_name
 from clearing.workfiles import write_batches
 
@@ -41,17 +41,17 @@ class DuckEngine:
                     _give(engine, name, coming.pop(name))
                 kind = "VIEW" if view_name(rule) == result else "TABLE"
                 engine.execute(f"CREATE TEMP {kind} {view_name(rule)} AS {rule_text(rule)}")
-            return _written(engine.table(result), to)
+            return _written(engine.sql(f"FROM {result} ORDER BY no"), to)
 
     def in_order(self, parts: Sequence[Path], to: Path) -> Path:
         """Put the rows of Parquet files into one, by their `no`; the bytes are those that `run` would have written."""
         threads = self.threads or threads_for(sum(map(_rows, parts)))
         with opened_room(f"{self.memory_mib}MiB", self.spill or to.parent / "spill", threads) as engine:
-            return _written(engine.read_parquet([*map(str, parts)]), to)
+            return _written(engine.read_parquet([*map(str, parts)]).order("no"), to)
 
 
-def _written(rows: duckdb.DuckDBPyRelation, to: Path) -> Path:
-    ordered = rows.order("no").to_arrow_reader(BATCH_ROWS)
+def _written(in_order: duckdb.DuckDBPyRelation, to: Path) -> Path:
+    ordered = in_order.to_arrow_reader(BATCH_ROWS)
     return write_batches(to, ordered.schema, ordered)
 
 
@@ -69,7 +69,7 @@ def _rows(table: pa.Table | Path | Awaited) -> int:
 
 def _give(engine: duckdb.DuckDBPyConnection, name: str, table: pa.Table | Path | Awaited) -> None:
     if isinstance(table, Path):
-        engine.read_parquet(str(table)).create_view(name)
+        name_file(engine, name, table)
     else:
         engine.register(name, table if isinstance(table, pa.Table) else table())
 

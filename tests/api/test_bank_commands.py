@@ -14,10 +14,18 @@ from api.cli import app
 from api.doors import Refused
 from card.hsm.client import Hsm
 from tests.settlement.small_day import card_no
-from tests.support.bank_days import FIRST, METRO, BankedCity, banked_city
+from tests.support.bank_days import FIRST, METRO, BankedCity, banked_books
 from tests.support.ledger_cli import ledger_cli
+from tests.support.quick_databases import Copies
 
 WHY = ("--reason", "as they wrote", "--by", "lin")
+
+
+@pytest.fixture
+def database_url(copies: Copies, city_hsm: Hsm, tmp_path: Path) -> Iterator[str]:
+    """Books after the night, whose payments have left."""
+    with banked_books(copies, city_hsm, tmp_path / "home") as url:
+        yield url
 
 
 @pytest.fixture
@@ -26,8 +34,8 @@ def city(
 ) -> Iterator[BankedCity]:
     """A city whose payments have left, in the environment of the commands."""
     home = tmp_path / "home"
-    with banked_city(engine, city_hsm, home) as lived, ledger_cli(home, database_url, hsm_address):
-        yield lived
+    with ledger_cli(home, database_url, hsm_address):
+        yield BankedCity(engine, city_hsm, home)
 
 
 def told(*words: object, status: int = 0) -> str:

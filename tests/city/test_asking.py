@@ -49,7 +49,7 @@ class Door:
             serving = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
             serving.start()
             url = f"http://127.0.0.1:{server.server_port}"
-            with httpx.Client(base_url=url, timeout=10, trust_env=False) as client:
+            with httpx.Client(base_url=url, timeout=10, trust_env=False, verify=False) as client:
                 yield Caller(client, diary)
             server.shutdown()
             serving.join()

@@ -18,23 +18,25 @@ from settlement.night import NightRefused
 from settlement.two_people import DecisionRefused, Word
 from settlement.work_queue import items_of
 from tests.settlement.small_day import DAY
-from tests.support.bank_days import AT, BUS, DEPOSIT_FEN, FIRST, METRO, BankedCity, banked_city
+from tests.support.bank_days import AT, BUS, DEPOSIT_FEN, FIRST, METRO, BankedCity, banked_books
 from tests.support.killed_bank import killed_approving, killed_taking
 from tests.support.night_books import csv_table, everything
+from tests.support.quick_databases import Copies
 
 NEXT = DAY + timedelta(days=1)
 SECOND, THIRD = FIRST + timedelta(days=1), FIRST + timedelta(days=2)
 
 
 @pytest.fixture
-def city(engine: Engine, hsm: Hsm, tmp_path: Path) -> Iterator[BankedCity]:
-    with banked_city(engine, hsm, tmp_path / "home") as lived:
-        yield lived
+def database_url(copies: Copies, city_hsm: Hsm, tmp_path: Path) -> Iterator[str]:
+    """Books after the night, whose payments have left."""
+    with banked_books(copies, city_hsm, tmp_path / "home") as url:
+        yield url
 
 
-@pytest.fixture(scope="session")
-def hsm(city_hsm: Hsm) -> Hsm:
-    return city_hsm
+@pytest.fixture
+def city(engine: Engine, city_hsm: Hsm, tmp_path: Path) -> BankedCity:
+    return BankedCity(engine, city_hsm, tmp_path / "home")
 
 
 def work(city: BankedCity) -> dict[str, str]:

@@ -13,17 +13,24 @@ from settlement.bank.points import Point, PointKind
 from settlement.bank.proposals import Decision, Proposal
 from settlement.bank.taking import Took
 from tests.settlement.small_day import DAY
-from tests.support.bank_days import DEPOSIT, DEPOSIT_FEN, FIRST, BankedCity, banked_city
+from tests.support.bank_days import DEPOSIT, DEPOSIT_FEN, FIRST, BankedCity, banked_books
 from tests.support.depth import DEPTH
+from tests.support.quick_databases import Copies
 
 DAYS = 6
 ORDERS = ("--reject", "--short", "--twice", "--hold", "--send-back", "--deposit")
 
 
 @pytest.fixture
-def city(engine: Engine, city_hsm: Hsm, tmp_path: Path) -> Iterator[BankedCity]:
-    with banked_city(engine, city_hsm, tmp_path / "home") as lived:
-        yield lived
+def database_url(copies: Copies, city_hsm: Hsm, tmp_path: Path) -> Iterator[str]:
+    """Books after the night, whose payments have left."""
+    with banked_books(copies, city_hsm, tmp_path / "home") as url:
+        yield url
+
+
+@pytest.fixture
+def city(engine: Engine, city_hsm: Hsm, tmp_path: Path) -> BankedCity:
+    return BankedCity(engine, city_hsm, tmp_path / "home")
 
 
 def orders(city: BankedCity, chance: Random, day: int) -> list[str]:

@@ -5,9 +5,16 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from tests.support.foundry import Foundry
+
+_foundry: Final[ContextVar[Foundry | None]] = ContextVar("foundry", default=None)
 
 
 def program(
@@ -15,11 +22,34 @@ def program(
 ) -> subprocess.CompletedProcess[str]:
     """Run the program to its end; `typed` are the lines that it is given when it asks."""
     environment = {**os.environ, **variables}
-    command = [sys.executable, "-m", "hsm_sim", *map(str, words)]
     lines = "".join(f"{line}\n" for line in typed)
+    if (foundry := _foundry.get()) is not None:
+        return _founded(foundry, [*map(str, words)], lines, environment)
+    command = [sys.executable, "-m", "hsm_sim", *map(str, words)]
     return subprocess.run(
         command, input=lines, capture_output=True, text=True, timeout=30, env=environment, check=False
     )
+
+
+@contextmanager
+def run_by(foundry: Foundry) -> Iterator[None]:
+    """Let the foundry run what is run to its end, until the block ends: half of that is an interpreter's start."""
+    token = _foundry.set(foundry)
+    try:
+        yield
+    finally:
+        _foundry.reset(token)
+
+
+def _founded(
+    foundry: Foundry, words: Sequence[str], lines: str, environment: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    with TemporaryDirectory() as folder:
+        typed, said, errors = (Path(folder) / name for name in ("typed", "said", "errors"))
+        typed.write_text(lines)
+        pid = foundry.start("hsm-sim", words, environment, said, errors=errors, typed=typed)
+        status = foundry.wait(pid, timeout_s=30)
+        return subprocess.CompletedProcess(words, status, said.read_text(), errors.read_text())
 
 
 def authorise(home: Path, *words: str, **phrases: str) -> subprocess.CompletedProcess[str]:

@@ -45,10 +45,9 @@ def tampered(books: Books) -> Tamper:
     return Tamper(books)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shelf]:
+@pytest.fixture
+def shelf(copies: Copies, tmp_path: Path) -> Iterator[Shelf]:
     """Books of two months that are over, to be archived, on either kind of database."""
-    copies: Copies = request.getfixturevalue(f"{request.param}_copies")
     with copies.copied("shelf", shelved) as url:
         engine = make_engine(url)
         yield Shelf(engine, tmp_path / "archive")

@@ -129,6 +129,8 @@ def test_a_total_is_of_an_account_that_there_is(books: Books) -> None:
     columns = ", ".join(column for column in metadata.tables["ledger_total"].columns.keys()[1:])
     stray = f"INSERT INTO ledger_total SELECT {{}}, {columns} FROM ledger_total WHERE account_id = 2"
     refuses(books, "a total belongs to an account|FOREIGN KEY", *map(stray.format, (0, 99)))
+    with reading(books.engine) as conn:
+        assert check_books(conn) == []
 
 
 def test_a_snapshot_is_of_an_account_and_a_day_that_there_are(books: Books) -> None:

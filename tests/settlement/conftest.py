@@ -2,7 +2,9 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,12 +16,14 @@ from clearing.context import Night
 from ledger.db import make_engine
 from settlement.night import NightReport, run_night
 from tests.settlement.small_day import night_of, prepare
+from tests.support.quick_databases import Copies, Live
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedDay:
     """A database with the small day in it, its home folder, and its night."""
 
+    database_url: str
     engine: Engine
     home: Path
     night: Night
@@ -47,10 +51,34 @@ def hsm(hsm_process: RunningHsm) -> Iterator[Hsm]:
 
 
 @pytest.fixture
-def day(engine: Engine, hsm: Hsm, tmp_path: Path) -> PreparedDay:
-    home = tmp_path / "home"
+def day(copies: Copies, hsm: Hsm, tmp_path: Path) -> Iterator[PreparedDay]:
+    """The small day before its night."""
+    with _copied(copies, "small_day", partial(_prepared, hsm), hsm, tmp_path / "home") as found:
+        yield found
+
+
+@pytest.fixture
+def settled(copies: Copies, hsm: Hsm, tmp_path: Path) -> Iterator[PreparedDay]:
+    """The small day after its night, which nothing has disturbed."""
+    with _copied(copies, "small_night", partial(_slept, hsm), hsm, tmp_path / "home") as found:
+        yield found
+
+
+@contextmanager
+def _copied(copies: Copies, name: str, live: Live, hsm: Hsm, home: Path) -> Iterator[PreparedDay]:
+    with copies.lived(name, live, home) as url:
+        engine = make_engine(url)
+        yield PreparedDay(url, engine, home, night_of(home, hsm))
+        engine.dispose()
+
+
+def _prepared(hsm: Hsm, engine: Engine, home: Path) -> None:
     prepare(engine, hsm, home)
-    return PreparedDay(engine, home, night_of(home, hsm))
+
+
+def _slept(hsm: Hsm, engine: Engine, home: Path) -> None:
+    prepare(engine, hsm, home)
+    run_night(engine, night_of(home, hsm))
 
 
 @pytest.fixture(scope="session")

@@ -22,16 +22,23 @@ from settlement.bank.taking import Took
 from settlement.bank.xml_reading import MOST_BYTES
 from settlement.participants import SCHEME, correct_account, participants_of
 from settlement.work_queue import Kind, State, items_of
-from tests.support.bank_days import FIRST, METRO, RESERVE_NO, BankedCity, banked_city
+from tests.support.bank_days import FIRST, METRO, RESERVE_NO, BankedCity, banked_books
 from tests.support.killed_before import Step, killed_before
 from tests.support.night_books import everything
+from tests.support.quick_databases import Copies
 
 
 @pytest.fixture
-def city(engine: Engine, city_hsm: Hsm, tmp_path: Path) -> Iterator[BankedCity]:
-    with banked_city(engine, city_hsm, tmp_path / "home") as lived:
-        folder_of(lived).mkdir(parents=True)
-        yield lived
+def database_url(copies: Copies, city_hsm: Hsm, tmp_path: Path) -> Iterator[str]:
+    with banked_books(copies, city_hsm, tmp_path / "home") as url:
+        yield url
+
+
+@pytest.fixture
+def city(engine: Engine, city_hsm: Hsm, tmp_path: Path) -> BankedCity:
+    lived = BankedCity(engine, city_hsm, tmp_path / "home")
+    folder_of(lived).mkdir(parents=True)
+    return lived
 
 
 def folder_of(city: BankedCity) -> Path:

@@ -82,11 +82,11 @@ def test_the_night_goes_on_with_the_new_file_and_keeps_the_old(
         )  # the damaged METRO-1 2, and not the withdrawn one
 
 
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("copies", ["postgresql"], indirect=True)
 def test_no_batch_is_replaced_once_the_night_has_kept_its_taps(
-    day: PreparedDay, database_url: str, hsm_process: RunningHsm, tmp_path: Path
+    day: PreparedDay, hsm_process: RunningHsm, tmp_path: Path
 ) -> None:
-    assert killed(hsm_process, database_url, day.home, "post", "kept") == -signal.SIGKILL
+    assert killed(hsm_process, day.database_url, day.home, "post", "kept") == -signal.SIGKILL
     refused = ask(day, asked_for(corrected(day, tmp_path)))
     assert isinstance(refused, ReplaceRefused)
     assert refused.refusal is ReplaceRefusal.BOOKED

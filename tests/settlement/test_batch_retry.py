@@ -39,18 +39,19 @@ def register_stranger(day: PreparedDay) -> None:
         register_devices(conn, [Device(STRANGE, "BUS-1", MORNING)])
 
 
-def test_what_was_settled_since_is_paid_on_the_open_day_and_not_again_by_its_night(day: PreparedDay) -> None:
-    run_night(day.engine, day.night)
-    register_stranger(day)
-    retried = retry_batch(day.engine, retrying(day), "BUS-1", 1)
+def test_what_was_settled_since_is_paid_on_the_open_day_and_not_again_by_its_night(
+    settled: PreparedDay,
+) -> None:
+    register_stranger(settled)
+    retried = retry_batch(settled.engine, retrying(settled), "BUS-1", 1)
     assert retried == Retried(NEXT, {"accepted": 1, "tac_wrong": 1}, 1, 160)
     assert isinstance(
-        retry_batch(day.engine, retrying(day), "BUS-1", 1), Retried
+        retry_batch(settled.engine, retrying(settled), "BUS-1", 1), Retried
     )  # the other one is still wrong
     # The operator sends the tap once more, in a file of the next day: it is known by then.
-    put(day.night.inbox, day.night.hsm, "BUS-1", 4, (BUS_TAPS[2],))
-    run_night(day.engine, night_of(day.home, day.night.hsm, NEXT, LATER + timedelta(hours=12)))
-    with reading(day.engine) as conn:
+    put(settled.night.inbox, settled.night.hsm, "BUS-1", 4, (BUS_TAPS[2],))
+    run_night(settled.engine, night_of(settled.home, settled.night.hsm, NEXT, LATER + timedelta(hours=12)))
+    with reading(settled.engine) as conn:
         summary = night_summary(conn, NEXT)
         assert list(verify_books(conn)) == []
     verdicts = {(row.verdict, row.money): row.taps for row in summary.verdicts}

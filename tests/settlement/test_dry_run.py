@@ -70,10 +70,9 @@ def test_a_night_that_was_interrupted_before_its_postings_is_run_dry_from_what_i
     assert (everything(day.engine), contents(day.home)) == (rows, files)
 
 
-def test_a_night_that_has_booked_is_not_run_dry(day: PreparedDay, tmp_path: Path) -> None:
-    run_night(day.engine, day.night)
+def test_a_night_that_has_booked_is_not_run_dry(settled: PreparedDay, tmp_path: Path) -> None:
     with pytest.raises(NightRefused, match="it has booked"):
-        dry_run(day.engine, day.night, tmp_path / "scratch")
+        dry_run(settled.engine, settled.night, tmp_path / "scratch")
 
 
 def test_a_dry_run_says_what_would_stop_the_night(day: PreparedDay, tmp_path: Path) -> None:

@@ -14,15 +14,21 @@ from settlement.bank.points import PointKind
 from settlement.gauges import AGES, gauges_of
 from settlement.waiting_proposals import Room
 from settlement.work_queue import Kind
-from tests.support.bank_days import AT, BUS, METRO, BankedCity, banked_city
+from tests.support.bank_days import AT, BUS, METRO, BankedCity, banked_books
+from tests.support.quick_databases import Copies
 
 NEW = BankAccount("755900009999999", "102584002910", "工商银行")
 
 
 @pytest.fixture
-def city(engine: Engine, city_hsm: Hsm, tmp_path: Path) -> Iterator[BankedCity]:
-    with banked_city(engine, city_hsm, tmp_path / "home") as lived:
-        yield lived
+def database_url(copies: Copies, city_hsm: Hsm, tmp_path: Path) -> Iterator[str]:
+    with banked_books(copies, city_hsm, tmp_path / "home") as url:
+        yield url
+
+
+@pytest.fixture
+def city(engine: Engine, city_hsm: Hsm, tmp_path: Path) -> BankedCity:
+    return BankedCity(engine, city_hsm, tmp_path / "home")
 
 
 def figures(city: BankedCity, at: datetime) -> dict[str, dict[str, int]]:

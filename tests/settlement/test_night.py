@@ -43,12 +43,12 @@ def test_the_steps_are_those_of_the_design_in_their_order() -> None:
 
 
 def test_a_night_killed_in_every_step_ends_like_one_that_was_not(
-    day: PreparedDay, database_url: str, hsm_process: RunningHsm, finished: FinishedNight
+    day: PreparedDay, hsm_process: RunningHsm, finished: FinishedNight
 ) -> None:
     """Killed before and after each commit. The unbroken night ran on SQLite, so both databases keep one book."""
     for done, step in enumerate(NAMES):
         for instant in ("commit", "done"):
-            assert killed(hsm_process, database_url, day.home, step, instant) == -signal.SIGKILL
+            assert killed(hsm_process, day.database_url, day.home, step, instant) == -signal.SIGKILL
             with reading(day.engine) as conn:
                 assert len(recorded_steps(conn, DAY)) == done + (instant == "done")
     report = run_night(day.engine, day.night)
@@ -74,11 +74,11 @@ def test_each_step_writes_and_is_recorded_in_one_transaction(day: PreparedDay) -
     assert [step for step in commits if step] == expected
 
 
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("copies", ["postgresql"], indirect=True)
 def test_a_night_killed_as_it_had_kept_its_taps_books_them_when_it_goes_on(
-    day: PreparedDay, database_url: str, hsm_process: RunningHsm, finished: FinishedNight
+    day: PreparedDay, hsm_process: RunningHsm, finished: FinishedNight
 ) -> None:
-    assert killed(hsm_process, database_url, day.home, "post", "kept") == -signal.SIGKILL
+    assert killed(hsm_process, day.database_url, day.home, "post", "kept") == -signal.SIGKILL
     with reading(day.engine) as conn:
         assert conn.scalar(select(func.count()).select_from(tap)) != 0
         assert len(recorded_steps(conn, DAY)) == NAMES.index("post")
@@ -327,19 +327,18 @@ def test_the_next_day_trades_while_this_one_is_closed(day: PreparedDay, finished
         assert list(verify_books(conn)) == []
 
 
-def test_money_owed_that_no_payment_explains_stops_the_next_night(day: PreparedDay) -> None:
-    run_night(day.engine, day.night)
+def test_money_owed_that_no_payment_explains_stops_the_next_night(settled: PreparedDay) -> None:
     tomorrow = DAY + timedelta(days=1)
-    with writing(day.engine) as conn:
+    with writing(settled.engine) as conn:
         assert day_state(conn, DAY) is DayState.CLOSED
         open_accounts(conn, [account("wallet:H1")], at=AT)
         lines = Line("agent:KIOSK-1", "wallet:H1", 1_000), Line("wallet:H1", "clearing:METRO-1", 500)
         refund = Line("clearing:BUS-1", "wallet:H1", 90)
         post(conn, [Entry("online:1", "online", tomorrow, AT, (*lines, refund))], at=AT)
     with pytest.raises(NightRefused, match=r"online: 0\.00 yuan expected, 4\.10 found") as refused:
-        run_night(day.engine, night_of(day.home, day.night.hsm, tomorrow, AT + timedelta(days=1)))
+        run_night(settled.engine, night_of(settled.home, settled.night.hsm, tomorrow, AT + timedelta(days=1)))
     assert refused.value.step == "check_books_after"
-    with reading(day.engine) as conn:
+    with reading(settled.engine) as conn:
         second = night_summary(conn, tomorrow)
     assert {(row.party, row.position_fen, row.standing) for row in second.positions} == {
         ("BUS-1", -90, "carried"),

@@ -60,7 +60,6 @@ def test_only_nights_that_were_timed_to_the_end_are_experience(day: PreparedDay)
     assert paces([night], ["seal"])["seal"].expected_ms(12) == 200 + 800 * 1_000 // 12 * 12 // 1_000
 
 
-def test_a_night_without_a_clock_teaches_nothing(day: PreparedDay) -> None:
-    run_night(day.engine, day.night)
-    with reading(day.engine) as conn:
+def test_a_night_without_a_clock_teaches_nothing(settled: PreparedDay) -> None:
+    with reading(settled.engine) as conn:
         assert past_nights(conn, before=date(2030, 1, 1)) == []

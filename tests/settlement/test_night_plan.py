@@ -74,10 +74,9 @@ def test_a_plan_of_an_interrupted_night_says_what_is_done_and_what_is_to_come(da
     ("business_date", "reason"), [(date(2030, 1, 1), "never opened"), (DAY, "is closed already")]
 )
 def test_a_plan_says_what_would_stop_the_night_at_once(
-    day: PreparedDay, business_date: date, reason: str
+    settled: PreparedDay, business_date: date, reason: str
 ) -> None:
-    run_night(day.engine, day.night)
-    refusal = plan_of(day, business_date).refusal
+    refusal = plan_of(settled, business_date).refusal
     assert refusal is not None
     assert reason in refusal[0]
 

@@ -68,33 +68,34 @@ def next_night(day: PreparedDay) -> None:
         assert check_books(conn) == []
 
 
-def test_a_tap_that_two_people_pay_is_booked_once_and_left_alone_by_the_next_night(day: PreparedDay) -> None:
-    run_night(day.engine, day.night)
-    before_fen = purse_fen(day, 3)
-    made = proposed(day, proposing(STRANGERS_TAP))
+def test_a_tap_that_two_people_pay_is_booked_once_and_left_alone_by_the_next_night(
+    settled: PreparedDay,
+) -> None:
+    before_fen = purse_fen(settled, 3)
+    made = proposed(settled, proposing(STRANGERS_TAP))
     assert (made.state, made.taps, made.paid_fen, made.verdict) == ("proposed", 1, 160, "device_unknown")
-    own = approved(day, made.number, by=" Lin ")
+    own = approved(settled, made.number, by=" Lin ")
     assert isinstance(own, DecisionRefused) and own.refusal is DecisionRefusal.SAME_PERSON
-    assert purse_fen(day, 3) == before_fen, "nothing moves before a second person has said yes"
-    done = approved(day, made.number)
+    assert purse_fen(settled, 3) == before_fen, "nothing moves before a second person has said yes"
+    done = approved(settled, made.number)
     assert isinstance(done, Proposal)
     assert (done.state, done.decided_by, done.business_date) == (State.APPROVED, "chen", NEXT)
-    rows = everything(day.engine)
-    assert approved(day, made.number) == done, "said again, it is so"
-    assert everything(day.engine) == rows
-    assert purse_fen(day, 3) == before_fen - 160
+    rows = everything(settled.engine)
+    assert approved(settled, made.number) == done, "said again, it is so"
+    assert everything(settled.engine) == rows
+    assert purse_fen(settled, 3) == before_fen - 160
     # The device is registered after all, and its operator brings the tap once more.
-    with writing(day.engine) as conn:
+    with writing(settled.engine) as conn:
         register_devices(conn, [Device(STRANGE, "BUS-1", MORNING)])
-    put(day.night.inbox, day.night.hsm, "BUS-1", 4, (Ridden(3, 1, 5000, 160, 200, terminal=STRANGE),))
-    next_night(day)
-    with reading(day.engine) as conn:
+    put(settled.night.inbox, settled.night.hsm, "BUS-1", 4, (Ridden(3, 1, 5000, 160, 200, terminal=STRANGE),))
+    next_night(settled)
+    with reading(settled.engine) as conn:
         summary = night_summary(conn, NEXT)
     assert [(row.verdict, row.money) for row in summary.verdicts] == [
         ("duplicate", "none"), ("device_unknown", "paid"),
     ]  # fmt: skip
     assert [(row.participant, row.gross_fen) for row in summary.operators] == [("BUS-1", 160)]
-    out = day.home / "nights" / NEXT.isoformat() / "out"
+    out = settled.home / "nights" / NEXT.isoformat() / "out"
     assert statement_fen(out / "statements", "BUS-1", f"{NEXT:%Y%m%d}") == (160, 160)
     told = [
         row for row in csv_table(out / "reports" / "exceptions.csv") if row["exception"] == "device_unknown"
@@ -102,33 +103,31 @@ def test_a_tap_that_two_people_pay_is_booked_once_and_left_alone_by_the_next_nig
     assert "decided in proposal 1: the bus was there" in str(told)
 
 
-def test_a_tap_that_two_people_reject_takes_nothing_and_says_why(day: PreparedDay) -> None:
-    run_night(day.engine, day.night)
-    with reading(day.engine) as conn:
+def test_a_tap_that_two_people_reject_takes_nothing_and_says_why(settled: PreparedDay) -> None:
+    with reading(settled.engine) as conn:
         before = totals(conn)
-    made = proposed(day, proposing(GREY_TAP, Decision.REJECT))
-    assert isinstance(approved(day, made.number), Proposal)
-    one = tap_at(day, GREY_TAP)
+    made = proposed(settled, proposing(GREY_TAP, Decision.REJECT))
+    assert isinstance(approved(settled, made.number), Proposal)
+    one = tap_at(settled, GREY_TAP)
     assert (one.money, one.paid_fen, one.decided_on) == ("rejected", 0, NEXT)
     assert one.flaw == "decided in proposal 1: the bus was there"
-    with reading(day.engine) as conn:
+    with reading(settled.engine) as conn:
         assert totals(conn) == before
-    next_night(day)
-    assert tap_at(day, GREY_TAP) == one
+    next_night(settled)
+    assert tap_at(settled, GREY_TAP) == one
 
 
-def test_what_is_paid_in_part_leaves_the_rest_to_the_rider(day: PreparedDay) -> None:
-    run_night(day.engine, day.night)
-    made = proposed(day, proposing(STRANGERS_TAP, amount_fen=100))
-    before_fen = purse_fen(day, 3)
-    with reading(day.engine) as conn:
+def test_what_is_paid_in_part_leaves_the_rest_to_the_rider(settled: PreparedDay) -> None:
+    made = proposed(settled, proposing(STRANGERS_TAP, amount_fen=100))
+    before_fen = purse_fen(settled, 3)
+    with reading(settled.engine) as conn:
         kept_fen = balance(conn, "suspense:overcharge").balance_fen
-    assert isinstance(approved(day, made.number), Proposal)
-    assert purse_fen(day, 3) == before_fen - 160, "the chip has given it all"
-    with reading(day.engine) as conn:
+    assert isinstance(approved(settled, made.number), Proposal)
+    assert purse_fen(settled, 3) == before_fen - 160, "the chip has given it all"
+    with reading(settled.engine) as conn:
         assert balance(conn, "suspense:overcharge").balance_fen == kept_fen - 60
         assert balance(conn, "clearing:BUS-1").balance_fen == 100
-    next_night(day)
+    next_night(settled)
 
 
 def cloned(day: PreparedDay) -> tuple[Target, Target]:
@@ -194,44 +193,43 @@ def test_of_two_twins_the_one_left_when_the_other_is_rejected_is_judged_by_itsel
     assert (tap_at(day, metro).money, tap_at(day, bus).money) == ("rejected", "paid")
 
 
-def test_a_proposal_is_void_once_one_of_its_taps_was_decided_otherwise(day: PreparedDay) -> None:
-    run_night(day.engine, day.night)
+def test_a_proposal_is_void_once_one_of_its_taps_was_decided_otherwise(settled: PreparedDay) -> None:
     group = Target("BUS-1", verdict=Verdict.DEVICE_UNKNOWN, presented_on=DAY)
-    made = proposed(day, proposing(group, Decision.REJECT))
-    with writing(day.engine) as conn:
+    made = proposed(settled, proposing(group, Decision.REJECT))
+    with writing(settled.engine) as conn:
         register_devices(conn, [Device(STRANGE, "BUS-1", MORNING)])
-    assert isinstance(retry_batch(day.engine, retrying(day), "BUS-1", 1), Retried)
-    rows = everything(day.engine)
-    void = approved(day, made.number)
+    assert isinstance(retry_batch(settled.engine, retrying(settled), "BUS-1", 1), Retried)
+    rows = everything(settled.engine)
+    void = approved(settled, made.number)
     assert isinstance(void, DecisionRefused) and void.refusal is DecisionRefusal.VOID
     assert f"tap 1:2 of BUS-1 is accepted, paid since {NEXT}" in void.message
-    rows_after = everything(day.engine)
+    rows_after = everything(settled.engine)
     assert {name for name in rows if rows[name] != rows_after[name]} == {"suspense_proposal"}
-    with reading(day.engine) as conn:
+    with reading(settled.engine) as conn:
         kept = proposal_of(conn, made.number)
     assert kept is not None and (kept.state, kept.decided_by) == (State.VOID, "chen")
 
 
-def test_a_proposal_that_is_turned_down_leaves_its_taps_where_they_are(day: PreparedDay) -> None:
-    run_night(day.engine, day.night)
-    made = proposed(day, proposing(STRANGERS_TAP))
-    with writing(day.engine) as conn:
+def test_a_proposal_that_is_turned_down_leaves_its_taps_where_they_are(settled: PreparedDay) -> None:
+    made = proposed(settled, proposing(STRANGERS_TAP))
+    with writing(settled.engine) as conn:
         assert isinstance(turn_down(conn, Word(made.number, "lin", NOON, "no")), DecisionRefused)
         silent = turn_down(conn, Word(made.number, "chen", NOON, " "))
         down = turn_down(conn, Word(made.number, "chen", NOON, "ask the depot first"))
         assert turn_down(conn, Word(made.number, "chen", NOON, "ask the depot first")) == down
     assert isinstance(silent, DecisionRefused) and silent.refusal is DecisionRefusal.REASON_UNFIT
     assert isinstance(down, Proposal) and down.state is State.TURNED_DOWN
-    late = approved(day, made.number)
+    late = approved(settled, made.number)
     assert isinstance(late, DecisionRefused) and late.refusal is DecisionRefusal.ALREADY_DECIDED
-    assert tap_at(day, STRANGERS_TAP).money == "suspended"
-    assert proposed(day, proposing(STRANGERS_TAP)).number == made.number + 1
+    assert tap_at(settled, STRANGERS_TAP).money == "suspended"
+    assert proposed(settled, proposing(STRANGERS_TAP)).number == made.number + 1
 
 
-def test_a_proposal_that_is_withdrawn_is_kept_and_its_taps_may_be_proposed_again(day: PreparedDay) -> None:
-    run_night(day.engine, day.night)
-    made = proposed(day, proposing(STRANGERS_TAP))
-    with writing(day.engine) as conn:
+def test_a_proposal_that_is_withdrawn_is_kept_and_its_taps_may_be_proposed_again(
+    settled: PreparedDay,
+) -> None:
+    made = proposed(settled, proposing(STRANGERS_TAP))
+    with writing(settled.engine) as conn:
         other = withdraw(conn, Word(made.number, "chen", NOON))
         gone = withdraw(conn, Word(made.number, " LIN ", NOON))
         assert withdraw(conn, Word(made.number, "lin", NOON + timedelta(hours=1))) == gone
@@ -241,13 +239,13 @@ def test_a_proposal_that_is_withdrawn_is_kept_and_its_taps_may_be_proposed_again
     assert gone == replace(made, state=State.WITHDRAWN, decided_by="lin", decided_at=NOON, decided_why="")
     assert isinstance(late, DecisionRefused) and late.refusal is DecisionRefusal.ALREADY_DECIDED
     assert isinstance(unknown, DecisionRefused) and unknown.refusal is DecisionRefusal.PROPOSAL_UNKNOWN
-    assert tap_at(day, STRANGERS_TAP).money == "suspended"
-    again = proposed(day, proposing(STRANGERS_TAP))
-    assert isinstance(approved(day, again.number), Proposal)
-    with writing(day.engine) as conn:
+    assert tap_at(settled, STRANGERS_TAP).money == "suspended"
+    again = proposed(settled, proposing(STRANGERS_TAP))
+    assert isinstance(approved(settled, again.number), Proposal)
+    with writing(settled.engine) as conn:
         stands = withdraw(conn, Word(again.number, "lin", NOON))
     assert isinstance(stands, DecisionRefused) and stands.refusal is DecisionRefusal.ALREADY_DECIDED
-    next_night(day)
+    next_night(settled)
 
 
 def test_nothing_is_carried_out_while_a_night_runs_or_has_stopped(day: PreparedDay) -> None:
@@ -307,22 +305,20 @@ def amount_of_a_rejection(_day: PreparedDay) -> Asked:
     ],
 )
 def test_what_cannot_be_proposed_is_refused_with_the_remedy(
-    day: PreparedDay, make: Callable[[PreparedDay], Asked], refusal: str, remedy: str
+    settled: PreparedDay, make: Callable[[PreparedDay], Asked], refusal: str, remedy: str
 ) -> None:
-    run_night(day.engine, day.night)
-    asked = make(day)
-    rows = everything(day.engine)
-    with writing(day.engine) as conn:
+    asked = make(settled)
+    rows = everything(settled.engine)
+    with writing(settled.engine) as conn:
         answer = propose(conn, asked)
     assert isinstance(answer, ProposalRefused)
     assert (answer.refusal, remedy in answer.remedy) == (refusal, True)
-    assert everything(day.engine) == rows
+    assert everything(settled.engine) == rows
 
 
-def test_a_proposal_that_nobody_made_cannot_be_approved(day: PreparedDay) -> None:
-    run_night(day.engine, day.night)
-    answer = approved(day, 7)
+def test_a_proposal_that_nobody_made_cannot_be_approved(settled: PreparedDay) -> None:
+    answer = approved(settled, 7)
     assert isinstance(answer, DecisionRefused) and answer.refusal is DecisionRefusal.PROPOSAL_UNKNOWN
-    with reading(day.engine) as conn:
+    with reading(settled.engine) as conn:
         assert len(suspended_taps(conn, NEXT, operator="BUS-1", verdict=Verdict.DEVICE_UNKNOWN)) == 1
         assert suspended_taps(conn, NEXT, operator="METRO-1") == []

@@ -32,16 +32,22 @@ from settlement.waiting_proposals import Room, waiting_proposals
 from settlement.work_found import hand_over_work
 from settlement.work_queue import Happened, Item, Kind, State, events_of, items_of, move
 from tests.settlement.small_day import DAY, night_of
-from tests.support.bank_days import AT, METRO, BankedCity, banked_city
+from tests.support.bank_days import AT, METRO, BankedCity, banked_books
+from tests.support.quick_databases import Copies
 
 NEW = BankAccount("755900009999999", "102584002910", "工商银行")
 TODAY = AT.date()
 
 
 @pytest.fixture
-def city(engine: Engine, city_hsm: Hsm, tmp_path: Path) -> Iterator[BankedCity]:
-    with banked_city(engine, city_hsm, tmp_path / "home") as lived:
-        yield lived
+def database_url(copies: Copies, city_hsm: Hsm, tmp_path: Path) -> Iterator[str]:
+    with banked_books(copies, city_hsm, tmp_path / "home") as url:
+        yield url
+
+
+@pytest.fixture
+def city(engine: Engine, city_hsm: Hsm, tmp_path: Path) -> BankedCity:
+    return BankedCity(engine, city_hsm, tmp_path / "home")
 
 
 def waits(city: BankedCity, *states: State) -> dict[str, Item]:

@@ -1,7 +1,7 @@
 """A small city whose night has sent its payments, the simulated bank, and who reads what it answers."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -28,6 +28,7 @@ from settlement.night import run_night
 from settlement.tables import instruction
 from settlement.two_people import DecisionRefused, Word
 from tests.settlement.small_day import DAY, MORNING, PARTICIPANTS, night_of, prepare
+from tests.support.quick_databases import Copies
 
 RESERVE_NO = PARTICIPANTS[0].account_no
 DEPOSIT = "agent-pays:KIOSK-1:2018-09-01"
@@ -151,9 +152,6 @@ class BankedCity:
             return check_books(conn) == [] and all(check_conservation(conn, day) == [] for day in days)
 
 
-@contextmanager
-def banked_city(engine: Engine, hsm: Hsm, home: Path) -> Iterator[BankedCity]:
-    """A city that has lived its small day."""
-    city = BankedCity(engine, hsm, home)
-    city.live()
-    yield city
+def banked_books(copies: Copies, hsm: Hsm, home: Path) -> AbstractContextManager[str]:
+    """The URL of the books of a city that has lived its small day, in `home`."""
+    return copies.lived("banked", lambda engine, place: BankedCity(engine, hsm, place).live(), home)

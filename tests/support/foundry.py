@@ -29,6 +29,7 @@ from city.processes import PROJECT, Program, by_itself
 PROGRAMS: Mapping[str, str] = {
     "onecard": "api.cli:main",
     "hsm-sim": "hsm_sim.cli:main",
+    "bank": "city.bank:live",
     "insurer": "city.insurer:serve",
     "biller": "city.biller:main",
     "centre": "city.centre:serve",
@@ -40,6 +41,7 @@ PROGRAMS: Mapping[str, str] = {
 """What can be started, and where it begins; a function that is not called `main` is a Typer command."""
 MODULES: Mapping[str, str] = {
     "hsm_sim": "hsm-sim",
+    "city.bank": "bank",
     "city.insurer": "insurer",
     "city.biller": "biller",
     "city.centre": "centre",

@@ -2,10 +2,11 @@
 
 import shutil
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 from uuid import uuid4
 
 from sqlalchemy import URL, Engine, text
@@ -14,6 +15,8 @@ from ledger.db import make_engine
 
 Furnish = Callable[[Engine], object]
 """Puts into migrated books what a test begins with."""
+Live = Callable[[Engine, Path], object]
+"""Does so, and fills a home that goes with them."""
 
 MEMORY: Final = Path("/dev/shm")
 """Where every commit of a test is durable at once, without a disk to wait for: tests end processes, not machines."""
@@ -32,18 +35,31 @@ def copying(template: str, name: str) -> str:
     return f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY"
 
 
-class Copies(Protocol):
-    """Databases of a kind."""
+class Copies(ABC):
+    """Databases of a kind; the homes that go with them are kept in a folder."""
 
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @abstractmethod
     def copied(self, name: str, furnish: Furnish) -> AbstractContextManager[str]:
         """The URL of a copy of the books `name`, which are furnished when first asked for; it goes with the block."""
 
+    @contextmanager
+    def lived(self, name: str, live: Live, home: Path) -> Iterator[str]:
+        """The same of books that have a home, of which `home` becomes a copy."""
+        kept = self._folder / name
+        with self.copied(name, lambda engine: live(engine, kept)) as url:
+            shutil.copytree(kept, home)
+            yield url
 
-class SqliteCopies:
+
+class SqliteCopies(Copies):
     """Files in a folder, copied from a migrated one."""
 
     def __init__(self, migrated: Path, folder: Path) -> None:
-        self._migrated, self._folder = migrated, folder
+        super().__init__(folder)
+        self._migrated = migrated
 
     @contextmanager
     def copied(self, name: str, furnish: Furnish) -> Iterator[str]:
@@ -61,10 +77,11 @@ class SqliteCopies:
             file.unlink()
 
 
-class PostgresCopies:
+class PostgresCopies(Copies):
     """Databases of a server, copied from a migrated one."""
 
-    def __init__(self, migrated: URL) -> None:
+    def __init__(self, migrated: URL, folder: Path) -> None:
+        super().__init__(folder)
         self._migrated = migrated
         self._made: set[str] = set()
 

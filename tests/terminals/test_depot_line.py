@@ -43,7 +43,7 @@ def published(tmp_path: Path) -> Path:
 def line(tmp_path: Path, published: Path) -> Iterator[DepotLine]:
     with (
         running_yard(tmp_path / "yard", published) as address,
-        httpx.Client(base_url=address, trust_env=False) as client,
+        httpx.Client(base_url=address, trust_env=False, verify=False) as client,
     ):
         yield DepotLine(client)
 
@@ -109,7 +109,7 @@ def test_the_health_report_arrives_and_tells_the_clock_apart(
     before = datetime.now(UTC)
     offset = line.report(report, at=before)
     assert timedelta() <= offset <= datetime.now(UTC) - before
-    kept = httpx.get(f"{line.address}/health", trust_env=False).json()
+    kept = httpx.get(f"{line.address}/health", trust_env=False, verify=False).json()
     (seen,) = kept
     assert (seen["terminal"], seen["outcomes"], seen["versions"]) == (
         GATE,
@@ -129,7 +129,7 @@ def test_a_report_that_is_none_is_turned_away_and_the_terminal_goes_on(
 
 
 def test_without_a_depot_the_line_says_so_and_what_is_held_holds(holdings: Holdings) -> None:
-    with httpx.Client(base_url="http://127.0.0.1:1", trust_env=False) as nowhere:
+    with httpx.Client(base_url="http://127.0.0.1:1", trust_env=False, verify=False) as nowhere:
         with pytest.raises(LineGone):
             DepotLine(nowhere).refresh(holdings)
         with pytest.raises(LineGone):
@@ -173,7 +173,7 @@ def saying(body: bytes) -> Iterator[str]:
     ],
 )
 def test_a_depot_that_talks_nonsense_is_as_good_as_none(holdings: Holdings, body: bytes) -> None:
-    with saying(body) as address, httpx.Client(base_url=address, trust_env=False) as client:
+    with saying(body) as address, httpx.Client(base_url=address, trust_env=False, verify=False) as client:
         with pytest.raises(LineGone):
             DepotLine(client).refresh(holdings)
         with pytest.raises(LineGone):
@@ -183,7 +183,7 @@ def test_a_depot_that_talks_nonsense_is_as_good_as_none(holdings: Holdings, body
 def test_a_depot_that_never_ends_is_not_heard_to_the_end(holdings: Holdings) -> None:
     with (
         saying(b" " * (MOST_BYTES + 1)) as address,
-        httpx.Client(base_url=address, trust_env=False) as client,
+        httpx.Client(base_url=address, trust_env=False, verify=False) as client,
         pytest.raises(LineGone, match="longer than"),
     ):
         DepotLine(client).refresh(holdings)
