@@ -11,7 +11,7 @@ PYTEST_WORKERS ?= 3
 SEEDS ?= 200
 SPARK_SEEDS ?= 5
 DEPTH ?= 20
-DEEP := tests/clearing/test_random_nights.py tests/flows/test_random_days.py tests/flows/test_interrupted_loads.py \
+DEEP := tests/clearing/test_random_nights.py tests/settlement/test_random_decisions.py tests/flows/test_random_days.py tests/flows/test_interrupted_loads.py \
 	tests/flows/test_every_sector_conserved.py tests/flows/test_bank_stories.py tests/ledger/test_ledger_archive_evidence.py
 LEDGER_BATCHES ?= 5000
 VALIDATOR_RIDES ?= 240000
@@ -36,8 +36,11 @@ serve: .venv/ready ## the finance page and the citizen's page of the last demo, 
 spark: .venv/spark ## what the night needs to run on Spark (pyspark, Java): some 450 MB, once
 
 test: .venv/ready .venv/system .venv/spark ## style, types, contracts and every test
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync lint types contracts
-	@$(BIN)/pytest -n $(PYTEST_WORKERS) --dist worksteal
+	@$(MAKE) --no-print-directory lint contracts
+	@# Types take a core for most of a minute and no other: beside the tests.
+	@$(MAKE) --no-print-directory types & types=$$!; failed=0; \
+	$(BIN)/pytest -n $(PYTEST_WORKERS) --dist worksteal || failed=$$?; \
+	wait $$types || failed=$$?; exit $$failed
 
 soak: .venv/ready .venv/system .venv/spark .venv/soak ## ten minutes of writers onto one ledger, a validator's day, FUZZ_S=300 of bytes at the HSM, SEEDS=200 stories and nights of chaos from FIRST=1, SPARK_SEEDS=5 workers killed, DEPTH=20 times the random days of a test
 	@LEDGER_BATCHES=$(LEDGER_BATCHES) $(BIN)/pytest tests/ledger/test_ledger_concurrency.py -k processes -n 0

@@ -80,7 +80,7 @@ def assert_the_day_moved_what_its_taps_say(city: SmallCity, night: int) -> None:
         assert conn.execute(paid_twice).all() == []
 
 
-@examples(8, phases=UNSHRUNK)
+@examples(4, phases=UNSHRUNK)
 @given(seed=st.integers(0, 1 << 32), purse_fen=st.sampled_from([200, 1_000_000]))
 def test_money_is_conserved_whatever_two_people_decide(
     sqlite_template: Path, city_hsm: Hsm, seed: int, purse_fen: int
