@@ -2,20 +2,19 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from enum import StrEnum
 from io import StringIO
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
 from api.doors import Refused, archive, books, console, write_text
-from api.ledger_evidence import prove_entry, public_key, verify, verify_proof
-from api.ledger_keeping import archive_books, import_balances
+from api.late_commands import Late, LateGroup
 from city.home import CITY_ZONE
 from ledger.archive import ArchiveDamaged, LinesArchived
 from ledger.balances import Balance, balance, balance_at, balance_on, roll_up, totals
@@ -25,13 +24,43 @@ from ledger.export import write_beancount, write_hledger
 from ledger.history import Movement, history
 from ledger.money import yuan
 
-ledger = typer.Typer(help="The books: balances, checks, proofs, archive, export.", no_args_is_help=True)
-ledger.command("prove")(prove_entry)
-ledger.command("verify-proof")(verify_proof)
-ledger.command("public-key")(public_key)
-ledger.command("verify")(verify)
-ledger.command("archive")(archive_books)
-ledger.command("import-opening")(import_balances)
+ELSEWHERE: Final[Mapping[str, Late]] = {
+    "prove": Late(
+        "api.ledger_evidence:prove_entry",
+        "Prove to anyone that an entry is in the books: a file to be checked with the public key alone.",
+    ),
+    "verify-proof": Late(
+        "api.ledger_evidence:verify_proof",
+        "Check a proof with nothing but the public key: no database, no HSM.",
+    ),
+    "public-key": Late(
+        "api.ledger_evidence:public_key",
+        "The public key of the seals, Ed25519: 64 hex digits.",
+    ),
+    "verify": Late(
+        "api.ledger_evidence:verify",
+        "Recompute the whole books from their first day; exit 1 and name each row that is not as it was written.",
+    ),
+    "archive": Late(
+        "api.ledger_keeping:archive_books",
+        "Put a closed month's lines into a signed file; PostgreSQL then drops them from the books.",
+    ),
+    "import-opening": Late(
+        "api.ledger_keeping:import_balances",
+        "Book opening balances from a file: all of it as one entry, or nothing and every flaw named.",
+    ),
+}
+
+
+class LedgerGroup(LateGroup):
+    """What is asked of the books; what needs the city's HSM, or writes, is in modules of its own."""
+
+    late = ELSEWHERE
+
+
+ledger = typer.Typer(
+    cls=LedgerGroup, help="The books: balances, checks, proofs, archive, export.", no_args_is_help=True
+)
 
 
 class Format(StrEnum):
