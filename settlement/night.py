@@ -15,7 +15,6 @@ from typing import Final
 import duckdb
 from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
-from xlsxwriter.exceptions import XlsxWriterException
 
 from clearing import steps as clearing
 from clearing.context import Night, Step, StepRefused, StepResult
@@ -73,8 +72,8 @@ STEPS: Final[tuple[tuple[str, Step], ...]] = (
     ("seal", seal),
 )
 
-MAY_LACK_ROOM: Final = (OSError, SQLAlchemyError, duckdb.Error, XlsxWriterException)
-"""What files, books, rules and workbooks raise where they cannot be written."""
+MAY_LACK_ROOM: Final = (OSError, SQLAlchemyError, duckdb.Error)
+"""What files, books and rules raise where they cannot be written."""
 
 Observe = Callable[[str, str, StepResult | None], None]
 """Told (step, "started" | "done" | "already", result); "done" comes after the step is committed."""

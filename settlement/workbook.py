@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,9 +33,11 @@ class Workbook:
 
     def __init__(self, path: Path, made_at: datetime, *, bold: Sequence[str] = ()) -> None:
         # Text stays text: a card number is not a number, and nobody's name is a formula. In memory: a night that
-        # is killed must not leave halves of statements in the machine's folder of temporary files.
+        # is killed must not leave halves of statements in the machine's folder of temporary files, and where the disk
+        # is full an archive that was begun would try, and complain, once more when it is forgotten.
+        self._path, self._octets = path, BytesIO()
         self._book = xlsxwriter.Workbook(
-            str(path),
+            self._octets,
             {
                 "in_memory": True,
                 "strings_to_numbers": False,
@@ -56,8 +59,10 @@ class Workbook:
     def __enter__(self) -> "Workbook":
         return self
 
-    def __exit__(self, *_exception: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._book.close()
+        if kind is None:
+            self._path.write_bytes(self._octets.getbuffer())
 
     def head(self, row: Sequence[Cell]) -> None:
         """Add a row to the first sheet."""
