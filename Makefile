@@ -42,7 +42,7 @@ test: .venv/ready .venv/system .venv/spark ## style, types, contracts and every 
 	$(BIN)/pytest -n $(PYTEST_WORKERS) --dist worksteal || failed=$$?; \
 	wait $$types || failed=$$?; exit $$failed
 
-soak: .venv/ready .venv/system .venv/spark .venv/soak ## ten minutes of writers onto one ledger, a validator's day, FUZZ_S=300 of bytes at the HSM, SEEDS=200 stories and nights of chaos from FIRST=1, SPARK_SEEDS=5 workers killed, DEPTH=20 times the random days of a test
+soak: .venv/ready .venv/system .venv/spark .venv/soak ## ten minutes of writers onto one ledger, a validator's day, FUZZ_S=300 of bytes at the HSM, SEEDS=200 stories and nights of chaos from FIRST=1, SPARK_SEEDS=5 workers killed, DEPTH=20 times the random days and examples of a test
 	@LEDGER_BATCHES=$(LEDGER_BATCHES) $(BIN)/pytest tests/ledger/test_ledger_concurrency.py -k processes -n 0
 	@VALIDATOR_RIDES=$(VALIDATOR_RIDES) $(BIN)/pytest tests/terminals/test_validator_day.py -n 0
 	@mkdir -p "$(ONECARD_HOME)/fuzz"
@@ -51,6 +51,7 @@ soak: .venv/ready .venv/system .venv/spark .venv/soak ## ten minutes of writers 
 	@CHAOS_SEEDS=$(SEEDS) CHAOS_FIRST=$(FIRST) NIGHT_SEEDS=$(SEEDS) NIGHT_FIRST=$(FIRST) \
 		$(BIN)/pytest tests/flows/test_chaos.py tests/flows/test_night_chaos.py -n $(PYTEST_WORKERS) --dist worksteal
 	@DEPTH=$(DEPTH) $(BIN)/pytest $(DEEP) -n $(PYTEST_WORKERS) --dist worksteal
+	@DEPTH=$(DEPTH) $(BIN)/pytest -m hypothesis $(addprefix --ignore=,$(DEEP)) -n $(PYTEST_WORKERS) --dist worksteal
 	@DEPTH=$(SPARK_SEEDS) $(BIN)/pytest tests/clearing/test_spark_rules.py -n 0
 	@SPARK_SEEDS=$(SPARK_SEEDS) SPARK_FIRST=$(SPARK_FIRST) $(BIN)/pytest tests/clearing/test_spark_cluster.py -n 0
 

@@ -27,10 +27,16 @@ from city.processes import (
 )
 from city.world import City
 from ledger.db import make_engine, migrate
+from tests.support.depth import DEPTH
 from tests.support.foundry import Foundry, running_foundry
 from tests.support.quick_databases import MEMORY, Copies, PostgresCopies, SqliteCopies, servers_folder
 
-hypothesis.settings.register_profile("onecard", deadline=None, derandomize="CI" in os.environ)
+EXAMPLES = 50
+"""Of a property that names no number of its own; a soak tries `DEPTH` times as many."""
+
+hypothesis.settings.register_profile(
+    "onecard", deadline=None, derandomize="CI" in os.environ, max_examples=EXAMPLES * DEPTH
+)
 hypothesis.settings.load_profile("onecard")
 
 ROOM_BYTES = 8 << 30
