@@ -94,18 +94,16 @@ def pace_of(seen: Sequence[tuple[int, int]]) -> Pace:
     Where all nights were of one size nothing tells the fixed part from the other: up to FIXED_MS are taken
     for fixed, and the rest grows with the taps. `seen` is not empty.
     """
-    sizes = {taps for taps, _ in seen}
-    if len(sizes) > 1:
-        mean_taps = sum(taps for taps, _ in seen) / len(seen)
-        mean_ms = sum(ms for _, ms in seen) / len(seen)
-        spread = sum((taps - mean_taps) ** 2 for taps, _ in seen)
-        slope = sum((taps - mean_taps) * (ms - mean_ms) for taps, ms in seen) / spread
-        fixed = mean_ms - slope * mean_taps
-        if slope < 0:
-            return Pace(int(mean_ms), 0)
-        if fixed >= 0:
-            return Pace(int(fixed), round(slope * 1_000))
     taps, ms = sum(taps for taps, _ in seen), sum(ms for _, ms in seen)
+    squares, products = sum(taps * taps for taps, _ in seen), sum(taps * ms for taps, ms in seen)
+    # Least squares, in whole numbers: a fixed part of 0 must not come out a hair below.
+    spread = len(seen) * squares - taps * taps
+    if spread:
+        slope, fixed = len(seen) * products - taps * ms, ms * squares - taps * products
+        if slope < 0:
+            return Pace(ms // len(seen), 0)
+        if fixed >= 0:
+            return Pace(fixed // spread, (2_000 * slope + spread) // (2 * spread))
     fixed_ms = int(min(FIXED_MS, median(ms for _, ms in seen)))
     if not taps:
         return Pace(fixed_ms, 0)

@@ -43,6 +43,10 @@ def test_one_night_is_taken_to_grow_with_its_taps_beyond_a_fixed_part() -> None:
     assert pace_of([(0, 900)]) == Pace(200, 0)
 
 
+def test_nights_without_a_fixed_part_are_not_given_one() -> None:
+    assert pace_of([(size, 3 * size // 1_000) for size in (5_000, 7_000, 11_000)]) == Pace(0, 3)
+
+
 def test_a_first_night_has_defaults_for_every_step() -> None:
     first = paces([], NAMES)
     assert first == {name: DEFAULTS.get(name, UNKNOWN) for name in NAMES}
