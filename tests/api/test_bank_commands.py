@@ -14,18 +14,13 @@ from api.cli import app
 from api.doors import Refused
 from card.hsm.client import Hsm
 from tests.settlement.small_day import card_no
-from tests.support.bank_days import FIRST, METRO, BankedCity, banked_books
+from tests.support.bank_days import FIRST, METRO, BankedCity, banked_url
 from tests.support.ledger_cli import ledger_cli
-from tests.support.quick_databases import Copies
 
 WHY = ("--reason", "as they wrote", "--by", "lin")
 
 
-@pytest.fixture
-def database_url(copies: Copies, city_hsm: Hsm, tmp_path: Path) -> Iterator[str]:
-    """Books after the night, whose payments have left."""
-    with banked_books(copies, city_hsm, tmp_path / "home") as url:
-        yield url
+database_url = banked_url
 
 
 @pytest.fixture

@@ -1,31 +1,24 @@
 """The finance page of a day: what became of every payment, what is open with the bank, where the reserve stands."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
-import pytest
 from sqlalchemy import Engine
 
-from card.hsm.client import Hsm
 from city.world import City
 from ledger.db import writing
 from settlement.account_changes import BankAccount, propose_account
 from settlement.bank.proposals import Decision, Proposal
 from tests.api.test_pages import cells, visit
 from tests.settlement.small_day import DAY
-from tests.support.bank_days import AT, BUS, FIRST, METRO, BankedCity, banked_books
-from tests.support.quick_databases import Copies
+from tests.support.bank_days import AT, BUS, FIRST, METRO, BankedCity, banked_url
 
 NEW = BankAccount("888", "102584000013", "工商银行")
 AGAIN = "20180901-METRO-1-02"
 
 
-@pytest.fixture
-def database_url(copies: Copies, city_hsm: Hsm, tmp_path: Path) -> Iterator[str]:
-    """Books after the night, whose payments have left."""
-    with banked_books(copies, city_hsm, tmp_path / "home") as url:
-        yield url
+database_url = banked_url
 
 
 def test_finance_sees_every_payment_of_a_day_and_the_statement_that_paid_it(

@@ -1,14 +1,12 @@
 """The bank's answers, from a payment that leaves to the line that paid it, and everything that goes wrong between."""
 
 import multiprocessing
-from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, func, select, text
+from sqlalchemy import func, select, text
 
-from card.hsm.client import Hsm
 from ledger.db import make_engine, reading, writing
 from ledger.tables import entry
 from settlement.bank.decisions import approve
@@ -18,25 +16,15 @@ from settlement.night import NightRefused
 from settlement.two_people import DecisionRefused, Word
 from settlement.work_queue import items_of
 from tests.settlement.small_day import DAY
-from tests.support.bank_days import AT, BUS, DEPOSIT_FEN, FIRST, METRO, BankedCity, banked_books
+from tests.support.bank_days import AT, BUS, DEPOSIT_FEN, FIRST, METRO, BankedCity, banked_city, banked_url
 from tests.support.killed_bank import killed_approving, killed_taking
 from tests.support.night_books import csv_table, everything
-from tests.support.quick_databases import Copies
 
 NEXT = DAY + timedelta(days=1)
 SECOND, THIRD = FIRST + timedelta(days=1), FIRST + timedelta(days=2)
 
 
-@pytest.fixture
-def database_url(copies: Copies, city_hsm: Hsm, tmp_path: Path) -> Iterator[str]:
-    """Books after the night, whose payments have left."""
-    with banked_books(copies, city_hsm, tmp_path / "home") as url:
-        yield url
-
-
-@pytest.fixture
-def city(engine: Engine, city_hsm: Hsm, tmp_path: Path) -> BankedCity:
-    return BankedCity(engine, city_hsm, tmp_path / "home")
+database_url, city = banked_url, banked_city
 
 
 def work(city: BankedCity) -> dict[str, str]:

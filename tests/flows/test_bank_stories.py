@@ -1,36 +1,23 @@
 """Random weeks at the bank: whatever it does and in whatever order its files come, the books are its own to the fen."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from random import Random
 
 import pytest
-from sqlalchemy import Engine
 
-from card.hsm.client import Hsm
 from settlement.bank.points import Point, PointKind
 from settlement.bank.proposals import Decision, Proposal
 from settlement.bank.taking import Took
 from tests.settlement.small_day import DAY
-from tests.support.bank_days import DEPOSIT, DEPOSIT_FEN, FIRST, BankedCity, banked_books
+from tests.support.bank_days import DEPOSIT, DEPOSIT_FEN, FIRST, BankedCity, banked_city, banked_url
 from tests.support.depth import DEPTH
-from tests.support.quick_databases import Copies
 
 DAYS = 6
 ORDERS = ("--reject", "--short", "--twice", "--hold", "--send-back", "--deposit")
 
 
-@pytest.fixture
-def database_url(copies: Copies, city_hsm: Hsm, tmp_path: Path) -> Iterator[str]:
-    """Books after the night, whose payments have left."""
-    with banked_books(copies, city_hsm, tmp_path / "home") as url:
-        yield url
-
-
-@pytest.fixture
-def city(engine: Engine, city_hsm: Hsm, tmp_path: Path) -> BankedCity:
-    return BankedCity(engine, city_hsm, tmp_path / "home")
+database_url, city = banked_url, banked_city
 
 
 def orders(city: BankedCity, chance: Random, day: int) -> list[str]:

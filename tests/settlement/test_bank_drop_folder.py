@@ -2,7 +2,6 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,7 +11,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, event
 
-from card.hsm.client import Hsm
 from clearing.archive import archived
 from clearing.dropped_files import QUIET, TAKEN
 from ledger.db import make_engine, reading, writing
@@ -22,21 +20,16 @@ from settlement.bank.taking import Took
 from settlement.bank.xml_reading import MOST_BYTES
 from settlement.participants import SCHEME, correct_account, participants_of
 from settlement.work_queue import Kind, State, items_of
-from tests.support.bank_days import FIRST, METRO, RESERVE_NO, BankedCity, banked_books
+from tests.support.bank_days import FIRST, METRO, RESERVE_NO, BankedCity, banked_city, banked_url
 from tests.support.killed_before import Step, killed_before
 from tests.support.night_books import everything
-from tests.support.quick_databases import Copies
+
+database_url, lived = banked_url, banked_city
 
 
 @pytest.fixture
-def database_url(copies: Copies, city_hsm: Hsm, tmp_path: Path) -> Iterator[str]:
-    with banked_books(copies, city_hsm, tmp_path / "home") as url:
-        yield url
-
-
-@pytest.fixture
-def city(engine: Engine, city_hsm: Hsm, tmp_path: Path) -> BankedCity:
-    lived = BankedCity(engine, city_hsm, tmp_path / "home")
+def city(lived: BankedCity) -> BankedCity:
+    """The city, with its folder."""
     folder_of(lived).mkdir(parents=True)
     return lived
 

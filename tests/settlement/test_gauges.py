@@ -1,34 +1,20 @@
 """Figures of what waits: the books' own, as they stand at an instant, with a 0 where nothing is."""
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import pytest
-from sqlalchemy import Engine
-
-from card.hsm.client import Hsm
 from ledger.db import reading, writing
 from settlement.account_changes import BankAccount, propose_account
 from settlement.bank.points import PointKind
 from settlement.gauges import AGES, gauges_of
 from settlement.waiting_proposals import Room
 from settlement.work_queue import Kind
-from tests.support.bank_days import AT, BUS, METRO, BankedCity, banked_books
-from tests.support.quick_databases import Copies
+from tests.support.bank_days import AT, BUS, METRO, BankedCity, banked_city, banked_url
 
 NEW = BankAccount("755900009999999", "102584002910", "工商银行")
 
 
-@pytest.fixture
-def database_url(copies: Copies, city_hsm: Hsm, tmp_path: Path) -> Iterator[str]:
-    with banked_books(copies, city_hsm, tmp_path / "home") as url:
-        yield url
-
-
-@pytest.fixture
-def city(engine: Engine, city_hsm: Hsm, tmp_path: Path) -> BankedCity:
-    return BankedCity(engine, city_hsm, tmp_path / "home")
+database_url, city = banked_url, banked_city
 
 
 def figures(city: BankedCity, at: datetime) -> dict[str, dict[str, int]]:

@@ -1,14 +1,8 @@
 """What waits for a second person is in the work queue from its proposal to its decision, whoever decides how."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, timedelta
-from pathlib import Path
 
-import pytest
-from sqlalchemy import Engine
-
-from card.hsm.client import Hsm
 from clearing.proposals import Asked as TapsAsked
 from clearing.proposals import Decision as TapsDecision
 from clearing.proposals import Proposal as TapsProposal
@@ -32,22 +26,13 @@ from settlement.waiting_proposals import Room, waiting_proposals
 from settlement.work_found import hand_over_work
 from settlement.work_queue import Happened, Item, Kind, State, events_of, items_of, move
 from tests.settlement.small_day import DAY, night_of
-from tests.support.bank_days import AT, METRO, BankedCity, banked_books
-from tests.support.quick_databases import Copies
+from tests.support.bank_days import AT, METRO, BankedCity, banked_city, banked_url
 
 NEW = BankAccount("755900009999999", "102584002910", "工商银行")
 TODAY = AT.date()
 
 
-@pytest.fixture
-def database_url(copies: Copies, city_hsm: Hsm, tmp_path: Path) -> Iterator[str]:
-    with banked_books(copies, city_hsm, tmp_path / "home") as url:
-        yield url
-
-
-@pytest.fixture
-def city(engine: Engine, city_hsm: Hsm, tmp_path: Path) -> BankedCity:
-    return BankedCity(engine, city_hsm, tmp_path / "home")
+database_url, city = banked_url, banked_city
 
 
 def waits(city: BankedCity, *states: State) -> dict[str, Item]:

@@ -1,11 +1,11 @@
 """A small city whose night has sent its payments, the simulated bank, and who reads what it answers."""
 
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from sqlalchemy import Engine, select
 
 from card.hsm.client import Hsm
@@ -152,6 +152,17 @@ class BankedCity:
             return check_books(conn) == [] and all(check_conservation(conn, day) == [] for day in days)
 
 
-def banked_books(copies: Copies, hsm: Hsm, home: Path) -> AbstractContextManager[str]:
-    """The URL of the books of a city that has lived its small day, in `home`."""
-    return copies.lived("banked", lambda engine, place: BankedCity(engine, hsm, place).live(), home)
+@pytest.fixture
+def banked_url(copies: Copies, city_hsm: Hsm, tmp_path: Path) -> Iterator[str]:
+    """URL of the books of a city after its small day's night, whose payments have left: a file's `database_url`."""
+    home = tmp_path / "home"
+    with copies.lived(
+        "banked", lambda engine, place: BankedCity(engine, city_hsm, place).live(), home
+    ) as url:
+        yield url
+
+
+@pytest.fixture
+def banked_city(engine: Engine, city_hsm: Hsm, tmp_path: Path) -> BankedCity:
+    """That city, in a file whose `database_url` this is."""
+    return BankedCity(engine, city_hsm, tmp_path / "home")
