@@ -240,6 +240,8 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 def _prepare_postgresql(connection: Any, _record: Any) -> None:
     # Compiling the night's statements takes longer than running them: a second and more for one over 10,000 accounts.
     connection.execute("SET jit = off")
+    # Reports have instants as the database writes them, whatever its server is set to.
+    connection.execute("SET datestyle = 'ISO, YMD'")
     connection.commit()
 
 

@@ -155,3 +155,17 @@ def test_what_one_engine_has_compiled_another_of_its_kind_runs_on_its_own_databa
             assert theirs.context.cache_hit is CacheStats.CACHE_HIT
             assert len(ours.all()) > len(theirs.all()) == 0
         other.dispose()
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_instants_are_written_alike_whatever_a_server_is_set_to(engine: Engine, database_url: str) -> None:
+    with engine.begin() as conn:
+        name = conn.execute(text("SELECT current_database()")).scalar_one()
+        conn.execute(text(f"ALTER DATABASE {name} SET datestyle = 'German, DMY'"))
+    elsewhere = make_engine(database_url)
+    with reading(elsewhere) as conn:
+        written = conn.execute(
+            text("SELECT CAST(CAST('2026-03-02 08:00:01' AS timestamp) AS text)")
+        ).scalar_one()
+    elsewhere.dispose()
+    assert written == "2026-03-02 08:00:01"
