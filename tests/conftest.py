@@ -159,9 +159,13 @@ def sqlite_copies(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.fixture(scope="session")
-def postgresql_copies(postgres_template: URL, tmp_path_factory: pytest.TempPathFactory) -> PostgresCopies:
+def postgresql_copies(
+    postgres_template: URL, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[PostgresCopies]:
     """PostgreSQL's."""
-    return PostgresCopies(postgres_template, tmp_path_factory.mktemp("copies"))
+    made = PostgresCopies(postgres_template, tmp_path_factory.mktemp("copies"))
+    yield made
+    made.close()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -84,6 +84,8 @@ class PostgresCopies(Copies):
         super().__init__(folder)
         self._migrated = migrated
         self._made: set[str] = set()
+        # One connection for all copies: a new one for each would cost as much as to copy.
+        self._admin = make_engine(self._url("postgres")).execution_options(isolation_level="AUTOCOMMIT")
 
     @contextmanager
     def copied(self, name: str, furnish: Furnish) -> Iterator[str]:
@@ -100,11 +102,13 @@ class PostgresCopies(Copies):
         yield self._url(copy)
         self._run(f"DROP DATABASE {copy} WITH (FORCE)")
 
+    def close(self) -> None:
+        """Leave the server."""
+        self._admin.dispose()
+
     def _url(self, database: str) -> str:
         return self._migrated.set(database=database).render_as_string()
 
     def _run(self, statement: str) -> None:
-        admin = make_engine(self._url("postgres"))
-        with admin.execution_options(isolation_level="AUTOCOMMIT").connect() as conn:
+        with self._admin.connect() as conn:
             conn.execute(text(statement))
-        admin.dispose()
