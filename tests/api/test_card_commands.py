@@ -1,5 +1,6 @@
 """`onecard cards`, `onecard counter` and `onecard loads`, as a clerk uses them on a city's own home."""
 
+import shutil
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +14,7 @@ from city.home import CITY_ZONE, Home
 from city.processes import RunningHsm, running_hsm, running_program
 from clearing.online.wallet_load import LoadReturn, return_loads
 from ledger.day import begin_close, current_day, finish_close, open_day
-from ledger.db import make_engine, migrate, writing
+from ledger.db import make_engine, writing
 from tests.support.rotation import rotate
 
 runner = CliRunner()
@@ -31,7 +32,11 @@ def run(*words: str) -> str:
 
 @pytest.fixture
 def home(
-    tmp_path: Path, hsm_process: RunningHsm, hsm_address: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    sqlite_template: Path,
+    hsm_process: RunningHsm,
+    hsm_address: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Home]:
     """A city's home with a day open, the running HSM, and its transport key where the factory looks for it."""
     place = Home(tmp_path)
@@ -40,8 +45,8 @@ def home(
     for name, value in (("HOME", str(tmp_path)), ("HSM", hsm_address)):
         monkeypatch.setenv(f"ONECARD_{name}", value)
     monkeypatch.setenv("COLUMNS", "250")
+    shutil.copyfile(sqlite_template, tmp_path / "onecard.db")
     engine = make_engine(place.database_url)
-    migrate(engine)
     with writing(engine) as conn:
         open_day(conn, now().astimezone(CITY_ZONE).date(), at=now())
     engine.dispose()
