@@ -30,7 +30,7 @@ from city.benchmarks.ledger_books import (
     post_all,
     post_run,
 )
-from city.benchmarks.orm_ledger import open_orm_books, post_one
+from city.benchmarks.orm_ledger import entries_a_second
 from city.processes import keep_loaded, postgres_binaries, private_postgres
 from ledger import tables
 from ledger.ahead import ahead
@@ -109,7 +109,7 @@ def _bulk(engine: Engine, cast: Cast, accounts: int, lines: int) -> list[Figure]
             figures[0].value,
             "lines/s",
             against="ORM, row by row",
-            peer=_orm(engine),
+            peer=entries_a_second(engine, ORM_ENTRIES),
             ratio=100,
         )
     )
@@ -238,17 +238,6 @@ def _sqlite_books() -> Iterator[tuple[Engine, Cast]]:
         migrate(engine)
         yield engine, open_books(engine, SQLITE_ACCOUNTS)
         engine.dispose()
-
-
-def _orm(engine: Engine) -> float:
-    """Entries a second of the obvious ledger."""
-    open_orm_books(engine, 1_000)
-    random = np.random.default_rng(41)
-    pairs = [random.choice(1_000, 2, replace=False) + 1 for _ in range(ORM_ENTRIES)]
-    began = time.perf_counter()
-    for number, (debit_id, credit_id) in enumerate(pairs):
-        post_one(engine, f"orm:{number}", int(debit_id), int(credit_id), 100)
-    return ORM_ENTRIES / (time.perf_counter() - began)
 
 
 def _rows(batch: Lines, first: int) -> tuple[list[np.ndarray], Lines]:
