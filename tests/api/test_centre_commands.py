@@ -35,7 +35,7 @@ def home(
 
 
 def told(*words: str) -> str:
-    ended = CliRunner().invoke(app, ["centres", *words], env={"COLUMNS": "200"})
+    ended = CliRunner().invoke(app, ["centres", *words])
     assert ended.exit_code == 0, ended.output
     return ended.output
 

@@ -26,7 +26,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     home = tmp_path_factory.mktemp("demo") / "var"
     ended = subprocess.run(
         [Path(sys.executable).with_name("onecard"), "demo"],
-        env={**os.environ, "ONECARD_HOME": str(home), "COLUMNS": "160"},
+        env={**os.environ, "ONECARD_HOME": str(home)},
         capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr

@@ -31,7 +31,7 @@ def home(
 
 
 def told(*words: str) -> str:
-    ended = CliRunner().invoke(app, ["products", *words], env={"COLUMNS": "200"})
+    ended = CliRunner().invoke(app, ["products", *words])
     assert ended.exit_code == 0, ended.output
     return ended.output
 
