@@ -95,4 +95,4 @@ def show_card(card_no: Annotated[str, typer.Argument(help="the card's 20 digits"
         when = one.event_at.astimezone(CITY_ZONE).strftime("%Y-%m-%d %H:%M:%S") if one.event_at else "–"
         place = f"{one.line} · {one.station}"
         table.add(when, one.operator, place, yuan(one.amount_fen), one.verdict, one.money)
-    console.print(table)
+    console.print(table or "No tap of it has come yet")

@@ -65,7 +65,7 @@ def as_tables(view: CardView) -> Group:
         what = TRIPS.get(trip.kind, f"type {trip.kind:02X}")
         place = (trip.city.hex(), trip.line.hex(), trip.station.hex())
         trips.add(what, *place, yuan(trip.amount_fen), yuan(trip.balance_fen), _when(trip.moment))
-    return Group(card, *(table for table in (log, trips) if len(table)))
+    return Group(card, *(table for table in (log, trips) if table))
 
 
 def _area(area: PaidArea | None) -> str:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from api.account_commands import DECIDING, change_account, list_proposals
 from api.covers_command import covers
 from api.doors import Refused, books, console, errors, now
-from api.listings import Listing, figure, prose
+from api.listings import Heading, Kind, Listing, figure, prose
 from api.schedule_command import schedule
 from api.two_people_commands import add_decisions
 from city.home import CITY_ZONE
@@ -105,7 +105,10 @@ def show(
         console.print(", ".join(rows))
         return
     columns = [field.name for field in fields(rows[0])]
-    table = Listing(*(name.replace("_", " ") for name in columns))
+    counted = {name for name in columns if type(getattr(rows[0], name)) is int}
+    table = Listing(
+        *(Heading(name.replace("_", " "), Kind.FIGURE if name in counted else Kind.WHOLE) for name in columns)
+    )
     for row in rows:
         table.add(*(_cell(getattr(row, name)) for name in columns))
     console.print(table)
@@ -212,6 +215,8 @@ def _refuse(path: Path, flaws: Sequence[Flaw]) -> NoReturn:
 def _cell(value: object) -> str:
     if isinstance(value, datetime):
         return f"{value.astimezone(CITY_ZONE):%Y-%m-%d %H:%M}"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, tuple):
         return " ".join(map(str, value))
     return "" if value is None else str(value)

@@ -33,7 +33,7 @@ class Screen(Console):
     def options(self) -> ConsoleOptions:
         """How what is printed is laid out; in lines without an end where nobody's terminal ends them."""
         found = super().options
-        if self._width is not None or self.is_terminal or "COLUMNS" in os.environ:
+        if self._width is not None or self.is_terminal or os.environ.get("COLUMNS", "").isdigit():
             return found
         return found.update(width=PIPE_COLUMNS)
 

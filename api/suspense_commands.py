@@ -61,8 +61,10 @@ def list_suspended(
     min_age: Annotated[int, typer.Option("--min-age", min=0, help="only what is so many days old")] = 0,
     taps: Annotated[bool, typer.Option("--taps", help="every tap, with the place to propose it by")] = False,
 ) -> None:
-    """List what is in suspense, oldest first, by operator, verdict and day; or tap by tap. What waits in a proposal has
-    its number beside it, or how many taps of the group do."""
+    """List what is in suspense, the oldest first, by operator, verdict and day, or tap by tap, with what is proposed.
+
+    Beside what waits stands the proposal's number, or how many taps of the group wait in several.
+    """
     wanted, day = _verdict(verdict), today()
     with books() as engine, reading(engine) as conn:
         groups = suspended_groups(conn, day, operator=operator, verdict=wanted)
