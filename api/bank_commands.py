@@ -4,13 +4,12 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Final
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 from sqlalchemy import Connection, Engine
 
 from api.bank_tables import proposals_table, told_table
 from api.doors import Refused, books, console, now, settings
 from api.late_commands import Late, LateGroup
+from api.listings import Listing, figure, prose
 from api.queue_commands import By, named, today
 from api.two_people_commands import Deciding, add_decisions
 from ledger.db import reading, writing
@@ -88,8 +87,7 @@ def list_points(
     if not wanted:
         console.print(f"No such point is open; {len(points)} others are.")
         return
-    table = Table("id", "what is open", "yuan", "age", "what", "proposal")
-    table.columns[0].no_wrap, table.columns[2].justify = True, "right"
+    table = Listing("id", "what is open", figure("yuan"), figure("age days"), prose("what"), "proposal")
     for one in wanted:
         waits = "" if one.proposal is None else str(one.proposal)
         what = (
@@ -97,9 +95,9 @@ def list_points(
             one.kind.replace("_", " "),
             yuan(one.amount_fen),
             str(one.age_days(day)),
-            escape(one.what),
+            one.what,
         )
-        table.add_row(*what, waits)
+        table.add(*what, waits)
     console.print(table)
     console.print(f"{points_in_words(len(wanted))} open", highlight=False)
 
@@ -124,15 +122,10 @@ def list_statements() -> None:
     if not found:
         console.print("No statement was read yet: `onecard bank take`, or `read FILE`.")
         return
-    table = Table("no", "statement", "opens", "yuan", "closes", "yuan")
-    table.columns[1].overflow = "fold"
-    for amounts in (table.columns[3], table.columns[5]):
-        amounts.no_wrap, amounts.justify = True, "right"
+    table = Listing("no", "statement", figure("number"), "opens", figure("yuan"), "closes", figure("yuan"))
     for one in found:
         opens, closes = (str(one.opening_on), yuan(one.opening_fen)), (str(one.day), yuan(one.closing_fen))
-        table.add_row(
-            f"S{one.number}", escape(f"{one.statement_id} (number {one.sequence})"), *opens, *closes
-        )
+        table.add(f"S{one.number}", one.statement_id, str(one.sequence), *opens, *closes)
     console.print(table)
 
 

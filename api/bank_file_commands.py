@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 from sqlalchemy import Engine
 
 from api.bank_commands import points_in_words
 from api.bank_rounds import bank_round, taken_in_words
 from api.doors import Refused, books, console, fail, now, settings
+from api.listings import Listing, prose
 from api.queue_commands import today
 from city.home import CITY_ZONE
 from clearing.context import StepRefused
@@ -74,15 +73,13 @@ def list_files(
     if not kept and not waiting:
         console.print(f"No file of the bank's is refused, and none lies in {folder}.", highlight=False)
         return
-    table = Table("id", "file", "what", "state", "on", "said")
-    for column in table.columns:
-        column.overflow = "fold"
+    table = Listing("id", "file", "what", "state", "on", prose("said"))
     for file in kept:
         said = f"{file.message}; {file.remedy}" if file.remedy else file.message
-        what = (f"F{file.number}", escape(file.name), file.kind, file.state, str(file.read_on))
-        table.add_row(*what, escape(said))
+        what = (f"F{file.number}", file.name, file.kind, file.state, str(file.read_on))
+        table.add(*what, said)
     for one in waiting:
-        table.add_row("", escape(one.name), "", "in the folder", *_told(one))
+        table.add("", one.name, "", "in the folder", *_told(one))
     console.print(table)
 
 

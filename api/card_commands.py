@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Annotated, Final, TypeVar
 
 import typer
-from rich.table import Table
 from sqlalchemy import Connection
 
 from api.city_doors import city
 from api.doors import Refused, books, console, now
 from api.late_commands import Late, LateGroup
+from api.listings import Listing, figure, prose
 from card.hotlist import hotlisted
 from card.issue import NotBooked, NotTied, Terms, activate_card, block_card, issue_card, unblock_card
 from card.life import Act, LifeRefused, Move, Moved, State, life_of, state_of
@@ -119,9 +119,9 @@ def stock() -> None:
     if not levels:
         console.print("No card is in stock; `onecard cards receive` takes a batch in", soft_wrap=True)
         return
-    table = Table("place", "state", "class", "cards")
+    table = Listing("place", "state", figure("class"), figure("cards"))
     for level in levels:
-        table.add_row(level.place, level.state, str(level.holder_class), str(level.count))
+        table.add(level.place, level.state, str(level.holder_class), str(level.count))
     console.print(table)
 
 
@@ -285,12 +285,10 @@ def show_hotlist() -> None:
     if not listed:
         console.print("No card is on the hotlist", soft_wrap=True)
         return
-    at, table = now(), Table("card", "listed", "on every device by", "", "reason")
+    at, table = now(), Listing("card", "listed", "on every device by", "state", prose("reason"))
     for entry in listed:
         when = [_local(instant) for instant in (entry.listed_at, entry.effective_at)]
-        table.add_row(
-            entry.card_no, *when, "in force" if entry.effective_at <= at else "spreading", entry.reason
-        )
+        table.add(entry.card_no, *when, "in force" if entry.effective_at <= at else "spreading", entry.reason)
     console.print(table)
 
 

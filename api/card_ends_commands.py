@@ -3,10 +3,10 @@
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from api.card_commands import By, Card, Why, done, sorting
 from api.doors import books, console, now
+from api.listings import Listing
 from card.closing import hand_in, refund, replace_card, replacements
 from card.life import Act
 from city.home import CITY_ZONE
@@ -74,9 +74,9 @@ def show_replacements() -> None:
     if not waiting:
         console.print("No replaced card's balance waits to be moved", soft_wrap=True)
         return
-    table = Table("old card", "new card", "movable from")
+    table = Listing("old card", "new card", "movable from")
     for one in waiting:
-        table.add_row(one.old_card, one.new_card, str(one.due_on))
+        table.add(one.old_card, one.new_card, str(one.due_on))
     console.print(table)
 
 

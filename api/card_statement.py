@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Annotated
 
 import typer
-from rich.table import Table
 from sqlalchemy import Connection, select
 
 from api.doors import Refused, books, console
+from api.listings import Listing, figure
 from card.registry import find
 from city.home import CITY_ZONE
 from clearing.holder.holdings import Why, purse_waiting
@@ -90,9 +90,9 @@ def show_card(card_no: Annotated[str, typer.Argument(help="the card's 20 digits"
         f"{yuan(statement.pending_taps_fen)} in taps not yet decided, "
         f"{yuan(statement.pending_loads_fen)} in loads on their way"
     )
-    table = Table("when", "operator", "line · stop", "charged", "verdict", "money")
+    table = Listing("when", "operator", "line · stop", figure("charged, yuan"), "verdict", "money")
     for one in statement.taps:
         when = one.event_at.astimezone(CITY_ZONE).strftime("%Y-%m-%d %H:%M:%S") if one.event_at else "–"
         place = f"{one.line} · {one.station}"
-        table.add_row(when, one.operator, place, yuan(one.amount_fen), one.verdict, one.money)
-    console.print(table)
+        table.add(when, one.operator, place, yuan(one.amount_fen), one.verdict, one.money)
+    console.print(table or "No tap of it has come yet")

@@ -3,8 +3,9 @@
 from typing import Any
 
 from rich.console import Group
-from rich.table import Table
+from rich.text import Text
 
+from api.listings import Listing, figure
 from card.chip.records import PaidArea, PurseRecord, TripRecord
 from ledger.money import yuan
 from terminals.card_view import CardView
@@ -39,28 +40,32 @@ def as_document(view: CardView) -> dict[str, Any]:
 def as_tables(view: CardView) -> Group:
     """The card, its purse's log, its trips."""
     public = view.public
-    card = Table.grid(padding=(0, 2))
-    for name, value in (
-        ("number", view.card_no),
-        ("scheme", view.scheme),
-        ("issuer", public.issuer + public.issuer_rest),
-        ("city", f"{view.city} {CITIES.get(view.city, '')}".strip()),
-        ("valid", f"{public.starts} to {public.expires}"),
-        ("balance", f"{yuan(view.balance_fen)} yuan"),
-        ("overdraft", "–" if view.overdraft_limit_fen is None else f"{yuan(view.overdraft_limit_fen)} yuan"),
-        ("paid area", _area(view.paid_area)),
-    ):
-        card.add_row(name, value)
-    log = Table("no.", "what", "yuan", "terminal", "when", title="Loads and purchases")
+    card = Text("\n").join(
+        Text(f"{name:<11}{value}")
+        for name, value in (
+            ("number", view.card_no),
+            ("scheme", view.scheme),
+            ("issuer", public.issuer + public.issuer_rest),
+            ("city", f"{view.city} {CITIES.get(view.city, '')}".strip()),
+            ("valid", f"{public.starts} to {public.expires}"),
+            ("balance", f"{yuan(view.balance_fen)} yuan"),
+            (
+                "overdraft",
+                "–" if view.overdraft_limit_fen is None else f"{yuan(view.overdraft_limit_fen)} yuan",
+            ),
+            ("paid area", _area(view.paid_area)),
+        )
+    )
+    log = Listing(figure("no."), "what", figure("yuan"), "terminal", "when", title="Loads and purchases")
     for record in view.log:
         when, what = _when(record.moment), KINDS.get(record.kind, f"type {record.kind:02X}")
-        log.add_row(str(record.sequence), what, yuan(record.amount_fen), record.terminal.hex(), when)
-    trips = Table("what", "city", "line", "station", "yuan", "left", "when", title="Trips")
+        log.add(str(record.sequence), what, yuan(record.amount_fen), record.terminal.hex(), when)
+    trips = Listing("what", "city", "line", "station", figure("yuan"), figure("left"), "when", title="Trips")
     for trip in view.trips:
         what = TRIPS.get(trip.kind, f"type {trip.kind:02X}")
         place = (trip.city.hex(), trip.line.hex(), trip.station.hex())
-        trips.add_row(what, *place, yuan(trip.amount_fen), yuan(trip.balance_fen), _when(trip.moment))
-    return Group(card, *(table for table in (log, trips) if table.row_count))
+        trips.add(what, *place, yuan(trip.amount_fen), yuan(trip.balance_fen), _when(trip.moment))
+    return Group(card, *(table for table in (log, trips) if table))
 
 
 def _area(area: PaidArea | None) -> str:

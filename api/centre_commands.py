@@ -4,11 +4,10 @@ from datetime import date, datetime, time
 from typing import Annotated, TypeVar
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 from sqlalchemy import Connection
 
 from api.doors import Refused, books, console, now
+from api.listings import Listing, figure, prose
 from api.queue_commands import named
 from city.home import CITY_ZONE
 from clearing.interop.centres import (
@@ -50,17 +49,18 @@ def list_centres() -> None:
     """List every centre ever registered, and the issuers that it answers for, with their periods."""
     with books() as engine, reading(engine) as conn:
         known, answers = centres_of(conn), answers_of(conn)
-    table = Table("centre", "name", "issuer", "from", "until", "a tap of ours there at most, yuan")
+    table = Listing(
+        "centre", prose("name"), "issuer", "from", "until", figure("a tap of ours there at most, yuan")
+    )
     for one in known.values():
         most = yuan(one.max_amount_fen)
-        table.add_row(one.code, one.name, "", _day(one.valid_from), _day(one.valid_until), most)
+        table.add(one.code, one.name, "", _day(one.valid_from), _day(one.valid_until), most)
         for answer in answers:
             if answer.centre == one.code:
                 period = _day(answer.valid_from), _day(answer.valid_until)
-                table.add_row("", "", answer.issuer, *period, "")
-    console.print(table)
-    if not known:
-        console.print("no centre is registered: other cities' cards stay in suspense (`onecard centres add`)")
+                table.add("", "", answer.issuer, *period, "")
+    nobody = "No centre is registered: other cities' cards stay in suspense (`onecard centres add`)"
+    console.print(table if known else nobody)
 
 
 @centres.command()
@@ -136,11 +136,13 @@ def files() -> None:
     """List our files that centres do not have, and those of whose taps some are not answered."""
     with books() as engine, reading(engine) as conn:
         found = open_files(conn)
-    table = Table("centre", "file", "since", "yuan", "state", "attempts", "last word")
+    table = Listing(
+        "centre", "file", "since", figure("yuan"), "state", figure("attempts"), prose("last word")
+    )
     for one in found:
-        cells = (one.state, str(one.attempts), escape(one.last_word))
-        table.add_row(one.centre, one.name, str(one.since), yuan(one.amount_fen), *cells)
-    console.print(table if found else "no centre has anything of ours left to take or to answer")
+        cells = (one.state, str(one.attempts), one.last_word)
+        table.add(one.centre, one.name, str(one.since), yuan(one.amount_fen), *cells)
+    console.print(table if found else "No centre has anything of ours left to take or to answer")
 
 
 @centres.command("lines")
@@ -148,11 +150,14 @@ def lines(centre: Annotated[str, typer.Argument(help="the centre; default: all")
     """List lines of result files that fit no tap: every night tries them again."""
     with books() as engine, reading(engine) as conn:
         found = odd_lines(conn, centre or None)
-    table = Table("file", "line", "about file", "place", "yuan", "code", "why", "since")
+    table = Listing(
+        "file", figure("line"), figure("about file"), figure("place"), figure("yuan"), figure("code"), prose("why"),
+        "since",
+    )  # fmt: skip
     for one in found:
         about = (str(one.line), str(one.number), str(one.place), yuan(one.amount_fen), str(one.code))
-        table.add_row(one.file, *about, one.why, str(one.found_on))
-    console.print(table if found else "every line of every result fits its tap, or is settled")
+        table.add(one.file, *about, one.why, str(one.found_on))
+    console.print(table if found else "Every line of every result fits its tap, or is settled")
 
 
 @centres.command("settle")

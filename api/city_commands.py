@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from rich.table import Table
 from sqlalchemy import Connection
 
 from api.account_commands import DECIDING, change_account, list_proposals
 from api.covers_command import covers
 from api.doors import Refused, books, console, errors, now
+from api.listings import Heading, Kind, Listing, figure, prose
 from api.schedule_command import schedule
 from api.two_people_commands import add_decisions
 from city.home import CITY_ZONE
@@ -66,11 +66,11 @@ def apply(
                     raise _DryRun
         except _DryRun:
             console.print("A dry run: nothing is kept.")
-    table = Table("file", "register", "in the file", "new")
+    table = Listing("file", "register", figure("in the file"), figure("new"))
     for path, one in entered:
         for name, count in one.given.items():
             if count:
-                table.add_row(path.name, name.replace("_", " "), f"{count:,}", f"{one.new[name]:,}")
+                table.add(path.name, name.replace("_", " "), f"{count:,}", f"{one.new[name]:,}")
     console.print(table)
 
 
@@ -92,9 +92,9 @@ def show(
         typer.echo(known.model_dump_json(indent=2, include=wanted))
         return
     if register is None:
-        table = Table("register", "entries", "what")
+        table = Listing("register", figure("entries"), prose("what"))
         for name, field in CityFile.model_fields.items():
-            table.add_row(name, f"{len(getattr(known, name)):,}", field.description or "")
+            table.add(name, f"{len(getattr(known, name)):,}", field.description or "")
         console.print(table)
         return
     rows = getattr(known, register.value)
@@ -104,12 +104,13 @@ def show(
     if isinstance(rows[0], str):
         console.print(", ".join(rows))
         return
-    table = Table()
     columns = [field.name for field in fields(rows[0])]
-    for name in columns:
-        table.add_column(name.replace("_", " "), overflow="fold")
+    counted = {name for name in columns if type(getattr(rows[0], name)) is int}
+    table = Listing(
+        *(Heading(name.replace("_", " "), Kind.FIGURE if name in counted else Kind.WHOLE) for name in columns)
+    )
     for row in rows:
-        table.add_row(*(_cell(getattr(row, name)) for name in columns))
+        table.add(*(_cell(getattr(row, name)) for name in columns))
     console.print(table)
 
 
@@ -214,6 +215,8 @@ def _refuse(path: Path, flaws: Sequence[Flaw]) -> NoReturn:
 def _cell(value: object) -> str:
     if isinstance(value, datetime):
         return f"{value.astimezone(CITY_ZONE):%Y-%m-%d %H:%M}"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, tuple):
         return " ".join(map(str, value))
     return "" if value is None else str(value)

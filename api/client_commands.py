@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
-from rich.table import Table
 from sqlalchemy import Connection, select
 
 from api.doors import DEMO_MARK, Refused, books, console, now, settings
 from api.http.access import SCOPES
 from api.http.clients import disable_client, register_client
 from api.http.tables import client
+from api.listings import Listing, prose
 from city.home import CITY_ZONE
 from city.sectors import INSTITUTIONS
 from ledger.accounts import Conflict
@@ -47,7 +47,7 @@ def add(
 @clients.command("list")
 def list_clients() -> None:
     """List the programs that have been let in; secrets are not kept and cannot be shown."""
-    table = Table("client", "participant", "scopes", "since", "shut out")
+    table = Listing("client", "participant", prose("scopes"), "since", "shut out")
     columns = client.c
     with books() as engine, reading(engine) as conn:
         for row in conn.execute(select(client).order_by(columns.participant, columns.client_id)):
@@ -55,8 +55,8 @@ def list_clients() -> None:
                 "" if instant is None else instant.astimezone(CITY_ZONE).strftime("%Y-%m-%d %H:%M")
                 for instant in (row.registered_at, row.disabled_at)
             )
-            table.add_row(row.client_id, row.participant, row.scopes, since, shut_out)
-    console.print(table)
+            table.add(row.client_id, row.participant, row.scopes, since, shut_out)
+    console.print(table or "No program is let in; `onecard clients add` lets one in")
 
 
 @clients.command()

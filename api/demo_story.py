@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
+from api.listings import Listing, figure
 from api.night_tables import code_rides_table, operators_table, reconciled
 from city.banking import Banked
 from city.demo import DemoDay
@@ -56,13 +56,11 @@ def _lists(day: DemoDay) -> Iterator[str]:
         yield f"Terminals took {when}: {taken}"
 
 
-def _verdicts(summary: NightSummary) -> Table:
+def _verdicts(summary: NightSummary) -> Listing:
     by_money = summary.taps_by_money
-    table = Table("verdict", "taps", "presented, yuan", "paid, yuan", title="Taps")
-    for name in ("taps", "presented, yuan", "paid, yuan"):
-        next(column for column in table.columns if column.header == name).justify = "right"
+    table = Listing("verdict", *map(figure, ("taps", "presented, yuan", "paid, yuan")), title="Taps")
     presented_fen = sum(row.presented_fen for row in summary.verdicts)
-    table.add_row("[bold]presented[/bold]", str(summary.presented), yuan(presented_fen), "")
+    table.add("presented", str(summary.presented), yuan(presented_fen), "", style="bold")
     for title, moneys in (
         ("accepted", ("paid",)),
         ("suspended", ("suspended",)),
@@ -71,12 +69,10 @@ def _verdicts(summary: NightSummary) -> Table:
         rows = [row for row in summary.verdicts if row.money in moneys]
         count = sum(by_money.get(money, 0) for money in moneys)
         paid_fen = sum(row.paid_fen for row in rows)
-        table.add_section()
-        table.add_row(
-            f"[bold]{title}[/bold]", str(count), yuan(sum(row.presented_fen for row in rows)), yuan(paid_fen)
-        )
+        presented_fen = sum(row.presented_fen for row in rows)
+        table.add(title, str(count), yuan(presented_fen), yuan(paid_fen), style="bold")
         for row in rows:
-            table.add_row(f"  {row.verdict}", str(row.taps), yuan(row.presented_fen), yuan(row.paid_fen))
+            table.add(f"  {row.verdict}", str(row.taps), yuan(row.presented_fen), yuan(row.paid_fen))
     return table
 
 
@@ -93,11 +89,10 @@ def _proof(day: DemoDay) -> Iterator[str]:
         yield f"  signed by the HSM, key version {summary.seal.key_version}: {summary.seal.signature.hex()}"
 
 
-def _payments(banked: Banked) -> Table:
-    table = Table("payment", "yuan", "state", "statement", title="At the bank")
-    table.columns[0].no_wrap, table.columns[1].justify = True, "right"
+def _payments(banked: Banked) -> Listing:
+    table = Listing("payment", figure("yuan"), "state", "statement", title="At the bank")
     for one in banked.outcomes:
-        table.add_row(one.end_to_end_id, yuan(one.amount_fen), one.state.replace("_", " "), one.statement)
+        table.add(one.end_to_end_id, yuan(one.amount_fen), one.state.replace("_", " "), one.statement)
     return table
 
 

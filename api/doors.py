@@ -1,13 +1,15 @@
 """How every command gets at its settings and the books, and how it speaks."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, Final
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
+from rich.console import Console, ConsoleOptions
 from rich.markup import escape
 from sqlalchemy import Engine
 
@@ -17,9 +19,31 @@ from ledger.db import make_engine, migrate
 
 DEMO_MARK = "demo.city"
 """The file by which a home is known to keep a demonstration."""
+PIPE_COLUMNS: Final = 100_000
+"""So wide that no line of a table has to be broken."""
 
-console = Console()
-errors = Console(stderr=True)
+
+class Screen(Console):
+    """Where commands write: a terminal of its width, or a pipe or file, in which every line is as long as it needs.
+
+    COLUMNS says otherwise, as `watch` does. What is wider than a terminal goes over its edge and is never cut.
+    """
+
+    @property
+    def options(self) -> ConsoleOptions:
+        """How what is printed is laid out; in lines without an end where nobody's terminal ends them."""
+        found = super().options
+        if self._width is not None or self.is_terminal or os.environ.get("COLUMNS", "").isdigit():
+            return found
+        return found.update(width=PIPE_COLUMNS)
+
+    def print(self, *objects: Any, crop: bool = False, **how: Any) -> None:
+        """Print as Rich does, but cut no line."""
+        super().print(*objects, crop=crop, **how)
+
+
+console = Screen()
+errors = Screen(stderr=True)
 
 
 class Refused(Exception):

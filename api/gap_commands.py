@@ -4,9 +4,9 @@ from datetime import date, datetime
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from api.doors import Refused, books, console, now, settings
+from api.listings import Listing, figure
 from city.home import CITY_ZONE
 from clearing.gap_explained import Explanation, ExplanationRefused, explain
 from clearing.terminal_gaps import open_gaps
@@ -26,14 +26,16 @@ def gaps(operator: Operator = None, on: Day = None) -> None:
     day = _day(on)
     with books() as engine, reading(engine) as conn:
         found = open_gaps(conn, operator)
-    table = Table("operator", "terminal", "from", "to", "taps", "noticed on", "age days", "wanted until")
+    table = Listing(
+        "operator", "terminal", figure("from"), figure("to"), figure("taps"), "noticed on", figure("age days"),
+        "wanted until",
+    )  # fmt: skip
     for gap in found:
         until = str(gap.wanted_until) if gap.wanted_until >= day else "too late"
         numbers = (str(gap.first), str(gap.last), str(gap.missing))
-        table.add_row(
-            gap.operator, gap.terminal, *numbers, str(gap.since), str((day - gap.since).days), until
-        )
-    console.print(table)
+        table.add(gap.operator, gap.terminal, *numbers, str(gap.since), str((day - gap.since).days), until)
+    if found:
+        console.print(table)
     console.print(f"not presented: {taps_in_words(sum(gap.missing for gap in found))}")
 
 
@@ -41,11 +43,16 @@ def silent(operator: Operator = None, on: Day = None) -> None:
     """List the terminals that no tap has come from for days, and those whose counter began anew."""
     with books() as engine, reading(engine) as conn:
         found = [one for one in watch(conn, _day(on), operator) if one.finding is not Finding.GAPS]
-    table = Table("operator", "terminal", "finding", "last heard on", "days", "what to do")
+    if not found:
+        console.print("Every terminal was heard of, and no counter began anew")
+        return
+    table = Listing("operator", "terminal", "finding", "last heard on", figure("days"))
     for one in found:
         heard_on = "never" if one.heard_on is None else str(one.heard_on)
-        table.add_row(one.operator, one.terminal, one.finding, heard_on, str(one.days), REMEDY[one.finding])
+        table.add(one.operator, one.terminal, one.finding, heard_on, str(one.days))
     console.print(table)
+    for finding in sorted({one.finding for one in found}):
+        console.print(f"To do where {finding}: {REMEDY[finding]}", highlight=False)
 
 
 def explain_numbers(

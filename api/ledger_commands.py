@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
 from api.doors import Refused, archive, books, console, write_text
 from api.late_commands import Late, LateGroup
+from api.listings import Listing, figure
 from city.home import CITY_ZONE
 from ledger.archive import ArchiveDamaged, LinesArchived
 from ledger.balances import Balance, balance, balance_at, balance_on, roll_up, totals
@@ -101,11 +100,9 @@ def trial_balance(
         sys.stdout.write(_as_json(rows, day, under, net_fen))
         return
     title = f"Trial balance{f' at the end of {day}' if day else ''}, yuan"
-    table = Table("account", "kind", "debits", "credits", "balance", title=title)
-    for column in table.columns[2:]:
-        column.justify = "right"
+    table = Listing("account", "kind", *map(figure, ("debits", "credits", "balance")), title=title)
     for row in rows:
-        table.add_row(row.code, row.kind, yuan(row.debits_fen), yuan(row.credits_fen), yuan(row.balance_fen))
+        table.add(row.code, row.kind, yuan(row.debits_fen), yuan(row.credits_fen), yuan(row.balance_fen))
     console.print(table)
     what = f"Debits less credits under {under}" if under else "Difference"
     console.print(f"{what}: {yuan(net_fen)} yuan", highlight=False)
@@ -161,12 +158,11 @@ def account(
         console.print(_movements(rows))
 
 
-def _movements(rows: Sequence[Movement]) -> Table:
-    table = Table("date", "entry", "kind", "reference", "item", "other account", "yuan")
-    table.columns[-1].justify = "right"
+def _movements(rows: Sequence[Movement]) -> Listing:
+    table = Listing("date", figure("entry"), "kind", "reference", "item", "other account", figure("yuan"))
     for row in rows:
-        table.add_row(
-            str(row.business_date), str(row.entry_id), escape(row.kind), escape(row.reference), escape(row.item),
+        table.add(
+            str(row.business_date), str(row.entry_id), row.kind, row.reference, row.item,
             row.counter_account, yuan(row.amount_fen),
         )  # fmt: skip
     return table

@@ -11,11 +11,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
-from rich.table import Table
 from sqlalchemy import Engine
 
 from api.city_doors import city
 from api.doors import Refused, archive, books, console, write_text
+from api.listings import Listing, figure
 from card.hsm.client import Hsm
 from card.hsm.errors import HsmError
 from city.home import CITY_ZONE
@@ -150,10 +150,9 @@ def _show(proof: ProofFile) -> None:
     place = f"entry {proof.index + 1} of {proof.entries} of {proof.business_date}"
     console.print("[green]The proof holds.[/green]")
     console.print(f"{escape(entry.reference)} ({escape(entry.kind)}), {local}: {place}", highlight=False)
-    table = Table("debit", "credit", "item", "yuan")
-    table.columns[-1].justify = "right"
+    table = Listing("debit", "credit", "item", figure("yuan"))
     for line in entry.lines:
-        table.add_row(line.debit, line.credit, escape(line.item), yuan(line.amount_fen))
+        table.add(line.debit, line.credit, line.item, yuan(line.amount_fen))
     console.print(table)
 
 

@@ -9,13 +9,13 @@ from typing import Annotated, Any, Final
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 from sqlalchemy import Engine
 
 from api.city_doors import chosen_engine, city
 from api.doors import Refused, books, console, now, settings
 from api.http.kept_answers import KEPT, drop_answers
 from api.late_commands import Late, LateGroup
+from api.listings import Listing, figure, prose
 from api.night_plan_shown import show_plan
 from api.night_tables import code_rides_table, operators_table, reconciled
 from api.night_watch import clock_time, spell, watched
@@ -171,13 +171,14 @@ def exceptions(business_date: Day) -> None:
             raise Refused(f"no night of {day} was run; give a business date whose night has begun")
         rows = list(islice(exception_rows(conn, day), EXCEPTIONS_SHOWN + 1))
         items = [item for item in items_of(conn, tuple(State)) if item.raised_on == day]
-    table = Table(
-        "exception", "file", "record", "card", "yuan", "money", "age", "what", title=f"Exceptions of {day}"
-    )
+    table = Listing(
+        "exception", "file", figure("record"), "card", figure("yuan"), "money", figure("age days"), prose("what"),
+        title=f"Exceptions of {day}",
+    )  # fmt: skip
     for row in rows[:EXCEPTIONS_SHOWN]:
         one = dict(zip(EXCEPTION_COLUMNS, map(str, row), strict=True))
         cells = (one["file"], one["record"], one["card"], one["amount yuan"], one["money"], one["age days"])
-        table.add_row(one["exception"], *map(escape, cells), escape(one["what"]))
+        table.add(one["exception"], *cells, one["what"])
     console.print(table if rows else "The night has no exceptions.")
     if len(rows) > EXCEPTIONS_SHOWN:
         console.print(
@@ -212,13 +213,14 @@ def _in_words(told: Progress) -> str:
 
 
 def _show(summary: NightSummary) -> None:
-    table = Table(
-        "step", "counts", "entries", "took", "digest", title=f"{summary.business_date}: {summary.state}"
-    )
+    table = Listing(
+        "step", prose("counts"), figure("entries"), figure("took"), "digest",
+        title=f"{summary.business_date}: {summary.state}",
+    )  # fmt: skip
     for step in summary.steps:
         counts = ", ".join(f"{name} {count}" for name, count in step.counts.items() if count)
         took = "–" if step.duration_ms is None else f"{step.duration_ms / 1000:.1f} s"
-        table.add_row(step.step, counts or "–", str(step.entries), took, step.digest.hex()[:16])
+        table.add(step.step, counts, str(step.entries), took, step.digest.hex()[:16])
     console.print(table)
     if summary.code_verdicts:
         console.print(code_rides_table(summary))

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
+from api.listings import Listing, figure, prose
 from api.night_watch import spell
 from ledger.money import yuan
 from settlement.night_plan import NightPlan, PlannedFile
@@ -69,11 +69,10 @@ def _show_waiting(say: Callable[[str], None], plan: NightPlan) -> None:
 
 
 def _show_time(console: Console, plan: NightPlan) -> None:
-    table = Table("step", "expected", title="Expected time")
-    table.columns[1].justify = "right"
+    table = Listing("step", figure("expected"), title="Expected time")
     for step, ms in plan.expected_ms.items():
-        table.add_row(step, spell(timedelta(milliseconds=ms)))
-    table.add_row("all", spell(timedelta(milliseconds=plan.total_ms)))
+        table.add(step, spell(timedelta(milliseconds=ms)))
+    table.add("all", spell(timedelta(milliseconds=plan.total_ms)))
     console.print(table)
     console.print(
         f"By the pace of the last {plan.experience} nights."
@@ -83,16 +82,14 @@ def _show_time(console: Console, plan: NightPlan) -> None:
     )  # fmt: skip
 
 
-def _files_table(title: str, files: tuple[PlannedFile, ...]) -> Table:
-    table = Table("file", "operator's day", "records", "yuan", "standing", title=title)
-    for column in (table.columns[2], table.columns[3]):
-        column.justify = "right"
+def _files_table(title: str, files: tuple[PlannedFile, ...]) -> Listing:
+    table = Listing(
+        "file", "operator's day", figure("records"), figure("yuan"), prose("standing"), title=title
+    )
     for one in files[:_FILES_SHOWN]:
-        table.add_row(
-            one.name, str(one.business_date), f"{one.records:,}", yuan(one.amount_fen), one.standing
-        )
+        table.add(one.name, str(one.business_date), f"{one.records:,}", yuan(one.amount_fen), one.standing)
     if len(files) > _FILES_SHOWN:
-        table.add_row(f"and {len(files) - _FILES_SHOWN} more", "", "", "", "")
+        table.add(f"and {len(files) - _FILES_SHOWN} more", "", "", "", "")
     records, amount_fen = sum(one.records for one in files), sum(one.amount_fen for one in files)
-    table.add_row("all", "", f"{records:,}", yuan(amount_fen), "")
+    table.add("all", "", f"{records:,}", yuan(amount_fen), "")
     return table

@@ -2,20 +2,18 @@
 
 from collections.abc import Iterator
 
-from rich.table import Table
-
+from api.listings import Listing, figure, prose
 from ledger.money import yuan
 from settlement.reports import NightSummary
 
 
-def code_rides_table(summary: NightSummary) -> Table:
+def code_rides_table(summary: NightSummary) -> Listing:
     """Rides on riders' codes by verdict, in yuan."""
-    table = Table("verdict", "money", "rides", "presented, yuan", "paid, yuan", title="Rides on codes")
-    for column in table.columns[2:]:
-        column.justify = "right"
+    figures = map(figure, ("rides", "presented, yuan", "paid, yuan"))
+    table = Listing("verdict", "money", *figures, title="Rides on codes")
     for row in summary.code_verdicts:
         amounts = (yuan(row.presented_fen), yuan(row.paid_fen))
-        table.add_row(row.verdict, row.money, str(row.taps), *amounts)
+        table.add(row.verdict, row.money, str(row.taps), *amounts)
     return table
 
 
@@ -35,14 +33,13 @@ def reconciled(summary: NightSummary) -> Iterator[str]:
             )
 
 
-def operators_table(summary: NightSummary) -> Table:
+def operators_table(summary: NightSummary) -> Listing:
     """Each participant's gross, fee and net, in yuan, with the day the money moves."""
-    table = Table("participant", "", "gross", "fee", "net", "paid on", title="Participants, yuan")
-    for column in table.columns[2:5]:
-        column.justify = "right"
+    figures = map(figure, ("gross", "fee", "net"))
+    table = Listing("participant", prose("name"), *figures, "paid on", title="Participants, yuan")
     for row in summary.operators:
         value_date = str(row.value_date or row.standing)
-        table.add_row(
+        table.add(
             row.participant, row.name, yuan(row.gross_fen), yuan(row.fee_fen), yuan(row.net_fen), value_date
         )
     return table

@@ -10,11 +10,11 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from api.bars import bars
 from api.city_doors import bounded_engine, city
 from api.doors import Refused, console, now, settings
+from api.listings import Listing, figure
 from api.night_commands import Day
 from city.world import night_of
 from clearing.context import StepRefused
@@ -140,21 +140,19 @@ def _show(found: DryRun) -> None:
     if found.results is not None:
         _show_results(found.results)
     if found.shares:
-        table = Table(
-            "operator", "taps", "presented", "would be paid", title="Tonight's taps and rides, yuan"
-        )
+        figures = map(figure, ("taps", "presented", "would be paid"))
+        table = Listing("operator", *figures, title="Tonight's taps and rides, yuan")
         for share in found.shares:
-            table.add_row(share.operator, f"{share.taps:,}", yuan(share.presented_fen), yuan(share.paid_fen))
-        console.print(_right(table))
+            table.add(share.operator, f"{share.taps:,}", yuan(share.presented_fen), yuan(share.paid_fen))
+        console.print(table)
     if found.positions:
         paid = {one.creditor.id: str(one.value_date) for one in found.instructions}
-        table = Table(
-            "role", "party", "gross", "fee", "position", "standing", "paid on", title="Positions, yuan"
-        )
+        figures = map(figure, ("gross", "fee", "position"))
+        table = Listing("role", "party", *figures, "standing", "paid on", title="Positions, yuan")
         for row in found.positions:
             amounts = (yuan(amount) for amount in (row.gross_fen, row.fee_fen, row.position_fen))
             value_date = paid.get(row.party, "") if row.role is Role.PARTICIPANT else ""
-            table.add_row(row.role, row.party, *amounts, row.standing, value_date)
+            table.add(row.role, row.party, *amounts, row.standing, value_date)
         console.print(table)
     for refusal in found.refusals:
         console.print(
@@ -186,9 +184,3 @@ def _show_results(results: TriedResults) -> None:
         lines.append(f"Would fit no tap: {len(results.odd) - _ODD_SHOWN:,} more lines")
     for line in lines:
         console.print(line, soft_wrap=True, highlight=False, markup=False)
-
-
-def _right(table: Table) -> Table:
-    for column in table.columns[1:]:
-        column.justify = "right"
-    return table

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from api.city_doors import city
 from api.doors import Refused, console, now, settings
 from api.gateway.gateway import Gateway
 from api.gateway.server import GatewayServer
 from api.gateway.terminals import GatewayTerminal, enrol_terminal
+from api.listings import Listing, figure
 from city.home import CITY_ZONE
 from city.processes import keep_loaded, write_port
 from ledger.accounts import Conflict
@@ -151,15 +151,17 @@ def deliver(terminal: Terminal, address: Address = AT_HOME) -> None:
 @pos.command()
 def journal(terminal: Terminal) -> None:
     """List the terminal's tickets."""
-    table = Table("ticket", "when", "kind", "card", "yuan", "state", "code", "reference", title=terminal)
+    table = Listing(
+        figure("ticket"), "when", "kind", "card", figure("yuan"), "state", "code", "reference", title=terminal
+    )
     with PosJournal(_journal_file(terminal)) as kept:
         for each in kept.tickets():
             when = each.at.astimezone(CITY_ZONE).strftime("%Y-%m-%d %H:%M:%S")
             amount = yuan(each.amount_fen)
-            table.add_row(
+            table.add(
                 str(each.number), when, each.kind, each.card_no, amount, each.state, each.code, each.retrieval
             )
-    console.print(table)
+    console.print(table or f"Terminal {terminal} has no ticket yet")
 
 
 @contextmanager

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from api.doors import Refused, books, console, now, settings
+from api.listings import Listing, figure, prose
 from api.queue_commands import named
 from api.tariff_files import bytes_of, flawed
 from card.registry import registered
@@ -36,16 +36,14 @@ products = typer.Typer(
 @products.command("list")
 def offered() -> None:
     """List what the city's fare tariffs let a card buy."""
-    table = Table("product", "price", "holds for", "tariff", "from", "to")
+    table = Listing("product", figure("yuan"), "holds for", "tariff", "from", "to")
     for tariff in _fares():
         for one in tariff.products:
             periods = f"{one.periods} {one.per}{'s' if one.periods > 1 else ''}"
             until = "until replaced" if tariff.valid_to is None else str(tariff.valid_to)
             named_so = f"{tariff.name} {tariff.version}"
-            table.add_row(one.name, yuan(one.price_fen), periods, named_so, str(tariff.valid_from), until)
-    console.print(table)
-    if not table.row_count:
-        console.print("no tariff has a product: give one `products` (docs/formats/tariff.md)")
+            table.add(one.name, yuan(one.price_fen), periods, named_so, str(tariff.valid_from), until)
+    console.print(table or "No tariff has a product: give one `products` (docs/formats/tariff.md)")
 
 
 @products.command("take")
@@ -78,13 +76,11 @@ def of_card(card_no: Annotated[str, typer.Argument(help="the card's 20 digits")]
     """List what a card has bought, the newest first."""
     with books() as engine, reading(engine) as conn:
         found = sales_to(conn, card_no)
-    table = Table("reference", "product", "bought at", "taken back")
+    table = Listing("reference", "product", "bought at", prose("taken back"))
     for sale, withdrawal in found:
         back = "" if withdrawal is None else f"{_local(withdrawal.at)} by {withdrawal.by}: {withdrawal.why}"
-        table.add_row(sale.reference, sale.holding.product, _local(sale.holding.bought_at), back)
-    console.print(table)
-    if not found:
-        console.print(f"card {card_no} has bought nothing")
+        table.add(sale.reference, sale.holding.product, _local(sale.holding.bought_at), back)
+    console.print(table if found else f"Card {card_no} has bought nothing")
 
 
 @products.command("withdraw")

@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 from api.doors import Refused, books, console, now
+from api.listings import Listing, figure, prose
 from city.home import CITY_ZONE
 from ledger.db import reading, writing
 from ledger.money import yuan
@@ -46,11 +47,11 @@ def show(number: Number) -> None:
         raise Refused(f"no item has number {number}; `onecard queue list` names them")
     show_items(console, [item], today())
     console.print(f"To do: {escape(item.remedy)}", soft_wrap=True, highlight=False)
-    table = Table("when", "what happened", "by", "said")
+    table = Listing("when", "what", "by", prose("said"), title="What happened to it")
     for event in events:
         when = event.at.astimezone(CITY_ZONE).strftime("%Y-%m-%d %H:%M")
         happened = f"{event.happened}, due {event.due_on}" if event.due_on else str(event.happened)
-        table.add_row(when, happened, escape(event.who), escape(event.what))
+        table.add(when, happened, event.who, event.what)
     console.print(table)
 
 
@@ -79,14 +80,23 @@ def today() -> date:
 
 def show_items(console: Console, items: Sequence[Item], day: date) -> None:
     """Items as a table; a deadline that has passed is red."""
-    table = Table("no", "kind", "what", "yuan", "raised", "due", "state", "by")
-    table.columns[3].justify = "right"
+    table = Listing(
+        figure("no"),
+        "kind",
+        prose("what"),
+        figure("yuan"),
+        "raised",
+        "due",
+        figure("late days"),
+        "state",
+        "by",
+    )
     for item in items:
         late = item.late_on(day)
-        due = f"[red]{item.due_on}, {late} days late[/red]" if late else str(item.due_on)
-        table.add_row(
-            str(item.number), item.kind, escape(item.what), yuan(item.amount_fen), str(item.raised_on), due,
-            item.state, escape(item.who),
+        due = Text(str(item.due_on), style="red" if late else "")
+        table.add(
+            str(item.number), item.kind, item.what, yuan(item.amount_fen), str(item.raised_on), due,
+            str(late or ""), item.state, item.who,
         )  # fmt: skip
     console.print(table)
 

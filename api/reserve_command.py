@@ -4,10 +4,9 @@ from datetime import datetime
 from typing import Annotated
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
 from api.doors import Refused, archive, books, console
+from api.listings import Listing, figure, prose
 from ledger.day import DayOrderError, current_day
 from ledger.db import reading
 from ledger.money import yuan
@@ -27,11 +26,12 @@ def reserve(
         except DayOrderError as closed:
             raise Refused(str(closed)) from closed
         found = reserve_report(conn, day, archive())
-    table = Table("part", "what", "since", "age", "yuan", title=f"Reserve funds, {day}")
-    table.columns[4].justify = "right"
+    table = Listing(
+        "part", prose("what"), "since", figure("age days"), figure("yuan"), title=f"Reserve funds, {day}"
+    )
     for row in found.rows:
         age = "" if row.age_days is None else str(row.age_days)
-        table.add_row(row.part, escape(row.what), str(row.since or ""), age, yuan(row.amount_fen))
+        table.add(row.part, row.what, str(row.since or ""), age, yuan(row.amount_fen))
     console.print(table)
     if found.statement is None:
         console.print("No statement was read yet: `onecard bank take`, or `read FILE`.")

@@ -6,11 +6,10 @@ from datetime import datetime
 from typing import Annotated, Final
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 from sqlalchemy import Engine
 
 from api.doors import Refused, books, console, now, settings
+from api.listings import Listing, figure, prose
 from api.queue_commands import By, named, today
 from api.two_people_commands import Deciding, add_decisions
 from city.home import CITY_ZONE
@@ -62,8 +61,10 @@ def list_suspended(
     min_age: Annotated[int, typer.Option("--min-age", min=0, help="only what is so many days old")] = 0,
     taps: Annotated[bool, typer.Option("--taps", help="every tap, with the place to propose it by")] = False,
 ) -> None:
-    """List what is in suspense, oldest first, by operator, verdict and day; or tap by tap. What waits in a proposal has
-    its number beside it, or how many taps of the group do."""
+    """List what is in suspense, the oldest first, by operator, verdict and day, or tap by tap, with what is proposed.
+
+    Beside what waits stands the proposal's number, or how many taps of the group wait in several.
+    """
     wanted, day = _verdict(verdict), today()
     with books() as engine, reading(engine) as conn:
         groups = suspended_groups(conn, day, operator=operator, verdict=wanted)
@@ -122,12 +123,15 @@ def list_proposals(
     if not found:
         console.print("No proposal waits for anybody." if not done_too else "Nobody has proposed anything.")
         return
-    table = Table("no", "proposal", "taps", "shown yuan", "paid yuan", "reason", "by", "state")
+    table = Listing(
+        figure("no"), prose("proposal"), figure("taps"), figure("shown yuan"), figure("paid yuan"), prose("reason"),
+        prose("by"), prose("state"),
+    )  # fmt: skip
     for one in found:
         what = f"{one.decision} {one.operator} {one.verdict}"
         amounts = (f"{one.taps:,}", yuan(one.amount_fen), yuan(one.paid_fen))
         said = f"{one.proposed_by}, {one.proposed_at.astimezone(CITY_ZONE):%Y-%m-%d %H:%M}"
-        table.add_row(str(one.number), what, *amounts, escape(one.reason), escape(said), escape(_stands(one)))
+        table.add(str(one.number), what, *amounts, one.reason, said, _stands(one))
     console.print(table)
 
 
@@ -164,35 +168,35 @@ def _stands(one: Proposal) -> str:
 
 
 def _show_groups(groups: Sequence[SuspendedGroup]) -> None:
-    table = Table("operator", "verdict", "first presented", "age days", "taps", "yuan", "proposal")
+    table = Listing(
+        "operator",
+        "verdict",
+        "first presented",
+        figure("age days"),
+        figure("taps"),
+        figure("yuan"),
+        "proposal",
+    )
     for one in groups:
         since, age = str(one.presented_on), str(one.age_days)
         waits = f"{one.proposed:,} of {taps_in_words(one.taps)}" if one.proposed else ""
         if one.proposal is not None:
             waits = str(one.proposal)
         what = (one.operator, one.verdict, since, age)
-        table.add_row(*what, f"{one.taps:,}", yuan(one.amount_fen), waits)
+        table.add(*what, f"{one.taps:,}", yuan(one.amount_fen), waits)
     console.print(table)
 
 
 def _show_taps(taps: Sequence[SuspendedTap]) -> None:
-    table = Table(
-        "operator",
-        "tap",
-        "verdict",
-        "card",
-        "counter",
-        "terminal",
-        "first presented",
-        "age",
-        "yuan",
-        "proposal",
-    )
+    table = Listing(
+        "operator", "tap", "verdict", "card", figure("counter"), "terminal", "first presented", figure("age days"),
+        figure("yuan"), figure("proposal"),
+    )  # fmt: skip
     for one in taps:
         place, since = f"{one.sequence}:{one.position}", str(one.presented_on)
         what = (one.operator, place, one.verdict, one.card_no, str(one.counter), one.terminal)
         waits = "" if one.proposal is None else str(one.proposal)
-        table.add_row(*what, since, str(one.age_days), yuan(one.amount_fen), waits)
+        table.add(*what, since, str(one.age_days), yuan(one.amount_fen), waits)
     console.print(table)
 
 

@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from api.doors import Refused, console
+from api.listings import Listing, figure, prose
 from api.tariff_enact import enact
 from api.tariff_files import AsJson, TariffFile, TariffFiles, bytes_of, fares_in, flawed, text_of
 from api.tariff_imports import import_gtfs, import_matrix
@@ -187,9 +187,10 @@ def diff(old: TariffFile, new: TariffFile, as_json: AsJson = False) -> None:
         console.print(escape(words), highlight=False, soft_wrap=True)
     if len(fields) > SHOWN_CHANGES:
         console.print(f"… and {len(fields) - SHOWN_CHANGES} more fields; --json has all")
-    table = Table("journey", "was", "now", "change", title="Example journeys that cost another amount, yuan")
+    amounts = map(figure, ("was", "now", "change"))
+    table = Listing(prose("journey"), *amounts, title="Example journeys that cost another amount, yuan")
     for journey in differing[:SHOWN_CHANGES]:
-        table.add_row(escape(journey.text), _amount(journey.was), _amount(journey.now), _difference(journey))
+        table.add(journey.text, _amount(journey.was), _amount(journey.now), _difference(journey))
     console.print(table)
     console.print(
         f"{len(differing)} example journeys cost another amount, {len(journeys) - len(differing)} the same",

@@ -9,10 +9,9 @@ from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
 from api.doors import Refused, books, console
+from api.listings import Listing, figure
 from api.tariff_files import AsJson, bytes_of, fares_in, flawed
 from clearing.sectors.transit.card_fares import price_cards
 from clearing.sectors.transit.fare_file import TariffFlawed
@@ -81,12 +80,11 @@ def _taps(tariff: FareTariff, day: datetime | None, taps: Path | None) -> tuple[
 
 def _show(answer: WhatIf) -> None:
     for title, sums in (("operator", answer.by_operator), ("holder category", answer.by_category)):
-        table = Table(title, "taps", "was", "would be", "change", title=f"By {title}, yuan")
-        for column in table.columns[1:]:
-            column.justify = "right"
+        figures = map(figure, ("taps", "was", "would be", "change"))
+        table = Listing(title, *figures, title=f"By {title}, yuan")
         for name, one in sums.items():
-            table.add_row(escape(name or "–"), str(one.taps), *_cells(one))
-        table.add_row("all", str(answer.total.taps), *_cells(answer.total))
+            table.add(name or "–", str(one.taps), *_cells(one))
+        table.add("all", str(answer.total.taps), *_cells(answer.total))
         console.print(table)
     console.print(
         f"{answer.winners} cards would pay less, {answer.losers} more, {answer.same} the same",

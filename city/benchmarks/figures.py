@@ -1,12 +1,10 @@
-"""A figure, the table it stands in, and the page the tables are collected on."""
+"""A figure, and the page on which the figures are collected."""
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
-
-from rich.table import Table
 
 COLUMNS = ("figure", "value", "unit", "against", "ratio", "goal", "held")
 
@@ -42,14 +40,6 @@ def at_most(figure: str, value: float, unit: str, *, against: str, peer: float, 
     )
 
 
-def as_table(name: str, figures: Sequence[Figure]) -> Table:
-    """The figures for a person at a terminal."""
-    table = Table(*COLUMNS, title=f"onecard bench {name}")
-    for row in figures:
-        table.add_row(*_cells(row), style=None if row.held else "red")
-    return table
-
-
 def write_json(path: Path, figures: Sequence[Figure]) -> None:
     """The figures for a program: a list of rows."""
     path.write_text(json.dumps([asdict(row) for row in figures], indent=1, ensure_ascii=False) + "\n")
@@ -66,11 +56,12 @@ def write_page(path: Path, results: Mapping[str, Sequence[Figure]], *, on: date,
     for name, figures in results.items():
         lines += ["", f"## {name}", "", f"`onecard bench {name}`", ""]
         lines += ["| " + " | ".join(COLUMNS) + " |", "| " + " | ".join("---" for _ in COLUMNS) + " |"]
-        lines += ["| " + " | ".join(_cells(row)) + " |" for row in figures]
+        lines += ["| " + " | ".join(cells_of(row)) + " |" for row in figures]
     path.write_text("\n".join(lines) + "\n")
 
 
-def _cells(row: Figure) -> list[str]:
+def cells_of(row: Figure) -> list[str]:
+    """What a figure says, under COLUMNS."""
     return [
         row.figure,
         f"{row.value:,.0f}" if row.value >= 100 else f"{row.value:g}",

@@ -24,7 +24,7 @@ from tests.support.utility_day import GAS, WATER, near_biller
 @pytest.fixture(scope="session")
 def onecard(foundry: Foundry) -> Iterator[TypedCommands]:
     """Run one command to its end, in a home that is named."""
-    with typed_commands(foundry, COLUMNS="160") as commands:
+    with typed_commands(foundry) as commands:
         yield commands
 
 

@@ -34,7 +34,7 @@ def city(
 
 
 def told(*words: object, status: int = 0) -> str:
-    ended = CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": "200"})
+    ended = CliRunner().invoke(app, [str(word) for word in words])
     assert ended.exit_code == status, ended.output
     return re.sub(r"\s+", " ", ended.output)
 

@@ -23,7 +23,7 @@ SECOND, THIRD = (f"{int(FIRST) + step:020d}" for step in (1, 2))
 
 
 def run(*words: str) -> str:
-    ended = runner.invoke(app, list(words), env={"COLUMNS": "250"})
+    ended = runner.invoke(app, list(words))
     if isinstance(ended.exception, Refused):
         raise ended.exception
     assert ended.exit_code in (0, 1), ended.output

@@ -35,7 +35,7 @@ def home(
 
 
 def told(*words: str) -> str:
-    ended = CliRunner().invoke(app, ["centres", *words], env={"COLUMNS": "200"})
+    ended = CliRunner().invoke(app, ["centres", *words])
     assert ended.exit_code == 0, ended.output
     return ended.output
 
@@ -47,7 +47,7 @@ def refused(*words: str) -> str:
 
 
 def test_a_centre_is_added_with_the_account_it_is_paid_on(home: Path, engine: Engine) -> None:
-    assert "no centre is registered" in told("list")
+    assert "No centre is registered" in told("list")
     assert "KUNMING is registered" in told(*KUNMING)
     assert "KUNMING is as it was" in told(*KUNMING)
     shown = told("list")
@@ -63,7 +63,7 @@ def test_what_the_register_does_not_take_leaves_nothing_behind(home: Path, engin
     assert "CNAPS" in refused(*KUNMING, "--bank-code", "1")
     with reading(engine) as conn:
         assert "KUNMING" not in participants_of(conn)
-    assert "no centre is registered" in told("list")
+    assert "No centre is registered" in told("list")
 
 
 def test_issuers_come_to_a_centre_and_leave_it_by_day(home: Path) -> None:

@@ -1,6 +1,7 @@
 """`onecard city` on books of either kind of database: a city is set up, and changed, without a line of code."""
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -48,21 +49,22 @@ def home(tmp_path: Path, database_url: str, hsm_address: str) -> Iterator[Path]:
 
 
 def told(*words: str | Path) -> str:
-    ended = CliRunner().invoke(app, ["city", *map(str, words)], env={"COLUMNS": "200"})
+    ended = CliRunner().invoke(app, ["city", *map(str, words)])
     assert ended.exit_code == 0, ended.output
     return ended.output
 
 
 def refused(*words: str | Path) -> tuple[str, str]:
     """What the command was refused with, and what it had said before."""
-    ended = CliRunner().invoke(app, ["city", *map(str, words)], env={"COLUMNS": "200"})
+    ended = CliRunner().invoke(app, ["city", *map(str, words)])
     assert isinstance(ended.exception, Refused), ended.output
     return str(ended.exception), ended.output
 
 
 def cells(shown: str) -> set[tuple[str, ...]]:
-    lines = (line for line in shown.splitlines() if line.startswith("│"))
-    return {tuple(cell.strip() for cell in line.strip("│").split("│")) for line in lines}
+    """The rows of a table, by their cells that are not empty."""
+    _, below = re.split("─+\n", shown)
+    return {tuple(re.split("  +", line)) for line in below.splitlines()}
 
 
 def test_a_city_is_entered_from_files_shown_and_entered_elsewhere(home: Path) -> None:
@@ -73,8 +75,8 @@ def test_a_city_is_entered_from_files_shown_and_entered_elsewhere(home: Path) ->
     assert ("devices.csv", "devices", "2", "2") in cells(told("apply", *files))
     assert {row[3] for row in cells(told("apply", *files))} == {"0"}
     assert ("agents", "1", "who takes money for us: counters, payment channels") in cells(told("show"))
-    assert ("0000000A0002", "BUS-1", "2026-03-01 04:00", "", "") in cells(told("show", "devices"))
-    assert ("2040", "2040-01-02", "") in cells(told("show", "bank_years"))
+    assert ("0000000A0002", "BUS-1", "2026-03-01 04:00") in cells(told("show", "devices"))
+    assert ("2040", "2040-01-02") in cells(told("show", "bank_years"))
     assert "COUNTER-1" in told("show", "agents")
     (home / "again.json").write_text(told("show", "--json"), encoding="utf-8")
     assert {row[3] for row in cells(told("apply", home / "again.json"))} == {"0"}
@@ -125,8 +127,8 @@ def test_a_device_is_withdrawn_and_an_agreement_ended_before_another_begins(home
     (home / "terms.json").write_text(json.dumps({"agreements": [terms]}), encoding="utf-8")
     told("apply", home / "terms.json")
     rows = cells(told("show", "agreements"))
-    assert ("BUS-1", "60", "2026-12-01", "2026-12-31", "T+1", "0", "") in rows
-    assert ("BUS-1", "70", "2027-01-01", "", "T+0", "0", "") in rows
+    assert ("BUS-1", "60", "2026-12-01", "2026-12-31", "T+1", "0") in rows
+    assert ("BUS-1", "70", "2027-01-01", "T+0", "0") in rows
 
 
 def test_a_bank_account_is_changed_by_two_people(home: Path) -> None:
@@ -141,7 +143,7 @@ def test_a_bank_account_is_changed_by_two_people(home: Path) -> None:
         and "a letter" in waiting
     )
     assert "approved by wang" in told("approve", "1", "--by", "wang")
-    assert ("BUS-1", "Bus-1", "777", "308584000013", "CMB", "") in cells(told("show", "participants"))
+    assert ("BUS-1", "Bus-1", "777", "308584000013", "CMB") in cells(told("show", "participants"))
     back = ("--account-no", "400001", *ACCOUNT[2:])
     told("account", "BUS-1", *back, "--by", "wang")
     assert "turned down by lin: asked there" in told("refuse", "2", "--by", "lin", "--why", "asked there")

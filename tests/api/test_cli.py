@@ -18,6 +18,7 @@ from tests.support.told import untimed
 from tests.support.typed_commands import TypedCommands
 
 DEMO_DAY = "2026-03-02"
+RIDER = "03104870000000000001"
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     home = tmp_path_factory.mktemp("demo") / "var"
     ended = subprocess.run(
         [Path(sys.executable).with_name("onecard"), "demo"],
-        env={**os.environ, "ONECARD_HOME": str(home), "COLUMNS": "160"},
+        env={**os.environ, "ONECARD_HOME": str(home)},
         capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
@@ -228,3 +229,34 @@ def test_an_export_is_accepted_by_the_tool_it_is_for(
     }
     checked = subprocess.run(checkers[format], capture_output=True, text=True, check=False)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+
+
+LISTS = (
+    ("queue", "list", "--done-too"), ("queue", "show", "1"), ("bank", "statements"), ("bank", "files", "--all"),
+    ("bank", "proposals", "--done-too"), ("bank", "show", "S1:1"), ("bank", "reserve"),
+    ("suspense", "list"), ("suspense", "list", "--taps"), ("night", "plan", "2026-03-03"),
+    ("night", "status", DEMO_DAY), ("night", "exceptions", DEMO_DAY), ("ledger", "trial-balance"),
+    ("ledger", "account", "clearing:METRO-1"), ("terminals", "gaps"), ("terminals", "silent"), ("cards", "hotlist"),
+    ("card", RIDER), ("trace", RIDER, "1"), ("city", "show"), ("city", "show", "participants"),
+    ("city", "show", "devices"), ("centres", "list"), ("clients", "list"),
+)  # fmt: skip
+"""Every command that lists something of the demonstration."""
+
+
+@pytest.mark.parametrize("words", LISTS, ids=" ".join)
+def test_no_word_on_a_screen_is_cut_or_broken(
+    onecard: TypedCommands, demo: tuple[Path, str], words: tuple[str, ...]
+) -> None:
+    in_a_pipe = onecard(demo[0], *words)
+    assert (in_a_pipe.returncode, in_a_pipe.stderr) == (0, "")
+    for columns in ("60", "80"):
+        shown = onecard(demo[0], *words, COLUMNS=columns).stdout
+        assert "…" not in shown
+        assert words_below_headings(in_a_pipe.stdout) <= set(shown.split())
+
+
+def words_below_headings(shown: str) -> set[str]:
+    """What is shown, without headings, which an empty column loses, and the space on the disk, which changes."""
+    lines = [line for line in shown.splitlines() if not line.startswith("Space:")]
+    beside = zip(lines, [*lines[1:], ""], strict=True)
+    return {word for line, below in beside if "─" not in line + below for word in line.split()}

@@ -138,7 +138,7 @@ def test_a_batch_that_clearing_has_turned_away_is_said_at_every_upload(home: Hom
     (home.inbox / "acks").mkdir()
     (home.inbox / "acks" / f"{sent.name}.ack").write_text(json.dumps(answer), encoding="utf-8")
     for _ in range(2):
-        said = CliRunner().invoke(app, [*at_till, "upload", "SHOP-1"], env={"COLUMNS": "200"})
+        said = CliRunner().invoke(app, [*at_till, "upload", "SHOP-1"])
         assert said.exit_code == 1
         assert "batch 1 of SHOP-1, 1 sales, is held: no device" in said.output
 

@@ -30,7 +30,7 @@ def cleared(
 
 
 def told(*words: str) -> str:
-    ended = CliRunner().invoke(app, ["terminals", *words], env={"COLUMNS": "200"})
+    ended = CliRunner().invoke(app, ["terminals", *words])
     assert ended.exit_code == 0, ended.output
     return ended.output
 

@@ -129,7 +129,7 @@ def test_work_is_taken_done_and_given_back_by_name(onecard: Command) -> None:
     said(onecard("night", DAY, "--at", "2018-09-02T00:30:00"))
     listed = said(onecard("queue", "list"))
     assert "METRO-1-00000002.ocb" in listed
-    assert "days late" in listed
+    assert "late days" in listed
     assert "Item 1 is taken" in said(onecard("queue", "take", "1", "--by", "Li"))
     refused = onecard("queue", "done", "1", "--by", "Wu", "--note", "sent again")
     assert (refused.returncode, "item 1 was taken by Li; have it given back first" in refused.stderr) == (

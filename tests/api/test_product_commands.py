@@ -31,7 +31,7 @@ def home(
 
 
 def told(*words: str) -> str:
-    ended = CliRunner().invoke(app, ["products", *words], env={"COLUMNS": "200"})
+    ended = CliRunner().invoke(app, ["products", *words])
     assert ended.exit_code == 0, ended.output
     return ended.output
 
@@ -46,7 +46,7 @@ def test_a_city_lists_what_its_tariffs_sell(home: Path) -> None:
     shown = told("list")
     assert "day pass" in shown and "8.00" in shown and "1 day" in shown
     (home / "tariffs" / "example-city-1.json").unlink()
-    assert "no tariff has a product" in told("list")
+    assert "No tariff has a product" in told("list")
 
 
 def test_sales_are_taken_in_once_and_taken_back_with_a_reason(home: Path) -> None:

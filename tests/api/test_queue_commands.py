@@ -30,7 +30,7 @@ def test_an_item_that_came_back_shows_its_new_deadline_and_who_looked_at_it_befo
     night(engine, DAY + timedelta(days=1), missing=False)
     night(engine, date(2018, 10, 8), missing=True)
     with ledger_cli(tmp_path / "var", database_url, hsm_address):
-        shown = CliRunner().invoke(app, ["queue", "show", "1"], env={"COLUMNS": "200"})
+        shown = CliRunner().invoke(app, ["queue", "show", "1"])
     assert shown.exit_code == 0, shown.output
     assert "raised, due 2018-10-10" in shown.output
     assert "2018-09-03" not in shown.output, "the first deadline binds nobody any more"

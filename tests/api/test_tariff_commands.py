@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine
 from typer.testing import CliRunner
 
-from api.doors import Refused, console
+from api.doors import Refused
 from api.tariff_commands import tariff
 from clearing.sectors.transit.fare_file import read_fares, write_fares
 from clearing.sectors.transit.matrix_file import PaidArea, fares_of_rules
@@ -48,11 +48,6 @@ def run(*words: object) -> Ran:
     if isinstance(ended.exception, Refused):
         return Ran(ended.output, 1, str(ended.exception))
     raise ended.exception
-
-
-@pytest.fixture(autouse=True)
-def wide(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(console, "width", 200)
 
 
 @pytest.fixture

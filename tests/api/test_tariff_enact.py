@@ -27,7 +27,7 @@ def home(tmp_path: Path, hsm_address: str) -> Iterator[Home]:
 
 
 def told(*words: str | Path) -> str:
-    ended = CliRunner().invoke(app, ["tariff", "enact", *map(str, words)], env={"COLUMNS": "200"})
+    ended = CliRunner().invoke(app, ["tariff", "enact", *map(str, words)])
     assert ended.exit_code == 0, ended.output
     return ended.output
 

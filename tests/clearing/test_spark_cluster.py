@@ -51,7 +51,7 @@ def night_on(engine: str, home: Path, folder: Path) -> subprocess.Popen[str]:
     folder.mkdir()
     return subprocess.Popen(
         [Path(sys.executable).with_name("onecard"), "night", f"{DAY}", "--at", f"{DAY}T23:30:00", "--engine", engine],
-        env={**os.environ, "ONECARD_HOME": str(home), "COLUMNS": "160", "ONECARD_NIGHT_SPREAD_ROWS": "0"}, cwd=folder,
+        env={**os.environ, "ONECARD_HOME": str(home), "ONECARD_NIGHT_SPREAD_ROWS": "0"}, cwd=folder,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from api.doors import Refused, console
+from api.doors import Refused
 from api.ledger_commands import ledger
 
 
@@ -44,10 +44,9 @@ class LedgerCli:
 
 @contextmanager
 def ledger_cli(home: Path, database_url: str, hsm_address: str) -> Iterator[LedgerCli]:
-    """Settings for the commands in the environment, and an output wide enough for every table."""
+    """Settings for the commands in the environment."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ONECARD_HOME", str(home))
         patch.setenv("ONECARD_DATABASE", database_url)
         patch.setenv("ONECARD_HSM", hsm_address)
-        patch.setattr(console, "width", 200)
         yield LedgerCli(home)

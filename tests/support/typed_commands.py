@@ -80,6 +80,6 @@ class TypedCommands:
 
 @contextmanager
 def typed_commands(foundry: Foundry, **settings: str) -> Iterator[TypedCommands]:
-    """Commands with these settings, at a terminal on which every table has room."""
+    """Commands with these settings, each with its output in a file."""
     with tempfile.TemporaryDirectory(prefix="onecard-typed-") as folder:
-        yield TypedCommands(foundry, Path(folder), {"COLUMNS": "200", **settings})
+        yield TypedCommands(foundry, Path(folder), settings)
