@@ -20,6 +20,7 @@ from clearing.engine.duck_room import name_file, opened_room, threads_for
 from clearing.intake import TAPS
 from clearing.presented import presented_taps
 from clearing.priced import EVERY_TAP, NAMES, PRICED, Priced
+from clearing.tables import tap
 from clearing.verdict import Money
 
 PIECE_ROWS: Final = 100_000
@@ -78,7 +79,7 @@ class Judged:
 
     def retried(self) -> Iterator[pa.Table]:
         """Those that came before an earlier night already, some at a time."""
-        for taps in _whole(self._night, again=True):
+        for taps in _known(self._night, again=True):
             own = self._own(taps)
             if own.any():
                 yield rows_where(taps, own)
@@ -167,22 +168,24 @@ class Judged:
 
 
 def fresh_taps(night: Night) -> Iterator[pa.Table]:
-    """All that is known of the taps that come before a night for the first time, in the order of `no`, some at a time.
+    """What is kept of the taps that come before a night for the first time, some at a time, each time by card.
 
     Raises StepRefused where the files of the steps before are not of the same taps.
     """
-    return _whole(night, again=False)
+    return _known(night, again=False)
 
 
-def _whole(night: Night, *, again: bool) -> Iterator[pa.Table]:
-    """All that is known of the taps that came before an earlier night, or of the others."""
+def _known(night: Night, *, again: bool) -> Iterator[pa.Table]:
+    """What is kept, and what the rules read, of the taps that came before an earlier night, or of the others."""
     priced = _priced(night)
-    for taps in presented_taps(night):
+    for taps in presented_taps(night, tap.c.keys(), by_card=True):
         found = priced.beside(taps)
         for name in NAMES:
             taps = taps.append_column(name, found[name])
         wanted = truths(taps, "retried") == again
-        if wanted.any():
+        if wanted.all():
+            yield taps
+        elif wanted.any():
             yield rows_where(taps, wanted)
 
 
