@@ -39,13 +39,13 @@ def post(engine: Engine, night: Night) -> StepResult:
     Writing refuses with StepRefused where the ledger does; then nothing is written.
     """
     with judged_taps(night) as judged:
-        clones = judged.clones()
+        clones, paid = judged.clones(), judged.total()
         counts = {
-            "taps": judged.taps,
-            "entries": judged.entries,
-            "paid_taps": judged.paid_taps,
-            "paid_fen": judged.paid_fen,
-            "overcharge_fen": judged.amount_fen - judged.paid_fen,
+            "taps": judged.taps(),
+            "entries": paid.batches,
+            "paid_taps": paid.taps,
+            "paid_fen": paid.paid_fen,
+            "overcharge_fen": paid.amount_fen - paid.paid_fen,
             "alarms": len(clones),
         }
 

@@ -1,9 +1,10 @@
 """Records as columns: what a night's rules read, made from raw bytes without a step per record."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +39,10 @@ NUMBERS = (
     "hotlist_version",
 )
 TEXTS = ("issuer", "card_no", "terminal", "tac")
+_CARD_AND_COUNTER: Final = ("card_head", "card_tail", "counter")
+_FLAGS: Final = {"linked": LINKED_FLAG, "full_fare": FULL_FARE_FLAG}
+_HEX_PAIRS: Final = np.frombuffer(bytes(range(256)).hex().upper().encode("ascii"), np.uint16)
+"""The two digits of each byte, as they lie in memory."""
 
 # Texts of digits as numbers, by which rules join many times faster. A card's twenty digits are two numbers.
 _KEYS = np.dtype(
@@ -144,26 +149,41 @@ def hex_numbers(texts: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
     return packed.view(">i8").ravel().astype(np.int64)
 
 
-def tap_table(groups: Sequence[Presented], first_no: int = 0) -> pa.Table:
+def tap_table(
+    groups: Sequence[Presented],
+    first_no: int = 0,
+    names: Collection[str] | None = None,
+    *,
+    by_card: bool = False,
+) -> pa.Table:
     """Taps with all that is known of them, sorted by (operator, sequence, position), numbered `no` in that order.
 
     Numbers begin at `first_no`. A record that cannot be read keeps its raw columns, has no `at_s` and `tap_day`,
     and says why in `flaw`. `at_s` is seconds since the epoch, `tap_day` and `presented_day` are days since it,
-    `tap_day` in the city's zone.
+    `tap_day` in the city's zone. Of columns that are not among `names`, where some are given, none is made but those
+    of `rule_table`. `by_card` puts them in the order of cards and counters after they are numbered: to sort records
+    costs less than to sort what is made of them.
     """
     groups, raw = _sorted(groups)
-    rows = np.frombuffer(raw, RECORD_DTYPE)
-    table = _rule_table(groups, raw, first_no)
+    table, rows = _rule_table(groups, raw, first_no), np.frombuffer(raw, RECORD_DTYPE)
+    if by_card:
+        order: Any = pc.sort_indices(table, [(name, "ascending") for name in _CARD_AND_COUNTER])
+        table = table.take(order)
+        raw = memoryview(rows.view(f"V{RECORD_BYTES}").take(order.to_numpy()).tobytes())
+        rows = np.frombuffer(raw, RECORD_DTYPE)
     table = table.set_column(1, "operator", table["operator"].cast(pa.string()))
-    columns: dict[str, pa.Array[Any]] = {
-        "flaw": _flaws(raw, truths(table, "malformed")),
-        "record": pa.Array.from_buffers(pa.binary(RECORD_BYTES), len(rows), [None, pa.py_buffer(raw)]),
+    made: dict[str, Callable[[], pa.Array[Any]]] = {
+        "flaw": lambda: _flaws(raw, truths(table, "malformed")),
+        "record": lambda: pa.Array.from_buffers(
+            pa.binary(RECORD_BYTES), len(rows), [None, pa.py_buffer(raw)]
+        ),
+        **{name: partial(_whole_numbers, rows, name) for name in NUMBERS if name not in RULE_NUMBERS},
+        **{name: partial(_flag, rows["flags"], bit) for name, bit in _FLAGS.items()},
+        **{name: partial(_hex_text, rows[name]) for name in TEXTS},
     }
-    columns |= {name: pa.array(rows[name].astype(np.int64)) for name in NUMBERS if name not in RULE_NUMBERS}
-    columns |= _flags(rows["flags"])
-    columns |= {name: _hex_text(rows[name]) for name in TEXTS}
-    for name, column in columns.items():
-        table = table.append_column(name, column)
+    for name, make in made.items():
+        if names is None or name in names:
+            table = table.append_column(name, make())
     return table
 
 
@@ -181,7 +201,7 @@ def with_fares(kinds: pa.Table) -> pa.Table:
         "ride": pa.array(kind >> _RIDE_AT),
         "holder_class": pa.array(kind >> 8 & 0xFF),
         "list_fare_fen": pa.array(kind >> 16 & 0xFFFFFFFF),
-        **_flags(kind & 0xFF),
+        **{name: _flag(kind & 0xFF, bit) for name, bit in _FLAGS.items()},
         "malformed": pa.array(np.zeros(len(kind), np.bool_)),
     }
     for name, column in said.items():
@@ -189,11 +209,12 @@ def with_fares(kinds: pa.Table) -> pa.Table:
     return kinds
 
 
-def _flags(flags: npt.NDArray[Any]) -> dict[str, "pa.Array[Any]"]:
-    return {
-        "linked": pa.array((flags & LINKED_FLAG) != 0),
-        "full_fare": pa.array((flags & FULL_FARE_FLAG) != 0),
-    }
+def _flag(flags: npt.NDArray[Any], bit: int) -> "pa.Array[Any]":
+    return pa.array(np.asarray((flags & bit) != 0, np.bool_))
+
+
+def _whole_numbers(rows: npt.NDArray[np.void], name: str) -> "pa.Array[Any]":
+    return pa.array(rows[name].astype(np.int64))
 
 
 def joined_records(groups: Sequence[Presented]) -> bytes | memoryview:
@@ -246,20 +267,19 @@ def _spread(values: list[int], of_group: npt.NDArray[np.int32]) -> "pa.Array[Any
 def _hex_text(packed: npt.NDArray[np.uint8]) -> "pa.Array[Any]":
     """Rows of bytes as upper-case hexadecimal text."""
     count, width = packed.shape
-    digits = np.frombuffer(b"0123456789ABCDEF", np.uint8)
-    text = np.empty((count, 2 * width), np.uint8)
-    text[:, 0::2], text[:, 1::2] = digits[packed >> 4], digits[packed & 15]
-    ends = (np.arange(count + 1, dtype=np.int64) * 2 * width).astype(np.int32)
-    return pa.Array.from_buffers(
-        pa.string(), count, [None, pa.py_buffer(ends.tobytes()), pa.py_buffer(text.tobytes())]
-    )
+    text = _HEX_PAIRS.take(packed)
+    ends = np.arange(count + 1, dtype=np.int32) * np.int32(2 * width)
+    return pa.Array.from_buffers(pa.string(), count, [None, pa.py_buffer(ends.data), pa.py_buffer(text.data)])
 
 
 def _flaws(raw: bytes | memoryview, bad: npt.NDArray[np.bool_]) -> "pa.Array[Any]":
-    flaws = [""] * len(bad)
+    flaws = []
     for index in np.flatnonzero(bad):
         try:
             TapRecord.unpack(bytes(raw[index * RECORD_BYTES : (index + 1) * RECORD_BYTES]))
+            flaws.append("")
         except RecordError as error:
-            flaws[index] = str(error)[:200]
-    return pa.array(flaws, pa.string())
+            flaws.append(str(error)[:200])
+    none: Any = pa.repeat(pa.scalar("", pa.string()), len(bad))
+    found: pa.Array[Any] = pc.replace_with_mask(none, pa.array(bad), pa.array(flaws, pa.string()))
+    return found

@@ -6,7 +6,7 @@ up by DuckDB, which has a bounded share of it, and the rest passes by in pieces.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, NamedTuple
 
 import duckdb
 import numpy as np
@@ -20,6 +20,7 @@ from clearing.engine.duck_room import name_file, opened_room, threads_for
 from clearing.intake import TAPS
 from clearing.presented import presented_taps
 from clearing.priced import EVERY_TAP, NAMES, PRICED, Priced
+from clearing.tables import tap
 from clearing.verdict import Money
 
 PIECE_ROWS: Final = 100_000
@@ -35,18 +36,19 @@ _CARD_TEXT: Final = (
 _ALL_JUDGED: Final = (
     "CREATE VIEW all_judged AS SELECT *, card_text(card_head, card_tail) AS card_no FROM every_tap"
 )
-# A card's number is written out once a card, and not for each of its taps.
+# A card's number is written out once a card, and not for each of its taps. Cards come in the order of their texts, but
+# are sorted by their numbers; of the last sixteen digits the highest bit is a sign, so that 8 and 9 come after 7.
 _COSTS: Final = (
     "SELECT card_text(card_head, card_tail) AS card_no, amount_fen FROM"
     " (SELECT card_head, card_tail, sum(amount_fen)::BIGINT AS amount_fen FROM paid GROUP BY card_head, card_tail)"
-    " ORDER BY card_no"
+    " ORDER BY card_head, card_tail < 0, card_tail"
 )
 # Twins are not chained: of one card and counter there is one tap at most.
 _POSITIONS: Final = (
     "SELECT card_text(card_head, card_tail) AS card_no, first_counter, counter, balance_fen, at_s FROM"
     " (SELECT card_head, card_tail, min(counter) AS first_counter, max(counter) AS counter,"
     " arg_max(balance_before_fen - amount_fen, counter) AS balance_fen, arg_max(at_s, counter) AS at_s"
-    " FROM judged WHERE chained GROUP BY card_head, card_tail) ORDER BY card_no"
+    " FROM judged WHERE chained GROUP BY card_head, card_tail) ORDER BY card_head, card_tail < 0, card_tail"
 )
 _JUDGED: Final = "CREATE VIEW judged AS SELECT * FROM all_judged"
 _ONES_PAID: Final = "CREATE VIEW paid AS SELECT * FROM judged WHERE money = 'paid' AND amount_fen > 0"
@@ -55,6 +57,15 @@ _PAID: Final = (
     "SELECT count(*), coalesce(sum(paid_fen), 0)::BIGINT, coalesce(sum(amount_fen), 0)::BIGINT,"
     " count(DISTINCT (operator, sequence)) FROM paid"
 )
+
+
+class Total(NamedTuple):
+    """Taps that are paid: how many, what is paid, what they show as taken, in fen, and of how many batches they are."""
+
+    taps: int
+    paid_fen: int
+    amount_fen: int
+    batches: int
 
 
 class Judged:
@@ -73,12 +84,19 @@ class Judged:
             engine.table("all_judged").filter(_of_batch(*batch)).create_view("judged")
         engine.execute(_ONES_PAID)
         _priced(self._night)
-        ((self.taps,),) = engine.execute("SELECT count(*) FROM judged").fetchall()
-        ((self.paid_taps, self.paid_fen, self.amount_fen, self.entries),) = engine.execute(_PAID).fetchall()
+
+    def taps(self) -> int:
+        """How many there are."""
+        ((count,),) = self._engine.execute("SELECT count(*) FROM judged").fetchall()
+        return int(count)
+
+    def total(self) -> Total:
+        """What those come to that cost something and are paid."""
+        return Total(*map(int, *self._engine.execute(_PAID).fetchall()))
 
     def retried(self) -> Iterator[pa.Table]:
         """Those that came before an earlier night already, some at a time."""
-        for taps in _whole(self._night, again=True):
+        for taps in _known(self._night, again=True):
             own = self._own(taps)
             if own.any():
                 yield rows_where(taps, own)
@@ -167,22 +185,24 @@ class Judged:
 
 
 def fresh_taps(night: Night) -> Iterator[pa.Table]:
-    """All that is known of the taps that come before a night for the first time, in the order of `no`, some at a time.
+    """What is kept of the taps that come before a night for the first time, some at a time, each time by card.
 
     Raises StepRefused where the files of the steps before are not of the same taps.
     """
-    return _whole(night, again=False)
+    return _known(night, again=False)
 
 
-def _whole(night: Night, *, again: bool) -> Iterator[pa.Table]:
-    """All that is known of the taps that came before an earlier night, or of the others."""
+def _known(night: Night, *, again: bool) -> Iterator[pa.Table]:
+    """What is kept, and what the rules read, of the taps that came before an earlier night, or of the others."""
     priced = _priced(night)
-    for taps in presented_taps(night):
+    for taps in presented_taps(night, tap.c.keys(), by_card=True):
         found = priced.beside(taps)
         for name in NAMES:
             taps = taps.append_column(name, found[name])
         wanted = truths(taps, "retried") == again
-        if wanted.any():
+        if wanted.all():
+            yield taps
+        elif wanted.any():
             yield rows_where(taps, wanted)
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from datetime import date
@@ -85,14 +85,17 @@ def rule_pieces(night: Night) -> Iterator[pa.Table]:
     return in_turn(_rule_piece, pieces(night))
 
 
-def presented_taps(night: Night) -> Iterator[pa.Table]:
-    """All that is known of the taps (`tap_table`), piece by piece."""
-    return in_turn(lambda piece: tap_table(piece[1], piece[0]), pieces(night))
+def presented_taps(
+    night: Night, names: Collection[str] | None = None, *, by_card: bool = False
+) -> Iterator[pa.Table]:
+    """All that is known of the taps, or `names` of it and some more, piece by piece (see `tap_table`)."""
+    return in_turn(lambda piece: tap_table(piece[1], piece[0], names, by_card=by_card), pieces(night))
 
 
 def presented_columns(night: Night, names: Sequence[str]) -> pa.Table:
     """Some of what is known of the taps, in one table."""
-    return pa.concat_tables([piece.select(names) for piece in (tap_table([]), *presented_taps(night))])
+    found = (tap_table([], names=names), *presented_taps(night, names))
+    return pa.concat_tables([piece.select(names) for piece in found])
 
 
 def _rule_piece(piece: Piece) -> pa.Table:

@@ -50,7 +50,7 @@ def write_priced(path: Path, paid: Path, taps: int) -> Path:
 
 
 class Priced:
-    """The prices of a night's taps, given once and in order while the taps pass by.
+    """The prices of a night's taps, given once while the taps pass by, piece after piece.
 
     Raises ValueError where the file is not of so many taps, or not as it was written.
     """
@@ -65,11 +65,14 @@ class Priced:
         self._coming = file.iter_batches(_PIECE_ROWS)
 
     def beside(self, taps: pa.Table) -> pa.Table:
-        """Columns NAMES of the next taps, which have `no` and `amount_fen`."""
+        """Columns NAMES of the next taps, which have `no` and `amount_fen`, in whatever order these come."""
         no, amount_fen = numbers(taps, "no"), taps["amount_fen"]
-        own = self._before(int(no[-1]) + 1 if len(no) else 0)
+        own = self._before(int(no.max()) + 1 if len(no) else 0)
+        in_order = np.argsort(no)
         row = np.zeros(len(no), np.int64)
-        row[np.searchsorted(no, numbers(own, "no"))] = np.arange(1, own.num_rows + 1)
+        row[in_order[np.searchsorted(no, numbers(own, "no"), sorter=in_order)]] = np.arange(
+            1, own.num_rows + 1
+        )
         found = pa.concat_tables([_USUAL, own.select(NAMES)]).combine_chunks().take(row)
         for name in ("price_fen", "paid_fen"):
             fen: Any = pc.if_else(pa.array(row == 0), amount_fen, found[name])

@@ -27,10 +27,9 @@ def are_kept(conn: Connection, business_date: date) -> bool:
 
 
 def keep_taps(conn: Connection, pieces: Iterable[pa.Table], business_date: date) -> None:
-    """Keep newly presented taps, a row each; those of a piece by card, as that index is the dearest to fill."""
+    """Keep newly presented taps, a row each; those of a piece come by card, as that index is the dearest to fill."""
     names = [column.name for column in tap.c]
-    by_card = (piece.sort_by([("card_no", "ascending"), ("counter", "ascending")]) for piece in pieces)
-    with ahead(_columns(piece, names, business_date) for piece in by_card) as several:
+    with ahead(_columns(piece, names, business_date) for piece in pieces) as several:
         for columns in several:
             # A statement each: PostgreSQL sets a statement's new rows aside for the trigger that looks at them.
             insert_columns(conn, tap, [columns])

@@ -41,19 +41,44 @@ def binary_rows(columns: Sequence[tuple[Kind, "pa.Array[Any]"]]) -> memoryview:
     Whole numbers are any of Arrow's; dates are date32, instants timestamp("us"), the rest strings, bytes, booleans.
     Raises pa.ArrowInvalid where a number does not fit its column.
     """
-    count = len(columns[0][1])
-    parts = _Parts(count)
-    parts.fixed(np.tile(np.frombuffer(struct.pack(">h", len(columns)), np.uint8), (count, 1)))
+    parts = _Parts(len(columns[0][1]))
+    parts.row.octets = struct.pack(">h", len(columns))
     for kind, column in columns:
         if kind in (Kind.TEXT, Kind.OCTETS):
             _text(parts, column)
+        elif column.null_count:
+            fields = _Row()
+            fields.add(_numbers(kind, column))
+            parts.ragged(_or_null(fields.times(parts.count), column))
         else:
-            fields = _field(_numbers(kind, column))
-            if column.null_count:
-                parts.ragged(_or_null(_rows(fields, count), column))
-            else:
-                parts.fixed(fields)
+            parts.row.add(_numbers(kind, column))
     return parts.joined()
+
+
+@dataclass(slots=True)
+class _Row:
+    """Neighbouring fields of fixed width: one row's octets, and what has to be put where in each row."""
+
+    octets: bytes = b""
+    values: list[tuple[int, NDArray[Any]]] = field(default_factory=list)
+
+    def add(self, values: NDArray[Any]) -> None:
+        """Add a field of numbers, or of octets of one width, after its width."""
+        width = values.dtype.itemsize
+        self.octets += struct.pack(">i", width)
+        self.values.append((len(self.octets), values))
+        self.octets += bytes(width)
+
+    def times(self, count: int) -> Any:
+        """So many rows as Arrow's binaries; every value is written once, to its place."""
+        width = len(self.octets)
+        matrix = np.empty((count, width), np.uint8)
+        matrix[:] = np.frombuffer(self.octets, np.uint8)
+        for place, values in self.values:
+            order = values.dtype.newbyteorder(">")
+            np.ndarray((count,), order, matrix.data, place, (width,))[:] = values
+        offsets = pa.py_buffer((np.arange(count + 1, dtype=np.int64) * width).data)
+        return pa.Array.from_buffers(pa.large_binary(), count, [None, offsets, pa.py_buffer(matrix.data)])
 
 
 @dataclass(slots=True)
@@ -62,11 +87,7 @@ class _Parts:
 
     count: int
     done: list[Any] = field(default_factory=list)
-    waiting: list[Octets] = field(default_factory=list)
-
-    def fixed(self, matrix: Octets) -> None:
-        """Add a row of bytes a row."""
-        self.waiting.append(matrix)
+    row: _Row = field(default_factory=_Row)
 
     def ragged(self, *texts: Any) -> None:
         """Add bytes of any length a row."""
@@ -82,33 +103,20 @@ class _Parts:
         return memoryview(data or b"")[bounds[0] : bounds[-1]]
 
     def _gather(self) -> None:
-        if self.waiting:
-            self.done.append(_rows(np.concatenate(self.waiting, axis=1), self.count))
-            self.waiting = []
-
-
-def _rows(matrix: Octets, count: int) -> Any:
-    """A matrix of bytes as Arrow's binaries of one width."""
-    width = matrix.shape[1]
-    offsets = pa.py_buffer((np.arange(count + 1, dtype=np.int64) * width).data)
-    return pa.Array.from_buffers(
-        pa.large_binary(), count, [None, offsets, pa.py_buffer(np.ascontiguousarray(matrix).data)]
-    )
-
-
-def _field(numbers: NDArray[Any]) -> Octets:
-    """Numbers as fields: their width in 4 bytes, then their own, big-endian."""
-    width = numbers.dtype.itemsize
-    matrix = np.empty((len(numbers), 4 + width), np.uint8)
-    matrix[:, :4] = np.frombuffer(struct.pack(">i", width), np.uint8)
-    matrix[:, 4:] = numbers.astype(numbers.dtype.newbyteorder(">")).view(np.uint8).reshape(-1, width)
-    return matrix
+        if self.row.octets:
+            self.done.append(self.row.times(self.count))
+            self.row = _Row()
 
 
 def _numbers(kind: Kind, column: Any) -> NDArray[Any]:
     """A column as PostgreSQL counts; 0, or where its counting begins, in place of nulls."""
-    numbers = column.cast(_WHOLE[kind]).fill_null(0).to_numpy(zero_copy_only=False)
-    return np.asarray(numbers - numbers.dtype.type(_BEGINS.get(kind, 0)))
+    if column.type != _WHOLE[kind]:
+        column = column.cast(_WHOLE[kind])
+    if column.null_count:
+        column = column.fill_null(0)
+    numbers: NDArray[Any] = column.to_numpy(zero_copy_only=False)
+    begins = _BEGINS.get(kind)
+    return numbers if begins is None else numbers - numbers.dtype.type(begins)
 
 
 _WHOLE: Final = {
@@ -123,20 +131,16 @@ _BEGINS: Final = {Kind.DATE: 10_957, Kind.INSTANT: 10_957 * 86_400 * 1_000_000}
 
 
 def _text(parts: _Parts, column: Any) -> None:
-    """Texts or bytes: a matrix where all are of one length, else each after its length."""
+    """Texts or bytes: of one width where all are of one length, else each after its length."""
     column = column.cast(pa.large_binary())
     bounds = np.frombuffer(column.buffers()[1], np.int64, len(column) + 1, offset=8 * column.offset)
     lengths = np.diff(bounds)
-    if len(column) and not column.null_count and (lengths == lengths[0]).all():
-        width = int(lengths[0])
+    if len(column) and not column.null_count and lengths[0] and (lengths == lengths[0]).all():
         octets = np.frombuffer(column.buffers()[2] or b"", np.uint8)[bounds[0] : bounds[-1]]
-        matrix = np.empty((len(column), 4 + width), np.uint8)
-        matrix[:, :4] = np.frombuffer(struct.pack(">i", width), np.uint8)
-        matrix[:, 4:] = octets.reshape(len(column), width)
-        parts.fixed(matrix)
+        parts.row.add(octets.view(f"V{lengths[0]}"))
         return
-    prefix = _rows(lengths.astype(">i4").view(np.uint8).reshape(-1, 4), len(column))
-    parts.ragged(_or_null(prefix, column), column.fill_null(b""))
+    prefix = _Row(values=[(0, lengths.astype(np.int32))], octets=bytes(4)).times(len(column))
+    parts.ragged(_or_null(prefix, column), column.fill_null(b"") if column.null_count else column)
 
 
 def _or_null(fields: Any, column: Any) -> Any:

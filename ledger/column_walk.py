@@ -1,6 +1,8 @@
 """What columns of lines do to accounts and sub-ledgers: sorted and summed by NumPy, before the books are asked."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -106,12 +108,27 @@ def walk(
         last_line_id=line[np.r_[starts[1:] - 1, 2 * count - 1]],
     )
     lines = (np.arange(count, dtype=np.int64), entry, *sides, amount_fen, item, before[0::2], before[1::2])
-    debits_fen, credits_fen = (_by_segment(side, amount_fen) for side in codes)
+    first = order[starts]
+    named: Any = pa.concat_arrays(codes).take((first >> 1) + (first & 1) * count)
+    segment, names = _segments(named)
+    debits_fen, credits_fen = (
+        _by_segment(segment, names, sums) for sums in (accounts.debits_fen, accounts.credits_fen)
+    )
     return Moved(*lines, accounts, debits_fen, credits_fen)
 
 
-def _by_segment(codes: pa.StringArray, amount_fen: Numbers) -> Sums:
-    segments = pc.replace_substring_regex(codes, ":.*", "").dictionary_encode()
-    sums_fen = np.zeros(len(segments.dictionary), np.int64)
-    np.add.at(sums_fen, segments.indices.to_numpy(), amount_fen)
-    return dict(zip(map(str, segments.dictionary.to_pylist()), sums_fen.tolist(), strict=True))
+def _by_segment(segment: Numbers, names: Sequence[str], sums_fen: Numbers) -> Sums:
+    together_fen = np.zeros(len(names), np.int64)
+    np.add.at(together_fen, segment, sums_fen)
+    return {name: int(fen) for name, fen in zip(names, together_fen, strict=True) if fen}
+
+
+def _segments(codes: pa.StringArray) -> tuple[Numbers, list[str]]:
+    """The place of each code's sub-ledger among the names of sub-ledgers, and these (`ledger.accounts.segment_of`)."""
+    ends = pc.find_substring(codes, ":").to_numpy()
+    segment, names = np.empty(len(codes), np.int64), list[str]()
+    for end in np.unique(ends).tolist():
+        alike: Any = pc.utf8_slice_codeunits(codes.filter(pa.array(ends == end)), 0, end).dictionary_encode()
+        segment[ends == end] = alike.indices.to_numpy() + len(names)
+        names += map(str, alike.dictionary.to_pylist())
+    return segment, names

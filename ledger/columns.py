@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -240,7 +240,8 @@ def _number(
     sides = []
     for codes in (lines.debit, lines.credit):
         encoded = codes.dictionary_encode()
-        numbers = np.array(numbers_of([str(code) for code in encoded.dictionary.to_pylist()]), np.int64)
+        known: list[Any] = encoded.dictionary.to_pylist()
+        numbers = np.array(numbers_of(known), np.int64)
         sides.append(numbers[encoded.indices.to_numpy()] if len(numbers) else np.empty(0, np.int64))
     places = np.arange(len(headings))
     starts, ends = (np.searchsorted(lines.entry, places, side) for side in ("left", "right"))

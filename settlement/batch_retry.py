@@ -75,11 +75,12 @@ def retry_batch(engine: Engine, night: Night, operator: str, sequence: int) -> R
         for step in (clearing.verify, clearing.match, clearing.price):
             step(engine, night)
         with judged_taps(night, (operator, sequence)) as judged, writing(engine) as conn:
-            if judged.paid_taps:
+            paid = judged.total()
+            if paid.taps:
                 _book(conn, Directory(engine), night, judged)
             renew_taps(conn, judged.retried(), night.business_date)
             keep_positions(conn, judged.positions())
-            return Retried(night.business_date, judged.verdicts(), judged.paid_taps, judged.paid_fen)
+            return Retried(night.business_date, judged.verdicts(), paid.taps, paid.paid_fen)
 
 
 def refusal_to_retry(conn: Connection, operator: str, sequence: int) -> RetryRefused | None:

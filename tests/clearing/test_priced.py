@@ -87,12 +87,14 @@ def test_every_tap_has_its_price_in_whatever_pieces_they_pass_by(
         path = write_priced(Path(folder) / "priced.parquet", paid, count)
         prices = Priced(path, count)
         pieces = [prices.beside(taps.slice(start, end - start)) for start, end in pairwise(ends)]
+        backwards = Priced(path, count).beside(taps.take(pa.array(range(count - 1, -1, -1), pa.int64())))
         with duckdb.connect(":memory:") as engine:
             engine.register("taps", taps)
             engine.read_parquet(str(path)).create_view("priced")
             beside = engine.sql(EVERY_TAP).order("no").project(", ".join(NAMES)).fetchall()
     found = [tuple(row[name] for name in NAMES) for piece in pieces for row in piece.to_pylist()]
     assert found == beside
+    assert [tuple(row[name] for name in NAMES) for row in backwards.to_pylist()] == beside[::-1]
     assert found == [paid_by_hand(no % 7 * 50, own.get(no)) for no in range(count)]
 
 

@@ -108,6 +108,24 @@ def test_taps_are_numbered_by_operator_sequence_and_position_whatever_order_they
     assert not truths(table, "retried").any()
 
 
+@given(raw=st.lists(st.one_of(records, st.binary(min_size=64, max_size=64)), max_size=8))
+def test_taps_by_card_are_the_same_taps_in_another_order(raw: list[bytes]) -> None:
+    groups = [presented(raw[:3], "METRO-1", 2), presented(raw[3:], "BUS-1", 3)]
+    by_card = tap_table(groups, 5, by_card=True)
+    keys = list(zip(texts(by_card, "card_no"), numbers(by_card, "counter").tolist(), strict=True))
+    assert all(keys.index(key) + keys.count(key) > place for place, key in enumerate(keys))
+    assert by_card.sort_by("no").equals(tap_table(groups, 5))
+
+
+def test_only_the_columns_that_are_asked_for_are_made() -> None:
+    whole, some = (
+        tap_table([presented([TAP.pack()])]),
+        tap_table([presented([TAP.pack()])], names=["terminal"]),
+    )
+    assert "terminal" in some.column_names and "card_no" not in some.column_names
+    assert some.equals(whole.select(some.column_names))
+
+
 def test_no_tap_at_all_makes_an_empty_table_of_the_same_columns() -> None:
     assert tap_table([]).schema == tap_table([presented([TAP.pack()])]).schema
 
