@@ -1,11 +1,8 @@
-"""How a command gets into the city: its HSM, its engine, and what production refuses."""
+"""How a command gets into the city: its HSM, and what production refuses."""
 
-import os
 import ssl
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 from api.doors import Refused, settings
 from api.settings import Settings
@@ -14,9 +11,6 @@ from card.hsm.client import Hsm
 from card.hsm.errors import HsmError
 from city.home import Home
 from city.world import City, open_city
-from clearing.engine.choice import opened_engine
-from clearing.engine.duck import DuckEngine
-from clearing.engine.rules import RuleEngine
 
 
 @contextmanager
@@ -73,23 +67,3 @@ def hsm_access(opened: City) -> HsmAccess:
     if chosen.hsm is None:
         return HsmAccess(addresses, timeout_s)
     return HsmAccess(addresses, timeout_s, chosen.hsm_ca, chosen.hsm_certificate)
-
-
-def bounded_engine() -> DuckEngine:
-    """The rules' engine in this process, with the memory that the settings give it."""
-    return DuckEngine(memory_mib=settings().night_memory_mib)
-
-
-@contextmanager
-def chosen_engine(name: str, opened: City) -> Iterator[RuleEngine]:
-    """The engine of a name, whose machines reach the HSMs of this city. Raises EngineFailed."""
-    java_home = os.environ.get("JAVA_HOME")
-    with opened_engine(
-        name,
-        hsm_access(opened),
-        python=sys.executable,
-        java_home=Path(java_home) if java_home else None,
-        in_process=bounded_engine(),
-        spread_rows=settings().night_spread_rows,
-    ) as engine:
-        yield engine

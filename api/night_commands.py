@@ -12,8 +12,9 @@ from rich.markup import escape
 from rich.table import Table
 from sqlalchemy import Engine
 
-from api.city_doors import chosen_engine, city
+from api.city_doors import city
 from api.doors import Refused, books, console, now, settings
+from api.engine_doors import chosen_engine
 from api.http.kept_answers import KEPT, drop_answers
 from api.late_commands import Late, LateGroup
 from api.night_plan_shown import show_plan

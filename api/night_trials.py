@@ -13,8 +13,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from api.bars import bars
-from api.city_doors import bounded_engine, city
+from api.city_doors import city
 from api.doors import Refused, console, now, settings
+from api.engine_doors import bounded_engine
 from api.night_commands import Day
 from city.world import night_of
 from clearing.context import StepRefused

@@ -11,9 +11,9 @@ import typer
 from api.city_doors import city
 from api.doors import Refused, console, fail, now
 from api.late_commands import Late, LateGroup
+from card.algorithms import Algorithm
 from card.hotlist import hotlisted
 from card.hsm.errors import HsmError
-from card.signatures import Algorithm
 from clearing.publication import keys_of, publish_document, publish_hotlist, signer_of
 from clearing.wire.hotlist import numbers_of
 from clearing.wire.signed import Kind, SignedError

@@ -18,10 +18,10 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import Engine
 
+from card.algorithms import Algorithm
 from card.hsm.addresses import parse_addresses
 from card.hsm.client import Hsm
 from card.hsm.errors import HsmError
-from card.signatures import Algorithm
 from city.diary import Diary, pause
 from city.drawer import Drawer, KeptChip
 from city.factory import Factory

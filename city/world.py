@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine
 
@@ -17,8 +18,6 @@ from city.registers.entering import must_enter
 from city.registers.file import CityFile
 from clearing.context import Night
 from clearing.devices import Device, register_devices
-from clearing.engine.duck import IN_PROCESS
-from clearing.engine.rules import RuleEngine
 from clearing.peers import NOBODY, Peers
 from clearing.sectors.transit.fare_check import usable_fares
 from clearing.sectors.transit.fare_file import is_fare_file
@@ -31,6 +30,9 @@ from ledger.entry import Entry, Line
 from ledger.post import post
 from settlement.agreements import Agreement, Cycle
 from settlement.participants import Participant
+
+if TYPE_CHECKING:
+    from clearing.engine.rules import RuleEngine
 
 AnyTariff = Tariff | FareTariff
 """A tariff of either form."""
@@ -139,8 +141,8 @@ def night_of(
     *,
     at: datetime,
     progress: Callable[[str, int, int], None],
+    rules: "RuleEngine",
     peers: Peers = NOBODY,
-    rules: RuleEngine = IN_PROCESS,
 ) -> Night:
     """The night of a business date, booked at `at`, that talks to these institutions; `rules` decide."""
     home = city.home
@@ -153,9 +155,9 @@ def night_of(
         city.hsm,
         tariffs_of(home),
         progress,
+        rules,
         peers,
         Archive(home.ledger_archive),
-        rules,
     )
 
 

@@ -32,7 +32,7 @@ from clearing.online.topup_record import TopUpState
 from clearing.qr_register import NOBODYS
 from clearing.tables import chip_load, tap
 from clearing.verdict import Money, Verdict
-from clearing.wire.record import Ride
+from clearing.wire.ride import Ride
 
 Source = Callable[[Connection, str, int, Place | None], list[Happening]]
 _TOPUP = {

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from clearing.wire.frame import BatchError, BatchFlaw, BatchFrame, BatchHeader
-from clearing.wire.record import RECORD_BYTES, RECORD_DTYPE, RecordError, Ride, TapRecord, unreadable
+from clearing.wire.record import RECORD_BYTES, RECORD_DTYPE, RecordError, TapRecord, unreadable
+from clearing.wire.ride import Ride
 
 __all__ = [
     "RECORD_BYTES", "RECORD_DTYPE", "SUFFIX", "Batch", "BatchError", "BatchFlaw", "BatchHeader",

@@ -23,7 +23,8 @@ from clearing.sectors.transit.fare_tariff import FareTariff
 from clearing.tables import tap
 from clearing.wire.batch import batch_name, write_batch
 from clearing.wire.bcd import CITY_ZONE, pack_moment
-from clearing.wire.record import Ride, TapRecord
+from clearing.wire.record import TapRecord
+from clearing.wire.ride import Ride
 from clearing.wire.tariff import Tariff, parse_tariff
 from ledger.accounts import open_accounts
 from ledger.chart import account
