@@ -9,9 +9,9 @@ from rich.table import Table
 from sqlalchemy import Connection, select
 
 from api.doors import DEMO_MARK, Refused, books, console, now, settings
-from api.http.access import SCOPES
 from api.http.clients import disable_client, register_client
 from api.http.tables import client
+from api.http.tokens_kept import SCOPES
 from city.home import CITY_ZONE
 from city.sectors import INSTITUTIONS
 from ledger.accounts import Conflict

@@ -17,7 +17,7 @@ from clearing.postings import OVERCHARGE
 from clearing.records import stage_of
 from clearing.tables import tap
 from clearing.verdict import Money, Verdict
-from clearing.wire.interop import ResultCode
+from clearing.wire.result_code import ResultCode
 from ledger.accounts import open_accounts
 from ledger.bulk import one_of_numbers
 from ledger.chart import account
