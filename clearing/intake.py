@@ -20,7 +20,7 @@ from clearing.devices import known_operators
 from clearing.interop.centres import centre_codes
 from clearing.presented import Source, lay_out, rule_pieces
 from clearing.receipts import keep_turned_away, receipt_for, turned_away, write_answer
-from clearing.suspense import retried_taps
+from clearing.retried import retried_taps
 from clearing.tables import batch_file
 from clearing.wire.batch import BatchHeader, parse_batch_name, read_batch
 from clearing.wire.bcd import moment_of

@@ -17,12 +17,12 @@ from clearing.context import Night, StepRefused, StepResult
 from clearing.devices import known_operators
 from clearing.intake import missing
 from clearing.online.qr_tables import qr_batch_file, qr_ride
-from clearing.postings import SHORTFALL
 from clearing.qr_facts import issuer_keys, qr_facts, suspended_rides
 from clearing.qr_intake import QR_FILES, QrOutcome, clear_qr_inbox, held_batches, register_files
 from clearing.qr_register import keep_rides
 from clearing.qr_rides import JudgedRide, Place, PresentedRide, decide_qr, in_time
 from clearing.qr_shortfall import recoveries, shorts_fen, wallets_fen
+from clearing.tap_accounts import SHORTFALL
 from clearing.whole_files import TakenWhole, collect_whole
 from clearing.workfiles import write_bytes
 from ledger.accounts import open_accounts

@@ -6,8 +6,8 @@ from datetime import date, datetime
 from sqlalchemy import Connection, bindparam, func, select, update
 
 from clearing.online.qr_tables import qr_ride
-from clearing.postings import SHORTFALL
 from clearing.qr_rides import JudgedRide, Place
+from clearing.tap_accounts import SHORTFALL
 from ledger import tables as ledger_tables
 from ledger.bulk import one_of
 from ledger.entry import Entry, Line
