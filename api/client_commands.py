@@ -19,12 +19,10 @@ from ledger.db import reading, writing
 
 SECRET_BYTES = 32
 
-clients = typer.Typer(help="Programs of institutions that may call the API.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="the client's id: 1 to 32 letters, digits, dots and dashes")]
 
 
-@clients.command()
 def add(
     name: Name,
     participant: Annotated[str, typer.Option(help="the participant that it acts for, such as SHOP-1")],
@@ -44,7 +42,6 @@ def add(
     console.print(f"secret: {secret}", soft_wrap=True, highlight=False, markup=False)
 
 
-@clients.command("list")
 def list_clients() -> None:
     """List the programs that have been let in; secrets are not kept and cannot be shown."""
     table = Table("client", "participant", "scopes", "since", "shut out")
@@ -59,7 +56,6 @@ def list_clients() -> None:
     console.print(table)
 
 
-@clients.command()
 def disable(name: Name) -> None:
     """Shut a program out at once, with every token it holds; its id is never given to another."""
     with books() as engine:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection, Engine
 
+from clearing.atomic_files import write_bytes
 from clearing.columns import day_number
 from clearing.context import Night, StepResult
 from clearing.interop.centres import centre_codes
@@ -19,7 +20,6 @@ from clearing.priced import PRICED, Priced
 from clearing.terminal_book import known_of, run_rows, store
 from clearing.terminal_numbers import Counted, Numbered, count
 from clearing.verdict import Verdict
-from clearing.workfiles import write_bytes
 from ledger.db import reading
 
 UNCOUNTED = (Verdict.MALFORMED, Verdict.DUPLICATE, Verdict.DEVICE_UNKNOWN, Verdict.DEVICE_WITHDRAWN)

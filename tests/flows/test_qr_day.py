@@ -19,7 +19,7 @@ from clearing.engine.duck import IN_PROCESS
 from clearing.online.qr import CertificateIssued, CertificateRefused, issue_certificate
 from clearing.online.qr_tables import qr_ride
 from clearing.qr_intake import qr_inbox
-from clearing.qr_shortfall import owed_fen
+from clearing.qr_owed import owed_fen
 from clearing.wire.batch import Ride
 from clearing.wire.tariff import parse_tariff
 from ledger.accounts import open_accounts
