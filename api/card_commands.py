@@ -9,7 +9,6 @@ import typer
 from rich.table import Table
 from sqlalchemy import Connection
 
-from api.city_doors import city
 from api.doors import Refused, books, console, now
 from card.hotlist import hotlisted
 from card.issue import NotBooked, NotTied, Terms, activate_card, block_card, issue_card, unblock_card
@@ -17,17 +16,13 @@ from card.life import Act, LifeRefused, Move, Moved, State, life_of, state_of
 from card.loss import LossRefused, lift_loss, report_loss
 from card.stock import (
     Batch,
-    find_blank,
     move_blanks,
     next_blanks,
-    personalise_blanks,
     receive_batch,
     stock_levels,
 )
-from city.drawer import Drawer
-from city.factory import Factory
+from city.agent import AGENT
 from city.home import CITY_ZONE
-from city.world import AGENT
 from ledger.accounts import Conflict
 from ledger.day import DayOrderError, current_day
 from ledger.db import reading, writing
@@ -92,45 +87,6 @@ def ship(
         numbers = done(next_blanks(conn, place, state, count))
         done(move_blanks(conn, numbers, Move.SHIP, Act(by, now(), why, to)))
     console.print(f"{count} cards {numbers[0]} … {numbers[-1]} are at {to}", soft_wrap=True)
-
-
-def personalise(
-    count: Annotated[int, typer.Argument(help="how many blanks", min=1)],
-    by: By,
-    place: Place = CENTRAL,
-    algorithm: Annotated[
-        int, typer.Option(help="of the keys: 0 international, 1 national", min=0, max=1)
-    ] = 0,
-    why: Why = "personalised",
-) -> None:
-    """Write number, keys and an empty purse onto blanks; the keys come wrapped from the HSM."""
-    with city() as opened:
-        with reading(opened.engine) as conn:
-            numbers = done(next_blanks(conn, place, State.STOCK, count))
-            found = [one for number in numbers if (one := find_blank(conn, number))]
-        factory, drawer = (
-            Factory(opened.hsm, opened.transport_key_file),
-            Drawer(opened.home.world / "cards.db"),
-        )
-        try:
-            # A chip that was written before is written again: the step can be repeated.
-            chips = [
-                factory.personalise(
-                    one.card_no, issuer=one.issuer, holder_class=one.holder_class, algorithm=algorithm
-                )
-                for one in found
-            ]
-            drawer.put(chips)
-        finally:
-            drawer.close()
-        with writing(opened.engine) as conn:
-            made = [chip.personalised for chip in chips]
-            done(personalise_blanks(conn, made, Act(by, now(), why, place)))
-    version = made[0].key_version
-    console.print(
-        f"{count} cards are personalised under key version {version}: {numbers[0]} … {numbers[-1]}",
-        soft_wrap=True,
-    )
 
 
 def spoil(card_no: Card, by: By, why: Why, place: Place = CENTRAL) -> None:

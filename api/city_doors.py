@@ -3,14 +3,17 @@
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 from api.doors import Refused, settings
-from api.settings import Settings
 from card.hsm.access import HsmAccess, tls_context
 from card.hsm.client import Hsm
 from card.hsm.errors import HsmError
 from city.home import Home
 from city.world import City, open_city
+
+if TYPE_CHECKING:
+    from api.settings import Settings
 
 
 @contextmanager
@@ -42,7 +45,7 @@ def _simulator(hsm: Hsm) -> str | None:
     return None
 
 
-def hsm_tls(chosen: Settings) -> ssl.SSLContext | None:
+def hsm_tls(chosen: "Settings") -> ssl.SSLContext | None:
     """What we trust and show when we speak to HSMs over TLS. Raises Refused where a file will not do."""
     if chosen.hsm_ca is None:
         if chosen.hsm_certificate is not None:

@@ -57,4 +57,10 @@ class LateGroup(TyperGroup):
 
 def late_group(help: str, late: Mapping[str, Late], kind: type[LateGroup] = LateGroup) -> typer.Typer:
     """A group of commands from a table, which says by itself what it can be asked for."""
-    return typer.Typer(cls=type(kind.__name__, (kind,), {"late": late}), help=help, no_args_is_help=True)
+    group = typer.Typer(cls=type(kind.__name__, (kind,), {"late": late}), help=help, no_args_is_help=True)
+    group.callback()(nothing_first)
+    return group
+
+
+def nothing_first() -> None:
+    """What the commands of a group have in common to be done first."""

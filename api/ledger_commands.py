@@ -4,35 +4,19 @@ import json
 import sys
 from collections.abc import Sequence
 from datetime import date, datetime
-from enum import StrEnum
-from io import StringIO
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from api.doors import Refused, archive, books, console, write_text
+from api.doors import Refused, archive, books, console
 from city.home import CITY_ZONE
-from ledger.archive import ArchiveDamaged, LinesArchived
+from ledger.archive import ArchiveDamaged
 from ledger.balances import Balance, balance, balance_at, balance_on, roll_up, totals
-from ledger.checks import check_books
 from ledger.db import reading
-from ledger.export import write_beancount, write_hledger
 from ledger.history import Movement, history
 from ledger.money import yuan
-
-
-class Format(StrEnum):
-    """Plain-text accounting formats that the books can be written in."""
-
-    HLEDGER = "hledger"
-    BEANCOUNT = "beancount"
-
-
-WRITERS = {Format.HLEDGER: write_hledger, Format.BEANCOUNT: write_beancount}
-
 
 EVERY_PART = 99
 """More parts than a code can have: one row an account."""
@@ -129,34 +113,3 @@ def _movements(rows: Sequence[Movement]) -> Table:
             row.counter_account, yuan(row.amount_fen),
         )  # fmt: skip
     return table
-
-
-def check() -> None:
-    """Recompute every total from the lines; exit 1 and name each difference where there is one."""
-    with books() as engine, reading(engine) as conn:
-        findings = check_books(conn)
-    for finding in findings:
-        console.print(f"[red]{finding.check}[/red] {finding.message}")
-    if findings:
-        raise Refused(
-            f"{len(findings)} differences; nothing was changed: find their cause before the next night"
-        )
-    console.print("The books are sound.")
-
-
-def export(
-    format: Annotated[Format, typer.Option("--format", help="which tool's file to write")],
-    output: Annotated[Path | None, typer.Option(help="file to write; default: the standard output")] = None,
-) -> None:
-    """Write the whole journal for hledger or Beancount."""
-    text = StringIO()
-    with books() as engine, reading(engine) as conn:
-        try:
-            entries = WRITERS[format](conn, text, archive())
-        except (LinesArchived, ArchiveDamaged) as error:
-            raise Refused(str(error.args[0])) from error
-    if output is None:
-        sys.stdout.write(text.getvalue())
-    else:
-        write_text(output, text.getvalue())
-        console.print(f"{entries} entries written to {output}", soft_wrap=True)

@@ -8,6 +8,7 @@ from datetime import date, datetime, time, timedelta
 from sqlalchemy import select
 
 from card.hotlist import HotlistEntry, hotlist_card
+from city.agent import AGENT
 from city.day import ISSUER, DayPlan, Mischief, plan_day
 from city.distribution import Terminals, Told, distribution, publish
 from city.drawer import Drawer
@@ -19,7 +20,7 @@ from city.plan import read_plan
 from city.presentment import present
 from city.riders import Riders
 from city.street import Debit, Street
-from city.world import AGENT, City, agent_pays, found, install, night_of
+from city.world import City, agent_pays, found, install, night_of
 from clearing.devices import Device
 from clearing.engine.duck import IN_PROCESS
 from clearing.peers import NOBODY, Peers

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, Engine
 
 from card.hsm.client import Hsm
+from city.agent import AGENT
 from city.home import Home
 from city.plan import CityPlan
 from city.processes import running_hsm
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
 
 AnyTariff = Tariff | FareTariff
 """A tariff of either form."""
-AGENT = "COUNTER-1"
-"""The counter that sells and loads cards; what it takes is owed to us until it arrives at the bank."""
 SINCE = date(2018, 1, 1)
 """From when the simulated city's agreements hold."""
 

@@ -5,8 +5,8 @@ from hashlib import file_digest, sha256
 from pathlib import Path
 
 from clearing.atomic_files import write_new
-from clearing.wire.batch import SUFFIX
 from clearing.wire.frame import PART_BYTES
+from clearing.wire.names import SUFFIX
 from ledger.durable import put_in_place
 
 PIECE_BYTES = 1 << 20

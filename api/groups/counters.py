@@ -20,7 +20,7 @@ cards = late_group(
             "Send cards from a place to another, the lowest numbers first.",
         ),
         "personalise": Late(
-            "api.card_commands:personalise",
+            "api.card_personalising:personalise",
             "Write number, keys and an empty purse onto blanks; the keys come wrapped from the HSM.",
         ),
         "spoil": Late(

@@ -226,11 +226,11 @@ ledger = late_group(
             "One account: its balance now, on a date and at an instant, and its newest movements.",
         ),
         "check": Late(
-            "api.ledger_commands:check",
+            "api.ledger_checking:check",
             "Recompute every total from the lines; exit 1 and name each difference where there is one.",
         ),
         "export": Late(
-            "api.ledger_commands:export",
+            "api.ledger_checking:export",
             "Write the whole journal for hledger or Beancount.",
         ),
         "prove": Late(

@@ -19,8 +19,8 @@ from clearing.landing import Landing
 from clearing.open_gaps import Gap, open_gaps
 from clearing.suspense import suspended_taps
 from clearing.terminal_watch import Finding, watch
-from clearing.wire.batch import batch_name
 from clearing.wire.bcd import pack_moment
+from clearing.wire.names import batch_name
 from clearing.wire.record import TapRecord
 from clearing.wire.tariff import Tariff, parse_tariff
 from ledger.balances import balances

@@ -17,8 +17,9 @@ from clearing.interop.http_centre import HttpCentre
 from clearing.interop.results import result_inbox
 from clearing.peers import Peers
 from clearing.tables import tap
-from clearing.wire.batch import batch_name, write_batch
+from clearing.wire.batch import write_batch
 from clearing.wire.interop import RESULT, ResultLine
+from clearing.wire.names import batch_name
 from clearing.wire.record import TapRecord
 from clearing.wire.ride import Ride
 from ledger.balances import balance
