@@ -1,14 +1,14 @@
 """`onecard city account …`: a participant's bank account, changed by two people."""
 
 from functools import partial
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 from sqlalchemy import Engine
 
 from api.doors import Refused, books, console, now
 from api.queue_commands import By, named
-from api.two_people_commands import Deciding
+from api.two_people_commands import Deciding, deciding_commands
 from city.home import CITY_ZONE
 from clearing.proposals import State
 from ledger.db import reading, writing
@@ -78,11 +78,13 @@ def _words(one: BankAccount) -> str:
     return f"{one.account_no} at {one.bank_name} ({one.bank_code})"
 
 
-DECIDING: Final = Deciding(
-    approve=_approve,
-    turn_down=partial(end_change, state=State.TURNED_DOWN),
-    withdraw=partial(end_change, state=State.WITHDRAWN),
-    say=lambda _engine, done: _tell(_sentence(done)),
-    approved="payments instructed from now on go to the account",
-    stays="the participant is paid where it was",
+approve, refuse, withdraw = deciding_commands(
+    Deciding(
+        approve=_approve,
+        turn_down=partial(end_change, state=State.TURNED_DOWN),
+        withdraw=partial(end_change, state=State.WITHDRAWN),
+        say=lambda _engine, done: _tell(_sentence(done)),
+        approved="payments instructed from now on go to the account",
+        stays="the participant is paid where it was",
+    )
 )

@@ -1,20 +1,19 @@
 """`onecard bank`: the bank's files taken, what is open with it listed with its age and resolved by two people."""
 
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Final
+from collections.abc import Iterator
+from typing import Annotated
 
 import typer
 from sqlalchemy import Connection, Engine
 
 from api.bank_tables import proposals_table, told_table
 from api.doors import Refused, books, console, now, settings
-from api.late_commands import Late, LateGroup
 from api.listings import Listing, figure, prose
 from api.queue_commands import By, named, today
-from api.two_people_commands import Deciding, add_decisions
+from api.two_people_commands import Deciding, deciding_commands
 from ledger.db import reading, writing
 from ledger.money import yuan
-from settlement.bank.decisions import approve, turn_down, withdraw
+from settlement.bank import decisions
 from settlement.bank.points import Point, PointKind, points_of
 from settlement.bank.proposals import Asked, Decision, Proposal, ProposalRefused, line_of, proposals, propose
 from settlement.bank.store import files_where, statements_where
@@ -22,47 +21,10 @@ from settlement.bank.story import Told, decisions_about, instruction_of, line_to
 from settlement.bank.tables import bank_file, bank_statement
 from settlement.two_people import DecisionRefused, Word
 
-ELSEWHERE: Final[Mapping[str, Late]] = {
-    "read": Late(
-        "api.bank_file_commands:read_files",
-        "Take files of the bank's, status reports (pain.002) and statements (camt.053), and say what each did.",
-    ),
-    "take": Late(
-        "api.bank_file_commands:take_folder",
-        "Take what lies finished in the bank's folder (ONECARD_BANK_FOLDER), and move it aside.",
-    ),
-    "files": Late(
-        "api.bank_file_commands:list_files",
-        "List the bank's files that were refused, and what lies in its folder; of each, what to do.",
-    ),
-    "retry": Late(
-        "api.bank_file_commands:retry_files",
-        "Take refused files again out of the archive, when what they stumbled over is put right.",
-    ),
-    "reserve": Late(
-        "api.reserve_command:reserve",
-        "The reserve-funds report: what customers and participants are owed against the custodian's balance.",
-    ),
-}
-
-
-class BankGroup(LateGroup):
-    """What there is besides the commands here."""
-
-    late = ELSEWHERE
-
-
-bank = typer.Typer(
-    cls=BankGroup,
-    no_args_is_help=True,
-    help="The bank's answers: its files taken, open points listed with their age and resolved by two people.",
-)
-
 PointId = Annotated[str, typer.Argument(metavar="ID", help="the point's id, as `onecard bank list` shows it")]
 Reason = Annotated[str, typer.Option("--reason", help="why; kept for good")]
 
 
-@bank.command("list")
 def list_points(
     kind: Annotated[PointKind | None, typer.Option("--kind", help="only these")] = None,
     participant: Annotated[
@@ -102,7 +64,6 @@ def list_points(
     console.print(f"{points_in_words(len(wanted))} open", highlight=False)
 
 
-@bank.command("show")
 def show(point_id: PointId) -> None:
     """Show all that is known of a payment, a line (S3:5), a statement (S3) or a file (F7), and what to do."""
     with books() as engine, reading(engine) as conn:
@@ -114,7 +75,6 @@ def show(point_id: PointId) -> None:
         console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
-@bank.command("statements")
 def list_statements() -> None:
     """List the statements in the books with their numbers and balances."""
     with books() as engine, reading(engine) as conn:
@@ -129,7 +89,6 @@ def list_statements() -> None:
     console.print(table)
 
 
-@bank.command("pay-again")
 def pay_again(
     point_id: PointId,
     reason: Reason,
@@ -150,7 +109,6 @@ def pay_again(
     )  # fmt: skip
 
 
-@bank.command("resolve")
 def resolve(
     point_id: PointId,
     decision: Annotated[Decision, typer.Argument(help="what is to be done")],
@@ -176,7 +134,6 @@ def resolve(
     _propose(Asked(point_id, decision, reason, named(by), now(), account=to, other=other))
 
 
-@bank.command("proposals")
 def list_proposals(
     done_too: Annotated[bool, typer.Option("--done-too", help="also what was decided")] = False,
 ) -> None:
@@ -232,7 +189,7 @@ def _propose(asked: Asked) -> None:
 
 
 def _approve(engine: Engine, word: Word) -> Proposal | DecisionRefused:
-    return approve(engine, word, nights=settings().city_home().nights, today=today())
+    return decisions.approve(engine, word, nights=settings().city_home().nights, today=today())
 
 
 def _say_decided(engine: Engine, done: Proposal) -> None:
@@ -262,12 +219,11 @@ def points_in_words(count: int) -> str:
     return f"{count} {'point is' if count == 1 else 'points are'}"
 
 
-add_decisions(
-    bank,
+approve, refuse, withdraw = deciding_commands(
     Deciding(
         approve=_approve,
-        turn_down=turn_down,
-        withdraw=withdraw,
+        turn_down=decisions.turn_down,
+        withdraw=decisions.withdraw,
         say=_say_decided,
         approved="it is carried out at once, on the open day",
         stays="its point stays open",

@@ -1,16 +1,14 @@
 """`onecard cards …`: the back office of cards, from the batch of blanks to the card in a hand, and out of use."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, TypeVar
 
 import typer
 from sqlalchemy import Connection
 
-from api.city_doors import city
 from api.doors import Refused, books, console, now
-from api.late_commands import Late, LateGroup
 from api.listings import Listing, figure, prose
 from card.hotlist import hotlisted
 from card.issue import NotBooked, NotTied, Terms, activate_card, block_card, issue_card, unblock_card
@@ -18,65 +16,17 @@ from card.life import Act, LifeRefused, Move, Moved, State, life_of, state_of
 from card.loss import LossRefused, lift_loss, report_loss
 from card.stock import (
     Batch,
-    find_blank,
     move_blanks,
     next_blanks,
-    personalise_blanks,
     receive_batch,
     stock_levels,
 )
-from city.drawer import Drawer
-from city.factory import Factory
+from city.agent import AGENT
 from city.home import CITY_ZONE
-from city.world import AGENT
 from ledger.accounts import Conflict
 from ledger.day import DayOrderError, current_day
 from ledger.db import reading, writing
 from ledger.money import yuan
-
-ELSEWHERE: Final[Mapping[str, Late]] = {
-    "replace": Late(
-        "api.card_ends_commands:replace",
-        "Put an issued card in an old one's place; deposit and holder go over now, the balance when it is certain.",
-    ),
-    "move-balance": Late(
-        "api.card_ends_commands:move",
-        "Move replaced cards' balances to the new cards' waiting loads; any counter writes them on.",
-    ),
-    "replacements": Late(
-        "api.card_ends_commands:show_replacements",
-        "List replacements whose balance has not moved yet, and when it can.",
-    ),
-    "left-behind": Late(
-        "api.card_ends_commands:show_left_behind",
-        "List what earlier returns left in suspense of replaced cards' balances: whose it is, what can be done.",
-    ),
-    "move-again": Late(
-        "api.card_ends_commands:order_again",
-        "Let what was left in suspense wait for the card again; any counter writes it on, or pays it out.",
-    ),
-    "hand-in": Late(
-        "api.card_ends_commands:take_back",
-        "Take a card back for good: the deposit is paid now, the balance by `refund` when it is certain.",
-    ),
-    "refund": Late(
-        "api.card_ends_commands:pay_out",
-        "Pay what a card that was handed in holds, once no tap of it can come any more, and close it.",
-    ),
-}
-
-
-class CardsGroup(LateGroup):
-    """A card's whole life; how it ends is in a module of its own."""
-
-    late = ELSEWHERE
-
-
-cards = typer.Typer(
-    cls=CardsGroup,
-    help="Cards: stock, issue, loss, blocking, replacement, return; every move with who, when and why.",
-    no_args_is_help=True,
-)
 
 Card = Annotated[str, typer.Argument(help="the card's 20 digits")]
 By = Annotated[str, typer.Option(help="the clerk who does it")]
@@ -90,7 +40,6 @@ CENTRAL = "DEPOT"
 Answer = TypeVar("Answer")
 
 
-@cards.command()
 def receive(
     batch: Annotated[str, typer.Argument(help="the batch's name, such as 2026-03")],
     first: Annotated[str, typer.Argument(help="the first card's 20 digits")],
@@ -111,7 +60,6 @@ def receive(
     console.print(f"Batch {batch}: {said}", soft_wrap=True)
 
 
-@cards.command()
 def stock() -> None:
     """Show how many cards lie where, blank and personalised."""
     with books() as engine, reading(engine) as conn:
@@ -125,7 +73,6 @@ def stock() -> None:
     console.print(table)
 
 
-@cards.command()
 def ship(
     count: Annotated[int, typer.Argument(help="how many cards", min=1)],
     to: Annotated[str, typer.Argument(help="the counter or depot they go to")],
@@ -142,47 +89,6 @@ def ship(
     console.print(f"{count} cards {numbers[0]} … {numbers[-1]} are at {to}", soft_wrap=True)
 
 
-@cards.command()
-def personalise(
-    count: Annotated[int, typer.Argument(help="how many blanks", min=1)],
-    by: By,
-    place: Place = CENTRAL,
-    algorithm: Annotated[
-        int, typer.Option(help="of the keys: 0 international, 1 national", min=0, max=1)
-    ] = 0,
-    why: Why = "personalised",
-) -> None:
-    """Write number, keys and an empty purse onto blanks; the keys come wrapped from the HSM."""
-    with city() as opened:
-        with reading(opened.engine) as conn:
-            numbers = done(next_blanks(conn, place, State.STOCK, count))
-            found = [one for number in numbers if (one := find_blank(conn, number))]
-        factory, drawer = (
-            Factory(opened.hsm, opened.transport_key_file),
-            Drawer(opened.home.world / "cards.db"),
-        )
-        try:
-            # A chip that was written before is written again: the step can be repeated.
-            chips = [
-                factory.personalise(
-                    one.card_no, issuer=one.issuer, holder_class=one.holder_class, algorithm=algorithm
-                )
-                for one in found
-            ]
-            drawer.put(chips)
-        finally:
-            drawer.close()
-        with writing(opened.engine) as conn:
-            made = [chip.personalised for chip in chips]
-            done(personalise_blanks(conn, made, Act(by, now(), why, place)))
-    version = made[0].key_version
-    console.print(
-        f"{count} cards are personalised under key version {version}: {numbers[0]} … {numbers[-1]}",
-        soft_wrap=True,
-    )
-
-
-@cards.command()
 def spoil(card_no: Card, by: By, why: Why, place: Place = CENTRAL) -> None:
     """Write off a blank or personalised card that is of no use."""
     _make(
@@ -190,7 +96,6 @@ def spoil(card_no: Card, by: By, why: Why, place: Place = CENTRAL) -> None:
     )
 
 
-@cards.command()
 def issue(
     card_no: Card,
     by: By,
@@ -221,26 +126,22 @@ def issue(
     )
 
 
-@cards.command()
 def activate(card_no: Card, by: By, holder: str = "", why: Why = "activated", place: Place = AGENT) -> None:
     """Put an issued card into use, tied to a holder where one is named."""
     act = Act(by, now(), why, place)
     _make(card_no, lambda conn, act: activate_card(conn, card_no, act, holder=holder), act)
 
 
-@cards.command()
 def block(card_no: Card, by: By, why: Why, place: Place = AGENT) -> None:
     """Stop a card: on the hotlist now, on every device by the deadline."""
     _make(card_no, lambda conn, act: block_card(conn, card_no, act), Act(by, now(), why, place))
 
 
-@cards.command()
 def unblock(card_no: Card, by: By, why: Why, place: Place = AGENT) -> None:
     """Let a blocked card be used again."""
     _make(card_no, lambda conn, act: unblock_card(conn, card_no, act), Act(by, now(), why, place))
 
 
-@cards.command()
 def lose(
     face: Annotated[
         str, typer.Argument(help="the card's 20 digits, or its holder's id: all faces are locked")
@@ -259,7 +160,6 @@ def lose(
     )
 
 
-@cards.command()
 def find(
     face: Annotated[str, typer.Argument(help="the card's 20 digits, or its holder's id")],
     by: By,
@@ -277,7 +177,6 @@ def find(
     )
 
 
-@cards.command("hotlist")
 def show_hotlist() -> None:
     """List the stopped cards: since when, and by when every device must have the list that names them."""
     with books() as engine, reading(engine) as conn:
@@ -292,7 +191,6 @@ def show_hotlist() -> None:
     console.print(table)
 
 
-@cards.command()
 def life(card_no: Card) -> None:
     """Show where a card stands, and everything that happened to it: who, when, why."""
     with books() as engine, reading(engine) as conn:

@@ -9,8 +9,8 @@ from api.doors import books, console, now
 from api.listings import Listing
 from card.closing import hand_in, refund, replace_card, replacements
 from card.life import Act
+from city.agent import AGENT
 from city.home import CITY_ZONE
-from city.world import AGENT
 from clearing.online.migration import move_balance
 from clearing.online.migration_left import left_behind, move_again
 from ledger.day import current_day

@@ -30,10 +30,6 @@ from settlement.participants import Participant, register_participants
 
 Result = TypeVar("Result")
 
-centres = typer.Typer(
-    help="Other cities' clearing centres: who answers for whose cards, and what is exchanged with them.",
-    no_args_is_help=True,
-)
 
 Code = Annotated[str, typer.Argument(help="the centre's code, such as KUNMING")]
 Issuer = Annotated[str, typer.Argument(help="8 hex digits, as file 15 of its cards says")]
@@ -44,7 +40,6 @@ Until = Annotated[
 ]
 
 
-@centres.command("list")
 def list_centres() -> None:
     """List every centre ever registered, and the issuers that it answers for, with their periods."""
     with books() as engine, reading(engine) as conn:
@@ -63,7 +58,6 @@ def list_centres() -> None:
     console.print(table if known else nobody)
 
 
-@centres.command()
 def add(
     code: Code,
     *,
@@ -102,7 +96,6 @@ def add(
     )
 
 
-@centres.command("answers")
 def answers(code: Code, issuer: Issuer, since: Since, until: Until = None) -> None:
     """Have a centre answer for the cards of an issuer from a day on."""
     with books() as engine, writing(engine) as conn:
@@ -111,7 +104,6 @@ def answers(code: Code, issuer: Issuer, since: Since, until: Until = None) -> No
     console.print(f"{code} answers for cards of {issuer} from {since:%Y-%m-%d} on")
 
 
-@centres.command("end")
 def end(
     code: Code,
     *,
@@ -131,7 +123,6 @@ def end(
     )
 
 
-@centres.command("files")
 def files() -> None:
     """List our files that centres do not have, and those of whose taps some are not answered."""
     with books() as engine, reading(engine) as conn:
@@ -145,7 +136,6 @@ def files() -> None:
     console.print(table if found else "No centre has anything of ours left to take or to answer")
 
 
-@centres.command("lines")
 def lines(centre: Annotated[str, typer.Argument(help="the centre; default: all")] = "") -> None:
     """List lines of result files that fit no tap: every night tries them again."""
     with books() as engine, reading(engine) as conn:
@@ -160,7 +150,6 @@ def lines(centre: Annotated[str, typer.Argument(help="the centre; default: all")
     console.print(table if found else "Every line of every result fits its tap, or is settled")
 
 
-@centres.command("settle")
 def settle(
     code: Code,
     result: Annotated[int, typer.Argument(help="the number of the result file")],

@@ -4,18 +4,17 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated
 
 import typer
 
 from api.card_view_table import as_document, as_tables
 from api.doors import Refused, console, now, settings
-from api.late_commands import Late, LateGroup
 from card.chip import blank, sam
 from card.chip.apdu import Answer
 from card.chip.blank import Group
@@ -37,34 +36,11 @@ NOT_AUTHORISED, KEY_UNKNOWN, VERSION_OLD = "17", "12", "A9"
 YEARS_VALID = 10
 
 
-ELSEWHERE: Final[Mapping[str, Late]] = {
-    "show": Late(
-        "api.card_statement:show_card",
-        "Show one card: what is cleared, what is pending, its newest taps with their verdicts.",
-    ),
-}
-
-
-class CardGroup(LateGroup):
-    """`onecard card 0310…` shows that card, as it always did."""
-
-    late = ELSEWHERE
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Take what begins with a digit for a card's number."""
-        return super().resolve_command(ctx, ["show", *args] if args[0][:1].isdigit() else args)
-
-
-card = typer.Typer(
-    cls=CardGroup, no_args_is_help=True, help="One card: its taps by its number, or the chip on a reader."
-)
-
 Reader = Annotated[str | None, typer.Option(help="the reader's slot by name; default: any with a card")]
 Amount = Annotated[int, typer.Option("--overdraft", help="limit in fen", min=0, max=0xFFFFFF)]
 Wait = Annotated[float, typer.Option("--wait", help="seconds to wait for a card", min=0)]
 
 
-@card.command()
 def readers() -> None:
     """List the slots of all PC/SC readers."""
     with speaking() as pcsc:
@@ -72,7 +48,6 @@ def readers() -> None:
             console.print(name, highlight=False)
 
 
-@card.command()
 def read(
     reader: Reader = None,
     wait: Wait = 10.0,
@@ -89,7 +64,6 @@ def read(
         console.print(as_tables(view))
 
 
-@card.command()
 def init(
     card_no: Annotated[str, typer.Argument(help="the card's 20 digits")],
     issuer: Annotated[str, typer.Option(help="the issuer's 8 hex digits")] = "01011000",
@@ -164,7 +138,6 @@ _KEYS_REFUSED = {
 }
 
 
-@card.command("sam")
 def load_sam(
     terminal: Annotated[str, typer.Argument(help="the terminal's 12 hex digits")],
     components: Annotated[int, typer.Option(help="custodians of the key", min=2, max=9)] = 2,
@@ -204,7 +177,6 @@ def _hex_of(name: str, text: str, width: int, *, secret: bool = False) -> bytes:
     return raw
 
 
-@card.command()
 def virtual(
     card_file: Annotated[
         Path | None, typer.Option("--card", help="the card's memory, made if not there")

@@ -10,12 +10,8 @@ from typing import Annotated, NoReturn
 import typer
 from sqlalchemy import Connection
 
-from api.account_commands import DECIDING, change_account, list_proposals
-from api.covers_command import covers
 from api.doors import Refused, books, console, errors, now
 from api.listings import Heading, Kind, Listing, figure, prose
-from api.schedule_command import schedule
-from api.two_people_commands import add_decisions
 from city.home import CITY_ZONE
 from city.registers.device_rows import read_devices
 from city.registers.entering import Entered, enter
@@ -28,22 +24,11 @@ from settlement.agreements import end_agreement
 
 FLAWS_SHOWN = 50
 
-city = typer.Typer(
-    help="The city's registers: who takes part, on which terms, with which devices; and its first business day.",
-    no_args_is_help=True,
-)
-city.command("account")(change_account)
-city.command("proposals")(list_proposals)
-add_decisions(city, DECIDING)
-city.command("schedule")(schedule)
-city.command("covers")(covers)
-
 
 class _DryRun(Exception):
     """Everything fitted; nothing is to be kept."""
 
 
-@city.command("apply")
 def apply(
     files: Annotated[
         list[Path],
@@ -74,7 +59,6 @@ def apply(
     console.print(table)
 
 
-@city.command("show")
 def show(
     register: Annotated[
         Register | None, typer.Argument(help="which of them; default: how many each has")
@@ -114,13 +98,11 @@ def show(
     console.print(table)
 
 
-@city.command("schema")
 def schema() -> None:
     """Write the JSON schema of the city file."""
     typer.echo(json.dumps(CityFile.model_json_schema(), indent=2, ensure_ascii=False))
 
 
-@city.command("open")
 def open_books(
     business_date: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="the first business day")],
 ) -> None:
@@ -141,7 +123,6 @@ def open_books(
     console.print(f"Business day {day} is open already")
 
 
-@city.command("retire")
 def retire(
     terminal: Annotated[str, typer.Argument(help="the device's SAM number, 12 hex digits")],
     operator: Annotated[str, typer.Argument(help="whose it is, such as BUS-1")],
@@ -165,7 +146,6 @@ def retire(
     console.print(f"Device {terminal} of {operator} ends at {when.astimezone(CITY_ZONE):%Y-%m-%d %H:%M}")
 
 
-@city.command("end")
 def end(
     participant: Annotated[str, typer.Argument(help="whose agreement ends")],
     *,

@@ -1,22 +1,19 @@
-"""How a command gets into the city: its HSM, its engine, and what production refuses."""
+"""How a command gets into the city: its HSM, and what production refuses."""
 
-import os
 import ssl
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from api.doors import Refused, settings
-from api.settings import Settings
 from card.hsm.access import HsmAccess, tls_context
 from card.hsm.client import Hsm
 from card.hsm.errors import HsmError
 from city.home import Home
 from city.world import City, open_city
-from clearing.engine.choice import opened_engine
-from clearing.engine.duck import DuckEngine
-from clearing.engine.rules import RuleEngine
+
+if TYPE_CHECKING:
+    from api.settings import Settings
 
 
 @contextmanager
@@ -48,7 +45,7 @@ def _simulator(hsm: Hsm) -> str | None:
     return None
 
 
-def hsm_tls(chosen: Settings) -> ssl.SSLContext | None:
+def hsm_tls(chosen: "Settings") -> ssl.SSLContext | None:
     """What we trust and show when we speak to HSMs over TLS. Raises Refused where a file will not do."""
     if chosen.hsm_ca is None:
         if chosen.hsm_certificate is not None:
@@ -73,23 +70,3 @@ def hsm_access(opened: City) -> HsmAccess:
     if chosen.hsm is None:
         return HsmAccess(addresses, timeout_s)
     return HsmAccess(addresses, timeout_s, chosen.hsm_ca, chosen.hsm_certificate)
-
-
-def bounded_engine() -> DuckEngine:
-    """The rules' engine in this process, with the memory that the settings give it."""
-    return DuckEngine(memory_mib=settings().night_memory_mib)
-
-
-@contextmanager
-def chosen_engine(name: str, opened: City) -> Iterator[RuleEngine]:
-    """The engine of a name, whose machines reach the HSMs of this city. Raises EngineFailed."""
-    java_home = os.environ.get("JAVA_HOME")
-    with opened_engine(
-        name,
-        hsm_access(opened),
-        python=sys.executable,
-        java_home=Path(java_home) if java_home else None,
-        in_process=bounded_engine(),
-        spread_rows=settings().night_spread_rows,
-    ) as engine:
-        yield engine

@@ -58,23 +58,23 @@ COMMANDS: Final[Mapping[str, Late]] = {
         "Measure speed and memory, each figure beside a peer or a ceiling in the same run.",
     ),
     "city": Late(
-        "api.city_commands:city",
+        "api.groups.registers:city",
         "The city's registers: who takes part, on which terms, with which devices; and its first business day.",
     ),
     "night": Late(
-        "api.night_commands:night",
+        "api.groups.nights:night",
         "A business day's night: DATE runs it; or look at it first.",
     ),
     "queue": Late(
-        "api.queue_commands:queue",
+        "api.groups.nights:queue",
         "The work queue: what people must look at after the nights.",
     ),
     "suspense": Late(
-        "api.suspense_commands:suspense",
+        "api.groups.nights:suspense",
         "Taps in suspense: listed with their age, and paid or rejected by two people.",
     ),
     "bank": Late(
-        "api.bank_commands:bank",
+        "api.groups.nights:bank",
         "The bank's answers: its files taken, open points listed with their age and resolved by two people.",
     ),
     "trace": Late(
@@ -82,15 +82,15 @@ COMMANDS: Final[Mapping[str, Late]] = {
         "One tap from its file to the bank's line that paid it, with every step between.",
     ),
     "ledger": Late(
-        "api.ledger_commands:ledger",
+        "api.groups.registers:ledger",
         "The books: balances, checks, proofs, archive, export.",
     ),
     "cards": Late(
-        "api.card_commands:cards",
+        "api.groups.counters:cards",
         "Cards: stock, issue, loss, blocking, replacement, return; every move with who, when and why.",
     ),
     "card": Late(
-        "api.chip_commands:card",
+        "api.groups.counters:card",
         "One card: its taps by its number, or the chip on a reader.",
     ),
     "counter": Late(
@@ -98,27 +98,27 @@ COMMANDS: Final[Mapping[str, Late]] = {
         "A counter: its screen for a clerk, or one thing at a time with a card on its reader.",
     ),
     "pos": Late(
-        "api.pos_commands:pos",
+        "api.groups.counters:pos",
         "Counters: the ISO 8583 gateway, and a terminal that speaks to it.",
     ),
     "terminals": Late(
-        "api.terminal_commands:terminals",
+        "api.groups.registers:terminals",
         "Signed hotlists, tariffs and settings for terminals, and what has not come from them.",
     ),
     "tariff": Late(
-        "api.tariff_commands:tariff",
+        "api.groups.registers:tariff",
         "Fare tariffs: check, explain, compare, import, what if, put in force.",
     ),
     "products": Late(
-        "api.product_commands:products",
+        "api.groups.registers:products",
         "Fare products that cards have bought: what the city sells, taking sales in, taking them back.",
     ),
     "centres": Late(
-        "api.centre_commands:centres",
+        "api.groups.registers:centres",
         "Other cities' clearing centres: who answers for whose cards, and what is exchanged with them.",
     ),
     "clients": Late(
-        "api.client_commands:clients",
+        "api.groups.registers:clients",
         "Programs of institutions that may call the API.",
     ),
 }

@@ -8,9 +8,9 @@ import typer
 from sqlalchemy import Connection, select
 
 from api.doors import DEMO_MARK, Refused, books, console, now, settings
-from api.http.access import SCOPES
 from api.http.clients import disable_client, register_client
 from api.http.tables import client
+from api.http.tokens_kept import SCOPES
 from api.listings import Listing, prose
 from city.home import CITY_ZONE
 from city.sectors import INSTITUTIONS
@@ -19,12 +19,10 @@ from ledger.db import reading, writing
 
 SECRET_BYTES = 32
 
-clients = typer.Typer(help="Programs of institutions that may call the API.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="the client's id: 1 to 32 letters, digits, dots and dashes")]
 
 
-@clients.command()
 def add(
     name: Name,
     participant: Annotated[str, typer.Option(help="the participant that it acts for, such as SHOP-1")],
@@ -44,7 +42,6 @@ def add(
     console.print(f"secret: {secret}", soft_wrap=True, highlight=False, markup=False)
 
 
-@clients.command("list")
 def list_clients() -> None:
     """List the programs that have been let in; secrets are not kept and cannot be shown."""
     table = Listing("client", "participant", prose("scopes"), "since", "shut out")
@@ -59,7 +56,6 @@ def list_clients() -> None:
     console.print(table or "No program is let in; `onecard clients add` lets one in")
 
 
-@clients.command()
 def disable(name: Name) -> None:
     """Shut a program out at once, with every token it holds; its id is never given to another."""
     with books() as engine:

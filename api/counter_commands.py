@@ -21,9 +21,9 @@ from api.counter_opening import (
 from api.doors import Refused, books, console, now
 from api.keyboard import keys
 from api.pos_commands import AT_HOME, pos_at
+from city.agent import AGENT
 from city.home import CITY_ZONE
 from city.issuing import COUNTER_TERMINAL
-from city.world import AGENT
 from clearing.online.load_attempts import waiting_loads
 from ledger.day import current_day
 from ledger.db import reading

@@ -8,11 +8,11 @@ from api.demo_story import tell
 from api.doors import DEMO_MARK, Refused, console, settings
 from api.family_day import family_cards, live_family
 from api.family_rides import cleared_rides
+from city.agent import AGENT
 from city.banking import settle_at_bank
 from city.demo import DemoDay, clear_day, demo_plan, live_day, moment
 from city.home import Home
 from city.sectors import BENEFITS, GAS, PREFUNDED_FEN
-from city.world import AGENT
 
 
 def demo() -> None:

@@ -5,17 +5,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console, ConsoleOptions
 from rich.markup import escape
 from sqlalchemy import Engine
 
-from api.settings import Settings
 from ledger.archive import Archive
 from ledger.db import make_engine, migrate
+
+if TYPE_CHECKING:
+    from api.settings import Settings
 
 DEMO_MARK = "demo.city"
 """The file by which a home is known to keep a demonstration."""
@@ -50,8 +51,12 @@ class Refused(Exception):
     """The command cannot be done as asked; the message says what was wrong and what to do."""
 
 
-def settings() -> Settings:
+def settings() -> "Settings":
     """The settings in the environment. Raises Refused for one that cannot be."""
+    from pydantic import ValidationError  # a help asks for no setting, and what reads them is slow to load
+
+    from api.settings import Settings
+
     try:
         return Settings()
     except ValidationError as error:

@@ -7,7 +7,7 @@ from city.family import Event, Posting
 from clearing.qr_register import rides_of_holder
 from clearing.tables import tap
 from clearing.verdict import Money
-from clearing.wire.record import Ride
+from clearing.wire.ride import Ride
 from ledger.db import reading
 from ledger.history import Movement, history
 

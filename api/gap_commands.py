@@ -9,7 +9,7 @@ from api.doors import Refused, books, console, now, settings
 from api.listings import Listing, figure
 from city.home import CITY_ZONE
 from clearing.gap_explained import Explanation, ExplanationRefused, explain
-from clearing.terminal_gaps import open_gaps
+from clearing.open_gaps import open_gaps
 from clearing.terminal_watch import REMEDY, Finding, watch
 from clearing.wording import taps_in_words
 from ledger.db import reading, writing

@@ -40,7 +40,7 @@ class LateCommand(TyperCommand):
 
 
 class LateGroup(TyperGroup):
-    """A group with the commands of its table behind those that are declared in its own module."""
+    """A group whose commands are those of its table."""
 
     late: ClassVar[Mapping[str, Late]] = {}
 
@@ -53,3 +53,14 @@ class LateGroup(TyperGroup):
         """Load the command that is asked for, which may be the help of it."""
         name, command, rest = super().resolve_command(ctx, args)
         return name, command.load() if isinstance(command, LateCommand) else command, rest
+
+
+def late_group(help: str, late: Mapping[str, Late], kind: type[LateGroup] = LateGroup) -> typer.Typer:
+    """A group of commands from a table, which says by itself what it can be asked for."""
+    group = typer.Typer(cls=type(kind.__name__, (kind,), {"late": late}), help=help, no_args_is_help=True)
+    group.callback()(nothing_first)
+    return group
+
+
+def nothing_first() -> None:
+    """What the commands of a group have in common to be done first."""

@@ -2,75 +2,20 @@
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime
-from enum import StrEnum
-from io import StringIO
-from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
-from api.doors import Refused, archive, books, console, write_text
-from api.late_commands import Late, LateGroup
+from api.doors import Refused, archive, books, console
 from api.listings import Listing, figure
 from city.home import CITY_ZONE
-from ledger.archive import ArchiveDamaged, LinesArchived
+from ledger.archive import ArchiveDamaged
 from ledger.balances import Balance, balance, balance_at, balance_on, roll_up, totals
-from ledger.checks import check_books
 from ledger.db import reading
-from ledger.export import write_beancount, write_hledger
 from ledger.history import Movement, history
 from ledger.money import yuan
-
-ELSEWHERE: Final[Mapping[str, Late]] = {
-    "prove": Late(
-        "api.ledger_evidence:prove_entry",
-        "Prove to anyone that an entry is in the books: a file to be checked with the public key alone.",
-    ),
-    "verify-proof": Late(
-        "api.ledger_evidence:verify_proof",
-        "Check a proof with nothing but the public key: no database, no HSM.",
-    ),
-    "public-key": Late(
-        "api.ledger_evidence:public_key",
-        "The public key of the seals, Ed25519: 64 hex digits.",
-    ),
-    "verify": Late(
-        "api.ledger_evidence:verify",
-        "Recompute the whole books from their first day; exit 1 and name each row that is not as it was written.",
-    ),
-    "archive": Late(
-        "api.ledger_keeping:archive_books",
-        "Put a closed month's lines into a signed file; PostgreSQL then drops them from the books.",
-    ),
-    "import-opening": Late(
-        "api.ledger_keeping:import_balances",
-        "Book opening balances from a file: all of it as one entry, or nothing and every flaw named.",
-    ),
-}
-
-
-class LedgerGroup(LateGroup):
-    """What is asked of the books; what needs the city's HSM, or writes, is in modules of its own."""
-
-    late = ELSEWHERE
-
-
-ledger = typer.Typer(
-    cls=LedgerGroup, help="The books: balances, checks, proofs, archive, export.", no_args_is_help=True
-)
-
-
-class Format(StrEnum):
-    """Plain-text accounting formats that the books can be written in."""
-
-    HLEDGER = "hledger"
-    BEANCOUNT = "beancount"
-
-
-WRITERS = {Format.HLEDGER: write_hledger, Format.BEANCOUNT: write_beancount}
-
 
 EVERY_PART = 99
 """More parts than a code can have: one row an account."""
@@ -78,7 +23,6 @@ EVERY_PART = 99
 On = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="at the end of this business date")]
 
 
-@ledger.command("trial-balance")
 def trial_balance(
     depth: Annotated[
         int | None,
@@ -127,7 +71,6 @@ def _as_json(rows: Sequence[Balance], day: date | None, under: str, net_fen: int
     return json.dumps({**head, "rows": listed}, indent=1) + "\n"
 
 
-@ledger.command()
 def account(
     code: Annotated[str, typer.Argument(help="such as clearing:METRO-1 or purse:03104870000000000001")],
     on: On = None,
@@ -166,36 +109,3 @@ def _movements(rows: Sequence[Movement]) -> Listing:
             row.counter_account, yuan(row.amount_fen),
         )  # fmt: skip
     return table
-
-
-@ledger.command()
-def check() -> None:
-    """Recompute every total from the lines; exit 1 and name each difference where there is one."""
-    with books() as engine, reading(engine) as conn:
-        findings = check_books(conn)
-    for finding in findings:
-        console.print(f"[red]{finding.check}[/red] {finding.message}")
-    if findings:
-        raise Refused(
-            f"{len(findings)} differences; nothing was changed: find their cause before the next night"
-        )
-    console.print("The books are sound.")
-
-
-@ledger.command()
-def export(
-    format: Annotated[Format, typer.Option("--format", help="which tool's file to write")],
-    output: Annotated[Path | None, typer.Option(help="file to write; default: the standard output")] = None,
-) -> None:
-    """Write the whole journal for hledger or Beancount."""
-    text = StringIO()
-    with books() as engine, reading(engine) as conn:
-        try:
-            entries = WRITERS[format](conn, text, archive())
-        except (LinesArchived, ArchiveDamaged) as error:
-            raise Refused(str(error.args[0])) from error
-    if output is None:
-        sys.stdout.write(text.getvalue())
-    else:
-        write_text(output, text.getvalue())
-        console.print(f"{entries} entries written to {output}", soft_wrap=True)

@@ -2,19 +2,18 @@
 
 import shutil
 import time
-from collections.abc import Mapping
 from datetime import date, datetime
 from itertools import islice
-from typing import Annotated, Any, Final
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 from sqlalchemy import Engine
 
-from api.city_doors import chosen_engine, city
+from api.city_doors import city
 from api.doors import Refused, books, console, now, settings
+from api.engine_doors import chosen_engine
 from api.http.kept_answers import KEPT, drop_answers
-from api.late_commands import Late, LateGroup
 from api.listings import Listing, figure, prose
 from api.night_plan_shown import show_plan
 from api.night_tables import code_rides_table, operators_table, reconciled
@@ -43,41 +42,9 @@ from settlement.work_queue import State, items_of
 EXCEPTIONS_SHOWN = 100
 
 
-ELSEWHERE: Final[Mapping[str, Late]] = {
-    "dry-run": Late(
-        "api.night_trials:dry_run_night",
-        "Say what the night would come to: verdicts, prices, positions. Nothing is booked, moved or acknowledged.",
-    ),
-    "replace-batch": Late(
-        "api.night_trials:replace_one",
-        "Replace a batch that a stopped night has collected and not booked; "
-        "the night collects it anew when it goes on.",
-    ),
-    "retry": Late(
-        "api.night_trials:retry",
-        "Judge a booked batch's taps in suspense now, between two nights, and book what is accepted on the open "
-        "day.",
-    ),
-}
-
-
-class NightGroup(LateGroup):
-    """`onecard night 2026-03-02` runs that night, as it always did."""
-
-    late = ELSEWHERE
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Take what begins with a digit for a business date."""
-        return super().resolve_command(ctx, ["run", *args] if args[0][:1].isdigit() else args)
-
-
-night = typer.Typer(
-    cls=NightGroup, no_args_is_help=True, help="A business day's night: DATE runs it; or look at it first."
-)
 Day = Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="business date, such as 2026-03-02")]
 
 
-@night.command("run")
 def run(
     business_date: Day,
     at: Annotated[
@@ -129,7 +96,6 @@ def run_watched(
     return report
 
 
-@night.command("plan")
 def plan(business_date: Day) -> None:
     """Say what the night has before it: files by their headers, taps, expected minutes, space; nothing is written."""
     home = settings().city_home()
@@ -138,7 +104,6 @@ def plan(business_date: Day) -> None:
     show_plan(console, found, free_bytes=shutil.disk_usage(home.root).free)
 
 
-@night.command("status")
 def status(business_date: Day) -> None:
     """Show a night: what it is at while it runs, its steps with counts and digests, what each operator gets."""
     day = business_date.date()
@@ -162,7 +127,6 @@ def status(business_date: Day) -> None:
         )  # fmt: skip
 
 
-@night.command("exceptions")
 def exceptions(business_date: Day) -> None:
     """List what the night did not simply accept, and what of the work queue it raised."""
     day = business_date.date()

@@ -12,8 +12,9 @@ import typer
 from rich.markup import escape
 
 from api.bars import bars
-from api.city_doors import bounded_engine, city
+from api.city_doors import city
 from api.doors import Refused, console, now, settings
+from api.engine_doors import bounded_engine
 from api.listings import Listing, figure
 from api.night_commands import Day
 from city.world import night_of

@@ -28,10 +28,6 @@ from terminals.pos_messages import PosIdentity
 from terminals.pos_pinpad import KeyRefused, PinPad
 from terminals.pos_texts import shown
 
-pos = typer.Typer(
-    help="Counters: the ISO 8583 gateway, and a terminal that speaks to it.", no_args_is_help=True
-)
-
 Terminal = Annotated[str, typer.Argument(help="the terminal's 8 characters, such as POS00001")]
 Card = Annotated[str, typer.Argument(help="the card's 20 digits")]
 Amount = Annotated[int, typer.Argument(help="amount in fen", min=1)]
@@ -39,7 +35,6 @@ Address = Annotated[str, typer.Option("--gateway", help="host:port of the gatewa
 AT_HOME = "127.0.0.1:8583"
 
 
-@pos.command()
 def gateway(
     host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="port to listen on; 0 takes a free one")] = 8583,
@@ -67,7 +62,6 @@ async def _serve(gateway: Gateway, host: str, port: int, port_file: Path | None)
     await GatewayServer(gateway).serve(host, port, stop=stop, listening=listening)
 
 
-@pos.command()
 def enrol(
     terminal: Terminal,
     merchant: Annotated[str, typer.Argument(help="the participant it belongs to")],
@@ -90,7 +84,6 @@ def enrol(
     console.print(f"Terminal {terminal} of {merchant} {said}; it is kept in {folder}", soft_wrap=True)
 
 
-@pos.command("sign-on")
 def sign_on(terminal: Terminal, address: Address = AT_HOME) -> None:
     """Get a new working key from the gateway."""
     with _at(terminal, address) as counter:
@@ -99,28 +92,24 @@ def sign_on(terminal: Terminal, address: Address = AT_HOME) -> None:
     console.print(f"Terminal {terminal} has a new working key")
 
 
-@pos.command()
 def purchase(terminal: Terminal, card_no: Card, amount_fen: Amount, address: Address = AT_HOME) -> None:
     """Take an amount from the wallet behind a card."""
     with _at(terminal, address) as counter:
         _tell(counter.purchase(card_no, amount_fen, at=now()))
 
 
-@pos.command("stand-in")
 def stand_in(terminal: Terminal, card_no: Card, amount_fen: Amount, address: Address = AT_HOME) -> None:
     """Take a purchase at the merchant's own risk; the gateway is told now or later."""
     with _at(terminal, address) as counter:
         _tell(counter.stand_in(card_no, amount_fen, at=now()))
 
 
-@pos.command()
 def balance(terminal: Terminal, card_no: Card, address: Address = AT_HOME) -> None:
     """Ask what is in the wallet behind a card."""
     with _at(terminal, address) as counter:
         _tell(counter.balance(card_no, at=now()))
 
 
-@pos.command()
 def refund(
     terminal: Terminal,
     ticket: Annotated[int, typer.Argument(help="number of the purchase in the terminal's journal")],
@@ -138,7 +127,6 @@ def refund(
         _tell(counter.refund(original, amount_fen, at=now()))
 
 
-@pos.command()
 def deliver(terminal: Terminal, address: Address = AT_HOME) -> None:
     """Send the reversals and advices that wait in the terminal."""
     with _at(terminal, address) as counter:
@@ -148,7 +136,6 @@ def deliver(terminal: Terminal, address: Address = AT_HOME) -> None:
     console.print("The gateway has everything")
 
 
-@pos.command()
 def journal(terminal: Terminal) -> None:
     """List the terminal's tickets."""
     table = Listing(

@@ -27,13 +27,7 @@ from clearing.sectors.transit.sales_file import read_sales
 from ledger.db import reading, writing
 from ledger.money import yuan
 
-products = typer.Typer(
-    help="Fare products that cards have bought: what the city sells, taking sales in, taking them back.",
-    no_args_is_help=True,
-)
 
-
-@products.command("list")
 def offered() -> None:
     """List what the city's fare tariffs let a card buy."""
     table = Listing("product", figure("yuan"), "holds for", "tariff", "from", "to")
@@ -46,7 +40,6 @@ def offered() -> None:
     console.print(table or "No tariff has a product: give one `products` (docs/formats/tariff.md)")
 
 
-@products.command("take")
 def take(
     file: Annotated[Path, typer.Argument(metavar="SALES", help="a CSV of sales (docs/fares.md)")],
 ) -> None:
@@ -71,7 +64,6 @@ def take(
     console.print(f"{new} sales taken in, {len(sales) - new} known before")
 
 
-@products.command("of")
 def of_card(card_no: Annotated[str, typer.Argument(help="the card's 20 digits")]) -> None:
     """List what a card has bought, the newest first."""
     with books() as engine, reading(engine) as conn:
@@ -83,7 +75,6 @@ def of_card(card_no: Annotated[str, typer.Argument(help="the card's 20 digits")]
     console.print(table if found else f"Card {card_no} has bought nothing")
 
 
-@products.command("withdraw")
 def withdraw(
     reference: Annotated[str, typer.Argument(help="the seller's number of the sale")],
     *,

@@ -16,15 +16,12 @@ from ledger.db import reading, writing
 from ledger.money import yuan
 from settlement.work_queue import Happened, Item, QueueRefused, State, events_of, item_of, items_of, move
 
-queue = typer.Typer(no_args_is_help=True, help="The work queue: what people must look at after the nights.")
-
 Number = Annotated[int, typer.Argument(help="the item's number, as `onecard queue list` shows it")]
 By = Annotated[str, typer.Option("--by", help="who does it; kept with the item")]
 Why = Annotated[str, typer.Option("--why", help="why not; kept")]
 Note = Annotated[str, typer.Option("--note", help="why, or what was found out; kept with the item")]
 
 
-@queue.command("list")
 def list_items(
     done_too: Annotated[bool, typer.Option("--done-too", help="also what is done")] = False,
 ) -> None:
@@ -38,7 +35,6 @@ def list_items(
     show_items(console, items, today())
 
 
-@queue.command("show")
 def show(number: Number) -> None:
     """Show one item with everything that happened to it."""
     with books() as engine, reading(engine) as conn:
@@ -55,19 +51,16 @@ def show(number: Number) -> None:
     console.print(table)
 
 
-@queue.command("take")
 def take(number: Number, by: By, note: Note = "") -> None:
     """Take an item: it is yours until it is done or given back."""
     _move(number, Happened.TAKEN, by, note)
 
 
-@queue.command("done")
 def done(number: Number, by: By, note: Note = "") -> None:
     """Say that an item is dealt with, and how; a night that still finds it after its deadline raises it again."""
     _move(number, Happened.DONE, by, note)
 
 
-@queue.command("back")
 def back(number: Number, by: By, note: Note = "") -> None:
     """Give an item back to all, also one that was called done and is not."""
     _move(number, Happened.BACK, by, note)

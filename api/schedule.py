@@ -16,8 +16,9 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.bank_rounds import bank_round, log_round
-from api.city_doors import bounded_engine, city
+from api.city_doors import city
 from api.doors import Refused, books, console, now, settings
+from api.engine_doors import bounded_engine
 from api.night_commands import run_watched
 from api.peers import connected_peers
 from api.settings import Settings

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from api.doors import Refused, books, console, now, settings
 from api.listings import Listing, figure, prose
 from api.queue_commands import By, named, today
-from api.two_people_commands import Deciding, add_decisions
+from api.two_people_commands import Deciding, deciding_commands
 from city.home import CITY_ZONE
 from clearing.proposals import (
     Asked,
@@ -28,16 +28,13 @@ from clearing.verdict import MONEY, Money, Verdict
 from clearing.wording import taps_in_words
 from ledger.db import reading, writing
 from ledger.money import read_yuan, yuan
-from settlement.suspense_decisions import approve, propose, turn_down, withdraw
+from settlement import suspense_decisions
 from settlement.two_people import DecisionRefused, Word
 
 SUSPENDING: Final = [verdict.value for verdict in Verdict if MONEY[verdict] is Money.SUSPENDED]
 
 _PLACE: Final = re.compile(r"([0-9]{1,8}):([0-9]{1,9})")
 
-suspense = typer.Typer(
-    no_args_is_help=True, help="Taps in suspense: listed with their age, and paid or rejected by two people."
-)
 
 Number = Annotated[
     int, typer.Argument(help="the proposal's number, as `onecard suspense proposals` shows it")
@@ -54,7 +51,6 @@ Day = Annotated[
 ]
 
 
-@suspense.command("list")
 def list_suspended(
     operator: OfOperator = None,
     verdict: OfVerdict = None,
@@ -84,7 +80,6 @@ def list_suspended(
     )
 
 
-@suspense.command("propose")
 def propose_decision(
     decision: Annotated[Decision, typer.Argument(help="pay, or reject")],
     operator: Annotated[str, typer.Argument(help="whose taps, such as BUS-1")],
@@ -107,13 +102,12 @@ def propose_decision(
         _target(operator, tap, verdict, presented), decision, reason, named(by), now(), _fen(amount)
     )
     with books() as engine, writing(engine) as conn:
-        made = propose(conn, asked)
+        made = suspense_decisions.propose(conn, asked)
     if isinstance(made, ProposalRefused):
         raise Refused(f"{made.message}; {made.remedy}")
     _say(made, "waits for a second person")
 
 
-@suspense.command("proposals")
 def list_proposals(
     done_too: Annotated[bool, typer.Option("--done-too", help="also what was decided")] = False,
 ) -> None:
@@ -135,7 +129,6 @@ def list_proposals(
     console.print(table)
 
 
-@suspense.command("show")
 def show(number: Number) -> None:
     """Show one proposal: who, when and why, and what was said to it."""
     with books() as engine, reading(engine) as conn:
@@ -148,6 +141,8 @@ def show(number: Number) -> None:
 
 
 def _approve(engine: Engine, word: Word) -> Proposal | DecisionRefused:
+    from settlement.suspense_approval import approve  # it books, which takes long to load
+
     return approve(engine, word, nights=settings().city_home().nights)
 
 
@@ -234,12 +229,11 @@ def _fen(amount: str | None) -> int | None:
     return fen
 
 
-add_decisions(
-    suspense,
+approve, refuse, withdraw = deciding_commands(
     Deciding(
         approve=_approve,
-        turn_down=turn_down,
-        withdraw=withdraw,
+        turn_down=suspense_decisions.turn_down,
+        withdraw=suspense_decisions.withdraw,
         say=lambda _engine, done: _say(done, _stands(done)),
         approved="it is carried out at once, on the open day, between two nights",
         stays="its taps stay in suspense, and may be proposed again",

@@ -13,10 +13,7 @@ from rich.markup import escape
 
 from api.doors import Refused, console
 from api.listings import Listing, figure, prose
-from api.tariff_enact import enact
 from api.tariff_files import AsJson, TariffFile, TariffFiles, bytes_of, fares_in, flawed, text_of
-from api.tariff_imports import import_gtfs, import_matrix
-from api.tariff_what_if import what_if_day
 from clearing.sectors.transit.card_fares import Priced, Step, price_cards
 from clearing.sectors.transit.fare_check import check_tariff, check_together
 from clearing.sectors.transit.fare_diff import ExampleJourney, changes, example_journeys
@@ -27,18 +24,9 @@ from clearing.sectors.transit.taps_file import read_taps
 from clearing.wire.tariff import TariffError, parse_tariff
 from ledger.money import yuan
 
-tariff = typer.Typer(
-    help="Fare tariffs: check, explain, compare, import, what if, put in force.", no_args_is_help=True
-)
-tariff.command("import-matrix")(import_matrix)
-tariff.command("import-gtfs")(import_gtfs)
-tariff.command("what-if")(what_if_day)
-tariff.command("enact")(enact)
-
 SHOWN_CHANGES = 60
 
 
-@tariff.command("check")
 def check(files: TariffFiles, as_json: AsJson = False) -> None:
     """Name every flaw of tariffs, and between them; the exit status is 1 where there is one (remarks are none)."""
     flaws: list[tuple[str, Flaw]] = []
@@ -70,7 +58,6 @@ def check(files: TariffFiles, as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-@tariff.command("explain")
 def explain(
     files: TariffFiles,
     taps: Annotated[Path | None, typer.Option(help="a CSV of taps (docs/formats/tariff.md)")] = None,
@@ -172,7 +159,6 @@ def _in_words(leg: Priced) -> str:
     return "\n".join(lines)
 
 
-@tariff.command("diff")
 def diff(old: TariffFile, new: TariffFile, as_json: AsJson = False) -> None:
     """Say what changes for riders from one tariff to another, field by field and by example journeys."""
     was, now = fares_in(old), fares_in(new)
@@ -213,7 +199,6 @@ def _difference(journey: ExampleJourney) -> str:
     return f"{'+' if change_fen > 0 else '−'}{yuan(abs(change_fen))}"
 
 
-@tariff.command("schema")
 def write_schema() -> None:
     """Write the JSON schema of the tariff file."""
     sys.stdout.write(_json(schema()))

@@ -12,11 +12,11 @@ import typer
 from api.doors import Refused, books, console, settings
 from api.tariff_files import TariffFile, flawed, text_of
 from city.world import AnyTariff, tariff_in, tariff_place
+from clearing.atomic_files import write_bytes
 from clearing.sectors.transit.fare_check import check_together
 from clearing.sectors.transit.fare_file import Flaw, TariffFlawed
 from clearing.sectors.transit.fare_tariff import FareTariff
 from clearing.wire.tariff import TariffError
-from clearing.workfiles import write_bytes
 from ledger.day import DayOrderError, current_day
 from ledger.db import reading
 

@@ -1,19 +1,17 @@
 """`onecard terminals`: what terminals are to obey, signed by the HSM and published for their depots."""
 
 import json
-from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from api.city_doors import city
 from api.doors import Refused, console, fail, now
-from api.late_commands import Late, LateGroup
+from card.algorithms import Algorithm
 from card.hotlist import hotlisted
 from card.hsm.errors import HsmError
-from card.signatures import Algorithm
 from clearing.publication import keys_of, publish_document, publish_hotlist, signer_of
 from clearing.wire.hotlist import numbers_of
 from clearing.wire.signed import Kind, SignedError
@@ -21,34 +19,6 @@ from clearing.wire.strict import FieldError
 from clearing.wire.tariff import parse_tariff
 from ledger.db import reading
 from terminals.settings import parse_settings
-
-ELSEWHERE: Final[Mapping[str, Late]] = {
-    "gaps": Late(
-        "api.gap_commands:gaps",
-        "List the numbers that terminals gave and nobody presented, as their operators are asked for them.",
-    ),
-    "silent": Late(
-        "api.gap_commands:silent",
-        "List the terminals that no tap has come from for days, and those whose counter began anew.",
-    ),
-    "explain": Late(
-        "api.gap_commands:explain_numbers",
-        "Ask no longer for numbers that no tap will come for, and keep who says so and why.",
-    ),
-}
-
-
-class TerminalGroup(LateGroup):
-    """What is published for terminals, and what is looked for that has not come from them."""
-
-    late = ELSEWHERE
-
-
-terminals = typer.Typer(
-    cls=TerminalGroup,
-    help="Signed hotlists, tariffs and settings for terminals, and what has not come from them.",
-    no_args_is_help=True,
-)
 
 
 class DocumentKind(StrEnum):
@@ -75,7 +45,6 @@ SignedBy = Annotated[
 ]
 
 
-@terminals.command("hotlist")
 def hotlist_command(algorithm: SignedBy = Signing.ED25519) -> None:
     """Publish the hotlist of the books, whole and as the change from the last; nothing where it is the same."""
     try:
@@ -91,7 +60,6 @@ def hotlist_command(algorithm: SignedBy = Signing.ED25519) -> None:
     _tell(written)
 
 
-@terminals.command("publish")
 def publish_command(
     kind: Annotated[DocumentKind, typer.Argument(help="what the file is")],
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="the JSON file")],
@@ -111,7 +79,6 @@ def publish_command(
     _tell([written])
 
 
-@terminals.command("keys")
 def keys_command() -> None:
     """Print the public keys that terminals have to trust, by algorithm and version, as JSON."""
     shown: dict[str, dict[int, str]] = {one.value: {} for one in Signing}

@@ -31,10 +31,14 @@ class Deciding(Generic[P]):
     stays: str
 
 
-def add_decisions(group: typer.Typer, room: Deciding[P]) -> None:
-    """Give a group its three commands. A refusal is raised as Refused; what was written before it is kept."""
+def deciding_commands(
+    room: Deciding[P],
+) -> tuple[Callable[..., None], Callable[..., None], Callable[..., None]]:
+    """The commands `approve`, `refuse` and `withdraw` of a room.
 
-    @group.command("approve", help=f"Approve another person's proposal: {room.approved}.")
+    A refusal is raised as Refused; what was written before it is kept.
+    """
+
     def approve(number: Number, by: By) -> None:
         word = Word(number, named(by), now())
         with books() as engine:
@@ -46,11 +50,9 @@ def add_decisions(group: typer.Typer, room: Deciding[P]) -> None:
                 raise Refused(str(stop)) from stop
             room.say(engine, _decided(answer))
 
-    @group.command("refuse", help=f"Turn another person's proposal down: {room.stays}.")
     def refuse(number: Number, by: By, why: Why) -> None:
         end(room.turn_down, Word(number, named(by), now(), why))
 
-    @group.command("withdraw", help=f"Take your own proposal back while it waits: {room.stays}.")
     def withdraw(number: Number, by: By) -> None:
         end(room.withdraw, Word(number, named(by), now()))
 
@@ -59,6 +61,11 @@ def add_decisions(group: typer.Typer, room: Deciding[P]) -> None:
             with writing(engine) as conn:
                 answer = said(conn, word)
             room.say(engine, _decided(answer))
+
+    approve.__doc__ = f"Approve another person's proposal: {room.approved}."
+    refuse.__doc__ = f"Turn another person's proposal down: {room.stays}."
+    withdraw.__doc__ = f"Take your own proposal back while it waits: {room.stays}."
+    return approve, refuse, withdraw
 
 
 def _decided(answer: P | DecisionRefused) -> P:

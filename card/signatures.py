@@ -3,8 +3,6 @@
 Keys and signatures are those that the HSM gives out (docs/formats/hsm.md, GC and GE).
 """
 
-from enum import IntEnum
-
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -12,19 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from card import sm2
-
-SIGNATURE_BYTES = 64
-
-
-class Algorithm(IntEnum):
-    """How something is signed, by the byte that says so on the wire."""
-
-    ED25519 = 0
-    P256 = 1
-    SM2 = 2
-
-
-PUBLIC_KEY_BYTES = {Algorithm.ED25519: 32, Algorithm.P256: 33, Algorithm.SM2: 33}
+from card.algorithms import PUBLIC_KEY_BYTES, SIGNATURE_BYTES, Algorithm
 
 
 def verify(algorithm: Algorithm, public_key: bytes, message: bytes, signature: bytes) -> bool:

@@ -31,15 +31,8 @@ from clearing.verification import tac_columns
 from clearing.wire.batch import FRAME, RECORD_DTYPE, BatchError
 from clearing.wire.bcd import CITY_ZONE, pack_moment
 from clearing.wire.frame import BatchFrame, Framed
-from clearing.wire.interop import (
-    ANSWER,
-    PRESENTED,
-    RESULT,
-    ResultCode,
-    ResultLine,
-    read_results,
-    result_lines,
-)
+from clearing.wire.interop import ANSWER, PRESENTED, RESULT, ResultLine, read_results, result_lines
+from clearing.wire.result_code import ResultCode
 
 KEY_VERSION = 1
 EVENING = time(20)

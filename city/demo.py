@@ -8,6 +8,7 @@ from datetime import date, datetime, time, timedelta
 from sqlalchemy import select
 
 from card.hotlist import HotlistEntry, hotlist_card
+from city.agent import AGENT
 from city.day import ISSUER, DayPlan, Mischief, plan_day
 from city.distribution import Terminals, Told, distribution, publish
 from city.drawer import Drawer
@@ -19,8 +20,9 @@ from city.plan import read_plan
 from city.presentment import present
 from city.riders import Riders
 from city.street import Debit, Street
-from city.world import AGENT, City, agent_pays, found, install, night_of
+from city.world import City, agent_pays, found, install, night_of
 from clearing.devices import Device
+from clearing.engine.duck import IN_PROCESS
 from clearing.peers import NOBODY, Peers
 from clearing.tables import tap
 from clearing.verdict import Money
@@ -96,7 +98,7 @@ def clear_day(
     """Run the night of a day that has been lived, with the institutions that it was lived with."""
     business_date = lived.plan.business_date
     at = moment(business_date, 23, 30)
-    night = night_of(city, business_date, at=at, progress=progress, peers=peers)
+    night = night_of(city, business_date, at=at, progress=progress, rules=IN_PROCESS, peers=peers)
     run_night(city.engine, night, observe=observe)
     with reading(city.engine) as conn:
         summary = night_summary(conn, business_date)

@@ -18,16 +18,17 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import Engine
 
+from card.algorithms import Algorithm
 from card.hsm.addresses import parse_addresses
 from card.hsm.client import Hsm
 from card.hsm.errors import HsmError
-from card.signatures import Algorithm
+from city.agent import AGENT
 from city.diary import Diary, pause
 from city.drawer import Drawer, KeptChip
 from city.factory import Factory
 from city.home import Home
 from city.office import Office
-from city.world import AGENT, carried_tariff
+from city.world import carried_tariff
 from clearing.qr_intake import qr_inbox
 from clearing.wire.batch import Ride
 from clearing.wire.signed import Keys

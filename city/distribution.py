@@ -10,8 +10,8 @@ from pathlib import Path
 
 import httpx
 
+from card.algorithms import Algorithm
 from card.hotlist import hotlisted
-from card.signatures import Algorithm
 from city.processes import running_program
 from city.world import City
 from clearing.publication import keys_of, publish_document, publish_hotlist, signer_of

@@ -4,10 +4,11 @@ from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 
 from card.registry import CardRecord, register
+from city.agent import AGENT
 from city.day import ISSUER, Rider
 from city.office import Office
 from city.riders import Riders
-from city.world import AGENT, City
+from city.world import City
 from ledger.db import writing
 from terminals.counter import LoadCounter
 from terminals.hotlist import Hotlist

@@ -24,6 +24,7 @@ from city.street import Street
 from city.szt import BadRow, read_trace
 from city.world import City, agent_pays, found, install, night_of
 from clearing.devices import Device
+from clearing.engine.duck import IN_PROCESS
 from clearing.wire.tariff import parse_tariff
 from ledger.day import DayOrderError, current_day
 from ledger.db import make_engine, migrate, reading
@@ -76,7 +77,11 @@ def replay(
     if past.stage is Stage.CLEARED:
         return Replayed(past.business_date, past.bad_rows, already=True)
     at = datetime.combine(past.business_date, time(23, 30), CITY_ZONE)
-    run_night(city.engine, night_of(city, past.business_date, at=at, progress=progress), observe=observe)
+    run_night(
+        city.engine,
+        night_of(city, past.business_date, at=at, progress=progress, rules=IN_PROCESS),
+        observe=observe,
+    )
     stages.reach(digest, replace(past, stage=Stage.CLEARED))
     return Replayed(past.business_date, past.bad_rows, already=False)
 

@@ -6,10 +6,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine
 
 from card.hsm.client import Hsm
+from city.agent import AGENT
 from city.home import Home
 from city.plan import CityPlan
 from city.processes import running_hsm
@@ -17,8 +19,6 @@ from city.registers.entering import must_enter
 from city.registers.file import CityFile
 from clearing.context import Night
 from clearing.devices import Device, register_devices
-from clearing.engine.duck import IN_PROCESS
-from clearing.engine.rules import RuleEngine
 from clearing.peers import NOBODY, Peers
 from clearing.sectors.transit.fare_check import usable_fares
 from clearing.sectors.transit.fare_file import is_fare_file
@@ -32,10 +32,11 @@ from ledger.post import post
 from settlement.agreements import Agreement, Cycle
 from settlement.participants import Participant
 
+if TYPE_CHECKING:
+    from clearing.engine.rules import RuleEngine
+
 AnyTariff = Tariff | FareTariff
 """A tariff of either form."""
-AGENT = "COUNTER-1"
-"""The counter that sells and loads cards; what it takes is owed to us until it arrives at the bank."""
 SINCE = date(2018, 1, 1)
 """From when the simulated city's agreements hold."""
 
@@ -139,8 +140,8 @@ def night_of(
     *,
     at: datetime,
     progress: Callable[[str, int, int], None],
+    rules: "RuleEngine",
     peers: Peers = NOBODY,
-    rules: RuleEngine = IN_PROCESS,
 ) -> Night:
     """The night of a business date, booked at `at`, that talks to these institutions; `rules` decide."""
     home = city.home
@@ -153,9 +154,9 @@ def night_of(
         city.hsm,
         tariffs_of(home),
         progress,
+        rules,
         peers,
         Archive(home.ledger_archive),
-        rules,
     )
 
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from hashlib import file_digest, sha256
 from pathlib import Path
 
-from clearing.wire.batch import SUFFIX
+from clearing.atomic_files import write_new
 from clearing.wire.frame import PART_BYTES
-from clearing.workfiles import write_new
+from clearing.wire.names import SUFFIX
 from ledger.durable import put_in_place
 
 PIECE_BYTES = 1 << 20

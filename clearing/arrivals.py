@@ -10,8 +10,9 @@ from pathlib import Path
 from card.hsm.client import Hsm
 from card.hsm.errors import HsmError
 from clearing.archive import archived
-from clearing.wire.batch import BatchError, BatchHeader, batch_name, read_batch
+from clearing.wire.batch import BatchError, BatchHeader, read_batch
 from clearing.wire.frame import MAC_FROM_END, PART_BYTES
+from clearing.wire.names import batch_name
 
 NO_SUCH_KEY = "12"
 """The HSM's answer where a file names a key version that it does not hold: the file is at fault."""

@@ -16,9 +16,10 @@ from clearing.columns import numbers, texts
 from clearing.context import Night, StepRefused, StepResult
 from clearing.interop.centres import centre_codes
 from clearing.judged import Judged, fresh_taps, judged_taps
-from clearing.postings import OVERCHARGE, SHORTFALL, Shares, batch_columns, from_purses, owed_account, shares
+from clearing.postings import Shares, batch_columns, from_purses, shares
 from clearing.records import are_kept, keep_positions, keep_taps, renew_taps, short_purses
 from clearing.tables import batch_file, card_position, cleared_night, tap
+from clearing.tap_accounts import OVERCHARGE, SHORTFALL, owed_account
 from clearing.verdict import Verdict
 from ledger.accounts import open_accounts
 from ledger.ahead import ahead

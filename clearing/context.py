@@ -5,17 +5,19 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine
 
-from card.hsm.client import Hsm
-from clearing.engine.duck import IN_PROCESS
-from clearing.engine.rules import RuleEngine
 from clearing.peers import NOBODY, Peers
-from clearing.sectors.transit.fare_tariff import FareTariff
-from clearing.wire.tariff import Tariff
-from ledger.archive import Archive as LedgerArchive
 from ledger.db import nothing_to_write
+
+if TYPE_CHECKING:  # many know what a step hands back, and few run a night
+    from card.hsm.client import Hsm
+    from clearing.engine.rules import RuleEngine
+    from clearing.sectors.transit.fare_tariff import FareTariff
+    from clearing.wire.tariff import Tariff
+    from ledger.archive import Archive as LedgerArchive
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +35,12 @@ class Night:
     folder: Path
     inbox: Path
     archive: Path
-    hsm: Hsm
-    tariffs: tuple[Tariff | FareTariff, ...]
+    hsm: "Hsm"
+    tariffs: "tuple[Tariff | FareTariff, ...]"
     progress: Callable[[str, int, int], None]
+    rules: "RuleEngine"
     peers: Peers = NOBODY
-    ledger_archive: LedgerArchive | None = None
-    rules: RuleEngine = IN_PROCESS
+    ledger_archive: "LedgerArchive | None" = None
 
     @property
     def work(self) -> Path:

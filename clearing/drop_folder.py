@@ -15,11 +15,12 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from clearing.archive import archived
+from clearing.atomic_files import write_bytes
 from clearing.dropped_files import Look, candidates, claim, claimed_files, put_back, read_stable
 from clearing.landing import KINDS, Landing, Sent, TurnedAway, flaw_of, parse_name, receive
 from clearing.receipts import Receipt, Status, write_answer
-from clearing.wire.batch import batch_name, parse_batch_name
-from clearing.workfiles import write_bytes
+from clearing.wire.batch import parse_batch_name
+from clearing.wire.names import batch_name
 from ledger.sharing import Writer
 
 DROP_FOLDER = "operators"

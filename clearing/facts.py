@@ -29,13 +29,10 @@ from clearing.interop.tables import centre
 from clearing.sectors.transit.fare_tariff import FareTariff
 from clearing.suspense import decided
 from clearing.tables import card_position, chip_load, device, tap
-from clearing.verdict import Money, Verdict
+from clearing.verdict import WINDOW_DAYS, Money, Verdict
 from clearing.wire.bcd import CITY_ZONE
 from clearing.wire.tariff import Tariff
 from ledger.bulk import one_of
-
-WINDOW_DAYS = 30
-"""Taps older than this when first presented are not paid; grey taps unproved for longer are rejected."""
 
 RECENT_DAYS = 3
 """A card with a tap older than this gets a closer look; of the others, no load before then lies between two taps."""

@@ -8,8 +8,9 @@ import numpy as np
 from sqlalchemy import Connection, insert
 
 from clearing.gap_tables import terminal_explained
+from clearing.open_gaps import CYCLE
 from clearing.terminal_book import known_of, store
-from clearing.terminal_numbers import CYCLE, MOST_MISSING, NO_DAY, Numbered, count, number_of
+from clearing.terminal_numbers import MOST_MISSING, NO_DAY, Numbered, count, number_of
 
 
 class ExplanationRefusal(StrEnum):

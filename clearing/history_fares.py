@@ -35,7 +35,8 @@ from clearing.sectors.transit.matrix_file import fare_tariffs
 from clearing.tables import tap
 from clearing.verdict import Money, Verdict
 from clearing.verification import TACS
-from clearing.wire.record import FULL_FARE_FLAG, LINKED_FLAG, RECORD_BYTES, Ride
+from clearing.wire.record import FULL_FARE_FLAG, LINKED_FLAG, RECORD_BYTES
+from clearing.wire.ride import Ride
 from clearing.workfiles import counted, read_table, write_table
 from ledger.db import reading
 

@@ -14,17 +14,18 @@ from sqlalchemy import Connection, Engine, insert, select
 from card.hsm.errors import HsmError
 from clearing.archive import fetch, is_kept, keep_file
 from clearing.arrivals import Arrival, Registered, Rejected, Taken, batch_key, decide
+from clearing.atomic_files import write_bytes
 from clearing.columns import rule_table
 from clearing.context import Night, StepRefused, StepResult
 from clearing.devices import known_operators
 from clearing.interop.centres import centre_codes
 from clearing.presented import Source, lay_out, rule_pieces
 from clearing.receipts import keep_turned_away, receipt_for, turned_away, write_answer
-from clearing.suspense import retried_taps
+from clearing.retried import retried_taps
 from clearing.tables import batch_file
 from clearing.wire.batch import BatchHeader, parse_batch_name, read_batch
 from clearing.wire.bcd import moment_of
-from clearing.workfiles import write_bytes, write_groups
+from clearing.workfiles import write_groups
 from ledger.db import reading
 
 TAPS = "taps.parquet"

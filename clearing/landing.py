@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine, Table, select
 
 from clearing.archive import keep
 from clearing.arrivals import FileRefusal
+from clearing.atomic_files import write_new
 from clearing.online.qr_tables import qr_batch_file
 from clearing.qr_intake import QR_FILES
 from clearing.receipts import Receipt, Status, keep_turned_away, read_answer, write_answer
@@ -22,7 +23,6 @@ from clearing.tables import batch_file
 from clearing.wire.batch import FRAME, BatchError
 from clearing.wire.frame import BatchFrame
 from clearing.wire.qr_batch import QR_FRAME
-from clearing.workfiles import write_new
 from ledger.db import reading
 from ledger.sharing import Writer
 

@@ -9,7 +9,8 @@ from sqlalchemy import Connection
 from clearing.columns import numbers, texts
 from clearing.context import StepRefused
 from clearing.interop.centres import centre_codes
-from clearing.postings import OVERCHARGE, SHORTFALL, batch_columns, owed_account, shares
+from clearing.postings import batch_columns, shares
+from clearing.tap_accounts import OVERCHARGE, SHORTFALL, owed_account
 from ledger.accounts import open_accounts
 from ledger.balances import balances_of
 from ledger.chart import account

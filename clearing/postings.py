@@ -11,10 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clearing.columns import numbers, truths
+from clearing.tap_accounts import OVERCHARGE, SHORTFALL, owed_account
 from ledger.columns import Heading, Lines
 
-OVERCHARGE = "suspense:overcharge"
-SHORTFALL = "suspense:purse_shortfall"
 Fens = npt.NDArray[np.int64]
 
 
@@ -57,11 +56,6 @@ def shares(
 def from_purses(amounts: Fens, paid: Fens) -> Shares:
     """The shares of taps whose cards' purses hold enough for all of them; to be written into."""
     return Shares(paid.copy(), np.zeros_like(paid), amounts - paid, np.zeros_like(paid))
-
-
-def owed_account(operator: str, centres: Collection[str]) -> str:
-    """The account on which an operator is credited: another city's centre has a position of its own."""
-    return f"city:{operator}" if operator in centres else f"clearing:{operator}"
 
 
 def batch_columns(

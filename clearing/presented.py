@@ -16,11 +16,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from clearing.archive import archived
+from clearing.atomic_files import write_bytes
 from clearing.columns import Presented, numbers, rows_of, rule_table, tap_table
 from clearing.context import Night, StepRefused
 from clearing.wire.batch import RECORD_BYTES
 from clearing.wire.frame import PART_BYTES
-from clearing.workfiles import CACHE_ROWS, GROUP_ROWS, read_table, write_bytes, write_table
+from clearing.workfiles import CACHE_ROWS, GROUP_ROWS, read_table, write_table
 
 SOURCES = "sources.json"
 RETRIED = "retried.parquet"

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, inser
 
 from card.tables import card
 from clearing.interop.centres import centre_codes
-from clearing.interop.replies import CODES
+from clearing.interop.codes import CODES
 from clearing.suspense_tables import suspense_item, suspense_proposal
 from clearing.tables import tap
 from clearing.verdict import Money, Verdict

@@ -7,13 +7,13 @@ the record of what is published: nothing else is needed to make the next.
 from datetime import datetime
 from pathlib import Path
 
+from card.algorithms import Algorithm
 from card.hsm.client import Hsm
 from card.hsm.errors import HsmError
-from card.signatures import Algorithm
+from clearing.atomic_files import write_bytes
 from clearing.wire.bcd import pack_moment
 from clearing.wire.hotlist import Numbers, parse_hotlist, write_change, write_hotlist
 from clearing.wire.signed import Document, Keys, Kind, SignedError, Signer, write_document
-from clearing.workfiles import write_bytes
 
 WHOLE, CHANGE, DOCUMENT = "hotlist-{:05d}.ohl", "hotlist-{:05d}-change.ohl", "{}-{:05d}.ocd"
 

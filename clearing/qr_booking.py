@@ -13,18 +13,19 @@ from sqlalchemy import Connection, Engine, select
 
 from card.hsm.errors import HsmError
 from clearing.arrivals import Rejected
+from clearing.atomic_files import write_bytes
 from clearing.context import Night, StepRefused, StepResult
 from clearing.devices import known_operators
 from clearing.intake import missing
 from clearing.online.qr_tables import qr_batch_file, qr_ride
-from clearing.postings import SHORTFALL
 from clearing.qr_facts import issuer_keys, qr_facts, suspended_rides
 from clearing.qr_intake import QR_FILES, QrOutcome, clear_qr_inbox, held_batches, register_files
+from clearing.qr_owed import wallets_fen
 from clearing.qr_register import keep_rides
 from clearing.qr_rides import JudgedRide, Place, PresentedRide, decide_qr, in_time
-from clearing.qr_shortfall import recoveries, shorts_fen, wallets_fen
+from clearing.qr_shortfall import recoveries, shorts_fen
+from clearing.tap_accounts import SHORTFALL
 from clearing.whole_files import TakenWhole, collect_whole
-from clearing.workfiles import write_bytes
 from ledger.accounts import open_accounts
 from ledger.chart import account
 from ledger.db import reading

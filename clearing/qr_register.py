@@ -8,11 +8,8 @@ from sqlalchemy import BigInteger, Connection, and_, bindparam, insert, literal,
 
 from clearing.online.qr_tables import qr_ride
 from clearing.qr_rides import JudgedRide, Place
-from clearing.qr_verdict import QrVerdict
+from clearing.qr_verdict import NOBODYS, QrVerdict
 from clearing.verdict import Money
-
-NOBODYS = (QrVerdict.DUPLICATE, QrVerdict.DEVICE_UNKNOWN, QrVerdict.SIGNATURE_WRONG)
-"""Verdicts on rides that nobody proved to have taken: no holder is shown them."""
 
 
 def keep_rides(

@@ -6,13 +6,12 @@ from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 
 from clearing.devices import Device
-from clearing.facts import WINDOW_DAYS
 from clearing.qr_verdict import QrVerdict
 from clearing.sectors.transit.fare_reference import lone_fare_fen
 from clearing.sectors.transit.fare_tariff import FareTariff
 from clearing.sectors.transit.matrix_file import fare_tariffs
 from clearing.sectors.transit.recorded_taps import RecordedTap
-from clearing.verdict import Money
+from clearing.verdict import WINDOW_DAYS, Money
 from clearing.wire.bcd import CITY_ZONE, moment_of
 from clearing.wire.qr import FORGERIES, QrCode, QrError, check_code, read_code
 from clearing.wire.qr_record import QrRide

@@ -1,26 +1,15 @@
 """What wallets hold for rides on codes, what the scheme lays out for them, and how it comes back."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from clearing.online.qr_tables import qr_ride
-from clearing.postings import SHORTFALL
+from clearing.qr_owed import wallets_fen
 from clearing.qr_rides import JudgedRide, Place
-from ledger import tables as ledger_tables
-from ledger.bulk import one_of
+from clearing.tap_accounts import SHORTFALL
 from ledger.entry import Entry, Line
-
-
-def wallets_fen(conn: Connection, holders: Iterable[str]) -> dict[str, int]:
-    """What each wallet can pay, by account code: its balance less what is held in it."""
-    account, total = ledger_tables.account.c, ledger_tables.total.c
-    free_fen = total.credits_posted_fen - total.debits_posted_fen - total.debits_held_fen
-    codes = [f"wallet:{holder}" for holder in sorted(holders)]
-    query = select(account.code, free_fen).join(ledger_tables.total, total.account_id == account.id)
-    query = query.where(one_of(conn, account.code, codes))
-    return {code: max(0, amount_fen) for code, amount_fen in conn.execute(query)}
 
 
 def shorts_fen(paid: Sequence[JudgedRide], held_fen: dict[str, int]) -> dict[Place, int]:
@@ -65,10 +54,3 @@ def recoveries(conn: Connection, business_date: date, *, at: datetime) -> Entry 
     conn.execute(update(qr_ride).where(*place), changes)
     reference = f"qr-shortfall:{business_date}"
     return Entry(reference, "qr_shortfall", business_date, at, tuple(lines), "taken back")
-
-
-def owed_fen(conn: Connection, holder: str) -> int:
-    """What the scheme has laid out for a holder's rides and not got back, in fen."""
-    columns = qr_ride.c
-    query = select(func.coalesce(func.sum(columns.short_fen), 0)).where(columns.holder == holder)
-    return int(conn.scalar(query) or 0)

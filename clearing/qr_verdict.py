@@ -50,3 +50,6 @@ QR_MONEY = MappingProxyType(
     }
 )
 """The money column of the table of verdicts."""
+
+NOBODYS = (QrVerdict.DUPLICATE, QrVerdict.DEVICE_UNKNOWN, QrVerdict.SIGNATURE_WRONG)
+"""Verdicts on rides that nobody proved to have taken: no holder is shown them."""

@@ -11,8 +11,8 @@ from typing import Final
 from sqlalchemy import Connection, insert, select
 
 from clearing.arrivals import Arrival, Rejected, Repeated
+from clearing.atomic_files import part_of
 from clearing.tables import rejected_file
-from clearing.workfiles import part_of
 from ledger.bulk import one_of
 from ledger.durable import put_in_place
 

@@ -1,13 +1,10 @@
-"""Taps whose money awaits a decision: listed with their age, and brought before every night again."""
+"""Taps whose money awaits a decision: listed with their age, and which of them every night judges again."""
 
 from dataclasses import dataclass
 from datetime import date
-from itertools import groupby
 
-import numpy as np
 from sqlalchemy import ColumnElement, Connection, Subquery, and_, func, select
 
-from clearing.columns import Presented
 from clearing.proposals import waiting_taps
 from clearing.tables import tap
 from clearing.verdict import Money, Verdict
@@ -128,20 +125,3 @@ def awaits_judgement() -> ColumnElement[bool]:
 def decided() -> ColumnElement[bool]:
     """The opposite: nights judge it no more."""
     return (tap.c.money != Money.SUSPENDED.value) | (tap.c.verdict == Verdict.ROUTED.value)
-
-
-def retried_taps(conn: Connection) -> list[Presented]:
-    """The records that are judged again by what is known now, grouped by the batch they came in."""
-    columns = tap.c
-    query = (
-        select(columns.operator, columns.sequence, columns.business_date, columns.position, columns.record)
-        .where(awaits_judgement())
-        .order_by(columns.operator, columns.sequence, columns.position)
-    )
-    groups = []
-    for (operator, sequence, presented_on), rows in groupby(conn.execute(query), key=lambda row: row[:3]):
-        held = list(rows)
-        positions = np.array([row.position for row in held], np.int64)
-        records = b"".join(row.record for row in held)
-        groups.append(Presented(operator, sequence, presented_on, True, positions, records))
-    return groups

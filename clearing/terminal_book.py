@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, Table, bindparam, delete, select
@@ -10,12 +9,9 @@ from sqlalchemy import Connection, Table, bindparam, delete, select
 from clearing.columns import EPOCH, day_number
 from clearing.facts import epoch_s
 from clearing.gap_tables import terminal_life, terminal_run
+from clearing.open_gaps import Row, Validator
 from clearing.terminal_numbers import NEVER_S, NO_DAY, Ints, Known, Lives, Runs
 from ledger.bulk import insert_rows, one_of
-
-Validator = tuple[str, str]
-"""Operator and terminal."""
-Row = tuple[Any, ...]
 
 
 def known_of(conn: Connection, validators: Mapping[Validator, int]) -> Known:

@@ -1,57 +1,29 @@
 """Taps that never came: the numbers that validators gave and nobody presented, asked for until they are too late."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import date, timedelta
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine
 
+from clearing.atomic_files import write_bytes
 from clearing.columns import day_number
 from clearing.context import Night, StepResult
-from clearing.facts import WINDOW_DAYS
-from clearing.gap_tables import terminal_run
 from clearing.interop.centres import centre_codes
+from clearing.open_gaps import Gap, Validator, gaps_in, open_gaps
 from clearing.presented import presented_columns
 from clearing.priced import PRICED, Priced
-from clearing.terminal_book import Row, Validator, known_of, run_rows, store
-from clearing.terminal_numbers import Counted, Numbered, count, number_of
+from clearing.terminal_book import known_of, run_rows, store
+from clearing.terminal_numbers import Counted, Numbered, count
 from clearing.verdict import Verdict
-from clearing.workfiles import write_bytes
 from ledger.db import reading
 
 UNCOUNTED = (Verdict.MALFORMED, Verdict.DUPLICATE, Verdict.DEVICE_UNKNOWN, Verdict.DEVICE_WITHDRAWN)
 """Verdicts on taps that say nothing of the terminal they name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """Numbers of a terminal that never came, `first` to `last` as the terminal counts; the night that noticed.
-
-    Where the counter wraps in between, `last` is below `first`.
-    """
-
-    operator: str
-    terminal: str
-    first: int
-    last: int
-    missing: int
-    since: date
-
-    @property
-    def order(self) -> tuple[object, ...]:
-        """By operator and terminal, the oldest first."""
-        return self.operator, self.terminal, self.since, self.first
-
-    @property
-    def wanted_until(self) -> date:
-        """The last business date on which such a tap is not too late."""
-        return self.since + timedelta(days=WINDOW_DAYS)
 
 
 def count_terminals(engine: Engine, night: Night) -> StepResult:
@@ -66,22 +38,13 @@ def count_terminals(engine: Engine, night: Night) -> StepResult:
         others = [gap for gap in open_gaps(conn) if (gap.operator, gap.terminal) not in validators]
     found = count(taps, known, day_number(night.business_date))
     names = sorted(validators, key=validators.__getitem__)
-    gaps = sorted([*others, *_gaps(run_rows(names, found.known))], key=lambda gap: gap.order)
+    gaps = sorted([*others, *gaps_in(run_rows(names, found.known))], key=lambda gap: gap.order)
     wanted = [gap for gap in gaps if gap.wanted_until >= night.business_date]
 
     def write(conn: Connection) -> None:
         store(conn, names, known, found.known)
 
     return StepResult(_counts(found, gaps), tuple(_requests(night, wanted)), write)
-
-
-def open_gaps(conn: Connection, operator: str | None = None) -> list[Gap]:
-    """Every number that is missing, of one operator or of all, by operator, terminal, life and number."""
-    query = select(terminal_run).where(terminal_run.c.gap_since.is_not(None))
-    if operator is not None:
-        query = query.where(terminal_run.c.operator == operator)
-    keys = (terminal_run.c[name] for name in ("operator", "terminal", "life", "first_no"))
-    return list(_gaps(tuple(row) for row in conn.execute(query.order_by(*keys))))
 
 
 def _counts(found: Counted, gaps: Sequence[Gap]) -> dict[str, int]:
@@ -124,13 +87,6 @@ def _coded(column: Any) -> Any:
     """A column of texts as places in a dictionary."""
     whole = column.combine_chunks()
     return whole if pa.types.is_dictionary(whole.type) else whole.dictionary_encode()
-
-
-def _gaps(rows: Iterable[Row]) -> Iterator[Gap]:
-    for operator, terminal, _life, first_no, _last_no, after_no, since in rows:
-        if since is not None:
-            first, last = number_of(np.array([after_no + 1, first_no - 1])).tolist()
-            yield Gap(operator, terminal, first, last, first_no - after_no - 1, since)
 
 
 def _requests(night: Night, wanted: Sequence[Gap]) -> Iterator[Any]:

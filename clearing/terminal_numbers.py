@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from clearing.open_gaps import CYCLE
+
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-CYCLE = (1 << 32) - 1
-"""The numbers of a counter: 1 to this one, then 1 again."""
 MOST_MISSING = 100_000
 """Numbers that a terminal may be ahead or behind; beyond that it is another counter."""
 NEVER_S = -(1 << 37)

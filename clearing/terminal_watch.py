@@ -10,9 +10,8 @@ from typing import Final
 from sqlalchemy import Connection, func, or_, select
 
 from clearing.gap_tables import terminal_life
+from clearing.open_gaps import Validator, open_gaps
 from clearing.tables import device
-from clearing.terminal_book import Validator
-from clearing.terminal_gaps import open_gaps
 from clearing.wire.bcd import CITY_ZONE
 
 SILENT_NIGHTS = 3

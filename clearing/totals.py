@@ -7,7 +7,7 @@ from sqlalchemy import Connection, func, select
 
 from clearing.tables import tap
 from clearing.verdict import Money
-from clearing.wire.record import Ride
+from clearing.wire.ride import Ride
 
 
 @dataclass(frozen=True, slots=True)

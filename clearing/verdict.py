@@ -3,6 +3,9 @@
 from enum import StrEnum
 from types import MappingProxyType
 
+WINDOW_DAYS = 30
+"""Taps older than this when first presented are not paid; grey taps unproved for longer are rejected."""
+
 
 class Money(StrEnum):
     """Where a tap's money goes."""

@@ -3,14 +3,13 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ledger.durable import put_beside, put_in_place
+from ledger.durable import put_in_place
 
 GROUP_ROWS = 1 << 18
 """Rows of a Parquet file that are written and read at once."""
@@ -77,34 +76,6 @@ def _groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
             rows -= GROUP_ROWS
     if rows:
         yield pa.Table.from_batches(held).combine_chunks()
-
-
-def write_bytes(path: Path, content: bytes) -> Path:
-    """Write a file; a reader sees the old one or the whole new one, also after a power cut."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(content)
-    put_in_place(part, path)
-    return path
-
-
-def write_new(path: Path, content: bytes) -> bool:
-    """Write a file unless there is one of its name; whether it was written. Any number may try at once."""
-    return put_beside(part_of(path, content), path)
-
-
-def part_of(path: Path, content: bytes) -> Path:
-    """A hidden file beside `path` that nobody else writes, with its content; whoever dies now leaves it behind."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False) as part:
-        made = Path(part.name)
-        try:
-            part.write(content)
-            part.flush()
-        except OSError:
-            made.unlink()  # where there is no room, every attempt would leave one more
-            raise
-    return made
 
 
 def counted(path: Path, column: str) -> Counter[str]:

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ledger.entry import utc_text
 from ledger.questions import array_of, array_of_numbers
 from ledger.standing import Accepted, Running
-from ledger.talk import Talk
+
+if TYPE_CHECKING:
+    from ledger.pipeline import Talk
 
 # Digests come as one run of bytes: cut there, they cost a fifth of what each costs as an array's element.
 _ENTRIES: Final = """
@@ -28,7 +30,7 @@ SELECT * FROM unnest(CAST($1 AS bigint[]), CAST($2 AS bigint[]), CAST($3 AS bigi
 
 
 def say_entries(
-    talk: Talk,
+    talk: "Talk",
     accepted: Sequence[Accepted],
     accounts: Mapping[str, Running],
     *,

@@ -7,7 +7,7 @@ each of them waited for the other half of the time.
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Final, TypeGuard
+from typing import TYPE_CHECKING, Final, TypeGuard
 
 from sqlalchemy import Connection
 
@@ -31,8 +31,11 @@ from ledger.moved import added_by
 from ledger.orders import Answer, Order
 from ledger.questions import AS_IT_LIKES, BY_KEY, array_of
 from ledger.standing import Standing
-from ledger.talk import Talk, talking
+from ledger.talk import talking
 from ledger.totals import say_totals
+
+if TYPE_CHECKING:
+    from ledger.pipeline import Talk
 
 MOST: Final = 1_000
 """Orders in a call: of more than that, COPY takes in rows faster."""
@@ -77,7 +80,7 @@ def post_plain(
     return None if books is None else books.decision.answers
 
 
-def _ask(talk: Talk, orders: Sequence[Entry]) -> list[list[Offer]]:
+def _ask(talk: "Talk", orders: Sequence[Entry]) -> list[list[Offer]]:
     """Look at each order alone and ask for what is needed to decide over it, a part at a time."""
     parts, asked = [], set[str]()
     a_part = max(LEAST, -(-len(orders) // PARTS))
@@ -95,7 +98,7 @@ def _ask(talk: Talk, orders: Sequence[Entry]) -> list[list[Offer]]:
     return parts
 
 
-def _book(talk: Talk, books: Standing, parts: Sequence[Sequence[Offer]]) -> None:
+def _book(talk: "Talk", books: Standing, parts: Sequence[Sequence[Offer]]) -> None:
     """Decide over each part and have it written, then what all of them add to accounts."""
     accepted, accounts = books.decision.accepted, books.decision.accounts
     for offers in parts:

@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Connection, text
 
 from ledger.questions import AS_IT_LIKES, BY_KEY, array_of, array_of_numbers
-from ledger.talk import Talk, talking
+from ledger.talk import talking
+
+if TYPE_CHECKING:
+    from ledger.pipeline import Talk
 
 Added = tuple[int, int, int, int, int, int]
 """What a call adds to an account, in fen: its id, debits, credits, those of dates before the last, its newest line."""
@@ -81,7 +84,7 @@ def add_to_totals(
 
 
 def say_totals(
-    talk: Talk, added: Mapping[date, Sequence[Added]], controls: Sequence[tuple[str, int, int]]
+    talk: "Talk", added: Mapping[date, Sequence[Added]], controls: Sequence[tuple[str, int, int]]
 ) -> None:
     """The same on PostgreSQL, by key where the caller has said so."""
     for business_date, several in added.items():

@@ -17,8 +17,9 @@ from clearing.arrivals import mac_holds
 from clearing.intake import pending_files
 from clearing.records import are_kept
 from clearing.tables import batch_file
-from clearing.wire.batch import Batch, BatchError, batch_name, read_batch
+from clearing.wire.batch import Batch, BatchError, read_batch
 from clearing.wire.bcd import moment_of
+from clearing.wire.names import batch_name
 from ledger.db import reading, writing
 from settlement.night import STEPS
 from settlement.night_lock import exclusive

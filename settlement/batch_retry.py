@@ -19,7 +19,7 @@ from clearing.judged import Judged, judged_taps
 from clearing.late_booking import book_late
 from clearing.presented import lay_out
 from clearing.records import keep_positions, renew_taps
-from clearing.suspense import retried_taps
+from clearing.retried import retried_taps
 from clearing.tables import batch_file
 from ledger.columns import Heading
 from ledger.day import current_day

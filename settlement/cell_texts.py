@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 from clearing.columns import CITY_OFFSET_S
-from clearing.wire.record import Ride
+from clearing.wire.ride import Ride
 
 _EMPTY: Final[ColumnElement[str]] = literal_column("''", String)
 _COMMA: Final[ColumnElement[str]] = literal_column("','", String)

@@ -27,8 +27,9 @@ from clearing.peers import NOBODY
 from clearing.postings import shares
 from clearing.qr_booking import judge_qr
 from clearing.qr_intake import qr_inbox
+from clearing.qr_owed import wallets_fen
 from clearing.qr_rides import JudgedRide
-from clearing.qr_shortfall import shorts_fen, wallets_fen
+from clearing.qr_shortfall import shorts_fen
 from ledger.balances import balances_of
 from ledger.db import reading
 from settlement.agreements import agreements_on

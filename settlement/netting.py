@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
-from clearing.postings import owed_account
+from clearing.tap_accounts import owed_account
 from ledger.entry import Entry, Line
 from settlement.agreements import Agreement
 from settlement.participants import SCHEME

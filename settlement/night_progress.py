@@ -12,8 +12,8 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from clearing.atomic_files import write_bytes
 from clearing.context import StepResult
-from clearing.workfiles import write_bytes
 from settlement.night_pace import UNKNOWN, Pace
 
 PROGRESS_FILE: Final = "progress.json"

@@ -10,15 +10,15 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, Row, Select, Table, and_, func, or_, select
 
+from clearing.atomic_files import write_bytes
 from clearing.context import Night, StepResult
 from clearing.online.qr_tables import qr_ride
 from clearing.qr_verdict import QrVerdict
 from clearing.tables import batch_file, rejected_file, tap
 from clearing.terminal_watch import WATCHED_COLUMNS, watched_rows
 from clearing.verdict import Money, Verdict
-from clearing.wire.batch import batch_name
+from clearing.wire.names import batch_name
 from clearing.wire.qr_batch import qr_batch_name
-from clearing.workfiles import write_bytes
 from ledger.db import asked_together
 from settlement.account_statements import write_account_statements
 from settlement.bank.reserve import ReserveRow, reserve_report

@@ -18,10 +18,10 @@ from sqlalchemy.sql.elements import ColumnElement
 from clearing.online.qr_tables import qr_ride
 from clearing.online.totals import participant_lines
 from clearing.tables import tap
-from clearing.wire.batch import batch_name
 from clearing.wire.bcd import CITY_ZONE
+from clearing.wire.names import batch_name
 from clearing.wire.qr_batch import qr_batch_name
-from clearing.wire.record import Ride
+from clearing.wire.ride import Ride
 from ledger.packed import in_key_order, packed, unpacked
 from ledger.snapshots import total_fen
 from settlement.cell_texts import city_time_text, date_text, joined_cells, ride_text, yuan_text

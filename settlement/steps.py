@@ -6,9 +6,9 @@ from datetime import date, timedelta
 from sqlalchemy import Connection, Engine, func, select
 
 from card.hsm.errors import HsmError
+from clearing.atomic_files import write_bytes
 from clearing.context import Night, StepRefused, StepResult
 from clearing.interop.centres import centre_codes
-from clearing.workfiles import write_bytes
 from ledger.accounts import open_accounts
 from ledger.chart import account
 from ledger.day import DayOrderError, begin_close, finish_close

@@ -7,8 +7,8 @@ from sqlalchemy import Connection, Row, or_, select
 
 from clearing.tables import batch_file, tap
 from clearing.verdict import Money
-from clearing.wire.batch import batch_name
 from clearing.wire.bcd import CITY_ZONE
+from clearing.wire.names import batch_name
 from ledger.archive import Archive
 from ledger.journal import of_day, read_entries
 from ledger.money import yuan

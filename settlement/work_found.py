@@ -9,12 +9,11 @@ from typing import Final
 from sqlalchemy import Connection, Engine, Table, func, select
 
 from clearing.context import Night, StepResult
-from clearing.facts import WINDOW_DAYS
 from clearing.intake import missing_batches
 from clearing.interop.waiting import odd_lines, refused_taps
 from clearing.online.qr_tables import qr_ride
 from clearing.tables import rejected_file, tap
-from clearing.verdict import Money, Verdict
+from clearing.verdict import WINDOW_DAYS, Money, Verdict
 from clearing.wording import taps_in_words
 from ledger.db import reading
 from ledger.money import yuan

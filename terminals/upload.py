@@ -8,8 +8,9 @@ from hashlib import sha256
 from pathlib import Path
 
 from card.hsm.client import Hsm
-from clearing.wire.batch import batch_name, write_batch
+from clearing.wire.batch import write_batch
 from clearing.wire.bcd import pack_moment
+from clearing.wire.names import batch_name
 from terminals.files import write_whole
 from terminals.shelf import BatchShelf, BatchState, StoredBatch
 

@@ -13,7 +13,7 @@ from typing import Final
 from sqlalchemy import Connection, delete, insert, select, update
 
 from api.http import tables
-from api.http.access import SCOPES, hashed
+from api.http.tokens_kept import SCOPES, hashed
 from ledger.accounts import Conflict
 
 TOKEN_LIFE: Final = timedelta(minutes=30)

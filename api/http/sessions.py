@@ -10,12 +10,13 @@ from pydantic import BaseModel, StringConstraints
 from sqlalchemy import Connection, delete, insert
 
 from api.http import tables
-from api.http.access import Session, hashed, holder_session
+from api.http.access import Session, holder_session
 from api.http.codes import Asked, AskedTooOften, CodeRefusal, ask_code, redeem_code
 from api.http.fields import Body
 from api.http.limits import admit, source_of, too_often
 from api.http.problems import documented, problem
 from api.http.state import Deps, deps
+from api.http.tokens_kept import hashed
 
 router = APIRouter(prefix="/v1/sessions", tags=["access"])
 

@@ -5,9 +5,10 @@ from typing import Annotated, Final
 from fastapi import Depends, Request
 from fastapi.responses import Response
 
-from api.http.access import Session, find_session, hashed
+from api.http.access import Session, find_session
 from api.http.sessions import SESSION_LIFE
 from api.http.state import Deps, deps
+from api.http.tokens_kept import hashed
 from ledger.db import reading
 
 COOKIE: Final = "onecard_session"

@@ -3,16 +3,14 @@
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from card.hsm.asking import Asking
 from card.hsm.codec import DONE
-from card.hsm.columns import TacColumns, unpack_verdicts
 from card.hsm.errors import HsmError
 
-Verdicts = NDArray[np.bool_]
+if TYPE_CHECKING:  # columns are of NumPy, which few who ask an HSM need
+    from card.hsm.columns import TacColumns, Verdicts
 
 BULK_ROWS = 50_000
 """Rows of one bulk request: some 2 MB, a fraction of a second's work, so that no peer waits long for it."""
@@ -25,16 +23,11 @@ SLOWEST_BULK_ROWS_PER_S = 5_000
 class BulkTacs(Asking):
     """The bulk command of the HSM."""
 
-    def verify_tacs(self, columns: TacColumns, *, chunk_rows: int = BULK_ROWS) -> Verdicts:
+    def verify_tacs(self, columns: "TacColumns", *, chunk_rows: int = BULK_ROWS) -> "Verdicts":
         """F0: which purchases their cards made, row by row; an unknown key or algorithm counts as wrong."""
-        verdicts = np.zeros(len(columns), np.bool_)
-        at = 0
-        for part in self.verify_tacs_in_turn(columns.chunks(chunk_rows)):
-            verdicts[at : at + len(part)] = part
-            at += len(part)
-        return verdicts
+        return columns.joined(self.verify_tacs_in_turn(columns.chunks(chunk_rows)))
 
-    def verify_tacs_in_turn(self, batches: Iterable[TacColumns]) -> Iterator[Verdicts]:
+    def verify_tacs_in_turn(self, batches: "Iterable[TacColumns]") -> "Iterator[Verdicts]":
         """F0 for as many batches as come, each at most 300,000 rows: the verdicts of each, in order.
 
         A batch is taken only when an earlier one has been answered, so all the memory this needs is that of the few
@@ -49,11 +42,11 @@ class BulkTacs(Asking):
             while asked:
                 yield asked.popleft().result()
 
-    def _verify_batch(self, batch: TacColumns) -> Verdicts:
+    def _verify_batch(self, batch: "TacColumns") -> "Verdicts":
         # Before this batch the HSM may have to finish all the others.
         extra_s = AT_ONCE * len(batch) / SLOWEST_BULK_ROWS_PER_S
         answer = self._exchange("F0", batch.parts(), extra_s)
-        verdicts = unpack_verdicts(answer.fields, len(batch))
+        verdicts = batch.verdicts(answer.fields)
         if answer.error != DONE or verdicts is None:
             raise HsmError("F0", "garbled", "the verdicts are not as many as the rows")
         return verdicts

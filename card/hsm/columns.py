@@ -1,12 +1,13 @@
 """Taps in columns, as the HSM verifies them in bulk (command F0)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
 Bytes2D = NDArray[np.uint8]
+Verdicts = NDArray[np.bool_]
 
 WIDTHS = {
     "version": 1,
@@ -64,8 +65,21 @@ class TacColumns:
         columns = (np.ascontiguousarray(getattr(self, name)).reshape(-1) for name in WIDTHS)
         return [len(self).to_bytes(4, "big"), *(column.data for column in columns)]
 
+    def verdicts(self, raw: bytes) -> Verdicts | None:
+        """The answer of F0 for these rows: True where the TAC is right. None where it does not fit."""
+        return unpack_verdicts(raw, len(self))
 
-def unpack_verdicts(raw: bytes, rows: int) -> NDArray[np.bool_] | None:
+    def joined(self, parts: Iterable[Verdicts]) -> Verdicts:
+        """The verdicts of all rows, from those of its `chunks` in order."""
+        verdicts = np.zeros(len(self), np.bool_)
+        at = 0
+        for part in parts:
+            verdicts[at : at + len(part)] = part
+            at += len(part)
+        return verdicts
+
+
+def unpack_verdicts(raw: bytes, rows: int) -> Verdicts | None:
     """The answer of F0 for `rows` rows: True where the TAC is right. None where it does not fit."""
     if len(raw) != 4 + (rows + 7) // 8 or int.from_bytes(raw[:4], "big") != rows:
         return None

@@ -1,9 +1,9 @@
 """Signatures by the HSM: daily seals, certificates of the QR issuer, and messages by the algorithm of one's choice."""
 
+from card.algorithms import PUBLIC_KEY_BYTES, SIGNATURE_BYTES, Algorithm
 from card.hsm.asking import Asking
 from card.hsm.codec import fixed, number
 from card.hsm.terminals import bounded
-from card.signatures import PUBLIC_KEY_BYTES, SIGNATURE_BYTES, Algorithm
 
 
 class Signing(Asking):

@@ -16,6 +16,7 @@ from city.world import City, night_of, open_city
 from clearing import steps
 from clearing.columns import rule_table
 from clearing.context import Night, Step
+from clearing.engine.duck import IN_PROCESS
 from ledger.db import writing
 from settlement.night import run_night
 
@@ -51,7 +52,7 @@ def rule_steps(city: City) -> Iterator[tuple[str, float, dict[str, int]]]:
 def the_night(city: City) -> Night:
     """The night of the generated day."""
     at = datetime(DAY.year, DAY.month, DAY.day, 23, 30, tzinfo=CITY_ZONE)
-    return night_of(city, DAY, at=at, progress=lambda *_: None)
+    return night_of(city, DAY, at=at, progress=lambda *_: None, rules=IN_PROCESS)
 
 
 def main() -> None:

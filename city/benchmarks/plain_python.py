@@ -11,8 +11,7 @@ from datetime import date, datetime
 
 from card.chip.keys import SUITES, CardKeys, Order, purchase_tac
 from clearing.devices import Device
-from clearing.facts import WINDOW_DAYS
-from clearing.verdict import Verdict
+from clearing.verdict import WINDOW_DAYS, Verdict
 from clearing.wire.batch import RECORD_BYTES, RecordError, Ride, TapRecord
 from clearing.wire.bcd import moment_of
 from clearing.wire.tariff import Tariff, fare_fen

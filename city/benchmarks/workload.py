@@ -8,15 +8,17 @@ import numpy as np
 
 from card.registry import CardRecord, register
 from card.tables import card, hotlist
+from city.agent import AGENT
 from city.benchmarks.day_columns import OPENING_FEN, DayColumns, card_digits
 from city.benchmarks.tac_maker import tac_maker
 from city.day import ISSUER, terminal_of
 from city.home import CITY_ZONE
 from city.plan import CityPlan
-from city.world import AGENT, City, found, install
+from city.world import City, found, install
 from clearing.devices import Device
-from clearing.wire.batch import RECORD_BYTES, batch_name, write_batch
+from clearing.wire.batch import RECORD_BYTES, write_batch
 from clearing.wire.bcd import pack_moment
+from clearing.wire.names import batch_name
 from clearing.wire.tariff import parse_tariff
 from ledger.bulk import insert_rows
 from ledger.db import writing

@@ -13,7 +13,7 @@ from clearing.holder.sources import presented_rides, presented_taps
 from clearing.online.qr_tables import qr_ride
 from clearing.online.tables import topup
 from clearing.online.topup_record import TopUpState
-from clearing.qr_shortfall import owed_fen
+from clearing.qr_owed import owed_fen
 from clearing.sectors.healthcare.claims import State as Claim
 from clearing.sectors.healthcare.tables import hospital_bill
 from clearing.sectors.socialsecurity.batches import BatchState

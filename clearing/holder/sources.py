@@ -29,10 +29,10 @@ from clearing.online.payment_record import PaymentRecord, payments_by_reference
 from clearing.online.qr_tables import qr_ride
 from clearing.online.tables import payment, topup
 from clearing.online.topup_record import TopUpState
-from clearing.qr_register import NOBODYS
+from clearing.qr_verdict import NOBODYS
 from clearing.tables import chip_load, tap
 from clearing.verdict import Money, Verdict
-from clearing.wire.record import Ride
+from clearing.wire.ride import Ride
 
 Source = Callable[[Connection, str, int, Place | None], list[Happening]]
 _TOPUP = {

@@ -13,11 +13,11 @@ from clearing.fixed_rows import Field, fixed_rows
 from clearing.interop.lines import Bools, Ints, Judged, Lines, Odd, judge_lines
 from clearing.interop.results import ResultTaken
 from clearing.interop.tables import SAME_TAP, centre_odd_line, centre_tap
-from clearing.postings import OVERCHARGE
 from clearing.records import stage_of
 from clearing.tables import tap
+from clearing.tap_accounts import OVERCHARGE
 from clearing.verdict import Money, Verdict
-from clearing.wire.interop import ResultCode
+from clearing.wire.result_code import ResultCode
 from ledger.accounts import open_accounts
 from ledger.bulk import one_of_numbers
 from ledger.chart import account

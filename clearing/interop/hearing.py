@@ -8,6 +8,7 @@ from typing import Final
 from sqlalchemy import Connection, Engine, select
 
 from clearing.archive import keep
+from clearing.atomic_files import write_new
 from clearing.context import Night, StepResult
 from clearing.interop.centres import centre_codes
 from clearing.interop.files import Kind, digests_of
@@ -17,7 +18,6 @@ from clearing.tables import batch_file
 from clearing.wire.batch import FRAME, BatchError
 from clearing.wire.frame import BatchFrame
 from clearing.wire.interop import RESULT
-from clearing.workfiles import write_new
 from ledger.db import reading
 
 MOST_FILES: Final = 1_000

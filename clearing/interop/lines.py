@@ -9,7 +9,7 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
-from clearing.wire.interop import ResultCode
+from clearing.wire.result_code import ResultCode
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]

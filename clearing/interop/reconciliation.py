@@ -20,7 +20,7 @@ from clearing.peers import SILENT_IN_A_ROW
 from clearing.sectors.peer_day import Compared, LineDifference, Outcome, PeerDay, PeerDays, Totals
 from clearing.tables import batch_file, tap
 from clearing.verdict import Money
-from clearing.wire.interop import ResultCode
+from clearing.wire.result_code import ResultCode
 from ledger.db import reading
 from ledger.tables import day as day_table
 

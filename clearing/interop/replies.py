@@ -1,8 +1,6 @@
 """Our answers to what centres presented: one file a centre a night, of every tap of theirs that was decided."""
 
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
-from typing import Final
+from collections.abc import Sequence
 
 import numpy as np
 from sqlalchemy import Connection, case, select
@@ -10,26 +8,12 @@ from sqlalchemy import Connection, case, select
 from clearing.context import Night
 from clearing.fixed_rows import Field, fixed_rows
 from clearing.interop.centres import centre_codes
+from clearing.interop.codes import CODES
 from clearing.interop.files import Kind, Made, make_file, next_number, register_file
 from clearing.tables import tap
-from clearing.verdict import Money, Verdict
-from clearing.wire.interop import RESULT_DTYPE, ResultCode
-
-CODES: Final[Mapping[Verdict, ResultCode]] = MappingProxyType(
-    {
-        Verdict.MALFORMED: ResultCode.MALFORMED,
-        Verdict.DUPLICATE: ResultCode.DUPLICATE,
-        Verdict.CARD_UNKNOWN: ResultCode.CARD_UNKNOWN,
-        Verdict.TAC_WRONG: ResultCode.TAC_WRONG,
-        Verdict.COUNTER_CONFLICT: ResultCode.COUNTER_CONFLICT,
-        Verdict.HOTLISTED: ResultCode.HOTLISTED,
-        Verdict.CARD_NOT_YET_VALID: ResultCode.CARD_NOT_YET_VALID,
-        Verdict.CARD_EXPIRED: ResultCode.CARD_EXPIRED,
-        Verdict.TOO_LATE: ResultCode.TOO_LATE,
-        Verdict.AMOUNT_OUT_OF_BOUNDS: ResultCode.AMOUNT_OUT_OF_BOUNDS,
-    }
-)
-"""What a centre is told of a tap that is not paid; whatever is paid is accepted."""
+from clearing.verdict import Money
+from clearing.wire.interop import RESULT_DTYPE
+from clearing.wire.result_code import ResultCode
 
 
 def reply(conn: Connection, night: Night) -> list[Made]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, Engine
 
 from clearing.arrivals import Rejected
+from clearing.atomic_files import write_bytes
 from clearing.context import Night, StepResult
 from clearing.interop.applying import Results, apply_results, judge_results
 from clearing.interop.centres import centre_codes
@@ -15,7 +16,6 @@ from clearing.interop.replies import keep_replies, reply
 from clearing.interop.results import ResultOutcome, collect_results
 from clearing.receipts import keep_turned_away, receipt_for
 from clearing.whole_files import TakenWhole
-from clearing.workfiles import write_bytes
 from ledger.db import reading
 
 

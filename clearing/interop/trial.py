@@ -16,7 +16,7 @@ from clearing.interop.routing import come_results, result_counts
 from clearing.interop.tables import SAME_TAP, centre_tap
 from clearing.interop.waiting import OddLine, RefusedTaps
 from clearing.tables import tap
-from clearing.wire.interop import ResultCode
+from clearing.wire.result_code import ResultCode
 from ledger.bulk import one_of_numbers
 
 

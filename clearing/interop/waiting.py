@@ -11,7 +11,8 @@ from clearing.interop.files import FRAMES, Kind
 from clearing.interop.tables import SAME_TAP, centre_file, centre_odd_line, centre_tap
 from clearing.tables import tap
 from clearing.verdict import Verdict
-from clearing.wire.interop import RESULT, ResultCode
+from clearing.wire.interop import RESULT
+from clearing.wire.result_code import ResultCode
 from ledger.snapshots import total_fen
 
 REASON_CHARACTERS: Final = 200

@@ -14,7 +14,7 @@ from card.holders import ACTIVE, cards_of
 from card.hsm.client import Hsm
 from clearing.online.parties import locked_holders, open_codes, wallet
 from clearing.online.qr_tables import qr_certificate
-from clearing.qr_shortfall import owed_fen, wallets_fen
+from clearing.qr_owed import owed_fen, wallets_fen
 from clearing.wire.qr import (
     KEY_BYTES,
     SERIAL_BYTES,

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from clearing.wire.frame import BatchError, BatchFlaw, BatchFrame, BatchHeader
-from clearing.wire.record import RECORD_BYTES, RECORD_DTYPE, RecordError, Ride, TapRecord, unreadable
+from clearing.wire.names import SUFFIX
+from clearing.wire.record import RECORD_BYTES, RECORD_DTYPE, RecordError, TapRecord, unreadable
+from clearing.wire.ride import Ride
 
 __all__ = [
-    "RECORD_BYTES", "RECORD_DTYPE", "SUFFIX", "Batch", "BatchError", "BatchFlaw", "BatchHeader",
-    "RecordError", "Ride", "TapRecord", "batch_name", "parse_batch_name", "read_batch", "unreadable",
+    "RECORD_BYTES", "RECORD_DTYPE", "Batch", "BatchError", "BatchFlaw", "BatchHeader",
+    "RecordError", "Ride", "TapRecord", "parse_batch_name", "read_batch", "unreadable",
     "write_batch",
 ]  # fmt: skip
-
-SUFFIX = ".ocb"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,5 +48,4 @@ def _amount_fen(records: memoryview) -> int:
 
 FRAME = BatchFrame(SUFFIX, b"OCB1", b"OCE1", RECORD_BYTES, 1, "TapRecord.pack", _amount_fen)
 write_batch = FRAME.write
-batch_name = FRAME.name
 parse_batch_name = FRAME.parse_name

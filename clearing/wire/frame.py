@@ -13,6 +13,7 @@ from hashlib import sha256
 from mmap import mmap
 
 from clearing.wire.bcd import date_of, moment_of, pack_date
+from clearing.wire.names import file_name
 
 PART_BYTES = 64
 """Header and trailer."""
@@ -95,7 +96,7 @@ class BatchFrame:
 
     def name(self, operator: str, sequence: int) -> str:
         """The name a file travels under, as `METRO-1-00000042.ocb`."""
-        return f"{operator}-{sequence:08d}{self.suffix}"
+        return file_name(operator, sequence, self.suffix)
 
     def parse_name(self, name: str) -> tuple[str, int] | None:
         """Operator and sequence of a file's name, or None where it is not one."""

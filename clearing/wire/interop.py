@@ -6,7 +6,6 @@ Each way has magic numbers of its own, so that no file can be sent back to who m
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -22,22 +21,6 @@ RESULT_DTYPE = np.dtype(
 """A line of a result file: the file it is about and the place in it, the amount there, what became of it."""
 
 _LINE = struct.Struct(">IIIB3x")
-
-
-class ResultCode(IntEnum):
-    """What an issuer says of a tap: taken, or the reason why not."""
-
-    ACCEPTED = 0
-    MALFORMED = 1
-    DUPLICATE = 2
-    CARD_UNKNOWN = 3
-    TAC_WRONG = 4
-    COUNTER_CONFLICT = 5
-    HOTLISTED = 6
-    CARD_NOT_YET_VALID = 7
-    CARD_EXPIRED = 8
-    TOO_LATE = 9
-    AMOUNT_OUT_OF_BOUNDS = 10
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from card.chip.records import PaidArea, TripKind, TripRecord
 from clearing.wire.bcd import moment_of
-from clearing.wire.record import Ride
+from clearing.wire.ride import Ride
 from clearing.wire.tariff import Journeys
 
 INDUSTRIES: Mapping[Ride, int] = {Ride.METRO_ENTRY: 1, Ride.METRO_EXIT: 1, Ride.BUS: 2, Ride.FERRY: 3}

@@ -4,7 +4,8 @@ import struct
 from dataclasses import dataclass
 
 from clearing.wire.bcd import moment_of
-from clearing.wire.record import FULL_FARE_FLAG, LINKED_FLAG, RecordError, Ride, check_ride
+from clearing.wire.record import FULL_FARE_FLAG, LINKED_FLAG, RecordError, check_ride
+from clearing.wire.ride import Ride
 
 QR_RECORD_BYTES = 384
 QR_RECORD_VERSION = 1

@@ -3,7 +3,6 @@
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import IntEnum
 from functools import lru_cache
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy.typing as npt
 from card.chip.files import HIGHEST_HOLDER_CLASS
 from clearing.wire.bcd import MOMENT_BYTES, digits_of, moment_of, pack_digits
 from clearing.wire.moments import Moments, moments_of
+from clearing.wire.ride import Ride
 
 RECORD_BYTES = 64
 RECORD_VERSION = 1
@@ -61,17 +61,6 @@ _CARD_WORDS = np.dtype(
 )
 
 _LAYOUT = struct.Struct(">BB4s10sHIIB6sI7sBB4sIBBHHHH")
-
-
-class Ride(IntEnum):
-    """What a tap did."""
-
-    BUS = 1
-    METRO_ENTRY = 2
-    METRO_EXIT = 3
-    FERRY = 4
-    PURCHASE = 5
-    """No ride: something sold at a counter out of the card's purse, at the price that was typed there."""
 
 
 RIDES = frozenset(int(ride) for ride in Ride)

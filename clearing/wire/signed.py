@@ -8,7 +8,8 @@ from enum import IntEnum
 
 from cryptography.hazmat.primitives.hashes import SHA256, SM3, Hash
 
-from card.signatures import Algorithm, verify
+from card.algorithms import Algorithm
+from card.signatures import verify
 from clearing.wire.bcd import MOMENT_BYTES, moment_of
 
 MAGIC = b"OCD2"

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from clearing.wire.record import Ride
+from clearing.wire.ride import Ride
 from clearing.wire.strict import FieldError, Strict
 
 WHOLE_BP = 10_000

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, select, update
 
+from clearing.atomic_files import write_bytes
 from clearing.context import StepRefused
 from clearing.proposals import State
-from clearing.workfiles import write_bytes
 from ledger.accounts import open_accounts
 from ledger.chart import account
 from ledger.day import current_day

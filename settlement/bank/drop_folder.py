@@ -19,9 +19,9 @@ from typing import Final
 from sqlalchemy import Engine
 
 from clearing.archive import keep
+from clearing.atomic_files import part_of
 from clearing.context import StepRefused
 from clearing.dropped_files import Look, candidates, claim, claimed_files, look_of, put_back, read_stable
-from clearing.workfiles import part_of
 from ledger.db import reading
 from ledger.durable import put_in_place
 from settlement.bank.reading import read_bank_file

@@ -21,11 +21,11 @@ from sqlalchemy import Engine, insert
 from stdnum.cn import ric
 
 from api.http import tables
-from api.http.access import SCOPES
 from api.http.app import make_api
 from api.http.clients import Client, issue_token, scrypt
 from api.http.sessions import open_session
 from api.http.state import Deps
+from api.http.tokens_kept import SCOPES
 from card.hsm.client import Hsm
 from card.registry import CardRecord, register
 from card.vault import Vault

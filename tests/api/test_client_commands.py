@@ -7,8 +7,9 @@ import pytest
 from sqlalchemy import Engine
 from typer.testing import CliRunner
 
-from api.client_commands import clients, demo_clients
+from api.client_commands import demo_clients
 from api.doors import DEMO_MARK, Refused
+from api.groups.registers import clients
 from api.http.clients import authenticate
 from ledger.db import reading
 from tests.support.ledger_cli import ledger_cli

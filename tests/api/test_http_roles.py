@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from api.http.access import SCOPES, institution
+from api.http.access import institution
+from api.http.tokens_kept import SCOPES
 from tests.api.http_doors import Doors
 from tests.support.clearing_day import card_no
 

@@ -20,9 +20,9 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from api.http.access import SCOPES
 from api.http.codes import CodeRefusal
 from api.http.problems import CODES, MEDIA_TYPE, Problem, documented, problem
+from api.http.tokens_kept import SCOPES
 from card.holders import HolderRefusal
 from card.links import LinkRefusal
 from card.loss import LossRefusal

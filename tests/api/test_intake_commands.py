@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from api.cli import app
 from card.hsm.client import Hsm
 from clearing.drop_folder import drop_folder
-from clearing.wire.batch import batch_name
+from clearing.wire.names import batch_name
 from tests.support.clearing_day import TAP, SmallCity, signed
 from tests.support.ledger_cli import ledger_cli
 

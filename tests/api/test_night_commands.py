@@ -16,7 +16,8 @@ from api.doors import now
 from api.http.kept_answers import KEPT
 from api.http.tables import answer
 from card.hsm.client import Hsm
-from clearing.wire.interop import ResultCode, ResultLine
+from clearing.wire.interop import ResultLine
+from clearing.wire.result_code import ResultCode
 from ledger.db import make_engine, reading, writing
 from settlement.night import STEPS
 from settlement.night_lock import exclusive

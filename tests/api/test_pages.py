@@ -36,7 +36,7 @@ from ledger.post import post
 from ledger.sharing import Alone
 from settlement.night import STEPS
 from settlement.night_log import refuse_run, start_run
-from settlement.suspense_decisions import approve
+from settlement.suspense_approval import approve
 from settlement.two_people import Word
 from tests.api.http_doors import SECRET
 from tests.api.page_visitor import said, tree_of

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from api.doors import Refused, now
-from api.pos_commands import pos
+from api.groups.counters import pos
 from city.home import Home
 from city.world import open_city
 from tests.support.counter_city import card_no, found_city

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from typer.testing import CliRunner
 
 from api.doors import Refused
-from api.tariff_commands import tariff
+from api.groups.registers import tariff
 from clearing.sectors.transit.fare_file import read_fares, write_fares
 from clearing.sectors.transit.matrix_file import PaidArea, fares_of_rules
 from tests.support.clearing_day import TARIFF_FILE, at, card_no, shenzhen

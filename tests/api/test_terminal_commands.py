@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from card.algorithms import Algorithm
 from card.hotlist import HotlistEntry, hotlist_card
-from card.signatures import Algorithm
 from clearing.wire.bcd import CITY_ZONE
 from ledger.db import make_engine, migrate, writing
 from terminals.holdings import Holdings, Receipt

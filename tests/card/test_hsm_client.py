@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.keywrap import aes_key_unwrap
 from hypothesis import given
 from hypothesis import strategies as st
 
+from card.algorithms import Algorithm
 from card.chip import commands as cmd
 from card.chip import keys as crypto
 from card.chip.applet import VirtualCard
@@ -29,7 +30,7 @@ from card.hsm.client import Hsm
 from card.hsm.codec import CardKeyRef
 from card.hsm.columns import TacColumns
 from card.hsm.errors import HsmError
-from card.signatures import Algorithm, verify
+from card.signatures import verify
 from city.processes import RunningHsm, running_hsm
 
 H = bytes.fromhex

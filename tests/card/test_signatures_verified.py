@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from card import sm2
-from card.signatures import Algorithm, verify
+from card.algorithms import Algorithm
+from card.signatures import verify
 
 H = bytes.fromhex
 SM2_PUBLIC = H("0309F9DF311E5421A150DD7D161E4BC5C672179FAD1833FC076BB08FF356F35020")

@@ -17,6 +17,7 @@ from city.home import Home
 from city.processes import RunningHsm
 from city.sectors import SHOP
 from city.world import City, night_of
+from clearing.engine.duck import IN_PROCESS
 from ledger.balances import balances
 from ledger.db import make_engine, reading
 from settlement.night import run_night, unobserved
@@ -63,7 +64,9 @@ class Told:
         hsm = self.stage.hsm
         with Hsm(hsm.host, hsm.port) as client:
             city = City(Home(self.folder / "city"), self.engine, client, hsm.transport_key_file)
-            night = night_of(city, DEMO_DATE, at=datetime.now(UTC), progress=lambda *_: None)
+            night = night_of(
+                city, DEMO_DATE, at=datetime.now(UTC), progress=lambda *_: None, rules=IN_PROCESS
+            )
             run_night(self.engine, night, observe=unobserved)
         with reading(self.engine) as conn:
             return audit_chips(conn, self.folder, self.stage.town)

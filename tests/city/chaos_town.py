@@ -12,9 +12,9 @@ from stdnum.cn import ric
 
 from api.family_day import SCHEDULE
 from api.gateway.terminals import GatewayTerminal, enrol_terminal
-from api.http.access import SCOPES
 from api.http.clients import Client, issue_token, register_client
 from api.http.sessions import open_session
+from api.http.tokens_kept import SCOPES
 from card.holders import Enrolled, enrol_all, tie_card
 from card.hsm.client import Hsm
 from card.person import Person

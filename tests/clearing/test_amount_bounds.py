@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 
 from clearing.engine.duck import IN_PROCESS
 from clearing.interop.centres import MAX_AMOUNT_FEN, Centre
-from clearing.wire.record import Ride
+from clearing.wire.ride import Ride
 from terminals.counter import MOST_FEN
 from terminals.till import AS_TYPED
 from tests.support.clearing_day import at

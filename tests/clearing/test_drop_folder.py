@@ -19,7 +19,7 @@ from clearing.dropped_files import QUIET, TAKEN
 from clearing.landing import Landing
 from clearing.receipts import Status
 from clearing.tables import rejected_file
-from clearing.wire.batch import batch_name
+from clearing.wire.names import batch_name
 from ledger.db import make_engine
 from ledger.sharing import Alone
 from tests.support.clearing_day import DAY, TAP, SmallCity, signed

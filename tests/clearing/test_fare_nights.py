@@ -15,7 +15,8 @@ from clearing.sectors.transit.fare_taps import Tap, TapKind
 from clearing.sectors.transit.fare_tariff import FareTariff, Line
 from clearing.tables import tap as tap_table
 from clearing.wire.bcd import CITY_ZONE, pack_moment
-from clearing.wire.record import Ride, TapRecord
+from clearing.wire.record import TapRecord
+from clearing.wire.ride import Ride
 from clearing.workfiles import read_table
 from ledger.checks import check_books
 from ledger.db import reading, writing

@@ -18,7 +18,8 @@ from clearing.context import StepRefused
 from clearing.intake import missing_batches
 from clearing.steps import collect, verify
 from clearing.tables import batch_file, rejected_file, tap
-from clearing.wire.batch import batch_name, write_batch
+from clearing.wire.batch import write_batch
+from clearing.wire.names import batch_name
 from ledger.db import reading
 from tests.support.clearing_day import DAY, MADE_AT, TAP, SmallCity, signed
 

@@ -13,7 +13,8 @@ from card.hsm.client import Hsm
 from clearing.interop.centres import Answers, Centre, answer_for, end_centre, register_centre
 from clearing.tables import tap
 from clearing.wire.bcd import pack_moment
-from clearing.wire.record import Ride, TapRecord
+from clearing.wire.record import TapRecord
+from clearing.wire.ride import Ride
 from ledger.balances import balance
 from ledger.checks import check_books
 from ledger.db import reading, writing

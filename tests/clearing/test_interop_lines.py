@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clearing.interop.lines import NO_ANSWER, Judged, Lines, Odd, judge_lines
-from clearing.wire.interop import ResultCode
+from clearing.wire.result_code import ResultCode
 
 Row = tuple[int, int, int, int]
 """File, place, amount, code."""

@@ -18,7 +18,7 @@ from city.processes import RunningHsm
 from clearing.postings import batch_columns, shares
 from clearing.totals import RideTotal, cleared_totals
 from clearing.wire.bcd import pack_moment
-from clearing.wire.record import Ride
+from clearing.wire.ride import Ride
 from ledger.balances import balance
 from ledger.db import writing
 from ledger.history import history

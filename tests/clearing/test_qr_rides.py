@@ -19,14 +19,14 @@ from card.loss import lift_loss, report_loss
 from card.vault import open_vault
 from clearing.context import StepRefused
 from clearing.devices import Device, register_devices
-from clearing.postings import SHORTFALL
 from clearing.qr_booking import clear_qr
 from clearing.qr_intake import qr_inbox
+from clearing.qr_owed import owed_fen
 from clearing.qr_register import rides_of_holder
 from clearing.qr_rides import JudgedRide, PresentedRide, QrFacts, decide_qr
-from clearing.qr_shortfall import owed_fen
 from clearing.qr_verdict import QR_MONEY, QrVerdict
 from clearing.tables import rejected_file
+from clearing.tap_accounts import SHORTFALL
 from clearing.verdict import Money
 from clearing.wire.qr_record import QrRide
 from ledger.checks import check_books

@@ -31,8 +31,9 @@ from clearing.matching import judge, record_pieces
 from clearing.tables import tap
 from clearing.verdict import Money, Verdict
 from clearing.wire.bcd import pack_moment
-from clearing.wire.interop import RESULT, ResultCode, ResultLine
+from clearing.wire.interop import RESULT, ResultLine
 from clearing.wire.record import TapRecord
+from clearing.wire.result_code import ResultCode
 from clearing.workfiles import read_table
 from ledger.balances import balances
 from ledger.checks import check_books

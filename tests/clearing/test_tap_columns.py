@@ -16,7 +16,8 @@ from clearing.engine.rules import BOUNDS, FARE, KINDS, LOOK, MATCH, OWN, PRICE, 
 from clearing.facts import epoch_s, tariff_facts
 from clearing.verification import tac_columns
 from clearing.wire.bcd import moment_of, pack_moment
-from clearing.wire.record import JOURNEYS, RecordError, Ride, TapRecord
+from clearing.wire.record import JOURNEYS, RecordError, TapRecord
+from clearing.wire.ride import Ride
 from clearing.wire.tariff import Band, Tariff, fare_fen
 from tests.support.clearing_day import DAY, TAP, at, card_no, shenzhen
 from tests.support.rules import run

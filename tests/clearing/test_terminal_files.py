@@ -13,8 +13,9 @@ from hsm_sim.keys import KeyStore, random_keys
 from hypothesis import given
 from hypothesis import strategies as st
 
+from card.algorithms import Algorithm
 from card.hsm.client import Hsm
-from card.signatures import Algorithm, verify
+from card.signatures import verify
 from city.processes import running_program
 from clearing.publication import keys_of, newest_hotlist, publish_hotlist, signer_of
 from clearing.wire.bcd import pack_moment

@@ -13,11 +13,11 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Engine, inspect, select
 
 from card.hsm.client import Hsm
-from clearing.facts import WINDOW_DAYS
 from clearing.gap_explained import Explanation, ExplanationRefusal, ExplanationRefused, explain
 from clearing.gap_tables import terminal_explained, terminal_life, terminal_run
-from clearing.terminal_gaps import Gap, open_gaps
+from clearing.open_gaps import Gap, open_gaps
 from clearing.terminal_watch import Finding, watch
+from clearing.verdict import WINDOW_DAYS
 from ledger.db import metadata, migrate, writing
 from tests.support.clearing_day import DAY, SmallCity, at, terminal_no
 from tests.support.numbered_taps import BUS, numbered

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clearing.open_gaps import CYCLE
 from clearing.terminal_numbers import (
-    CYCLE,
     MOST_MISSING,
     NO_DAY,
     NOTHING,

@@ -19,7 +19,7 @@ from clearing.sectors.transit.fare_taps import Tap, TapKind
 from clearing.sectors.transit.fare_tariff import FareTariff, Matrix
 from clearing.sectors.transit.matrix_file import PaidArea, fares_of_rules, read_codes, read_matrix
 from clearing.sectors.transit.recorded_taps import RecordedTap
-from clearing.wire.record import Ride
+from clearing.wire.ride import Ride
 from clearing.wire.tariff import parse_tariff
 from tests.support.fare_columns import NightTap, fare_columns
 from tests.support.fare_examples import FARES

@@ -12,7 +12,7 @@ from clearing.sectors.transit.late_taps import prices_fen
 from clearing.sectors.transit.matrix_file import PaidArea, fares_of_rules
 from clearing.sectors.transit.taps_file import ChargedTap
 from clearing.sectors.transit.what_if import Sum, cleared_day, day_end, what_if
-from clearing.wire.record import Ride
+from clearing.wire.ride import Ride
 from ledger.db import reading
 from tests.clearing.test_transit_fare_properties import CITY, histories
 from tests.support.clearing_day import DAY, at, card_no, shenzhen

@@ -17,7 +17,8 @@ from clearing.interop.centres import Answers, Centre, answer_for, register_centr
 from clearing.suspense import suspended_taps
 from clearing.verdict import MONEY, Verdict
 from clearing.wire.bcd import pack_moment
-from clearing.wire.record import Ride, TapRecord
+from clearing.wire.record import TapRecord
+from clearing.wire.ride import Ride
 from ledger.balances import balance
 from ledger.db import writing
 from tests.support.clearing_day import DAY, TAP, SmallCity, at, card_no, signed, terminal_no

@@ -15,11 +15,11 @@ from clearing.wire.batch import (
     BatchFlaw,
     Ride,
     TapRecord,
-    batch_name,
     parse_batch_name,
     read_batch,
     write_batch,
 )
+from clearing.wire.names import batch_name
 
 DAY = date(2018, 9, 1)
 MADE_AT = bytes.fromhex("20180902003000")

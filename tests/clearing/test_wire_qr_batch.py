@@ -17,7 +17,8 @@ from clearing.wire.qr_batch import (
     write_qr_batch,
 )
 from clearing.wire.qr_record import AMOUNT_OFFSET, CODE_BYTES, QR_RECORD_BYTES, QrRide
-from clearing.wire.record import JOURNEYS, RecordError, Ride
+from clearing.wire.record import JOURNEYS, RecordError
+from clearing.wire.ride import Ride
 
 MADE_AT = bytes.fromhex("20180901233000")
 RIDE = QrRide(

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clearing.wire.moments import moments_of
-from clearing.wire.record import RECORD_BYTES, RECORD_DTYPE, RecordError, Ride, TapRecord, unreadable
+from clearing.wire.record import RECORD_BYTES, RECORD_DTYPE, RecordError, TapRecord, unreadable
+from clearing.wire.ride import Ride
 
 TAP = TapRecord(
     ride=Ride.METRO_EXIT,

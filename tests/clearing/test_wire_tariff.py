@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import clearing.wire.tariff
-from clearing.wire.record import Ride
+from clearing.wire.ride import Ride
 from clearing.wire.tariff import Band, Tariff, TariffError, fare_fen, parse_tariff
 from tests.support.changed_json import changed_json
 

@@ -21,7 +21,8 @@ from city.processes import RunningHsm
 from clearing.interop.centres import Answers, Centre, answer_for, register_centre
 from clearing.tables import tap
 from clearing.verdict import Verdict
-from clearing.wire.record import Ride, TapRecord
+from clearing.wire.record import TapRecord
+from clearing.wire.ride import Ride
 from clearing.wire.signed import Kind
 from ledger.db import reading, writing
 from terminals.holdings import Holdings

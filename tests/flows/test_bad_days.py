@@ -16,11 +16,11 @@ from clearing.devices import Device, register_devices
 from clearing.drop_folder import Round, drop_folder, sweep
 from clearing.intake import missing_batches
 from clearing.landing import Landing
+from clearing.open_gaps import Gap, open_gaps
 from clearing.suspense import suspended_taps
-from clearing.terminal_gaps import Gap, open_gaps
 from clearing.terminal_watch import Finding, watch
-from clearing.wire.batch import batch_name
 from clearing.wire.bcd import pack_moment
+from clearing.wire.names import batch_name
 from clearing.wire.record import TapRecord
 from clearing.wire.tariff import Tariff, parse_tariff
 from ledger.balances import balances

@@ -17,6 +17,7 @@ from api.demo_story import tell
 from api.family_day import IDENTITY_NOS, NAMES, family_cards, live_family
 from api.family_rides import cleared_rides
 from card.tables import data_key
+from city.agent import AGENT
 from city.banking import settle_at_bank
 from city.day import Mischief, plan_day
 from city.demo import DEMO_DATE, clear_day, live_day, moment
@@ -24,7 +25,7 @@ from city.family import PHONE
 from city.plan import read_plan
 from city.processes import RunningHsm
 from city.sectors import GAS
-from city.world import AGENT, City
+from city.world import City
 from ledger.db import reading
 from settlement.night import unobserved
 from tests.support.plain_traces import code_traces, database_dump, forms_of, kept_in, traces

@@ -14,7 +14,8 @@ from city.processes import RunningHsm
 from clearing.interop.http_centre import HttpCentre
 from clearing.interop.waiting import odd_lines, settle_line
 from clearing.peers import Peers
-from clearing.wire.interop import PRESENTED, ResultCode
+from clearing.wire.interop import PRESENTED
+from clearing.wire.result_code import ResultCode
 from ledger.checks import check_books
 from ledger.db import make_engine, migrate, reading, writing
 from settlement.books import check_conservation

@@ -15,10 +15,11 @@ from city.phone import Phone
 from city.plan import read_plan
 from city.world import City, found, install, night_of
 from clearing.devices import Device
+from clearing.engine.duck import IN_PROCESS
 from clearing.online.qr import CertificateIssued, CertificateRefused, issue_certificate
 from clearing.online.qr_tables import qr_ride
 from clearing.qr_intake import qr_inbox
-from clearing.qr_shortfall import owed_fen
+from clearing.qr_owed import owed_fen
 from clearing.wire.batch import Ride
 from clearing.wire.tariff import parse_tariff
 from ledger.accounts import open_accounts
@@ -96,7 +97,7 @@ class QrDay:
 
     def night(self) -> None:
         """The whole night."""
-        night = night_of(self.city, DEMO_DATE, at=moment(DEMO_DATE, 23, 30), progress=quiet)
+        night = night_of(self.city, DEMO_DATE, at=moment(DEMO_DATE, 23, 30), progress=quiet, rules=IN_PROCESS)
         run_night(self.city.engine, night, observe=unobserved)
 
 

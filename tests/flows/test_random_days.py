@@ -15,6 +15,7 @@ from city.day import DayPlan, Mischief, plan_day
 from city.demo import DEMO_DATE, Chips, compare_chips, live_day, moment
 from city.plan import read_plan
 from city.world import City, night_of
+from clearing.engine.duck import IN_PROCESS
 from ledger.balances import balances
 from ledger.checks import check_books
 from ledger.db import make_engine, reading
@@ -42,7 +43,11 @@ def quiet(_what: str, _done: int, _total: int) -> None:
 def clear(city: City, business_date: date) -> NightSummary:
     """Run a night and tell what came of it."""
     at = moment(business_date, 23, 30)
-    run_night(city.engine, night_of(city, business_date, at=at, progress=quiet), observe=unobserved)
+    run_night(
+        city.engine,
+        night_of(city, business_date, at=at, progress=quiet, rules=IN_PROCESS),
+        observe=unobserved,
+    )
     with reading(city.engine) as conn:
         return night_summary(conn, business_date)
 

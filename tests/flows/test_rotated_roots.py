@@ -16,7 +16,7 @@ from city.factory import Factory
 from city.office import Office
 from city.processes import RunningHsm, running_hsm
 from clearing.tables import tap
-from clearing.wire.record import Ride
+from clearing.wire.ride import Ride
 from ledger.accounts import open_accounts
 from ledger.chart import account
 from ledger.db import reading, writing

@@ -14,7 +14,8 @@ from hsm_sim.wire import ErrorCode, Request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from card.signatures import Algorithm, verify
+from card.algorithms import Algorithm
+from card.signatures import verify
 
 BOX = Box(demo_keys(), bytes, "0" * 16, "9.9")
 RFC_6979_KEY = bytes.fromhex("C9AFA9D845BA75166B5C215767B1D6934E50C3DB36E89B127B8A622B120F6721")

@@ -13,8 +13,10 @@ from card.hsm.client import Hsm
 from card.registry import CardRecord, register
 from clearing.context import Night
 from clearing.devices import Device, register_devices
+from clearing.engine.duck import IN_PROCESS
 from clearing.online.load import LoadOrder, LoadProof, authorise_loads, confirm_loads
-from clearing.wire.batch import Ride, TapRecord, batch_name, write_batch
+from clearing.wire.batch import Ride, TapRecord, write_batch
+from clearing.wire.names import batch_name
 from clearing.wire.tariff import parse_tariff
 from ledger.day import open_day
 from ledger.db import writing
@@ -151,6 +153,7 @@ def night_of(home: Path, hsm: Hsm, day: date = DAY, at: datetime = AT) -> Night:
         hsm=hsm,
         tariffs=(TARIFF,),
         progress=lambda _what, _done, _total: None,
+        rules=IN_PROCESS,
     )
 
 

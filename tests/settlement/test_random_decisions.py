@@ -18,7 +18,7 @@ from clearing.verdict import Verdict
 from ledger.db import reading, writing
 from settlement.books import paid_taps_left_their_purses
 from settlement.day_end import movements_on
-from settlement.suspense_decisions import approve
+from settlement.suspense_approval import approve
 from settlement.two_people import DecisionRefusal, DecisionRefused, Word
 from tests.clearing.test_random_nights import (
     NIGHTS,

@@ -9,7 +9,8 @@ from sqlalchemy import Engine
 from card.hsm.client import Hsm
 from clearing.context import Night
 from clearing.interop.trial import TriedResults
-from clearing.wire.interop import PRESENTED, ResultCode, ResultLine
+from clearing.wire.interop import PRESENTED, ResultLine
+from clearing.wire.result_code import ResultCode
 from ledger.db import reading
 from settlement.dry_run import dry_run
 from settlement.night import run_night

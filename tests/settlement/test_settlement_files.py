@@ -65,7 +65,7 @@ def test_a_workbook_is_the_same_whatever_zone_its_instant_is_given_in(tmp_path: 
 
 def test_a_file_that_finds_no_room_leaves_no_half_behind(tmp_path: Path) -> None:
     """Written by a process that may write no file of more than ten bytes, as on a disk that is full."""
-    write = "import pathlib, sys; from clearing.workfiles import *; write_new(pathlib.Path(sys.argv[1]), bytes(99))"
+    write = "import pathlib, sys; from clearing.atomic_files import *; write_new(pathlib.Path(sys.argv[1]), bytes(99))"
     tried = subprocess.run(
         ["prlimit", "--fsize=10", sys.executable, "-c", write, tmp_path / "archived"],
         check=False, capture_output=True, text=True,

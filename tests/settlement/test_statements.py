@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from clearing.tables import tap
-from clearing.wire.batch import batch_name
+from clearing.wire.names import batch_name
 from ledger.db import reading
 from settlement import statement_lines, statements
 from settlement.participants import Participant

@@ -21,7 +21,8 @@ from settlement.batch_retry import Retried, retry_batch
 from settlement.night import run_night
 from settlement.night_lock import NightRunning, exclusive
 from settlement.reports import night_summary
-from settlement.suspense_decisions import approve, turn_down, withdraw
+from settlement.suspense_approval import approve
+from settlement.suspense_decisions import turn_down, withdraw
 from settlement.two_people import DecisionRefusal, DecisionRefused, Word
 from settlement.work_queue import Kind, items_of
 from tests.settlement.conftest import PreparedDay

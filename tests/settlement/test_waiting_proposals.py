@@ -10,7 +10,7 @@ from clearing.proposals import State as Ended
 from clearing.proposals import Target
 from clearing.verdict import Verdict
 from ledger.db import reading, writing
-from settlement import suspense_decisions
+from settlement import suspense_approval, suspense_decisions
 from settlement.account_changes import (
     AccountChange,
     BankAccount,
@@ -104,7 +104,7 @@ def test_a_word_closes_it_whatever_the_word_is(city: BankedCity) -> None:
     assert set(waits(city)) == {"city 2", "suspense 2"}
     with writing(city.engine) as conn:
         assert isinstance(approve_account(conn, replace(chen, number=2)), AccountChange)
-    done = suspense_decisions.approve(city.engine, replace(chen, number=2), nights=city.nights)
+    done = suspense_approval.approve(city.engine, replace(chen, number=2), nights=city.nights)
     assert isinstance(done, TapsProposal)
     assert isinstance(city.decide(METRO, Decision.PAY_AGAIN), Proposal)
     assert waits(city) == {}

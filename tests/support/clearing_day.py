@@ -21,9 +21,11 @@ from clearing.engine.rules import RuleEngine
 from clearing.online.load import LoadOrder, LoadProof, authorise_loads, confirm_loads
 from clearing.sectors.transit.fare_tariff import FareTariff
 from clearing.tables import tap
-from clearing.wire.batch import batch_name, write_batch
+from clearing.wire.batch import write_batch
 from clearing.wire.bcd import CITY_ZONE, pack_moment
-from clearing.wire.record import Ride, TapRecord
+from clearing.wire.names import batch_name
+from clearing.wire.record import TapRecord
+from clearing.wire.ride import Ride
 from clearing.wire.tariff import Tariff, parse_tariff
 from ledger.accounts import open_accounts
 from ledger.chart import account

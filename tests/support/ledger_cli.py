@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from api.doors import Refused
-from api.ledger_commands import ledger
+from api.groups.registers import ledger
 
 
 @dataclass(frozen=True)

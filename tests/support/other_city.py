@@ -17,9 +17,11 @@ from clearing.interop.http_centre import HttpCentre
 from clearing.interop.results import result_inbox
 from clearing.peers import Peers
 from clearing.tables import tap
-from clearing.wire.batch import batch_name, write_batch
+from clearing.wire.batch import write_batch
 from clearing.wire.interop import RESULT, ResultLine
-from clearing.wire.record import Ride, TapRecord
+from clearing.wire.names import batch_name
+from clearing.wire.record import TapRecord
+from clearing.wire.ride import Ride
 from ledger.balances import balance
 from ledger.db import reading, writing
 from settlement.agreements import Agreement, register_agreements

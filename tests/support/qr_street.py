@@ -12,6 +12,7 @@ from card.hsm.client import Hsm
 from city.phone import Phone
 from clearing.context import Night, StepResult
 from clearing.devices import Device, register_devices
+from clearing.engine.duck import IN_PROCESS
 from clearing.online.qr_tables import qr_ride
 from clearing.qr_booking import clear_qr, empty_qr_inbox
 from clearing.qr_intake import qr_inbox
@@ -19,7 +20,7 @@ from clearing.wire.bcd import pack_moment
 from clearing.wire.qr import Certificate, certificate_to_sign, raw_of, write_certificate
 from clearing.wire.qr_batch import qr_batch_name, write_qr_batch
 from clearing.wire.qr_record import QrRide
-from clearing.wire.record import Ride
+from clearing.wire.ride import Ride
 from ledger.accounts import open_accounts
 from ledger.balances import balance
 from ledger.chart import account
@@ -148,7 +149,7 @@ class QrCity:
         folder = self.home / "nights" / day.isoformat()
         return Night(
             day, at(1, day=day + timedelta(days=1)), folder, self.inbox, self.home / "archive", self.hsm,
-            (shenzhen(),), lambda _what, _done, _total: None,
+            (shenzhen(),), lambda _what, _done, _total: None, IN_PROCESS,
         )  # fmt: skip
 
     def clear(self, day_no: int = 0) -> StepResult:

@@ -8,7 +8,8 @@ from clearing.devices import Device
 from clearing.interop.centres import Answers, Centre
 from clearing.verdict import Money, Verdict
 from clearing.wire.bcd import CITY_ZONE, moment_of
-from clearing.wire.record import RecordError, Ride, TapRecord
+from clearing.wire.record import RecordError, TapRecord
+from clearing.wire.ride import Ride
 from clearing.wire.tariff import Tariff, fare_fen
 
 Key = tuple[str, int, int]

@@ -7,7 +7,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from card.signatures import Algorithm
+from card.algorithms import Algorithm
 from clearing.wire.bcd import pack_moment
 from clearing.wire.hotlist import numbers_of, write_change, write_hotlist
 from clearing.wire.signed import Document, Kind, Signer, write_document

@@ -12,8 +12,8 @@ from threading import Thread
 import httpx
 import pytest
 
+from card.algorithms import Algorithm
 from card.hsm.client import Hsm
-from card.signatures import Algorithm
 from city.distribution import running_yard
 from clearing.publication import keys_of, publish_document, publish_hotlist, signer_of
 from clearing.wire.hotlist import numbers_of

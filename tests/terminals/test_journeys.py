@@ -12,7 +12,8 @@ from card.chip.applet import VirtualCard
 from card.chip.records import PaidArea, TripKind, TripRecord
 from clearing.wire.bcd import pack_moment
 from clearing.wire.journey import CardSays, Finding, leg_of
-from clearing.wire.record import Ride, TapRecord
+from clearing.wire.record import TapRecord
+from clearing.wire.ride import Ride
 from clearing.wire.tariff import TariffError, fare_fen, parse_tariff
 from terminals.display import shown
 from terminals.hotlist import Hotlist

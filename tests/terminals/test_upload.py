@@ -9,7 +9,8 @@ import pytest
 
 from card.hsm.client import Hsm
 from card.hsm.errors import HsmError
-from clearing.wire.batch import BatchError, batch_name, parse_batch_name, read_batch
+from clearing.wire.batch import BatchError, parse_batch_name, read_batch
+from clearing.wire.names import batch_name
 from terminals.outbox import Outbox
 from terminals.shelf import BatchState
 from terminals.upload import Uploader

@@ -24,7 +24,7 @@ from clearing.sectors.transit.fare_tariff import (
     PayShare,
     Scope,
 )
-from clearing.wire.record import Ride
+from clearing.wire.ride import Ride
 from clearing.wire.tariff import CLASS_NAMES, Tariff
 
 COLUMNS = ("from", "to", "fare_yuan")

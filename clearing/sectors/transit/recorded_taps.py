@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from clearing.sectors.transit.fare_taps import Tap, TapKind
 from clearing.sectors.transit.fare_tariff import FareTariff, tariff_at
-from clearing.wire.record import Ride
+from clearing.wire.ride import Ride
 
 RIDES = {
     Ride.BUS: ("bus", TapKind.RIDE),

@@ -1,0 +1,34 @@
+"""Files that are whole or not there, also after a power cut, whoever else writes beside."""
+
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from ledger.durable import put_beside, put_in_place
+
+
+def write_bytes(path: Path, content: bytes) -> Path:
+    """Write a file; a reader sees the old one or the whole new one, also after a power cut."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(content)
+    put_in_place(part, path)
+    return path
+
+
+def write_new(path: Path, content: bytes) -> bool:
+    """Write a file unless there is one of its name; whether it was written. Any number may try at once."""
+    return put_beside(part_of(path, content), path)
+
+
+def part_of(path: Path, content: bytes) -> Path:
+    """A hidden file beside `path` that nobody else writes, with its content; whoever dies now leaves it behind."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False) as part:
+        made = Path(part.name)
+        try:
+            part.write(content)
+            part.flush()
+        except OSError:
+            made.unlink()  # where there is no room, every attempt would leave one more
+            raise
+    return made
