@@ -75,11 +75,12 @@ class TypedCommands:
             self.foundry.end(pid, signal.SIGKILL)
 
     def _settings(self, home: Path, environment: dict[str, str]) -> dict[str, str]:
-        return {**os.environ, **self.settings, "ONECARD_HOME": str(home), **environment}
+        ours = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+        return {**ours, **self.settings, "ONECARD_HOME": str(home), **environment}
 
 
 @contextmanager
 def typed_commands(foundry: Foundry, **settings: str) -> Iterator[TypedCommands]:
-    """Commands with these settings, each with its output in a file."""
+    """Commands with these settings, each with its output in a file, in which no table is narrow."""
     with tempfile.TemporaryDirectory(prefix="onecard-typed-") as folder:
         yield TypedCommands(foundry, Path(folder), settings)
