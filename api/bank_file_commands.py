@@ -71,7 +71,9 @@ def list_files(
         kept = [file for file in files_where(conn) if every or file.state == "refused"]
     waiting = lying(folder)
     if not kept and not waiting:
-        console.print(f"No file of the bank's is refused, and none lies in {folder}.", highlight=False)
+        console.print(
+            f"No file of the bank's is refused, and none lies in {folder}.", soft_wrap=True, highlight=False
+        )
         return
     table = Listing("id", "file", "what", "state", "on", prose("said"))
     for file in kept:

@@ -86,9 +86,8 @@ suspense = late_group(
     {
         "list": Late(
             "api.suspense_commands:list_suspended",
-            "List what is in suspense, oldest first, by operator, verdict and day; or tap by tap. "
-            "What waits in a proposal has\n"
-            "its number beside it, or how many taps of the group do.",
+            "List what is in suspense, the oldest first, by operator, verdict and day, or tap by tap, "
+            "with what is proposed.",
         ),
         "propose": Late(
             "api.suspense_commands:propose_decision",
