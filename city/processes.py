@@ -1,5 +1,6 @@
 """Peers of the city that are programs of their own: the HSM, and a private PostgreSQL to try things on."""
 
+import atexit
 import gc
 import os
 import shutil
@@ -222,6 +223,8 @@ def keep_loaded() -> None:
     """
     gc.collect()
     gc.freeze()
+    # At the end it is garbage like all else: of what is left then, DuckDB's module complains line by line.
+    atexit.register(gc.unfreeze)
 
 
 def write_port(port_file: Path | None, port: int) -> None:
