@@ -8,9 +8,9 @@ import numpy as np
 from sqlalchemy import Connection, insert
 
 from clearing.gap_tables import terminal_explained
-from clearing.open_gaps import CYCLE
+from clearing.open_gaps import CYCLE, own_number
 from clearing.terminal_book import known_of, store
-from clearing.terminal_numbers import MOST_MISSING, NO_DAY, Numbered, count, number_of
+from clearing.terminal_numbers import MOST_MISSING, NO_DAY, Numbered, count
 
 
 class ExplanationRefusal(StrEnum):
@@ -61,7 +61,7 @@ def explain(conn: Connection, given: Explanation, *, at: datetime) -> int | Expl
     validator = (given.operator, given.terminal)
     known = known_of(conn, {validator: 0})
     # Numbers that nobody vouches for fill what is missing and move nothing else, in every life that misses them.
-    numbers, ends = number_of(given.first + np.arange(span)), known.lives.last_s
+    numbers, ends = own_number(given.first + np.arange(span)), known.lives.last_s
     number, at_s = np.tile(numbers, len(ends)), np.repeat(ends, span)
     unsure = Numbered(np.zeros(len(number), np.int64), number, at_s, np.zeros(len(number), np.bool_))
     found = count(unsure, known, NO_DAY)

@@ -3,18 +3,24 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection, select
 
 from clearing.gap_tables import terminal_run
 from clearing.verdict import WINDOW_DAYS
 
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
 CYCLE = (1 << 32) - 1
 """The numbers of a counter: 1 to this one, then 1 again."""
 Validator = tuple[str, str]
 """Operator and terminal."""
 Row = tuple[Any, ...]
+Number = TypeVar("Number", int, "npt.NDArray[np.int64]")
+"""A number of a terminal, counted on where its counter wraps; or a column of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,6 @@ def gaps_in(rows: Iterable[Row]) -> Iterator[Gap]:
             yield Gap(operator, terminal, first, last, first_no - after_no - 1, since)
 
 
-def own_number(counted_on: int) -> int:
+def own_number(counted_on: Number) -> Number:
     """The terminal's own number, 1 to CYCLE, of one that was counted on."""
     return (counted_on - 1) % CYCLE + 1

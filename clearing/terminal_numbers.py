@@ -95,12 +95,6 @@ NOTHING = Known(
 """Where no terminal was ever heard."""
 
 
-def number_of(counted_on: Ints) -> Ints:
-    """The terminal's own number, 1 to CYCLE, of one that was counted on."""
-    own: Ints = (counted_on - 1) % CYCLE + 1
-    return own
-
-
 def count(taps: Numbered, known: Known, day: int) -> Counted:
     """Add a night's taps to what is known of their terminals; the order of the taps makes no difference."""
     # In the order of their numbers, since that makes all that follows quicker.

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clearing.open_gaps import CYCLE
+from clearing.open_gaps import CYCLE, own_number
 from clearing.terminal_numbers import (
     MOST_MISSING,
     NO_DAY,
@@ -16,7 +16,6 @@ from clearing.terminal_numbers import (
     Known,
     Numbered,
     count,
-    number_of,
 )
 
 Tap = tuple[int, int, int]
@@ -87,7 +86,7 @@ def _base(known: Known, terminal: int, numbers: set[int]) -> int:
     """How far the counting on differs from the test's own, which knows where the counter began."""
     row = int(np.flatnonzero(known.lives.terminal[known.runs.life] == terminal)[0])
     first = int(known.runs.first[row])
-    assert int(number_of(np.array([first]))[0]) == (min(numbers) - 1) % CYCLE + 1
+    assert int(own_number(np.array([first]))[0]) == (min(numbers) - 1) % CYCLE + 1
     return min(numbers) - first
 
 
@@ -112,7 +111,7 @@ def test_a_counter_wraps_to_one_and_nothing_is_missed_between() -> None:
     after = night([(0, 2, 40)], before.known)
     assert (after.restarted, after.noticed) == (0, 1), "1 never came"
     (row,) = np.flatnonzero(after.known.runs.gap_day != NO_DAY)
-    assert number_of(after.known.runs.first[[row]] - 1).tolist() == [1]
+    assert own_number(after.known.runs.first[[row]] - 1).tolist() == [1]
     assert night([(0, 1, 30)], after.known).closed == 1
 
 
