@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from api.doors import Refused, archive, books, console, write_text
 from ledger.archive import ArchiveDamaged, LinesArchived
@@ -30,7 +31,7 @@ def check() -> None:
     with books() as engine, reading(engine) as conn:
         findings = check_books(conn)
     for finding in findings:
-        console.print(f"[red]{finding.check}[/red] {finding.message}")
+        console.print(f"[red]{finding.check}[/red] {escape(finding.message)}", soft_wrap=True)
     if findings:
         raise Refused(
             f"{len(findings)} differences; nothing was changed: find their cause before the next night"

@@ -41,9 +41,11 @@ from ledger.tables import line
 DEFAULT_TAPS = 1_000_000
 PLAIN_TAPS = 50_000
 WHOLE_TAPS = 1_000_000
-"""Of a night that is cleared whole: it takes a hundred times as long a tap as from files to prices."""
+"""Of a night that is cleared whole: it takes some fifty times as long a tap as from files to prices."""
 LEAST_TAPS = 100_000
+"""Of the smaller day that growth is told by."""
 A_TABLE = 100_000
+"""Rows of the bare load that are made columns at once."""
 ORM_TAPS = 3_000
 GROWTH = 20
 """By how much less the smaller day has that the time a tap is compared with."""

@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 
 from ledger.balances import balance_on, roll_up
 from ledger.db import reading
+from tests.ledger.archived_books import tamper
 from tests.ledger.sealed_books import book, load, open_books, ride, seal_day
 from tests.support.ledger_cli import LedgerCli, ledger_cli
 
@@ -82,3 +83,12 @@ def test_one_account_is_shown_now_on_a_date_and_at_an_instant(cli: LedgerCli) ->
 
 def test_an_account_that_is_not_there_is_said_so(cli: LedgerCli) -> None:
     assert cli("account", "purse:nobody").refused == "no account purse:nobody; open it first"
+
+
+def test_a_check_names_what_it_found_in_the_books_own_words(cli: LedgerCli, engine: Engine) -> None:
+    """A reference is free text: what looks like markup in it is shown, and ends no check."""
+    book(engine, ride(SECOND, "batch[/red]3", ("2", 7)))
+    tamper(engine, "UPDATE ledger_line SET amount_fen = 8 WHERE item = 'batch[/red]3'")
+    told = cli("check")
+    assert "entry 'batch[/red]3' was changed after it was booked" in told.text
+    assert "nothing was changed: find their cause" in told.refused
