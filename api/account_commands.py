@@ -71,7 +71,7 @@ def _sentence(one: AccountChange) -> str:
 
 
 def _tell(text: str) -> None:
-    console.print(text, soft_wrap=True, highlight=False, markup=False)
+    console.print(text, soft_wrap=True, highlight=False)
 
 
 def _words(one: BankAccount) -> str:

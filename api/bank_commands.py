@@ -69,10 +69,10 @@ def show(point_id: PointId) -> None:
     with books() as engine, reading(engine) as conn:
         title, told = _known(conn, point_id)
         point = next((one for one in points_of(conn, today()) if one.id == point_id), None)
-    console.print(title, soft_wrap=True, highlight=False, markup=False)
+    console.print(title, soft_wrap=True, highlight=False)
     console.print(told_table(told))
     for line in _to_do(point):
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
+        console.print(line, soft_wrap=True, highlight=False)
 
 
 def list_statements() -> None:
@@ -202,16 +202,14 @@ def _say_decided(engine: Engine, done: Proposal) -> None:
         assert made is not None
         messages = settings().city_home().nights / f"{done.business_date}" / "out" / "bank"
         leaves = f"{made.end_to_end_id} leaves in {messages / f'pain001-{made.message_id}.xml'}"
-        console.print(leaves, soft_wrap=True, highlight=False, markup=False)
+        console.print(leaves, soft_wrap=True, highlight=False)
 
 
 def _say(one: Proposal, stands: str) -> None:
     what = f"{one.decision.replace('_', ' ')} {one.point}, {yuan(one.amount_fen)} yuan"
     account = f", on account {one.account_no}" if one.account_no != one.account_no_before else ""
     to = f" to {one.account}" if one.account else f" with {one.other}" if one.other else ""
-    console.print(
-        f"Proposal {one.number}, {what}{to}{account}: {stands}", soft_wrap=True, highlight=False, markup=False
-    )
+    console.print(f"Proposal {one.number}, {what}{to}{account}: {stands}", soft_wrap=True, highlight=False)
 
 
 def points_in_words(count: int) -> str:

@@ -110,9 +110,9 @@ def _tell(engine: Engine, taken: Iterable[Taken], troubles: Sequence[str]) -> No
     count, refused = 0, 0
     for one in taken:
         count, refused = count + 1, refused + (one.took is Took.REFUSED)
-        console.print(taken_in_words(one), soft_wrap=True, highlight=False, markup=False)
+        console.print(taken_in_words(one), soft_wrap=True, highlight=False)
     for trouble in troubles:
-        console.print(trouble, soft_wrap=True, highlight=False, markup=False)
+        console.print(trouble, soft_wrap=True, highlight=False)
     if not count:
         console.print("No file was there to take.")
     with reading(engine) as conn:

@@ -185,7 +185,7 @@ def _entered(conn: Connection, path: Path, file: CityFile) -> Entered:
 def _refuse(path: Path, flaws: Sequence[Flaw]) -> NoReturn:
     """Name every flaw, and end. Raises Refused."""
     for flaw in flaws[:FLAWS_SHOWN]:
-        errors.print(f"{path}: {flaw}", soft_wrap=True, highlight=False, markup=False)
+        errors.print(f"{path}: {flaw}", soft_wrap=True, highlight=False)
     if len(flaws) > FLAWS_SHOWN:
         errors.print(f"and {len(flaws) - FLAWS_SHOWN} more")
     many = "a flaw" if len(flaws) == 1 else f"{len(flaws)} flaws"

@@ -39,7 +39,7 @@ def add(
         except (ValueError, Conflict) as error:
             raise Refused(str(error)) from error
     console.print(f"Client {name} of {participant} may {' '.join(sorted(set(scope)))}", soft_wrap=True)
-    console.print(f"secret: {secret}", soft_wrap=True, highlight=False, markup=False)
+    console.print(f"secret: {secret}", soft_wrap=True, highlight=False)
 
 
 def list_clients() -> None:

@@ -107,7 +107,7 @@ def upload(
     console.print(f"{len(new)} batches made, {len(sent)} sent, {len(done)} acknowledged", soft_wrap=True)
     for one in held:
         what = f"batch {one.sequence} of {one.operator}, {one.records} sales, is held: {one.reason}"
-        console.print(what, markup=False, soft_wrap=True)
+        console.print(what, soft_wrap=True)
     if held:
         raise typer.Exit(1)
 
@@ -212,7 +212,7 @@ def _run_screen(at: Place) -> None:
 
 def _show(screen: Screen) -> None:
     console.clear()
-    console.print("\n".join(lines_of(screen)), markup=False, highlight=False, soft_wrap=True)
+    console.print("\n".join(lines_of(screen)), highlight=False, soft_wrap=True)
 
 
 def _looked(open_desk: Desk) -> CardOnReader:

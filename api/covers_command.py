@@ -47,4 +47,4 @@ def _of(line: CoverLine) -> str:
 
 
 def _say(text: str) -> None:
-    console.print(text, soft_wrap=True, highlight=False, markup=False)
+    console.print(text, soft_wrap=True, highlight=False)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from api.listings import Listing, figure
 from api.night_tables import code_rides_table, operators_table, reconciled
@@ -22,12 +23,12 @@ def tell(
     summary = day.summary
     for event in sorted(events, key=lambda event: event.at):
         when = event.at.astimezone(CITY_ZONE).strftime("%H:%M")
-        console.print(f"[bold]{when} {event.title}[/bold]  {event.said}", highlight=False, soft_wrap=True)
+        console.print(Text.assemble((f"{when} {event.title}", "bold"), f"  {event.said}"), soft_wrap=True)
         for posting in event.postings:
             amount = f"{yuan(posting.amount_fen):>12}"
             console.print(f"  {amount}  {posting.debit} → {posting.credit}", highlight=False, soft_wrap=True)
     console.print(
-        f"\n[bold]{summary.business_date}[/bold]: {len(day.lived.plan.riders)} cards, "
+        f"\n{summary.business_date}: {len(day.lived.plan.riders)} cards, "
         f"loads of {yuan(day.lived.loaded_fen)} yuan, {len(day.lived.plan.taps)} rides.\n"
     )
     for line in _lists(day):
@@ -36,17 +37,17 @@ def tell(
     if summary.code_verdicts:
         console.print(code_rides_table(summary))
     console.print(operators_table(summary))
-    for line in (*reconciled(summary), *_proof(day)):
-        console.print(line, soft_wrap=True)
+    for proved in (*reconciled(summary), *_proof(day)):
+        console.print(proved, soft_wrap=True)
     console.print(_payments(banked))
     for line in _at_bank(banked):
         console.print(line, highlight=False, soft_wrap=True)
-    console.print(f"\nFiles: [cyan]{night_folder / 'out'}[/cyan]")
+    console.print(f"\nFiles: {night_folder / 'out'}")
     for mark in summary.files:
         console.print(f"  {mark.path}", highlight=False)
     console.print("\nNext:")
     for command, what in _next(day, home):
-        console.print(f"  [green]{command}[/green]  {what}", highlight=False, soft_wrap=True)
+        console.print(Text.assemble("  ", (command, "green"), f"  {what}"), soft_wrap=True)
 
 
 def _lists(day: DemoDay) -> Iterator[str]:
@@ -78,14 +79,14 @@ def _verdicts(summary: NightSummary) -> Listing:
 
 def _proof(day: DemoDay) -> Iterator[str]:
     summary, chips = day.summary, day.chips
-    yield f"Trial balance difference: [bold]{yuan(summary.difference_fen)}[/bold] yuan"
+    yield f"Trial balance difference: {yuan(summary.difference_fen)} yuan"
     yield (
         f"Chips hold {yuan(chips.on_chips_fen)}, purses owe {yuan(chips.on_purses_fen)}: the difference is "
         f"{yuan(chips.debited_not_cleared_fen)} debited by taps not accepted; "
-        f"[bold]{yuan(chips.unexplained_fen)}[/bold] unexplained"
+        f"{yuan(chips.unexplained_fen)} unexplained"
     )
     if summary.seal is not None:
-        yield f"Seal of {summary.seal.entries} entries: root [bold]{summary.seal.root.hex()}[/bold]"
+        yield f"Seal of {summary.seal.entries} entries: root {summary.seal.root.hex()}"
         yield f"  signed by the HSM, key version {summary.seal.key_version}: {summary.seal.signature.hex()}"
 
 
@@ -106,8 +107,8 @@ def _at_bank(banked: Banked) -> Iterator[str]:
     )
     payable_fen = -sum(row.amount_fen for row in reserve.rows if row.what == "payable")
     yield (
-        f"The custodian holds [bold]{yuan(reserve.custodian_fen)}[/bold] yuan, the books [bold]"
-        f"{yuan(reserve.books_fen)}[/bold]; {yuan(reserve.rest_fen)} unexplained, {len(banked.open)} points open, "
+        f"The custodian holds {yuan(reserve.custodian_fen)} yuan, the books "
+        f"{yuan(reserve.books_fen)}; {yuan(reserve.rest_fen)} unexplained, {len(banked.open)} points open, "
         f"{yuan(payable_fen)} still payable"
     )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import typer
 from rich.console import Console, ConsoleOptions
-from rich.markup import escape
+from rich.text import Text
 from sqlalchemy import Engine
 
 from ledger.archive import Archive
@@ -27,8 +27,12 @@ PIPE_COLUMNS: Final = 100_000
 class Screen(Console):
     """Where commands write: a terminal of its width, or a pipe or file, in which every line is as long as it needs.
 
-    COLUMNS says otherwise, as `watch` does. What is wider than a terminal goes over its edge and is never cut.
+    COLUMNS says otherwise, as `watch` does. What is wider than a terminal goes over its edge and is never cut. Words
+    are shown as they are: brackets in a reference or a path are no markup. A Text brings its own style.
     """
+
+    def __init__(self, **how: Any) -> None:
+        super().__init__(markup=False, **how)
 
     @property
     def options(self) -> ConsoleOptions:
@@ -99,5 +103,5 @@ def write_text(path: Path, text: str) -> None:
 
 def fail(message: object) -> typer.Exit:
     """Say on the error stream what was wrong; the exit to raise."""
-    errors.print(f"[red]onecard:[/red] {escape(str(message))}", highlight=False, soft_wrap=True, markup=True)
+    errors.print(Text.assemble(("onecard:", "red"), f" {message}"), soft_wrap=True)
     return typer.Exit(1)

@@ -36,7 +36,7 @@ def intake(
             swept, banked = _sweep(engine, landing), bank_files.sweep(bank_round(engine))
             lines = (*map(_in_words, swept.taken), *map(taken_in_words, banked.taken))
             for line in (*lines, *swept.troubles, *banked.troubles):
-                console.print(line, soft_wrap=True, highlight=False, markup=False)
+                console.print(line, soft_wrap=True, highlight=False)
             console.print(f"{len(lines)} files were taken")
             return
         console.print(f"Folders are looked through every {every_s:g} s (Ctrl-C ends)")

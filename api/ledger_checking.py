@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
+from rich.text import Text
 
 from api.doors import Refused, archive, books, console, write_text
 from ledger.archive import ArchiveDamaged, LinesArchived
 from ledger.checks import check_books
 from ledger.db import reading
 from ledger.export import write_beancount, write_hledger
+from ledger.findings import Finding
 
 
 class Format(StrEnum):
@@ -26,12 +27,17 @@ class Format(StrEnum):
 WRITERS = {Format.HLEDGER: write_hledger, Format.BEANCOUNT: write_beancount}
 
 
+def told_finding(finding: Finding) -> Text:
+    """Which check found something, and what."""
+    return Text.assemble((finding.check, "red"), f" {finding.message}")
+
+
 def check() -> None:
     """Recompute every total from the lines; exit 1 and name each difference where there is one."""
     with books() as engine, reading(engine) as conn:
         findings = check_books(conn)
     for finding in findings:
-        console.print(f"[red]{finding.check}[/red] {escape(finding.message)}", soft_wrap=True)
+        console.print(told_finding(finding), soft_wrap=True)
     if findings:
         raise Refused(
             f"{len(findings)} differences; nothing was changed: find their cause before the next night"

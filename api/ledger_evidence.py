@@ -9,12 +9,12 @@ from zoneinfo import ZoneInfo
 import typer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from sqlalchemy import Engine
 
 from api.city_doors import city
 from api.doors import Refused, archive, books, console, write_text
+from api.ledger_checking import told_finding
 from api.listings import Listing, figure
 from card.hsm.client import Hsm
 from card.hsm.errors import HsmError
@@ -57,7 +57,7 @@ def prove_entry(
         sys.stdout.write(text)
     else:
         write_text(out, text)
-        console.print(f"Proof of {escape(reference)} written to {out}", soft_wrap=True, highlight=False)
+        console.print(f"Proof of {reference} written to {out}", soft_wrap=True, highlight=False)
 
 
 def verify_proof(
@@ -105,9 +105,7 @@ def verify(
             findings = _verify(opened.engine, _public_keys(opened.engine, opened.hsm).__getitem__)
     if findings:
         first = first_changed(findings)
-        console.print(
-            f"The first row that was changed: {escape(first.message if first else '')}", soft_wrap=True
-        )
+        console.print(f"The first row that was changed: {first.message if first else ''}", soft_wrap=True)
         raise Refused(f"findings: {len(findings)}; nothing was changed: find out who wrote past the ledger")
     signatures = "signatures were not checked" if without_hsm else "every signature holds"
     console.print(f"The books are as they were written; {signatures}.")
@@ -148,8 +146,8 @@ def _show(proof: ProofFile) -> None:
     entry = entry_of(proof)
     local = _local(entry.event_at, CITY_ZONE)
     place = f"entry {proof.index + 1} of {proof.entries} of {proof.business_date}"
-    console.print("[green]The proof holds.[/green]")
-    console.print(f"{escape(entry.reference)} ({escape(entry.kind)}), {local}: {place}", highlight=False)
+    console.print("The proof holds.", style="green")
+    console.print(f"{entry.reference} ({entry.kind}), {local}: {place}", highlight=False)
     table = Listing("debit", "credit", "item", figure("yuan"))
     for line in entry.lines:
         table.add(line.debit, line.credit, line.item, yuan(line.amount_fen))
@@ -190,6 +188,6 @@ def _verify(engine: Engine, public_key: PublicKey | None) -> list[Finding]:
             progress.update(task, description=stage.name)
             for finding in stage.findings(conn):
                 found.append(finding)
-                console.print(f"[red]{finding.check}[/red] {escape(finding.message)}", soft_wrap=True)
+                console.print(told_finding(finding), soft_wrap=True)
             progress.advance(task)
     return found

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from api.city_doors import city
 from api.doors import Refused, books, console, now
@@ -52,7 +51,7 @@ def import_balances(
             booked = import_opening(conn, data, on.date(), at=now())
     except OpeningRefused as error:
         for flaw in error.flaws:
-            console.print(escape(str(flaw)), soft_wrap=True, highlight=False)
+            console.print(str(flaw), soft_wrap=True, highlight=False)
         raise Refused(
             f"{file}: nothing was booked; put right what is listed, {len(error.flaws)} in all"
         ) from error

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Annotated
 
 import typer
-from rich.markup import escape
+from rich.text import Text
 from sqlalchemy import Engine
 
 from api.city_doors import city
@@ -123,7 +123,7 @@ def status(business_date: Day) -> None:
             f"Batch {one.sequence} of {one.operator} was replaced by {one.by}: {one.reason} "
             f"({taps_in_words(one.old_count)} of {yuan(one.old_amount_fen)} yuan became {one.new_count} of "
             f"{yuan(one.new_amount_fen)})",
-            soft_wrap=True, highlight=False, markup=False,
+            soft_wrap=True, highlight=False,
         )  # fmt: skip
 
 
@@ -153,18 +153,18 @@ def exceptions(business_date: Day) -> None:
         show_items(console, items, today())
 
 
-def _standing(engine: Engine, day: date) -> str:
+def _standing(engine: Engine, day: date) -> Text:
     """In a sentence, what a night that is not finished is doing."""
     nights = settings().city_home().nights
     if not is_running(engine, nights):
-        return (
-            f"[yellow]The night of {day} was interrupted: nobody runs it now.[/yellow] "
-            f"`onecard night {day}` goes on at the first step that is not done"
+        return Text.assemble(
+            (f"The night of {day} was interrupted: nobody runs it now.", "yellow"),
+            f" `onecard night {day}` goes on at the first step that is not done",
         )
     told = read_progress(nights)
     if told is None or told.business_date != day:
-        return f"The night of {day} runs, and has told nothing yet (or on another machine)"
-    return _in_words(told)
+        return Text(f"The night of {day} runs, and has told nothing yet (or on another machine)")
+    return Text(_in_words(told))
 
 
 def _in_words(told: Progress) -> str:
@@ -193,6 +193,6 @@ def _show(summary: NightSummary) -> None:
     for line in reconciled(summary):
         console.print(line, soft_wrap=True)
     if summary.refused:
-        console.print(f"[red]Refused at {escape(summary.refused)}[/red]", soft_wrap=True)
+        console.print(f"Refused at {summary.refused}", style="red", soft_wrap=True)
     if summary.seal:
         console.print(f"Sealed: root {summary.seal.root.hex()}", soft_wrap=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from api.listings import Listing, figure, prose
 from api.night_watch import spell
@@ -22,6 +22,9 @@ def show_plan(console: Console, plan: NightPlan, *, free_bytes: int) -> None:
     def say(line: str) -> None:
         console.print(line, soft_wrap=True, highlight=False)
 
+    def warn(what: str, rest: str) -> None:
+        console.print(Text.assemble((f"{what}:", "red"), f" {rest}"), soft_wrap=True)
+
     if plan.files:
         console.print(_files_table("Batches of taps", plan.files))
     if plan.code_files:
@@ -29,9 +32,7 @@ def show_plan(console: Console, plan: NightPlan, *, free_bytes: int) -> None:
     if plan.result_files:
         console.print(_files_table("Files of results of other cities", plan.result_files))
     for bad in plan.bad:
-        say(
-            f"[red]Will be turned away:[/red] {escape(bad.name)}: {escape(bad.message)}; {escape(bad.remedy)}"
-        )
+        warn("Will be turned away", f"{bad.name}: {bad.message}; {bad.remedy}")
     for operator, sequence in plan.missing[:_GAPS_SHOWN]:
         say(f"Missing: batch {sequence} of {operator}; ask the operator to send it")
     if len(plan.missing) > _GAPS_SHOWN:
@@ -46,14 +47,17 @@ def show_plan(console: Console, plan: NightPlan, *, free_bytes: int) -> None:
     _show_time(console, plan)
     needed, free = plan.needed_bytes // MIB, free_bytes // MIB
     say(f"Space: about {needed:,} MiB needed, {free:,} MiB free")
-    if plan.needed_bytes > free_bytes:
-        say("[red]There is not enough space:[/red] make room under ONECARD_HOME before the night starts")
+    _warn(warn, plan, enough=plan.needed_bytes <= free_bytes)
+
+
+def _warn(warn: Callable[[str, str], None], plan: NightPlan, *, enough: bool) -> None:
+    """Say what has to be done before the night can start."""
+    if not enough:
+        warn("There is not enough space", "make room under ONECARD_HOME before the night starts")
     if plan.nights_before:
-        say(
-            f"[red]Not closed yet:[/red] {', '.join(map(str, plan.nights_before))}; run their nights first, in order"
-        )
+        warn("Not closed yet", f"{', '.join(map(str, plan.nights_before))}; run their nights first, in order")
     if plan.refusal:
-        say(f"[red]The night would not start:[/red] {plan.refusal[0]}; {plan.refusal[1]}")
+        warn("The night would not start", f"{plan.refusal[0]}; {plan.refusal[1]}")
 
 
 def _show_waiting(say: Callable[[str], None], plan: NightPlan) -> None:

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from rich.text import Text
+
 from api.listings import Listing, figure, prose
 from ledger.money import yuan
 from settlement.reports import NightSummary
@@ -17,7 +19,7 @@ def code_rides_table(summary: NightSummary) -> Listing:
     return table
 
 
-def reconciled(summary: NightSummary) -> Iterator[str]:
+def reconciled(summary: NightSummary) -> Iterator[str | Text]:
     """A line for each biller, and for the insurer, that the day was compared with."""
     for one in summary.peers:
         ours, theirs = (
@@ -27,9 +29,9 @@ def reconciled(summary: NightSummary) -> Iterator[str]:
         if one.agrees:
             yield f"Reconciled with {one.peer}: {ours} yuan on both sides, line by line"
         else:
-            yield (
-                f"[red]{one.peer} differs[/red]: ours {ours} yuan, theirs {theirs}, {one.differing} lines; "
-                "see peer_differences.csv"
+            yield Text.assemble(
+                (f"{one.peer} differs", "red"),
+                f": ours {ours} yuan, theirs {theirs}, {one.differing} lines; see peer_differences.csv",
             )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
+from rich.text import Text
 
 from api.bars import bars
 from api.city_doors import city
@@ -86,7 +86,7 @@ def replace_one(
         f"of {done.old_count:,} of {yuan(done.old_amount_fen)}; both files are in the archive. "
         f"`onecard night {done.night}` goes on at collect"
         + (f", and does {', '.join(done.undone)} anew" if done.undone else ""),
-        soft_wrap=True, highlight=False, markup=False,
+        soft_wrap=True, highlight=False,
     )  # fmt: skip
 
 
@@ -118,7 +118,7 @@ def retry(
     console.print(
         f"Batch {sequence} of {operator}: {verdicts}. Paid on {done.business_date}: {taps_in_words(done.paid_taps)} of "
         f"{yuan(done.paid_fen)} yuan",
-        soft_wrap=True, highlight=False, markup=False,
+        soft_wrap=True, highlight=False,
     )  # fmt: skip
 
 
@@ -137,7 +137,7 @@ def _scratch(keep: Path | None) -> Iterator[Path]:
 def _show(found: DryRun) -> None:
     for step, counts in found.counts.items():
         said = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
-        console.print(f"{step}: {said or 'nothing'}", soft_wrap=True, highlight=False, markup=False)
+        console.print(f"{step}: {said or 'nothing'}", soft_wrap=True, highlight=False)
     if found.results is not None:
         _show_results(found.results)
     if found.shares:
@@ -157,9 +157,11 @@ def _show(found: DryRun) -> None:
         console.print(table)
     for refusal in found.refusals:
         console.print(
-            f"[red]Would refuse at {refusal.step}:[/red] {escape(refusal.reason)}; {escape(refusal.remedy)}",
-            soft_wrap=True, highlight=False,
-        )  # fmt: skip
+            Text.assemble(
+                (f"Would refuse at {refusal.step}:", "red"), f" {refusal.reason}; {refusal.remedy}"
+            ),
+            soft_wrap=True,
+        )
     console.print(
         "Nothing was booked. Institutions were not asked; the ledger's own refusals show in the night."
     )
@@ -184,4 +186,4 @@ def _show_results(results: TriedResults) -> None:
     if len(results.odd) > _ODD_SHOWN:
         lines.append(f"Would fit no tap: {len(results.odd) - _ODD_SHOWN:,} more lines")
     for line in lines:
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
+        console.print(line, soft_wrap=True, highlight=False)

@@ -79,7 +79,7 @@ class _Lines:
             f"{clock_time(told.told_at)} {told.step} done in {spell(took)}"
             f"{f' ({counts})' if counts else ''}; {told.steps_done} of {told.steps} steps, "
             f"night done about {clock_time(told.night_ends_at)}",
-            soft_wrap=True, highlight=False, markup=False,
+            soft_wrap=True, highlight=False,
         )  # fmt: skip
 
 

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.text import Text
 
 from api.doors import Refused, books, console, now
@@ -42,7 +41,7 @@ def show(number: Number) -> None:
     if item is None:
         raise Refused(f"no item has number {number}; `onecard queue list` names them")
     show_items(console, [item], today())
-    console.print(f"To do: {escape(item.remedy)}", soft_wrap=True, highlight=False)
+    console.print(f"To do: {item.remedy}", soft_wrap=True, highlight=False)
     table = Listing("when", "what", "by", prose("said"), title="What happened to it")
     for event in events:
         when = event.at.astimezone(CITY_ZONE).strftime("%Y-%m-%d %H:%M")
@@ -109,4 +108,4 @@ def _move(number: int, happened: Happened, who: str, note: str) -> None:
         item = move(conn, number, happened, who=who, note=note, at=now())
     if isinstance(item, QueueRefused):
         raise Refused(f"{item.message}; {item.remedy}")
-    console.print(f"Item {item.number} is {item.state}: {escape(item.what)}", soft_wrap=True, highlight=False)
+    console.print(f"Item {item.number} is {item.state}: {item.what}", soft_wrap=True, highlight=False)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from api.bars import bars
 from api.city_doors import city
@@ -60,7 +61,8 @@ def replay_trace(
         rows = [{name: getattr(row, name) for name in row.__slots__} for row in done.bad_rows]
         write_text(left_out, json.dumps(rows, ensure_ascii=False, indent=1) + "\n")
         console.print(
-            f"[red]{len(rows)} rows were left out[/red]; each with its remedy: {left_out}", soft_wrap=True
+            Text.assemble((f"{len(rows)} rows were left out", "red"), f"; each with its remedy: {left_out}"),
+            soft_wrap=True,
         )
     if report:
         write_text(report, json.dumps(totals, ensure_ascii=False, indent=1) + "\n")

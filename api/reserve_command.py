@@ -36,6 +36,6 @@ def reserve(
     if found.statement is None:
         console.print("No statement was read yet: `onecard bank take`, or `read FILE`.")
     elif found.rest_fen:
-        console.print(f"[red]{yuan(found.rest_fen)} yuan of the difference are explained by nothing.[/red]")
+        console.print(f"{yuan(found.rest_fen)} yuan of the difference are explained by nothing.", style="red")
     else:
         console.print("The custodian's balance and the books agree, but for what is listed.")

@@ -137,7 +137,7 @@ def show(number: Number) -> None:
         raise Refused(f"no proposal has number {number}; `onecard suspense proposals` names them")
     _say(found, _stands(found))
     said = f"Proposed by {found.proposed_by}, {found.proposed_at.astimezone(CITY_ZONE):%Y-%m-%d %H:%M}"
-    console.print(f"{said}: {found.reason}", soft_wrap=True, highlight=False, markup=False)
+    console.print(f"{said}: {found.reason}", soft_wrap=True, highlight=False)
 
 
 def _approve(engine: Engine, word: Word) -> Proposal | DecisionRefused:
@@ -149,9 +149,7 @@ def _approve(engine: Engine, word: Word) -> Proposal | DecisionRefused:
 def _say(one: Proposal, stands: str) -> None:
     what = f"{one.decision} {taps_in_words(one.taps)} of {one.operator} in suspense as {one.verdict}"
     amounts = f"{yuan(one.paid_fen)} of {yuan(one.amount_fen)} yuan"
-    console.print(
-        f"Proposal {one.number}, {what}, {amounts}: {stands}", soft_wrap=True, highlight=False, markup=False
-    )
+    console.print(f"Proposal {one.number}, {what}, {amounts}: {stands}", soft_wrap=True, highlight=False)
 
 
 def _stands(one: Proposal) -> str:

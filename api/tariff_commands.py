@@ -9,7 +9,6 @@ from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import typer
-from rich.markup import escape
 
 from api.doors import Refused, console
 from api.listings import Listing, figure, prose
@@ -50,7 +49,7 @@ def check(files: TariffFiles, as_json: AsJson = False) -> None:
         sys.stdout.write(_json([{"file": name} | asdict(flaw) for name, flaw in flaws]))
     else:
         for name, flaw in flaws:
-            console.print(escape(f"{name}: {flaw}"), highlight=False, soft_wrap=True)
+            console.print(f"{name}: {flaw}", highlight=False, soft_wrap=True)
         console.print(
             f"{len(files)} tariffs checked: {wrong} flaws, {len(flaws) - wrong} remarks", highlight=False
         )
@@ -99,7 +98,7 @@ def explain(
         sys.stdout.write(_json([_explained(leg) for leg in legs]))
     else:
         for leg in legs:
-            console.print(escape(_in_words(leg)), highlight=False, soft_wrap=True)
+            console.print(_in_words(leg), highlight=False, soft_wrap=True)
 
 
 def _taps_of(tariffs: tuple[FareTariff, ...], ride: Tap, start: str) -> list[Tap]:
@@ -170,7 +169,7 @@ def diff(old: TariffFile, new: TariffFile, as_json: AsJson = False) -> None:
         return
     for one in fields[:SHOWN_CHANGES]:
         words = f"{one.field}: {_absent(one.was)} → {_absent(one.now)}"
-        console.print(escape(words), highlight=False, soft_wrap=True)
+        console.print(words, highlight=False, soft_wrap=True)
     if len(fields) > SHOWN_CHANGES:
         console.print(f"… and {len(fields) - SHOWN_CHANGES} more fields; --json has all")
     amounts = map(figure, ("was", "now", "change"))

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from api.doors import Refused, console, write_text
 from api.tariff_files import bytes_of, flawed, text_of
@@ -54,7 +53,7 @@ def import_matrix(
     for alias, station in names.items():
         if alias not in made.aliases:
             words = f"left out: {alias}, whose station {station or '(no name)'} the matrix does not have"
-            console.print(escape(words), highlight=False, soft_wrap=True)
+            console.print(words, highlight=False, soft_wrap=True)
 
 
 def import_gtfs(
@@ -81,7 +80,7 @@ def import_gtfs(
 
 def _tell(left_out: tuple[NotExpressed, ...]) -> None:
     for one in left_out:
-        console.print(escape(f"not expressed: {one}"), highlight=False, soft_wrap=True)
+        console.print(f"not expressed: {one}", highlight=False, soft_wrap=True)
     console.print(f"{len(left_out)} things that the feed says are not in the tariff", highlight=False)
 
 
@@ -96,4 +95,4 @@ def _write(out: Path, made: FareTariff, what: str) -> None:
         flaws = list(error.flaws)
     console.print(f"{out}: {made.name} version {made.version}, {what}", highlight=False, soft_wrap=True)
     for flaw in flaws:
-        console.print(escape(f"{out.name}: {flaw}"), highlight=False, soft_wrap=True)
+        console.print(f"{out.name}: {flaw}", highlight=False, soft_wrap=True)

@@ -128,3 +128,11 @@ def test_every_table_is_such_a_listing() -> None:
         path for room in rooms for path in room.rglob("*.py") if "rich.table" in path.read_text("utf-8")
     ]
     assert strays == [], "make it with api/listings.py, which cuts nothing"
+
+
+def test_words_are_no_markup_and_a_text_brings_its_own_style() -> None:
+    out = io.StringIO()
+    screen = Screen(file=out, width=80, color_system=None)
+    screen.print("written to /srv/[old]/books[/old]")
+    screen.print(Text.assemble(("totals", "red"), " of [x]"))
+    assert out.getvalue().splitlines() == ["written to /srv/[old]/books[/old]", "totals of [x]"]
