@@ -3,11 +3,8 @@
 import json
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from sqlalchemy import Connection, Engine
 
 from clearing.atomic_files import write_bytes
@@ -15,15 +12,18 @@ from clearing.columns import day_number
 from clearing.context import Night, StepResult
 from clearing.interop.centres import centre_codes
 from clearing.open_gaps import Gap, Validator, gaps_in, open_gaps
-from clearing.presented import presented_columns
-from clearing.priced import PRICED, Priced
 from clearing.terminal_book import known_of, run_rows, store
-from clearing.terminal_numbers import Counted, Numbered, count
-from clearing.verdict import Verdict
+from clearing.terminal_numbers import Counted, Known, count
+from clearing.terminal_parts import numbered_parts
 from ledger.db import reading
 
-UNCOUNTED = (Verdict.MALFORMED, Verdict.DUPLICATE, Verdict.DEVICE_UNKNOWN, Verdict.DEVICE_WITHDRAWN)
-"""Verdicts on taps that say nothing of the terminal they name."""
+
+class _Part(NamedTuple):
+    """Some of tonight's validators: what was known of their numbers, and what is after the night."""
+
+    names: Sequence[Validator]
+    known: Known
+    found: Counted
 
 
 def count_terminals(engine: Engine, night: Night) -> StepResult:
@@ -32,61 +32,37 @@ def count_terminals(engine: Engine, night: Night) -> StepResult:
     Leaves `out/requests/OPERATOR.json` for every operator with numbers that are still wanted.
     """
     with reading(engine) as conn:
-        # How another city's terminals number their taps is no affair of ours.
-        validators, taps = _numbered(night, centre_codes(conn))
-        known = known_of(conn, validators)
-        others = [gap for gap in open_gaps(conn) if (gap.operator, gap.terminal) not in validators]
-    found = count(taps, known, day_number(night.business_date))
-    names = sorted(validators, key=validators.__getitem__)
-    gaps = sorted([*others, *gaps_in(run_rows(names, found.known))], key=lambda gap: gap.order)
+        parts = list(_parts(conn, night))
+        heard = {name for part in parts for name in part.names}
+        others = [gap for gap in open_gaps(conn) if (gap.operator, gap.terminal) not in heard]
+    found = [gap for part in parts for gap in gaps_in(run_rows(part.names, part.found.known))]
+    gaps = sorted([*others, *found], key=lambda gap: gap.order)
     wanted = [gap for gap in gaps if gap.wanted_until >= night.business_date]
 
     def write(conn: Connection) -> None:
-        store(conn, names, known, found.known)
+        for part in parts:
+            store(conn, part.names, part.known, part.found.known)
 
-    return StepResult(_counts(found, gaps), tuple(_requests(night, wanted)), write)
+    return StepResult(_counts([part.found for part in parts], gaps), tuple(_requests(night, wanted)), write)
 
 
-def _counts(found: Counted, gaps: Sequence[Gap]) -> dict[str, int]:
+def _parts(conn: Connection, night: Night) -> Iterator[_Part]:
+    day = day_number(night.business_date)
+    # How another city's terminals number their taps is no affair of ours.
+    for names, taps in numbered_parts(night, centre_codes(conn)):
+        known = known_of(conn, {name: place for place, name in enumerate(names)})
+        yield _Part(names, known, count(taps, known, day))
+
+
+def _counts(found: Sequence[Counted], gaps: Sequence[Gap]) -> dict[str, int]:
     return {
         "gaps": len(gaps),
         "missing_taps": sum(gap.missing for gap in gaps),
-        "missing_noticed": found.noticed,
-        "missing_came": found.closed,
-        "counters_restarted": found.restarted,
-        "numbers_unplaced": found.unplaced,
+        "missing_noticed": sum(one.noticed for one in found),
+        "missing_came": sum(one.closed for one in found),
+        "counters_restarted": sum(one.restarted for one in found),
+        "numbers_unplaced": sum(one.unplaced for one in found),
     }
-
-
-def _numbered(night: Night, abroad: Sequence[str]) -> tuple[dict[Validator, int], Numbered]:
-    """Tonight's validators but those of the operators `abroad`, each with its place, and their taps."""
-    names = ["operator", "terminal", "terminal_sequence", "at_s"]
-    taps: Any = presented_columns(night, [*names, "no", "amount_fen"])
-    priced: Any = Priced(night.work / PRICED, taps.num_rows).beside(taps)
-    left_out: Any = pc.is_in(priced["verdict"], value_set=pa.array([one.value for one in UNCOUNTED]))
-    if abroad:
-        left_out = pc.or_(left_out, pc.is_in(taps["operator"], value_set=pa.array(abroad, pa.string())))
-    # A terminal that does not number its taps says 0.
-    counted: Any = pc.and_(pc.invert(left_out), pc.greater(taps["terminal_sequence"], pa.scalar(0)))
-    taps, sure = taps.filter(counted), priced["tac_ok"].filter(counted)
-    operators, terminals = (_coded(taps[name]) for name in ("operator", "terminal"))
-    keys = operators.indices.to_numpy().astype(np.int64) * max(1, len(terminals.dictionary))
-    keys += terminals.indices.to_numpy()
-    distinct, place = np.unique(keys, return_inverse=True)
-    pairs = [divmod(int(key), max(1, len(terminals.dictionary))) for key in distinct]
-    validators = {
-        (operators.dictionary[operator].as_py(), terminals.dictionary[terminal].as_py()): number
-        for number, (operator, terminal) in enumerate(pairs)
-    }
-    number, at_s = (np.asarray(taps[name].to_numpy(), np.int64) for name in names[2:])
-    signed = np.asarray(sure.to_numpy(), np.bool_)
-    return validators, Numbered(place.astype(np.int64), number, at_s, signed)
-
-
-def _coded(column: Any) -> Any:
-    """A column of texts as places in a dictionary."""
-    whole = column.combine_chunks()
-    return whole if pa.types.is_dictionary(whole.type) else whole.dictionary_encode()
 
 
 def _requests(night: Night, wanted: Sequence[Gap]) -> Iterator[Any]:

@@ -16,6 +16,7 @@ from card.hsm.client import Hsm
 from clearing.gap_explained import Explanation, ExplanationRefusal, ExplanationRefused, explain
 from clearing.gap_tables import terminal_explained, terminal_life, terminal_run
 from clearing.open_gaps import Gap, open_gaps
+from clearing.terminal_parts import numbered_parts
 from clearing.terminal_watch import Finding, watch
 from clearing.verdict import WINDOW_DAYS
 from ledger.db import metadata, migrate, writing
@@ -138,6 +139,25 @@ def test_terminals_that_say_nothing_for_three_nights_are_reported_silent(city: S
         (Finding.SILENT, terminal_no(2), None), (Finding.SILENT, METRO, DAY), (Finding.SILENT, terminal_no(4), None)
     ]  # fmt: skip
     assert found[1].days == 3
+
+
+def test_each_terminal_is_counted_whole_in_one_part_however_many_there_are(city: SmallCity) -> None:
+    given = {("BUS-1", BUS): [3, 1, 2, 7], ("BUS-1", terminal_no(2)): [5, 6], ("METRO-1", METRO): [9]}
+    taps = {who: [numbered(number, terminal=who[1]) for number in own] for who, own in given.items()}
+    city.present("BUS-1", 1, [*taps["BUS-1", BUS][:2], *taps["BUS-1", terminal_no(2)]])
+    city.present("BUS-1", 2, taps["BUS-1", BUS][2:])
+    city.present("METRO-1", 1, taps["METRO-1", METRO])
+    city.clear()
+    for part_taps, most in ((1, 7), (2, 4), (100, 1)):
+        parts = [one for one in numbered_parts(city.night(), (), part_taps) if one[0]]
+        assert 1 <= len(parts) <= most and (most == 1 or len(parts) > 1)
+        found = {
+            name: sorted(part.number[part.terminal == place].tolist())
+            for names, part in parts
+            for place, name in enumerate(names)
+        }
+        assert found == {who: sorted(own) for who, own in given.items()}
+    assert [names for names, _ in numbered_parts(city.night(), ["BUS-1"])] == [[("METRO-1", METRO)]]
 
 
 NO_TAP = Explanation("BUS-1", BUS, 3, 5, "lin", "card pulled before it paid")
