@@ -23,6 +23,7 @@ from ledger.db import reading, writing
 from ledger.room import out_of_room
 from ledger.tables import day as day_table
 from settlement.books import check_books_after, check_books_before
+from settlement.free_memory import give_back
 from settlement.night_lock import NightRunning, exclusive
 from settlement.night_log import (
     Run,
@@ -134,6 +135,7 @@ def _run(engine: Engine, night: Night, observe: Observe, clock: Clock | None) ->
         observe(name, "started", None)
         with _in_plain_words(engine, booked, name, finished_at=night.at):
             result = _do(engine, booked, position, finished_at=night.at, clock=clock)
+        give_back()
         observe(name, "done", result)
     with reading(engine) as conn:
         steps = tuple(recorded_steps(conn, night.business_date))

@@ -36,14 +36,14 @@ def instance(room: duckdb.DuckDBPyConnection) -> str:
 
 def test_what_one_made_in_its_room_the_next_does_not_find(tmp_path: Path) -> None:
     numbers = pa.table({"no": [1, 2]})
-    with opened_room("64MiB", tmp_path / "spill") as room:
+    with opened_room("64MiB", tmp_path / "spill", threads=1) as room:
         first = instance(room)
         room.register("given", numbers)
         room.table("given").create_view("seen")
         room.execute("CREATE TEMP TABLE kept AS SELECT * FROM seen")
         room.execute("CREATE TEMP VIEW again AS SELECT * FROM kept")
         unread = room.table("again").to_arrow_reader(1)
-    with opened_room("64MiB", tmp_path / "spill") as room:
+    with opened_room("64MiB", tmp_path / "spill", threads=1) as room:
         assert instance(room) == first
         assert room.execute(NAMES).fetchall() == [("named",)]
     del unread
@@ -77,15 +77,22 @@ def test_what_has_spilled_leaves_no_file_and_no_instance(tmp_path: Path) -> None
         room.execute(LARGE)
         assert list((tmp_path / "spill").iterdir())
     assert not (tmp_path / "spill").exists()
-    with opened_room("8MiB", tmp_path / "spill") as room:
+    with opened_room("8MiB", tmp_path / "spill", threads=1) as room:
         assert instance(room) != first
 
 
 def test_what_has_held_much_is_not_kept_for_others(tmp_path: Path) -> None:
-    with opened_room("512MiB", tmp_path / "spill") as room:
+    with opened_room("512MiB", tmp_path / "spill", threads=1) as room:
         first = instance(room)
         room.execute(LARGE)
-    with opened_room("512MiB", tmp_path / "spill") as room:
+    with opened_room("512MiB", tmp_path / "spill", threads=1) as room:
+        assert instance(room) != first
+
+
+def test_nor_is_one_in_which_several_threads_have_worked(tmp_path: Path) -> None:
+    with opened_room("64MiB", tmp_path / "spill", threads=2) as room:
+        first = instance(room)
+    with opened_room("64MiB", tmp_path / "spill", threads=1) as room:
         assert instance(room) != first
 
 
@@ -93,20 +100,20 @@ def test_what_has_held_much_is_not_kept_for_others(tmp_path: Path) -> None:
 def test_work_that_fails_says_so_and_takes_its_instance_along(tmp_path: Path, failure: str) -> None:
     with (
         pytest.raises((duckdb.NotImplementedException, KeyboardInterrupt)),
-        opened_room("64MiB", tmp_path / "spill") as room,
+        opened_room("64MiB", tmp_path / "spill", threads=1) as room,
     ):
         first = instance(room)
         raise duckdb.NotImplementedException("no such rule") if failure == "rule" else KeyboardInterrupt
-    with opened_room("64MiB", tmp_path / "spill") as room:
+    with opened_room("64MiB", tmp_path / "spill", threads=1) as room:
         assert instance(room) != first
 
 
 def test_a_forked_process_starts_its_own_and_ends_in_peace(tmp_path: Path) -> None:
-    with opened_room("64MiB", tmp_path / "spill") as room:
+    with opened_room("64MiB", tmp_path / "spill", threads=1) as room:
         first = instance(room)
     if (child := os.fork()) == 0:
         try:
-            with opened_room("64MiB", tmp_path / "spill") as room:
+            with opened_room("64MiB", tmp_path / "spill", threads=1) as room:
                 room.execute("CREATE TABLE taps AS SELECT 1 AS no")
                 (tmp_path / "told").write_text(instance(room))
         finally:
