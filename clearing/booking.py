@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
-from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +12,7 @@ from sqlalchemy import Connection, Engine, insert, select, update
 
 from card.hotlist import hotlist_cards
 from clearing.columns import numbers, texts
-from clearing.context import Night, StepRefused, StepResult
+from clearing.context import Night, StepRefused, StepResult, Told
 from clearing.interop.centres import centre_codes
 from clearing.judged import Judged, fresh_taps, judged_taps
 from clearing.postings import Shares, batch_columns, from_purses, shares
@@ -50,12 +49,12 @@ def post(engine: Engine, night: Night) -> StepResult:
             "alarms": len(clones),
         }
 
-    told = _Told(night, counts["paid_taps"] + counts["taps"])
+    told = Told(night, "rows", counts["paid_taps"] + counts["taps"])
 
     def bring(conn: Connection) -> None:
         # They may be there without their lines, where a night was killed as it had just kept them.
         if not are_kept(conn, night.business_date):
-            keep_taps(conn, told.passing(fresh_taps(night)), night.business_date)
+            keep_taps(conn, _passing(fresh_taps(night), told), night.business_date)
             count_anew(conn, (tap,))
 
     def write(conn: Connection) -> None:
@@ -63,7 +62,7 @@ def post(engine: Engine, night: Night) -> StepResult:
             return
         with judged_taps(night) as judged:
             _book(conn, Directory(engine), night, judged, told)
-            renew_taps(conn, told.passing(judged.retried()), night.business_date)
+            renew_taps(conn, _passing(judged.retried(), told), night.business_date)
             keep_positions(conn, judged.positions())
         conflict = Verdict.COUNTER_CONFLICT.value
         hotlist_cards(conn, clones, night.at, night.at + HOTLIST_DEADLINE, conflict)
@@ -85,27 +84,14 @@ def _is_booked(conn: Connection, night: Night) -> bool:
     return conn.execute(booked).one_or_none() is not None
 
 
-class _Told:
-    """Tells how far the step is: each tap that is paid passes by to be booked, and each tap to be kept.
-
-    The two may do so at the same time.
-    """
-
-    def __init__(self, night: Night, total: int) -> None:
-        self._night, self._total, self._done = night, total, 0
-        self._alone = Lock()
-
-    def passing(self, pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
-        """The same pieces, each counted when the next is wanted."""
-        for piece in pieces:
-            yield piece
-            with self._alone:
-                self._done += piece.num_rows
-                # What has to be booked again, batch by batch, was counted before.
-                self._night.progress("rows", min(self._done, self._total), self._total)
+def _passing(pieces: Iterable[pa.Table], told: Told) -> Iterator[pa.Table]:
+    """The same pieces, each counted when the next is wanted: a tap that is paid, and again as it is kept."""
+    for piece in pieces:
+        yield piece
+        told.add(piece.num_rows)
 
 
-def _book(conn: Connection, directory: Directory, night: Night, judged: Judged, told: _Told) -> None:
+def _book(conn: Connection, directory: Directory, night: Night, judged: Judged, told: Told) -> None:
     centres = centre_codes(conn)
     codes = [OVERCHARGE, SHORTFALL, *(owed_account(operator, centres) for operator in judged.operators())]
     open_accounts(conn, [account(code) for code in codes], at=night.at)
@@ -114,7 +100,7 @@ def _book(conn: Connection, directory: Directory, night: Night, judged: Judged, 
     def made() -> AbstractContextManager[Iterable[Prepared]]:
         return ahead(
             prepare_columns(some, own, directory, business_date=night.business_date)
-            for taps in told.passing(judged.paid())
+            for taps in _passing(judged.paid(), told)
             for some, own in in_pieces(
                 *batch_columns(taps, short.parts(taps), made_at, night.business_date, centres)
             )

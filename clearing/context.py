@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
+from threading import Lock
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -63,6 +64,20 @@ class StepResult:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "counts", MappingProxyType(dict(self.counts)))
+
+
+class Told:
+    """Tells how far a step is with `total` of `what`, some of which may be done at the same time as others."""
+
+    def __init__(self, night: Night, what: str, total: int) -> None:
+        self._night, self._what, self._total, self._done = night, what, total, 0
+        self._alone = Lock()
+
+    def add(self, count: int) -> None:
+        """So many more are done; what is done a second time was counted before."""
+        with self._alone:
+            self._done += count
+            self._night.progress(self._what, min(self._done, self._total), self._total)
 
 
 class StepRefused(Exception):

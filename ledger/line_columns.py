@@ -17,7 +17,7 @@ from ledger import tables
 from ledger.bulk import CHUNK_ROWS
 from ledger.ids import numbers_of
 from ledger.journal import of_day
-from ledger.packed import Numbers, in_key_order, places_among, unpacked
+from ledger.packed import Numbers, Places, in_key_order, unpacked
 from ledger.snapshots import lines_on
 
 
@@ -93,9 +93,10 @@ _CODES: Final = text(
 def _packed(conn: Connection, business_date: date) -> Iterator[LineColumns]:
     start, end = numbers_of(business_date)
     accounts, codes = _account_codes(conn)
+    places = Places(accounts)
     for entry_id, amount_fen, debit_id, credit_id, lengths, items in _pieces(conn, _LINES, start, end):
         entries, amounts, *sides = map(unpacked, (entry_id, amount_fen, debit_id, credit_id))
-        debits, credits = (codes.take(places_among(accounts, side)) for side in sides)
+        debits, credits = (codes.take(places.of(side)) for side in sides)
         piece = LineColumns(entries, debits, credits, amounts, _texts(lengths, items))
         ours = (entries > start) & (entries < end)
         yield piece if ours.all() else _of_entries(piece, ours)

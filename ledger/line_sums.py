@@ -12,7 +12,7 @@ from sqlalchemy import Connection, not_, select
 
 from ledger import tables
 from ledger.ids import A_DAY
-from ledger.packed import Numbers, numbers_by_name, numbers_in_turn, places_among
+from ledger.packed import Numbers, Places, numbers_by_name, numbers_in_turn
 
 Name = TypeVar("Name", str, int)
 
@@ -44,7 +44,7 @@ class _Lines(NamedTuple):
 
 def sums_by_account(conn: Connection, account_id: Numbers, after: int) -> Sums:
     """What lines numbered above `after` do to accounts, which come in the order of their numbers."""
-    nobody = len(account_id)
+    nobody, places = len(account_id), Places(account_id)
     debits, credits, earlier_debits, earlier_credits, newest = np.zeros((5, nobody + 1), np.int64)
     most = 0
     for lines in _lines(conn, after):
@@ -53,7 +53,7 @@ def sums_by_account(conn: Connection, account_id: Numbers, after: int) -> Sums:
             debits, credits, earlier_debits, earlier_credits = (
                 column.astype(object) for column in (debits, credits, earlier_debits, earlier_credits)
             )
-        debit, credit = (places_among(account_id, side) for side in (lines.debit_id, lines.credit_id))
+        debit, credit = (places.of(side) for side in (lines.debit_id, lines.credit_id))
         day = lines.line_id // A_DAY
         begins = np.flatnonzero(np.r_[True, day[1:] != day[:-1]])
         for first, end in zip(begins, [*begins[1:], len(day)], strict=True):
@@ -112,10 +112,11 @@ def sums_by_entry(
     entry = tables.entry.c
     own = (entry.id > start) & (entry.id < end) & (entry.kind == kind)
     rows = conn.execute(select(entry.id, entry.first_line_id, entry.line_count).where(own)).all()
+    accounts = Places(account_id)
     entries = _named({number: (np.array([first]), np.array([count])) for number, first, count in rows})
     found: dict[tuple[int, bool, int], EntrySum] = {}
     for lines in _lines(conn, start, end) if rows else ():
-        for one in _entry_sums(lines, entries, account_id):
+        for one in _entry_sums(lines, entries, account_id, accounts):
             key = (one.account_id, one.debited, one.entry_id)
             before = found.get(key, one._replace(amount_fen=0, lines=0))
             found[key] = before._replace(
@@ -124,10 +125,12 @@ def sums_by_entry(
     yield from found.values()
 
 
-def _entry_sums(lines: _Lines, entries: "_Named[int]", account_id: Numbers) -> Iterator[EntrySum]:
+def _entry_sums(
+    lines: _Lines, entries: "_Named[int]", account_id: Numbers, accounts: Places
+) -> Iterator[EntrySum]:
     place, sizes = entries.of(lines.line_id), (len(entries.names), len(account_id))
     for debited, side in ((True, lines.debit_id), (False, lines.credit_id)):
-        account = places_among(account_id, side)
+        account = accounts.of(side)
         known = np.flatnonzero((place >= 0) & (account < len(account_id)))
         if not len(known):
             continue
@@ -166,14 +169,30 @@ class _Named(Generic[Name]):
         return np.where(inside, np.append(self.name, -1)[place], -1)
 
 
-def _rows_of_accounts(conn: Connection, apart: Collection[str]) -> _Named[str]:
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The rows in which accounts are: by the place of each account the place of its row's name, -1 of none."""
+
+    names: list[str]
+    accounts: Places
+    name: Numbers
+
+    def of(self, account_id: Numbers) -> Numbers:
+        """The places of the names of accounts' rows."""
+        return self.name[self.accounts.of(account_id)]
+
+
+def _rows_of_accounts(conn: Connection, apart: Collection[str]) -> _Rows:
     account = tables.account.c
     each = account.segment.in_(apart)
     found = {
         **numbers_by_name(conn, account.segment, account.id, where=not_(each)),
         **numbers_by_name(conn, account.code, account.id, where=each),
     }
-    return _named({name: (ids, np.ones_like(ids)) for name, (ids,) in found.items()})
+    ids = np.concatenate([np.empty(0, np.int64), *(own for (own,) in found.values())])
+    name = np.repeat(np.arange(len(found)), [len(own) for (own,) in found.values()])
+    order = np.argsort(ids)
+    return _Rows(list(found), Places(ids[order]), np.append(name[order], -1))
 
 
 def _kinds_of_lines(conn: Connection, start: int, end: int) -> _Named[str]:
@@ -196,5 +215,5 @@ def _lines(conn: Connection, after: int, end: int | None = None) -> Iterator[_Li
     line = tables.line.c
     rows = select(line.id, line.debit_id, line.credit_id, line.amount_fen)
     rows = rows if end is None else rows.where(line.id < end)
-    for columns in numbers_in_turn(conn, rows, "id", after):
+    for columns in numbers_in_turn(conn, lambda start: rows.where(line.id > start), "id", after):
         yield _Lines(*columns)

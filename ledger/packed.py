@@ -1,6 +1,6 @@
 """Whole columns of numbers as one value each: a row that a database sends by itself costs more than what is in it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -10,6 +10,8 @@ from sqlalchemy import ColumnElement, Connection, Select, func, literal_column, 
 Numbers = NDArray[np.int64]
 
 ROWS_AT_ONCE: Final = 200_000
+_CLOSE: Final = 4
+"""So many times as many numbers as are known may lie between the first and the last of them."""
 
 
 def packed(conn: Connection, column: ColumnElement[int]) -> ColumnElement[Any]:
@@ -26,17 +28,17 @@ def unpacked(value: Any) -> Numbers:
     return np.frombuffer(value or b"", ">i8").astype(np.int64)
 
 
-def numbers_in_turn(conn: Connection, rows: Select[Any], key: str, after: int) -> Iterator[list[Numbers]]:
+def numbers_in_turn(
+    conn: Connection, rows: Callable[[int], Select[Any]], key: str, after: int
+) -> Iterator[list[Numbers]]:
     """The columns of rows, all of them whole numbers, in pieces and in the order of one that is unique.
 
-    Those come whose `key` is above `after`; `rows` are neither ordered nor limited.
+    `rows` gives those whose `key` is above a number, neither ordered nor limited; that of each piece begins at `after`.
     """
-    columns = rows.subquery().c
     in_key_order(conn)
     while True:
-        some = (
-            select(*columns).where(columns[key] > after).order_by(columns[key]).limit(ROWS_AT_ONCE).subquery()
-        )
+        columns = rows(after).subquery().c
+        some = select(*columns).order_by(columns[key]).limit(ROWS_AT_ONCE).subquery()
         values = conn.execute(select(*(packed(conn, column) for column in some.c))).one()
         found = [unpacked(value) for value in values]
         place = list(columns.keys()).index(key)
@@ -64,7 +66,27 @@ def numbers_by_name(
     return {found: [unpacked(value) for value in values] for found, *values in conn.execute(query)}
 
 
-def places_among(known: Numbers, wanted: Numbers) -> Numbers:
-    """Where numbers are among those that are known, which rise; one past the last for those that are not there."""
-    places = np.searchsorted(known, wanted)
-    return np.where(np.append(known, 0)[places] == wanted, places, len(known))
+class Places:
+    """Where numbers are among those that are known, which rise; one past the last for those that are not there.
+
+    Known numbers that lie close together, as those of accounts do, are looked up in a table, others searched for: in
+    millions of them that takes twenty times as long.
+    """
+
+    def __init__(self, known: Numbers) -> None:
+        self._known = known
+        self._first = int(known[0]) if len(known) else 0
+        span = int(known[-1]) - self._first + 1 if len(known) else 0
+        self._table: Numbers | None = None
+        if 0 < span <= _CLOSE * len(known):
+            self._table = np.full(span + 1, len(known), np.int64)
+            self._table[known - self._first] = np.arange(len(known))
+
+    def of(self, wanted: Numbers) -> Numbers:
+        """The place of each of some numbers."""
+        if self._table is None:
+            places = np.searchsorted(self._known, wanted)
+            return np.where(np.append(self._known, 0)[places] == wanted, places, len(self._known))
+        beyond = len(self._table) - 1
+        off = wanted - self._first
+        return self._table[np.where((off >= 0) & (off < beyond), off, beyond)]

@@ -73,7 +73,11 @@ class _Sides(NamedTuple):
 
 
 def _sides(conn: Connection, since: date | None) -> _Sides:
-    pieces = list(numbers_in_turn(conn, _standing(conn.dialect.name, since), "id", NONE))
+    standing, ids = _standing(conn.dialect.name, since), (tables.account.c.id, tables.total.c.account_id)
+    # Told of both, as a database that joins along their order would else begin one of them anew for each piece.
+    pieces = list(
+        numbers_in_turn(conn, lambda start: standing.where(*(one > start for one in ids)), "id", NONE)
+    )
     none = [np.empty(0, np.int64)] * 8
     account_id, debits, credits, *stands, moved_on = map(np.concatenate, zip(none, *pieces, strict=True))
     lines = sums_by_account(conn, account_id, NONE if since is None else before_first(since))

@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine, Row, Select, Table, and_, func, or_, select
 
 from clearing.atomic_files import write_bytes
-from clearing.context import Night, StepResult
+from clearing.context import Night, StepResult, Told
 from clearing.online.qr_tables import qr_ride
 from clearing.qr_verdict import QrVerdict
 from clearing.tables import batch_file, rejected_file, tap
@@ -19,7 +19,7 @@ from clearing.terminal_watch import WATCHED_COLUMNS, watched_rows
 from clearing.verdict import Money, Verdict
 from clearing.wire.names import batch_name
 from clearing.wire.qr_batch import qr_batch_name
-from ledger.db import asked_together
+from ledger.db import asked_together, reading
 from settlement.account_statements import write_account_statements
 from settlement.bank.reserve import ReserveRow, reserve_report
 from settlement.bank_files import decimal_yuan
@@ -49,12 +49,18 @@ class _Part:
 
 def report(engine: Engine, night: Night) -> StepResult:
     """Write everything that participants and finance get of this night."""
+    with reading(engine) as conn:
+        statements = _statements(conn, night.business_date)
+    told = Told(night, "report", len(statements))
     # The date takes no more entries, so that each part may have a snapshot of its own; the longest comes first.
-    parts = asked_together(
-        engine, [partial(part, night=night) for part in (_statements, _accounts, _sheets, _exceptions)]
-    )
+    questions = [
+        *(partial(_statement, statement=one, night=night, told=told) for one in statements),
+        *(partial(part, night=night) for part in (_accounts, _sheets, _exceptions)),
+    ]
+    parts = asked_together(engine, questions)
     counts = {name: count for part in parts for name, count in part.counts.items()}
-    return StepResult(counts, tuple(path for part in parts for path in part.files))
+    files = tuple(sorted(path for part in parts for path in part.files))
+    return StepResult({"statements": len(statements)} | counts, files)
 
 
 def _accounts(conn: Connection, night: Night) -> _Part:
@@ -165,19 +171,15 @@ def _verdict(row: VerdictTotal, counted: str) -> dict[str, object]:
     }
 
 
-def _statements(conn: Connection, night: Night) -> _Part:
+def _statements(conn: Connection, business_date: date) -> list[Statement]:
+    """What there is a statement of, those with the most lines first."""
     participants = participants_of(conn)
-    positions = {
-        row.party: row for row in positions_of(conn, night.business_date) if row.role is Role.PARTICIPANT
-    }
-    instructed = instructed_on(conn, night.business_date)
-    taps, codes = (night_rides(table, conn, night.business_date) for table in (tap, qr_ride))
-    operators = sorted({*taps, *codes, *positions})
-    files: list[Path] = []
-    for done, operator in enumerate(operators):
-        night.progress("report", done, len(operators))
-        statement = Statement(
-            night.business_date,
+    positions = {row.party: row for row in positions_of(conn, business_date) if row.role is Role.PARTICIPANT}
+    instructed = instructed_on(conn, business_date)
+    taps, codes = (night_rides(table, conn, business_date) for table in (tap, qr_ride))
+    found = (
+        Statement(
+            business_date,
             operator,
             participants.get(operator),
             positions.get(operator),
@@ -185,9 +187,15 @@ def _statements(conn: Connection, night: Night) -> _Part:
             taps.get(operator, Rides()),
             codes.get(operator, Rides()),
         )
-        files += write_statement(conn, statement, night.folder / "out" / "statements", made_at=night.at)
-    night.progress("report", len(operators), len(operators))
-    return _Part(tuple(files), {"statements": sum(path.suffix == ".xlsx" for path in files)})
+        for operator in sorted({*taps, *codes, *positions})
+    )
+    return sorted(found, key=lambda one: sum(row.rides for row in one.taps.totals), reverse=True)
+
+
+def _statement(conn: Connection, statement: Statement, night: Night, told: Told) -> _Part:
+    files = write_statement(conn, statement, night.folder / "out" / "statements", made_at=night.at)
+    told.add(1)
+    return _Part(files, {})
 
 
 _TRIAL_COLUMNS: Final = (

@@ -17,7 +17,7 @@ from ledger.db import reading
 from ledger.entry import Entry, Line, Posted
 from ledger.ids import NONE, before_first, numbers_of
 from ledger.line_sums import sums_by_account, sums_by_entry, sums_by_kind
-from ledger.packed import numbers_by_name, numbers_in_turn
+from ledger.packed import Places, numbers_by_name, numbers_in_turn
 from ledger.post import post
 from ledger.total_checks import totals_agree_with_lines
 from tests.ledger.some_books import AT, DAY, Books, Tamper
@@ -191,7 +191,8 @@ def test_packed_numbers_come_whole_in_the_order_of_their_key(
     account = tables.account.c
     with reading(books.engine) as conn:
         rows = conn.execute(select(account.id, account.segment).order_by(account.id)).all()
-        pieces = list(numbers_in_turn(conn, select(account.id, (-account.id).label("other")), "id", 1))
+        both = select(account.id, (-account.id).label("other"))
+        pieces = list(numbers_in_turn(conn, lambda after: both.where(account.id > after), "id", 1))
         named = numbers_by_name(conn, account.segment, account.id, where=account.id > 1)
     assert [len(numbers) for numbers, _ in pieces] == [3, 3, 1]
     numbers, others = (np.concatenate(columns).tolist() for columns in zip(*pieces, strict=True))
@@ -199,3 +200,14 @@ def test_packed_numbers_come_whole_in_the_order_of_their_key(
     assert {name: sorted(ids.tolist()) for name, (ids,) in named.items()} == {
         segment: [number for number, of in rows[1:] if of == segment] for _, segment in rows[1:]
     }
+
+
+@given(
+    known=st.sets(st.integers(-1000, 1 << 40), max_size=20) | st.sets(st.integers(70, 99), min_size=15),
+    wanted=st.lists(st.integers(-1000, 1 << 40) | st.integers(65, 104)),
+)
+def test_places_are_found_in_a_table_and_by_searching_alike(known: set[int], wanted: list[int]) -> None:
+    order = sorted(known)
+    places = Places(np.array(order, np.int64)).of(np.array([*wanted, *order], np.int64))
+    expected = [order.index(one) if one in known else len(order) for one in [*wanted, *order]]
+    assert places.tolist() == expected
