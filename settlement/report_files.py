@@ -52,10 +52,12 @@ def report(engine: Engine, night: Night) -> StepResult:
     with reading(engine) as conn:
         statements = _statements(conn, night.business_date)
     told = Told(night, "report", len(statements))
-    # The date takes no more entries, so that each part may have a snapshot of its own; the longest comes first.
+    # The date takes no more entries, so that each part may have a snapshot of its own; the longest come first.
     questions = [
+        partial(_accounts, night=night),
         *(partial(_statement, statement=one, night=night, told=told) for one in statements),
-        *(partial(part, night=night) for part in (_accounts, _sheets, _exceptions)),
+        partial(_sheets, night=night),
+        partial(_exceptions, night=night),
     ]
     parts = asked_together(engine, questions)
     counts = {name: count for part in parts for name, count in part.counts.items()}

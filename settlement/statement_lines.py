@@ -4,8 +4,9 @@ Each kind is a generator of rows under its own columns, fetched as they are used
 of which there may be millions, come as text as well, which the database makes.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from itertools import groupby
 from operator import add, itemgetter
@@ -43,8 +44,8 @@ PAYMENT_COLUMNS: Final = (
 ON_CODE: Final = " on a code"
 """What the summary says after the kind of a ride that was taken on a rider's code."""
 _FETCH_ROWS: Final = 10_000
-_BATCHES_AT_ONCE: Final = 8
-"""Batches whose taps are read together: those of many lie side by side on each page, as taps are kept by card."""
+_READ_ROWS: Final = 200_000
+"""Taps of small batches that are read together: those of many lie side by side on each page, being kept by card."""
 
 
 class RideTotal(NamedTuple):
@@ -60,9 +61,12 @@ class RideTotal(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rides:
-    """An operator's card taps, or its rides on riders' codes, of one night: in which batches, and their totals."""
+    """An operator's card taps, or its rides on riders' codes, of one night: their totals, and those of each batch.
 
-    batches: Sequence[int] = ()
+    Batches are in the order of their sequence numbers, each with how many rides of it are among them.
+    """
+
+    batches: Mapping[int, int] = field(default_factory=dict)
     totals: Sequence[RideTotal] = ()
 
 
@@ -77,19 +81,19 @@ def night_rides(table: Table, conn: Connection, business_date: date) -> dict[str
     )
     found: dict[str, Rides] = {}
     for operator, rows in groupby(conn.execute(query), key=itemgetter(0)):
-        batches: dict[int, None] = {}
+        batches = Counter[int]()
         sums: dict[tuple[int, str, str], tuple[int, ...]] = {}
         for _, sequence, ride, verdict, money, *own in rows:
-            batches[sequence] = None
+            batches[sequence] += own[0]
             before = sums.get((ride, verdict, money), (0, 0, 0))
             sums[ride, verdict, money] = tuple(map(add, before, own))
         totals = [RideTotal(*key, *sums[key]) for key in sorted(sums)]
-        found[operator] = Rides(tuple(batches), totals)
+        found[operator] = Rides(batches, totals)
     return found
 
 
 def tap_lines(
-    conn: Connection, operator: str, sequences: Sequence[int], business_date: date, most: int
+    conn: Connection, operator: str, batches: Mapping[int, int], business_date: date, most: int
 ) -> Iterator[tuple[Cell, ...]]:
     """The first rows of TAP_COLUMNS in the order of presentment, as cells."""
     table = tap.c
@@ -103,7 +107,7 @@ def tap_lines(
         .where(table.operator == operator, of_night(tap, business_date))
         .order_by(table.position)
     )  # fmt: skip
-    for sequence in sequences:
+    for sequence in batches:
         rows = conn.execute(query.where(table.sequence == sequence).limit(most)).all()
         most -= len(rows)
         for row in rows:
@@ -119,7 +123,7 @@ def tap_lines(
 
 
 def tap_texts(
-    conn: Connection, operator: str, sequences: Sequence[int], business_date: date
+    conn: Connection, operator: str, batches: Mapping[int, int], business_date: date
 ) -> Iterator[str]:
     """All rows of TAP_COLUMNS in the order of presentment as a CSV file has them, some thousands at a time.
 
@@ -147,14 +151,27 @@ def tap_texts(
     )
     of_operator = (table.operator == operator, of_night(tap, business_date))
     found = _rows_packed if conn.dialect.name == "postgresql" else _rows_in_turn
-    for place in range(0, len(sequences), _BATCHES_AT_ONCE):
-        some = sequences[place : place + _BATCHES_AT_ONCE]
+    for first, last in _read_together(batches):
         several = select(table.sequence, table.position, row.label("row")).where(
-            *of_operator, table.sequence.between(some[0], some[-1])
+            *of_operator, table.sequence.between(first, last)
         )
         for sequence, rows in found(conn, several.subquery()):
             start = f"{batch_name(operator, sequence)},"
             yield start + f"{CSV_END}{start}".join(rows) + CSV_END
+
+
+def _read_together(batches: Mapping[int, int]) -> Iterator[tuple[int, int]]:
+    """The first and the last of batches that have _READ_ROWS together, or of one that has more."""
+    some: list[int] = []
+    rows = 0
+    for sequence, count in batches.items():
+        if some and rows + count > _READ_ROWS:
+            yield some[0], some[-1]
+            some, rows = [], 0
+        some.append(sequence)
+        rows += count
+    if some:
+        yield some[0], some[-1]
 
 
 def _rows_packed(conn: Connection, rows: Subquery) -> Iterator[tuple[int, list[str]]]:

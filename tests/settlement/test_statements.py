@@ -126,7 +126,7 @@ def test_the_texts_of_taps_are_the_same_however_they_are_cut(
         rides = night_rides(tap, conn, DAY)
         whole = {one: "".join(tap_texts(conn, one, rides[one].batches, DAY)) for one in rides}
         monkeypatch.setattr(statement_lines, "_FETCH_ROWS", 2)
-        monkeypatch.setattr(statement_lines, "_BATCHES_AT_ONCE", 1)
+        monkeypatch.setattr(statement_lines, "_READ_ROWS", 1)
         cut = {one: list(tap_texts(conn, one, rides[one].batches, DAY)) for one in rides}
     for operator, texts in whole.items():
         rows = texts.splitlines()
