@@ -14,8 +14,9 @@ from city.benchmarks.tac_maker import tac_maker
 from city.day import ISSUER, terminal_of
 from city.home import CITY_ZONE
 from city.plan import CityPlan
-from city.world import City, found, install
+from city.world import City, found, install, night_of
 from clearing.devices import Device
+from clearing.engine.duck import IN_PROCESS
 from clearing.wire.batch import RECORD_BYTES, write_batch
 from clearing.wire.bcd import pack_moment
 from clearing.wire.names import batch_name
@@ -24,8 +25,11 @@ from ledger.bulk import insert_rows
 from ledger.db import writing
 from ledger.entry import Entry, Line, Refused
 from ledger.post import post
+from settlement.night import run_night
 
 DAY = date(2026, 3, 2)
+EVE = DAY - timedelta(days=1)
+"""When cards are issued and their purses filled; its night is over."""
 MOST_CARDS = 2_000_000
 TAPS_A_CARD = 5
 PLACES = 500
@@ -54,8 +58,8 @@ def prepare(
     Two taps in a hundred are wrong in some way, all ways alike. Only with `purses` is there money to book; without,
     two million cards are registered in seconds. `registry` says how many are, where more than the day needs.
     """
-    dawn = datetime.combine(DAY, time(4), CITY_ZONE)
-    found(city, plan, business_date=DAY, at=dawn)
+    dawn, dawn_before = (datetime.combine(day, time(4), CITY_ZONE) for day in (DAY, EVE))
+    found(city, plan, business_date=EVE, at=dawn_before)
     cards = min(MOST_CARDS, max(20, taps // TAPS_A_CARD))
     numbers = card_digits(max(cards, registry or 0))
     registries = Registries(
@@ -65,8 +69,9 @@ def prepare(
         datetime.combine(DAY, LISTED[1], CITY_ZONE),
         tuple(_devices(plan, dawn)),
     )
-    _register(city, [_text(number) for number in numbers], dawn, purses=purses)
+    _register(city, [_text(number) for number in numbers], dawn_before, purses=purses)
     install(city, registries.devices)
+    run_night(city.engine, night_of(city, EVE, at=dawn, progress=lambda *_: None, rules=IN_PROCESS))
     listed = ((number, *_listing(registries), "lost") for number in sorted(registries.listed))
     with writing(city.engine) as conn:
         insert_rows(conn, hotlist, listed)
@@ -117,7 +122,7 @@ def _register(city: City, numbers: list[str], dawn: datetime, *, purses: bool) -
             return
         register(conn, [CardRecord(n, ISSUER, 1, 1, 0, issued) for n in numbers], at=dawn)
         lines = tuple(Line(f"agent:{AGENT}", f"purse:{number}", OPENING_FEN, number) for number in numbers)
-        answers = post(conn, [Entry("opening", "opening", DAY, dawn, lines)], at=dawn)
+        answers = post(conn, [Entry("opening", "opening", EVE, dawn, lines)], at=dawn)
     refused = [answer for answer in answers if isinstance(answer, Refused)]
     if refused:
         raise RuntimeError(refused[0].message)
