@@ -1,72 +1,64 @@
-"""Cells of a report as the database writes them itself, so that no program need touch each row.
+"""Cells of a report as columns of texts, so that nothing need be done once a row.
 
-Each is an SQL expression with the text that `settlement.statement_lines` would make of the same value in Python.
+Each is the text that `settlement.statement_lines` makes of the same value in Python; of no value it is empty.
 """
 
-from collections.abc import Sequence
-from datetime import date, timedelta
-from functools import reduce
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    Connection,
-    String,
-    case,
-    cast,
-    func,
-    literal,
-    literal_column,
-    type_coerce,
-)
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from clearing.columns import CITY_OFFSET_S
-from clearing.wire.ride import Ride
+from clearing.columns import CITY_OFFSET_S, DAY_S, EPOCH
+from settlement.bank_files import decimal_yuan
 
-_EMPTY: Final[ColumnElement[str]] = literal_column("''", String)
-_COMMA: Final[ColumnElement[str]] = literal_column("','", String)
-_POINT: Final[ColumnElement[str]] = literal_column("'.'", String)
-_MINUS: Final[ColumnElement[str]] = literal_column("'-'", String)
+_SECOND_US: Final = 1_000_000
 
 
-def joined_cells(cells: Sequence[ColumnElement[str]]) -> ColumnElement[str]:
-    """Cells with commas between them; they need no quotes."""
-    return reduce(lambda left, right: left + _COMMA + right, cells)
+def joined_cells(cells: Sequence[Any]) -> Any:
+    """Rows of cells with commas between them; they need no quotes."""
+    return pc.binary_join_element_wise(*cells, ",")
 
 
-def yuan_text(amount_fen: ColumnElement[int]) -> ColumnElement[str]:
-    """Fen as yuan with two decimals, as `settlement.bank_files.decimal_yuan` has it; null stays null."""
-    size = func.abs(amount_fen, type_=BigInteger)
-    sign = case((amount_fen < 0, _MINUS), else_=_EMPTY)
-    whole = cast(size // 100, String)
-    return sign + whole + _POINT + cast(size // 10 % 10, String) + cast(size % 10, String)
+def number_texts(numbers: Any) -> Any:
+    """Whole numbers as they are."""
+    return numbers.cast(pa.string())
 
 
-def city_time_text(conn: Connection, instant: ColumnElement[Any]) -> ColumnElement[str]:
-    """An instant on the city's clock to the second; empty where there is none."""
-    if conn.dialect.name == "postgresql":
-        local = func.timezone(timedelta(seconds=CITY_OFFSET_S), instant)
-        # Half the time of a format.
-        text: ColumnElement[str] = cast(func.date_trunc("second", local), String)
-    else:
-        # SQLite would round what comes after the second.
-        whole = func.substr(type_coerce(instant, String), 1, 19)
-        text = func.strftime("%Y-%m-%d %H:%M:%S", whole, f"+{CITY_OFFSET_S} seconds")
-    return func.coalesce(text, _EMPTY)
+def yuan_texts(amount_fen: Any) -> Any:
+    """Fen as yuan with two decimals (see `settlement.bank_files.decimal_yuan`)."""
+    return each_once(amount_fen, decimal_yuan)
 
 
-def ride_text(ride: ColumnElement[int]) -> ColumnElement[str]:
-    """The name of a kind of ride; the number where a malformed record holds none."""
-    names = {int(one): literal_column(f"'{one.name.lower()}'", String) for one in Ride}
-    return case(names, value=ride, else_=cast(ride, String))
+def date_texts(days: Any) -> Any:
+    """Days since 1970-01-01 as ISO 8601 has them."""
+    return each_once(days, lambda day: (EPOCH + timedelta(days=day)).isoformat())
 
 
-def date_text(day: ColumnElement[Any], mostly: date) -> ColumnElement[str]:
-    """A date as ISO 8601 has it; nearly all of them are one."""
-    return case((day == mostly, literal(mostly.isoformat(), String)), else_=_iso(day))
+def city_time_texts(at_us: Any) -> Any:
+    """Instants, in microseconds since the epoch, on the city's clock to the second."""
+    known = at_us.is_valid()
+    local_s = at_us.fill_null(0).to_numpy() // _SECOND_US + CITY_OFFSET_S
+    days, clock = date_texts(pa.array(local_s // DAY_S)), _times_of_day().take(pa.array(local_s % DAY_S))
+    return pc.if_else(known, pc.binary_join_element_wise(days, clock, " "), "")
 
 
-def _iso(day: ColumnElement[Any]) -> ColumnElement[str]:
-    # Both databases write dates so unless told otherwise.
-    return cast(day, String)
+def each_once(values: Any, text: Callable[[Any], str]) -> Any:
+    """The texts of values, of which there are few, so that each is made once."""
+    encoded = values.dictionary_encode()
+    texts = pa.array(map(text, encoded.dictionary.to_pylist()), pa.string())
+    return texts.take(encoded.indices).fill_null("")
+
+
+@cache
+def _times_of_day() -> Any:
+    """Every second of a day, as `08:15:00`."""
+    seconds = np.arange(DAY_S)
+    parts: list[Any] = [
+        pc.utf8_lpad(number_texts(pa.array(part)), 2, "0")
+        for part in (seconds // 3600, seconds // 60 % 60, seconds % 60)
+    ]
+    return pc.binary_join_element_wise(*parts, ":")

@@ -1,19 +1,20 @@
 """The lines behind what a participant is owed: taps, rides on riders' codes, online payments.
 
 Each kind is a generator of rows under its own columns, fetched as they are used; amounts are cells in yuan. Card taps,
-of which there may be millions, come as text as well, which the database makes.
+of which there may be millions, come as text as well, which is made in columns.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import partial
 from itertools import groupby
 from operator import add, itemgetter
 from typing import Any, Final, NamedTuple
 
-import numpy as np
-from sqlalchemy import Connection, String, Subquery, Table, and_, cast, func, literal_column, or_, select
+import pyarrow as pa
+from sqlalchemy import Connection, Table, and_, func, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from clearing.online.qr_tables import qr_ride
@@ -23,10 +24,17 @@ from clearing.wire.bcd import CITY_ZONE
 from clearing.wire.names import batch_name
 from clearing.wire.qr_batch import qr_batch_name
 from clearing.wire.ride import Ride
-from ledger.packed import in_key_order, packed, unpacked
 from ledger.snapshots import total_fen
-from settlement.cell_texts import city_time_text, date_text, joined_cells, ride_text, yuan_text
+from settlement.cell_texts import (
+    city_time_texts,
+    date_texts,
+    each_once,
+    joined_cells,
+    number_texts,
+    yuan_texts,
+)
 from settlement.files import CSV_END, harmless
+from settlement.tap_columns import tap_columns
 from settlement.workbook import Cell, Yuan
 
 SUMMARY_COLUMNS: Final = ("ride", "verdict", "money", "taps", "presented yuan", "paid yuan")
@@ -127,37 +135,35 @@ def tap_texts(
 ) -> Iterator[str]:
     """All rows of TAP_COLUMNS in the order of presentment as a CSV file has them, some thousands at a time.
 
-    The database writes each row as one text: what is in them, it holds already, and none of it needs a quote.
+    They are made in columns; none of what is in them needs a quote.
     """
-    table = tap.c
-    row = joined_cells(
+    for first, last in _read_together(batches):
+        which = tap.c.sequence.between(first, last)
+        taps = tap_columns(conn, and_(tap.c.operator == operator, which, of_night(tap, business_date)))
+        for start in range(0, taps.num_rows, _FETCH_ROWS):
+            rows = _texts_of(operator, taps.slice(start, _FETCH_ROWS).combine_chunks())
+            yield CSV_END.join([*rows.to_pylist(), ""])
+
+
+def _texts_of(operator: str, taps: pa.Table) -> Any:
+    """Rows of TAP_COLUMNS, a text each."""
+    column = {name: taps[name].combine_chunks() for name in taps.column_names}
+    return joined_cells(
         [
-            cast(table.position, String),
-            city_time_text(conn, table.event_at),
-            ride_text(table.ride),
-            *(cast(one, String) for one in (table.line, table.station)),
-            table.terminal,
-            cast(table.terminal_sequence, String),
-            table.card_no,
-            cast(table.counter, String),
-            yuan_text(table.list_fare_fen),
-            yuan_text(table.amount_fen),
-            func.coalesce(yuan_text(table.price_fen), literal_column("''")),
-            yuan_text(table.paid_fen),
-            table.verdict,
-            table.money,
-            date_text(table.business_date, business_date),
+            each_once(column["sequence"], partial(batch_name, operator)),
+            number_texts(column["position"]),
+            city_time_texts(column["event_us"]),
+            each_once(column["ride"], ride_name),
+            *(number_texts(column[name]) for name in ("line", "station")),
+            column["terminal"],
+            number_texts(column["terminal_sequence"]),
+            column["card_no"],
+            number_texts(column["counter"]),
+            *(yuan_texts(column[f"{name}_fen"]) for name in ("list_fare", "amount", "price", "paid")),
+            *(column[name] for name in ("verdict", "money")),
+            date_texts(column["presented_day"]),
         ]
     )
-    of_operator = (table.operator == operator, of_night(tap, business_date))
-    found = _rows_packed if conn.dialect.name == "postgresql" else _rows_in_turn
-    for first, last in _read_together(batches):
-        several = select(table.sequence, table.position, row.label("row")).where(
-            *of_operator, table.sequence.between(first, last)
-        )
-        for sequence, rows in found(conn, several.subquery()):
-            start = f"{batch_name(operator, sequence)},"
-            yield start + f"{CSV_END}{start}".join(rows) + CSV_END
 
 
 def _read_together(batches: Mapping[int, int]) -> Iterator[tuple[int, int]]:
@@ -172,33 +178,6 @@ def _read_together(batches: Mapping[int, int]) -> Iterator[tuple[int, int]]:
         rows += count
     if some:
         yield some[0], some[-1]
-
-
-def _rows_packed(conn: Connection, rows: Subquery) -> Iterator[tuple[int, list[str]]]:
-    """Rows by batch and position, some thousands of a batch at a time, as one text: each by itself would cost more.
-
-    They are put in order here: for PostgreSQL to sort all that they are made of takes longer.
-    """
-    columns, piece = rows.c, rows.c.position // _FETCH_ROWS
-    ends = literal_column(f"'{CSV_END}'", String)
-    query = select(
-        columns.sequence, piece, packed(conn, columns.position), func.string_agg(columns.row, ends)
-    ).group_by(columns.sequence, piece)
-    in_key_order(conn)
-    several = sorted(conn.execute(query), key=itemgetter(0, 1))
-    in_key_order(conn, "on")
-    for sequence, _, positions, text in several:
-        found = text.split(CSV_END)
-        yield sequence, [found[place] for place in np.argsort(unpacked(positions)).tolist()]
-
-
-def _rows_in_turn(conn: Connection, rows: Subquery) -> Iterator[tuple[int, list[str]]]:
-    """The same, of a database in this process."""
-    columns = rows.c
-    query = select(columns.sequence, columns.row).order_by(columns.sequence, columns.position)
-    for some in conn.execute(query.execution_options(yield_per=_FETCH_ROWS)).partitions():
-        for sequence, of_batch in groupby(some, key=itemgetter(0)):
-            yield sequence, [text for _, text in of_batch]
 
 
 def code_lines(conn: Connection, operator: str, business_date: date) -> Iterator[tuple[Cell, ...]]:
