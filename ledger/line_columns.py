@@ -1,23 +1,33 @@
 """The lines of a business date as columns, in the order of their entries, a piece at a time.
 
-A row that PostgreSQL sends by itself costs several times as much as what is in it. So a piece of lines comes as one
+A row that a database sends by itself costs several times as much as what is in it. So a piece of lines comes as one
 row of long values, and the codes of accounts are fetched once and not with each line.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from sqlalchemy import Connection, TextClause, exists, func, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    LargeBinary,
+    Table,
+    cast,
+    exists,
+    func,
+    literal_column,
+    select,
+)
 
 from ledger import tables
 from ledger.bulk import CHUNK_ROWS
 from ledger.ids import numbers_of
 from ledger.journal import of_day
-from ledger.packed import Numbers, Places, in_key_order, unpacked
+from ledger.packed import Numbers, Places, in_key_order, packed, unpacked
 from ledger.snapshots import lines_on
 
 
@@ -34,9 +44,9 @@ class LineColumns(NamedTuple):
 def lines_of_day(conn: Connection, business_date: date) -> Iterator[LineColumns]:
     """The lines of a date that name an entry of it, in the order of entries and lines.
 
-    Of an account that is not there the code is empty, or on SQLite the line is left out.
+    Of an account that is not there the code is empty; where lines do not follow their entries, the line is left out.
     """
-    if conn.dialect.name == "postgresql" and _follow_entries(conn, business_date):
+    if _follow_entries(conn, business_date):
         return _packed(conn, business_date)
     return _by_row(conn, business_date)
 
@@ -77,34 +87,24 @@ def _by_row(conn: Connection, business_date: date) -> Iterator[LineColumns]:
         )
 
 
-_LINES: Final = text(
-    "SELECT count(*), max(id), string_agg(int8send(entry_id), ''), string_agg(int8send(amount_fen), ''),"
-    " string_agg(int8send(debit_id), ''), string_agg(int8send(credit_id), ''),"
-    " string_agg(int4send(octet_length(item)), ''), string_agg(convert_to(item, 'UTF8'), '')"
-    " FROM (SELECT * FROM ledger_line WHERE id > :after AND id < :end ORDER BY id LIMIT :rows) piece"
-)
-_CODES: Final = text(
-    "SELECT count(*), max(id), string_agg(int8send(id), ''), string_agg(int4send(octet_length(code)), ''),"
-    " string_agg(convert_to(code, 'UTF8'), '')"
-    " FROM (SELECT id, code FROM ledger_account WHERE id > :after AND id < :end ORDER BY id LIMIT :rows) piece"
-)
-
-
 def _packed(conn: Connection, business_date: date) -> Iterator[LineColumns]:
     start, end = numbers_of(business_date)
     accounts, codes = _account_codes(conn)
     places = Places(accounts)
-    for entry_id, amount_fen, debit_id, credit_id, lengths, items in _pieces(conn, _LINES, start, end):
+    numbers = ("entry_id", "amount_fen", "debit_id", "credit_id")
+    for entry_id, amount_fen, debit_id, credit_id, sizes, items in _pieces(
+        conn, tables.line, numbers, "item", start, end
+    ):
         entries, amounts, *sides = map(unpacked, (entry_id, amount_fen, debit_id, credit_id))
         debits, credits = (codes.take(places.of(side)) for side in sides)
-        piece = LineColumns(entries, debits, credits, amounts, _texts(lengths, items))
+        piece = LineColumns(entries, debits, credits, amounts, _texts(sizes, items))
         ours = (entries > start) & (entries < end)
         yield piece if ours.all() else _of_entries(piece, ours)
 
 
 def _account_codes(conn: Connection) -> tuple[Numbers, pa.StringArray]:
     """The numbers of all accounts, rising, and their codes, with an empty one at the end."""
-    some = list(_pieces(conn, _CODES, 0, np.iinfo(np.int64).max))
+    some = list(_pieces(conn, tables.account, ("id",), "code", 0, np.iinfo(np.int64).max))
     accounts = np.concatenate([unpacked(ids) for ids, _, _ in some] or [np.empty(0, np.int64)])
     return accounts, pa.concat_arrays([*(_texts(*texts) for _, *texts in some), pa.array([""], pa.string())])
 
@@ -115,19 +115,38 @@ def _of_entries(piece: LineColumns, ours: NDArray[np.bool_]) -> LineColumns:
     return LineColumns(piece.entry_id[ours], debit, credit, piece.amount_fen[ours], item)
 
 
-def _pieces(conn: Connection, query: TextClause, after: int, end: int) -> Iterator[list[bytes]]:
-    """What a query for some rows after a number packs together, again and again until there are no more."""
+def _pieces(
+    conn: Connection, table: Table, numbers: Sequence[str], name: str, after: int, end: int
+) -> Iterator[list[Any]]:
+    """Columns of numbers, and one of texts, of the rows numbered between two numbers, each as one value; in pieces.
+
+    The texts come as their sizes in octets, and all of them one behind another.
+    """
     in_key_order(conn)
     while True:
-        given = {"after": after, "end": end, "rows": CHUNK_ROWS}
-        count, last, *packed = conn.execute(query, given).one()
+        columns = (table.c.id, *(table.c[number] for number in numbers if number != "id"), table.c[name])
+        within = (table.c.id > after, table.c.id < end)
+        some = select(*columns).where(*within).order_by(table.c.id).limit(CHUNK_ROWS).subquery().c
+        sizes, texts = _sizes_and_texts(conn, some[name])
+        values = (*(packed(conn, some[number]) for number in numbers), packed(conn, sizes), texts)
+        count, last, *found = conn.execute(select(func.count(), func.max(some.id), *values)).one()
         if not count:
             in_key_order(conn, "on")
             return
-        yield packed
+        yield found
         after = last
 
 
-def _texts(lengths: bytes, packed: bytes) -> Any:
-    bounds = np.append(np.int32(0), np.cumsum(np.frombuffer(lengths, ">i4"), dtype=np.int32))
-    return pa.StringArray.from_buffers(len(bounds) - 1, pa.py_buffer(bounds.data), pa.py_buffer(packed))
+def _sizes_and_texts(conn: Connection, column: ColumnElement[str]) -> tuple[ColumnElement[int], Any]:
+    if conn.dialect.name == "postgresql":
+        return func.octet_length(column), func.string_agg(
+            func.convert_to(column, "UTF8"), literal_column("''::bytea")
+        )
+    return func.length(cast(column, LargeBinary)), func.group_concat(column, "")
+
+
+def _texts(sizes: Any, texts: Any) -> Any:
+    """Texts of these sizes in octets, which come one behind another."""
+    bounds = np.append(np.int32(0), np.cumsum(unpacked(sizes), dtype=np.int32))
+    octets = texts.encode() if isinstance(texts, str) else texts
+    return pa.StringArray.from_buffers(len(bounds) - 1, pa.py_buffer(bounds.data), pa.py_buffer(octets))

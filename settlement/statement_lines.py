@@ -137,9 +137,8 @@ def tap_texts(
 
     They are made in columns; none of what is in them needs a quote.
     """
-    for first, last in _read_together(batches):
-        which = tap.c.sequence.between(first, last)
-        taps = tap_columns(conn, and_(tap.c.operator == operator, which, of_night(tap, business_date)))
+    for several in _read_together(batches):
+        taps = tap_columns(conn, operator, several, of_night(tap, business_date))
         for start in range(0, taps.num_rows, _FETCH_ROWS):
             rows = _texts_of(operator, taps.slice(start, _FETCH_ROWS).combine_chunks())
             yield CSV_END.join([*rows.to_pylist(), ""])

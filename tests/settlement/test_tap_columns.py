@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sqlalchemy import Engine, false, func, select
+from sqlalchemy import Engine, func, select, true
 
 from card.hsm.client import Hsm
 from clearing.tables import tap
@@ -41,6 +41,6 @@ def test_texts_of_taps_are_their_cells_also_of_a_record_that_cannot_be_read(
 
 def test_of_no_taps_there_are_columns_without_rows(engine: Engine) -> None:
     with reading(engine) as conn:
-        none = tap_columns(conn, false())
+        none = tap_columns(conn, "BUS-1", (1, 9), true())
     assert none.num_rows == 0
     assert set(none.column_names) == {*NUMBERS, *OTHERS, *TEXTS}
