@@ -28,9 +28,9 @@ def number_texts(numbers: Any) -> Any:
     return numbers.cast(pa.string())
 
 
-def yuan_texts(amount_fen: Any) -> Any:
-    """Fen as yuan with two decimals (see `settlement.bank_files.decimal_yuan`)."""
-    return each_once(amount_fen, decimal_yuan)
+def yuan_texts(amounts: Any) -> Any:
+    """Amounts in fen as yuan with two decimals (see `settlement.bank_files.decimal_yuan`)."""
+    return each_once(amounts, decimal_yuan)
 
 
 def date_texts(days: Any) -> Any:
