@@ -1,6 +1,6 @@
 """The night's verdicts into the books: entries, taps, where each card stands; all of it or nothing."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
@@ -61,7 +61,11 @@ def post(engine: Engine, night: Night) -> StepResult:
         if _is_booked(conn, night):
             return
         with judged_taps(night) as judged:
-            _book(conn, Directory(engine), night, judged, told)
+            operators, short = judged.operators(), _short(conn, judged)
+        # Opened anew, since DuckDB would keep what it has freed of the sums by card while all lines go in.
+        with judged_taps(night) as judged:
+            _open_accounts(conn, operators, night)
+            _book(conn, Directory(engine), night, judged, short, told)
             renew_taps(conn, _passing(judged.retried(), told), night.business_date)
             keep_positions(conn, judged.positions())
         conflict = Verdict.COUNTER_CONFLICT.value
@@ -91,11 +95,17 @@ def _passing(pieces: Iterable[pa.Table], told: Told) -> Iterator[pa.Table]:
         told.add(piece.num_rows)
 
 
-def _book(conn: Connection, directory: Directory, night: Night, judged: Judged, told: Told) -> None:
+def _open_accounts(conn: Connection, operators: Sequence[str], night: Night) -> None:
+    """Open those accounts for taps that are not there yet."""
     centres = centre_codes(conn)
-    codes = [OVERCHARGE, SHORTFALL, *(owed_account(operator, centres) for operator in judged.operators())]
+    codes = [OVERCHARGE, SHORTFALL, *(owed_account(operator, centres) for operator in operators)]
     open_accounts(conn, [account(code) for code in codes], at=night.at)
-    short, made_at = _short(conn, judged), _made_at(conn)
+
+
+def _book(
+    conn: Connection, directory: Directory, night: Night, judged: Judged, short: "_Short", told: Told
+) -> None:
+    centres, made_at = centre_codes(conn), _made_at(conn)
 
     def made() -> AbstractContextManager[Iterable[Prepared]]:
         return ahead(
