@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, insert, select, update
 from card.hotlist import hotlist_cards
 from clearing.columns import numbers, texts
 from clearing.context import Night, StepRefused, StepResult, Told
+from clearing.free_memory import give_back
 from clearing.interop.centres import centre_codes
 from clearing.judged import Judged, fresh_taps, judged_taps
 from clearing.postings import Shares, batch_columns, from_purses, shares
@@ -66,6 +67,8 @@ def post(engine: Engine, night: Night) -> StepResult:
         with judged_taps(night) as judged:
             _open_accounts(conn, operators, night)
             _book(conn, Directory(engine), night, judged, short, told)
+            # What numbers of accounts and pieces of lines have taken is free, and would be held beside what comes now.
+            give_back()
             renew_taps(conn, _passing(judged.retried(), told), night.business_date)
             keep_positions(conn, judged.positions())
         conflict = Verdict.COUNTER_CONFLICT.value

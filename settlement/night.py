@@ -18,12 +18,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from clearing import steps as clearing
 from clearing.context import Night, Step, StepRefused, StepResult
+from clearing.free_memory import give_back
 from ledger.day import DayState, day_state
 from ledger.db import reading, writing
 from ledger.room import out_of_room
 from ledger.tables import day as day_table
 from settlement.books import check_books_after, check_books_before
-from settlement.free_memory import give_back
 from settlement.night_lock import NightRunning, exclusive
 from settlement.night_log import (
     Run,

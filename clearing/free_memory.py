@@ -1,4 +1,4 @@
-"""Free memory goes back to the system between the steps of a night, so that none holds what others have done with.
+"""Free memory goes back to the system while a night runs, so that none holds what others have done with.
 
 The C library keeps what is freed, apart for each thread that asked for it: in a night of a million cards that came to
 three times what was in use.
