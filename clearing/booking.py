@@ -1,9 +1,10 @@
 """The night's verdicts into the books: entries, taps, where each card stands; all of it or nothing."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from sqlalchemy import Connection, Engine, insert, select, update
 
 from card.hotlist import hotlist_cards
 from clearing.columns import numbers, texts
-from clearing.context import Night, StepRefused, StepResult, Told
+from clearing.context import Night, StepProgress, StepRefused, StepResult
 from clearing.free_memory import give_back
 from clearing.interop.centres import centre_codes
 from clearing.judged import Judged, fresh_taps, judged_taps
@@ -50,26 +51,25 @@ def post(engine: Engine, night: Night) -> StepResult:
             "alarms": len(clones),
         }
 
-    told = Told(night, "rows", counts["paid_taps"] + counts["taps"])
+    progress = StepProgress(night, "rows", counts["paid_taps"] + counts["taps"])
 
     def bring(conn: Connection) -> None:
         # They may be there without their lines, where a night was killed as it had just kept them.
         if not are_kept(conn, night.business_date):
-            keep_taps(conn, _passing(fresh_taps(night), told), night.business_date)
+            keep_taps(conn, _passing(fresh_taps(night), progress), night.business_date)
             count_anew(conn, (tap,))
 
     def write(conn: Connection) -> None:
         if _is_booked(conn, night):
             return
         with judged_taps(night) as judged:
-            operators, short = judged.operators(), _short(conn, judged)
+            asked = _asked(conn, night, judged)
         # Opened anew, since DuckDB would keep what it has freed of the sums by card while all lines go in.
         with judged_taps(night) as judged:
-            _open_accounts(conn, operators, night)
-            _book(conn, Directory(engine), night, judged, short, told)
+            _book(conn, Directory(engine), night, judged, asked, progress)
             # What numbers of accounts and pieces of lines have taken is free, and would be held beside what comes now.
             give_back()
-            renew_taps(conn, _passing(judged.retried(), told), night.business_date)
+            renew_taps(conn, _passing(judged.retried(), progress), night.business_date)
             keep_positions(conn, judged.positions())
         conflict = Verdict.COUNTER_CONFLICT.value
         hotlist_cards(conn, clones, night.at, night.at + HOTLIST_DEADLINE, conflict)
@@ -91,29 +91,43 @@ def _is_booked(conn: Connection, night: Night) -> bool:
     return conn.execute(booked).one_or_none() is not None
 
 
-def _passing(pieces: Iterable[pa.Table], told: Told) -> Iterator[pa.Table]:
+def _passing(pieces: Iterable[pa.Table], progress: StepProgress) -> Iterator[pa.Table]:
     """The same pieces, each counted when the next is wanted: a tap that is paid, and again as it is kept."""
     for piece in pieces:
         yield piece
-        told.add(piece.num_rows)
+        progress.add(piece.num_rows)
 
 
-def _open_accounts(conn: Connection, operators: Sequence[str], night: Night) -> None:
-    """Open those accounts for taps that are not there yet."""
+class _Asked(NamedTuple):
+    """What is asked of all taps together, and of the books, before lines go in."""
+
+    short: "_Short"
+    centres: Collection[str]
+    made_at: Mapping[tuple[str, int], datetime]
+
+
+def _asked(conn: Connection, night: Night, judged: Judged) -> _Asked:
+    """Ask that, and open those accounts for taps that are not there yet."""
     centres = centre_codes(conn)
-    codes = [OVERCHARGE, SHORTFALL, *(owed_account(operator, centres) for operator in operators)]
+    codes = [OVERCHARGE, SHORTFALL, *(owed_account(operator, centres) for operator in judged.operators())]
     open_accounts(conn, [account(code) for code in codes], at=night.at)
+    return _Asked(_short(conn, judged), centres, _made_at(conn))
 
 
 def _book(
-    conn: Connection, directory: Directory, night: Night, judged: Judged, short: "_Short", told: Told
+    conn: Connection,
+    directory: Directory,
+    night: Night,
+    judged: Judged,
+    asked: _Asked,
+    progress: StepProgress,
 ) -> None:
-    centres, made_at = centre_codes(conn), _made_at(conn)
+    short, centres, made_at = asked
 
     def made() -> AbstractContextManager[Iterable[Prepared]]:
         return ahead(
             prepare_columns(some, own, directory, business_date=night.business_date)
-            for taps in _passing(judged.paid(), told)
+            for taps in _passing(judged.paid(), progress)
             for some, own in in_pieces(
                 *batch_columns(taps, short.parts(taps), made_at, night.business_date, centres)
             )

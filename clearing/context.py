@@ -66,12 +66,13 @@ class StepResult:
         object.__setattr__(self, "counts", MappingProxyType(dict(self.counts)))
 
 
-class Told:
+class StepProgress:
     """Tells how far a step is with `total` of `what`, some of which may be done at the same time as others."""
 
     def __init__(self, night: Night, what: str, total: int) -> None:
         self._night, self._what, self._total, self._done = night, what, total, 0
         self._alone = Lock()
+        self.add(0)
 
     def add(self, count: int) -> None:
         """So many more are done; what is done a second time was counted before."""

@@ -124,9 +124,8 @@ def _pieces(
     """
     in_key_order(conn)
     while True:
-        columns = (table.c.id, *(table.c[number] for number in numbers if number != "id"), table.c[name])
         within = (table.c.id > after, table.c.id < end)
-        some = select(*columns).where(*within).order_by(table.c.id).limit(CHUNK_ROWS).subquery().c
+        some = select(table).where(*within).order_by(table.c.id).limit(CHUNK_ROWS).subquery().c
         sizes, texts = _sizes_and_texts(conn, some[name])
         values = (*(packed(conn, some[number]) for number in numbers), packed(conn, sizes), texts)
         count, last, *found = conn.execute(select(func.count(), func.max(some.id), *values)).one()

@@ -116,7 +116,7 @@ def sums_by_entry(
     entries = _named({number: (np.array([first]), np.array([count])) for number, first, count in rows})
     found: dict[tuple[int, bool, int], EntrySum] = {}
     for lines in _lines(conn, start, end) if rows else ():
-        for one in _entry_sums(lines, entries, account_id, accounts):
+        for one in _entry_sums(lines, entries, accounts):
             key = (one.account_id, one.debited, one.entry_id)
             before = found.get(key, one._replace(amount_fen=0, lines=0))
             found[key] = before._replace(
@@ -125,9 +125,8 @@ def sums_by_entry(
     yield from found.values()
 
 
-def _entry_sums(
-    lines: _Lines, entries: "_Named[int]", account_id: Numbers, accounts: Places
-) -> Iterator[EntrySum]:
+def _entry_sums(lines: _Lines, entries: "_Named[int]", accounts: Places) -> Iterator[EntrySum]:
+    account_id = accounts.known
     place, sizes = entries.of(lines.line_id), (len(entries.names), len(account_id))
     for debited, side in ((True, lines.debit_id), (False, lines.credit_id)):
         account = accounts.of(side)

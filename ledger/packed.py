@@ -33,7 +33,8 @@ def numbers_in_turn(
 ) -> Iterator[list[Numbers]]:
     """The columns of rows, all of them whole numbers, in pieces and in the order of one that is unique.
 
-    `rows` gives those whose `key` is above a number, neither ordered nor limited; that of each piece begins at `after`.
+    `rows` gives those whose `key` is above a number, neither ordered nor limited: above `after` at first, then above
+    the last that has come.
     """
     in_key_order(conn)
     while True:
@@ -74,7 +75,7 @@ class Places:
     """
 
     def __init__(self, known: Numbers) -> None:
-        self._known = known
+        self.known = known
         self._first = int(known[0]) if len(known) else 0
         span = int(known[-1]) - self._first + 1 if len(known) else 0
         self._table: Numbers | None = None
@@ -85,8 +86,8 @@ class Places:
     def of(self, wanted: Numbers) -> Numbers:
         """The place of each of some numbers."""
         if self._table is None:
-            places = np.searchsorted(self._known, wanted)
-            return np.where(np.append(self._known, 0)[places] == wanted, places, len(self._known))
+            places = np.searchsorted(self.known, wanted)
+            return np.where(np.append(self.known, 0)[places] == wanted, places, len(self.known))
         beyond = len(self._table) - 1
         off = wanted - self._first
         return self._table[np.where((off >= 0) & (off < beyond), off, beyond)]

@@ -6,7 +6,7 @@ Each is the text that `settlement.statement_lines` makes of the same value in Py
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import cache
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,8 +14,6 @@ import pyarrow.compute as pc
 
 from clearing.columns import CITY_OFFSET_S, DAY_S, EPOCH
 from settlement.bank_files import decimal_yuan
-
-_SECOND_US: Final = 1_000_000
 
 
 def joined_cells(cells: Sequence[Any]) -> Any:
@@ -38,10 +36,10 @@ def date_texts(days: Any) -> Any:
     return each_once(days, lambda day: (EPOCH + timedelta(days=day)).isoformat())
 
 
-def city_time_texts(at_us: Any) -> Any:
-    """Instants, in microseconds since the epoch, on the city's clock to the second."""
-    known = at_us.is_valid()
-    local_s = at_us.fill_null(0).to_numpy() // _SECOND_US + CITY_OFFSET_S
+def city_time_texts(at_s: Any) -> Any:
+    """Instants, in seconds since the epoch, on the city's clock."""
+    known = at_s.is_valid()
+    local_s = at_s.fill_null(0).to_numpy() + CITY_OFFSET_S
     days, clock = date_texts(pa.array(local_s // DAY_S)), _times_of_day().take(pa.array(local_s % DAY_S))
     return pc.if_else(known, pc.binary_join_element_wise(days, clock, " "), "")
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine, Row, Select, Table, and_, func, or_, select
 
 from clearing.atomic_files import write_bytes
-from clearing.context import Night, StepResult, Told
+from clearing.context import Night, StepProgress, StepResult
 from clearing.online.qr_tables import qr_ride
 from clearing.qr_verdict import QrVerdict
 from clearing.tables import batch_file, rejected_file, tap
@@ -51,11 +51,11 @@ def report(engine: Engine, night: Night) -> StepResult:
     """Write everything that participants and finance get of this night."""
     with reading(engine) as conn:
         statements = _statements(conn, night.business_date)
-    told = Told(night, "report", len(statements))
+    progress = StepProgress(night, "report", len(statements))
     # The date takes no more entries, so that each part may have a snapshot of its own; the longest come first.
     questions = [
         partial(_accounts, night=night),
-        *(partial(_statement, statement=one, night=night, told=told) for one in statements),
+        *(partial(_statement, statement=one, night=night, progress=progress) for one in statements),
         partial(_sheets, night=night),
         partial(_exceptions, night=night),
     ]
@@ -194,9 +194,9 @@ def _statements(conn: Connection, business_date: date) -> list[Statement]:
     return sorted(found, key=lambda one: sum(row.rides for row in one.taps.totals), reverse=True)
 
 
-def _statement(conn: Connection, statement: Statement, night: Night, told: Told) -> _Part:
+def _statement(conn: Connection, statement: Statement, night: Night, progress: StepProgress) -> _Part:
     files = write_statement(conn, statement, night.folder / "out" / "statements", made_at=night.at)
-    told.add(1)
+    progress.add(1)
     return _Part(files, {})
 
 

@@ -140,7 +140,7 @@ def tap_texts(
     for several in _read_together(batches):
         taps = tap_columns(conn, operator, several, of_night(tap, business_date))
         for start in range(0, taps.num_rows, _FETCH_ROWS):
-            rows = _texts_of(operator, taps.slice(start, _FETCH_ROWS).combine_chunks())
+            rows = _texts_of(operator, taps.slice(start, _FETCH_ROWS))
             yield CSV_END.join([*rows.to_pylist(), ""])
 
 
@@ -151,7 +151,7 @@ def _texts_of(operator: str, taps: pa.Table) -> Any:
         [
             each_once(column["sequence"], partial(batch_name, operator)),
             number_texts(column["position"]),
-            city_time_texts(column["event_us"]),
+            city_time_texts(column["event_s"]),
             each_once(column["ride"], ride_name),
             *(number_texts(column[name]) for name in ("line", "station")),
             column["terminal"],

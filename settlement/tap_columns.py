@@ -1,24 +1,25 @@
 """A night's taps as their statement lists them, in columns: rows that a database sends by themselves cost far more."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Connection,
     Integer,
     String,
     and_,
+    cast,
     func,
     literal_column,
     select,
     type_coerce,
 )
 
-from clearing.columns import EPOCH
+from clearing.columns import DAY_S, EPOCH
 from clearing.tables import tap
 from ledger.packed import packed, unpacked
 
@@ -28,15 +29,16 @@ NUMBERS: Final = (
 )  # fmt: skip
 TEXTS: Final = ("terminal", "card_no", "verdict", "money")
 """None of them has a blank in it."""
-OTHERS: Final = ("price_fen", "event_us", "presented_day")
+OTHERS: Final = ("price_fen", "event_s", "presented_day")
 """The price of an unpriced tap, and the instant of one whose time cannot be read, are null.
 
-Instants are in microseconds, days in days since 1970-01-01.
+Instants are in whole seconds, days in days since 1970-01-01.
 """
 _NONE: Final = np.iinfo(np.int64).min
 """Stands for no number where a column is packed; an instant that early is what PostgreSQL sends of minus infinity."""
-_FROM_2000_US: Final = 946_684_800_000_000
-"""From where PostgreSQL counts microseconds, in those since 1970."""
+_SECOND_US: Final = 1_000_000
+_FROM_2000_S: Final = 946_684_800
+"""From where PostgreSQL counts microseconds, in seconds since 1970."""
 
 
 def tap_columns(
@@ -47,22 +49,22 @@ def tap_columns(
     `batches` are the first and the last whose taps are meant; `where` is a further condition on `tap`.
     """
     columns = tap.c
-    moments = _in_postgresql(conn) if conn.dialect.name == "postgresql" else _IN_SQLITE
-    numbers = [*(columns[name] for name in NUMBERS), func.coalesce(columns.price_fen, _NONE)]
-    query = select(
-        *(packed(conn, column) for column in numbers),
-        *moments.asked,
-        *(func.aggregate_strings(columns[name], " ") for name in TEXTS),
-    ).where(_of_batches(conn, operator, batches), where)
-    values = conn.execute(query).one()
-    *own, price_fen = map(unpacked, values[: len(numbers)])
-    event_us, presented_day = moments.told(*values[len(numbers) : -len(TEXTS)])
+    event_at, a_second, from_s = _packed_instants(conn)
+    numbers = (
+        *(packed(conn, columns[name]) for name in NUMBERS),
+        packed(conn, func.coalesce(columns.price_fen, _NONE)),
+        event_at,
+        packed(conn, _days(conn)),
+    )
+    texts = (func.aggregate_strings(columns[name], " ") for name in TEXTS)
+    values = conn.execute(select(*numbers, *texts).where(_of_batches(conn, operator, batches), where)).one()
+    *own, prices, instants, days = map(unpacked, values[: len(numbers)])
     found = (
         *map(pa.array, own),
-        pa.array(price_fen, mask=price_fen == _NONE),
-        event_us,
-        presented_day,
-        *map(_words, values[-len(TEXTS) :]),
+        pa.array(prices, mask=prices == _NONE),
+        pa.array(instants // a_second + from_s, mask=instants == _NONE),
+        pa.array(days),
+        *map(_words, values[len(numbers) :]),
     )
     order: Any = np.lexsort((own[NUMBERS.index("position")], own[NUMBERS.index("sequence")]))
     return pa.table(dict(zip((*NUMBERS, *OTHERS, *TEXTS), found, strict=True))).take(order)
@@ -82,42 +84,30 @@ def _of_batches(conn: Connection, operator: str, batches: tuple[int, int]) -> Co
     return literal_column("tap.rowid", Integer).in_(rows)
 
 
-class _Moments(NamedTuple):
-    """How a database is asked for when taps were made and first presented, and what its answer comes to."""
-
-    asked: Sequence[ColumnElement[Any]]
-    told: Callable[[Any, Any], tuple[Any, Any]]
-
-
-def _in_postgresql(conn: Connection) -> _Moments:
-    instants = func.coalesce(tap.c.event_at, literal_column("timestamptz '-infinity'"))
-    days = tap.c.business_date.op("-", return_type=Integer())(literal_column(f"date '{EPOCH}'"))
-
-    def told(instants: bytes | None, days: bytes | None) -> tuple[Any, Any]:
-        at_us = unpacked(instants)
-        return pa.array(at_us + _FROM_2000_US, mask=at_us == _NONE), pa.array(unpacked(days))
-
-    asked = (
-        func.string_agg(func.timestamptz_send(instants), literal_column("''::bytea")),
-        packed(conn, days),
-    )
-    return _Moments(asked, told)
+def _packed_instants(conn: Connection) -> tuple[ColumnElement[Any], int, int]:
+    """When taps were made, packed as the database counts: how much a second is, and from which second on."""
+    if conn.dialect.name == "postgresql":
+        instants = func.coalesce(tap.c.event_at, literal_column("timestamptz '-infinity'"))
+        return (
+            func.string_agg(func.timestamptz_send(instants), literal_column("''::bytea")),
+            _SECOND_US,
+            _FROM_2000_S,
+        )
+    # SQLite would round what comes after the second.
+    seconds = _epoch_s(func.substr(type_coerce(tap.c.event_at, String), 1, 19))
+    return packed(conn, func.coalesce(seconds, _NONE)), 1, 0
 
 
-def _told_by_sqlite(instants: str | None, days: str | None) -> tuple[Any, Any]:
-    at, day = _words(instants), _words(days)
-    unknown: Any = pc.equal(at, pa.scalar("-"))
-    at_us = pc.if_else(unknown, None, at).cast(pa.timestamp("us", "UTC")).cast(pa.int64())
-    return at_us, day.cast(pa.date32()).cast(pa.int32())
+def _days(conn: Connection) -> ColumnElement[int]:
+    """When taps were first presented."""
+    if conn.dialect.name == "postgresql":
+        return tap.c.business_date.op("-", return_type=Integer())(literal_column(f"date '{EPOCH}'"))
+    return _epoch_s(type_coerce(tap.c.business_date, String)) // DAY_S
 
 
-_IN_SQLITE: Final = _Moments(
-    (
-        func.aggregate_strings(func.coalesce(type_coerce(tap.c.event_at, String), "-"), " "),
-        func.aggregate_strings(type_coerce(tap.c.business_date, String), " "),
-    ),
-    _told_by_sqlite,
-)
+def _epoch_s(text: ColumnElement[str]) -> ColumnElement[int]:
+    """Seconds since the epoch of a date or a time in UTC, of SQLite."""
+    return cast(func.strftime("%s", text), BigInteger)
 
 
 def _words(text: str | None) -> Any:

@@ -1,6 +1,6 @@
 """Rooms in memory for DuckDB: each is empty when it is opened and gone when it is closed; the house may stay.
 
-To start DuckDB costs 20 ms of processor time, most of it for naming its own functions. A night opens it nine times, and
+To start DuckDB costs 20 ms of processor time, most of it for naming its own functions. A night opens it ten times, and
 a small night does little more in it than that. So whoever wants DuckDB takes an instance that another has left, and
 works there in a database of its own. One that has held much, or in which several threads have worked, ends with its
 work: what it has freed stays with it until then, hundreds of megabytes after a large night.

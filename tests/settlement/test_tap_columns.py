@@ -1,12 +1,13 @@
 """Taps in columns, as statements have them, are the taps that the books hold, on either database."""
 
+from datetime import timedelta
 from pathlib import Path
 
-from sqlalchemy import Engine, func, select, true
+from sqlalchemy import Engine, func, select, true, update
 
 from card.hsm.client import Hsm
 from clearing.tables import tap
-from ledger.db import reading
+from ledger.db import reading, writing
 from settlement.statement_lines import night_rides, tap_lines, tap_texts
 from settlement.tap_columns import NUMBERS, OTHERS, TEXTS, tap_columns
 from tests.support.clearing_day import DAY, SmallCity, terminal_no
@@ -44,3 +45,19 @@ def test_of_no_taps_there_are_columns_without_rows(engine: Engine) -> None:
         none = tap_columns(conn, "BUS-1", (1, 9), true())
     assert none.num_rows == 0
     assert set(none.column_names) == {*NUMBERS, *OTHERS, *TEXTS}
+
+
+def test_instants_are_cut_to_the_second_and_not_rounded(
+    engine: Engine, city_hsm: Hsm, tmp_path: Path
+) -> None:
+    city = SmallCity(engine, city_hsm, tmp_path / "city")
+    city.furnish(cards=40)
+    city.present("BUS-1", 1, [numbered(1)])
+    city.clear()
+    with writing(engine) as conn:
+        event_at = conn.scalars(select(tap.c.event_at)).one()
+        assert event_at is not None
+        conn.execute(update(tap).values(event_at=event_at + timedelta(microseconds=999_999)))
+    with reading(engine) as conn:
+        (told,) = tap_columns(conn, "BUS-1", (1, 1), true())["event_s"].to_pylist()
+    assert told == event_at.timestamp()
