@@ -3,6 +3,7 @@
 A tap that the rules leave nothing of is accepted, its card made it, and what it took is its price and what is paid.
 """
 
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,16 +26,6 @@ EVERY_TAP: Final = (
     " FROM taps LEFT JOIN priced ON priced.no = taps.no"
 )
 """The same for DuckDB: all of `taps` with these columns, in no order, the file being `priced`."""
-_USUAL: Final = pa.table(
-    {
-        "tac_ok": [True],
-        "chained": [True],
-        "price_fen": [0],
-        "verdict": [Verdict.ACCEPTED.value],
-        "money": [Verdict.ACCEPTED.money.value],
-        "paid_fen": [0],
-    }
-)
 _TAPS, _ROWS = b"taps", b"rows"
 _PIECE_ROWS = 1 << 16
 
@@ -73,7 +64,7 @@ class Priced:
         row[in_order[np.searchsorted(no, numbers(own, "no"), sorter=in_order)]] = np.arange(
             1, own.num_rows + 1
         )
-        found = pa.concat_tables([_USUAL, own.select(NAMES)]).combine_chunks().take(row)
+        found = pa.concat_tables([_usual(), own.select(NAMES)]).combine_chunks().take(row)
         for name in ("price_fen", "paid_fen"):
             fen: Any = pc.if_else(pa.array(row == 0), amount_fen, found[name])
             found = found.set_column(found.schema.get_field_index(name), name, fen)
@@ -88,6 +79,21 @@ class Priced:
         given = int(np.searchsorted(numbers(self._held, "no"), end))
         own, self._held = self._held.slice(0, given), self._held.slice(given)
         return own
+
+
+@cache
+def _usual() -> pa.Table:
+    """The row of whatever tap the file does not have. Made when wanted: Arrow loads pandas for it, where that is."""
+    return pa.table(
+        {
+            "tac_ok": [True],
+            "chained": [True],
+            "price_fen": [0],
+            "verdict": [Verdict.ACCEPTED.value],
+            "money": [Verdict.ACCEPTED.money.value],
+            "paid_fen": [0],
+        }
+    )
 
 
 def _in_order(file: pq.ParquetFile, taps: int) -> bool:

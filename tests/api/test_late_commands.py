@@ -81,6 +81,12 @@ def test_what_a_clerk_looks_up_loads_neither_an_engine_nor_columns_nor_a_server(
     assert [words for words in LOOKED_UP if OF_A_NIGHT & set(loaded[words])] == []
 
 
+def test_a_nights_commands_load_no_pandas_which_is_there_where_spark_is() -> None:
+    words = ("night run", "night status", "night plan")
+    loaded = loaded_by(*words)
+    assert [one for one in words if "pandas" in loaded[one]] == []
+
+
 def test_a_card_on_a_reader_needs_no_engine_and_no_columns() -> None:
     assert loaded_by("card read") == {"card read": ["pydantic", "sqlalchemy"]}
 
