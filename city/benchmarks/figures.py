@@ -24,20 +24,26 @@ class Figure:
 
 def at_least(figure: str, value: float, unit: str, *, against: str, peer: float, ratio: float) -> Figure:
     """A figure that should be at least `ratio` times its peer."""
-    found = value / peer
-    against = f"{against}: {peer:,.0f} {unit}"
-    return Figure(
-        figure, round(value, 1), unit, against, float(f"{found:.3g}"), f"≥ {ratio:g} ×", found >= ratio
-    )
+    held = value / peer >= ratio
+    return _compared(figure, value, unit, against, peer, f"≥ {ratio:g} ×", held=held)
 
 
 def at_most(figure: str, value: float, unit: str, *, against: str, peer: float, ratio: float) -> Figure:
     """A figure that should be at most `ratio` times its peer."""
-    found = value / peer
-    against = f"{against}: {peer:,.0f} {unit}"
-    return Figure(
-        figure, round(value, 1), unit, against, float(f"{found:.3g}"), f"≤ {ratio:g} ×", found <= ratio
-    )
+    held = value / peer <= ratio
+    return _compared(figure, value, unit, against, peer, f"≤ {ratio:g} ×", held=held)
+
+
+def _compared(
+    figure: str, value: float, unit: str, against: str, peer: float, goal: str, *, held: bool
+) -> Figure:
+    ratio, against = float(f"{value / peer:.3g}"), f"{against}: {_shown(peer)} {unit}"
+    return Figure(figure, value if value >= 100 else float(f"{value:.3g}"), unit, against, ratio, goal, held)
+
+
+def _shown(value: float) -> str:
+    """Whole numbers, or three digits."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def write_json(path: Path, figures: Sequence[Figure]) -> None:
@@ -64,7 +70,7 @@ def cells_of(row: Figure) -> list[str]:
     """What a figure says, under COLUMNS."""
     return [
         row.figure,
-        f"{row.value:,.0f}" if row.value >= 100 else f"{row.value:g}",
+        _shown(row.value),
         row.unit,
         row.against,
         f"{row.ratio:g}",

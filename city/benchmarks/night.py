@@ -138,7 +138,8 @@ class Cities:
 def bench_night(size: int | None) -> list[Figure]:
     """From files to prices at `size` taps (1 million; 10 and 20 million are a city's), 2% of them wrong in every way.
 
-    The whole night is cleared on a smaller day, on SQLite and on a private PostgreSQL, fsync on.
+    The whole night is cleared on a smaller day, on SQLite and on a private PostgreSQL, fsync on; where there are more
+    taps than that has, PostgreSQL clears all of them, too.
     """
     taps = size or DEFAULT_TAPS
     plan = read_plan("demo")
@@ -147,7 +148,9 @@ def bench_night(size: int | None) -> list[Figure]:
         running_hsm(Path(folder)) as hsm,
     ):
         cities = Cities(plan, hsm)
-        return [*_prices(cities, taps), *_whole_nights(cities, min(taps, WHOLE_TAPS))]
+        prices, few = _prices(cities, taps), min(taps, WHOLE_TAPS)
+        whole, small = _whole_nights(cities, few)
+        return [*prices, *whole, *(_whole_day(cities, taps, small) if few < taps else ())]
 
 
 def _prices(cities: Cities, taps: int) -> list[Figure]:
@@ -172,8 +175,8 @@ def _prices(cities: Cities, taps: int) -> list[Figure]:
     ]  # fmt: skip
 
 
-def _whole_nights(cities: Cities, few: int) -> list[Figure]:
-    """Whole nights of a smaller day on both kinds of database: speed, and memory."""
+def _whole_nights(cities: Cities, few: int) -> tuple[list[Figure], Ran]:
+    """Whole nights of a smaller day on both kinds of database, speed and memory; and how PostgreSQL's went."""
     figures, orm_taps = [], min(few, ORM_TAPS)
     for database, url in (("SQLite", nullcontext(None)), ("PostgreSQL", private_postgres())):
         with url as database_url, cities.prepared(few, database_url) as city:
@@ -197,7 +200,23 @@ def _whole_nights(cities: Cities, few: int) -> list[Figure]:
                     against=f"ORM, row by row, a line a tap, {orm_taps:,} of them", peer=by_row, ratio=1_000,
                 )
             )  # fmt: skip
-    return figures
+    return figures, ran
+
+
+def _whole_day(cities: Cities, taps: int, small: Ran) -> list[Figure]:
+    """The whole night of all taps on PostgreSQL: whether it grows with the day, and memory."""
+    with private_postgres() as url, cities.prepared(taps, url) as city:
+        large = cities.whole(city, url)
+    return [
+        at_most(
+            f"whole night, a tap of {taps:,}, PostgreSQL", 1e6 * large.took_s / large.taps, "µs",
+            against=f"a tap of {small.taps:,}", peer=1e6 * small.took_s / small.taps, ratio=1.2,
+        ),
+        at_most(
+            f"whole night, {taps:,} taps, PostgreSQL, peak memory", large.peak_mib, "MiB",
+            against="the bound that was set", peer=BOUND_MIB, ratio=1,
+        ),
+    ]  # fmt: skip
 
 
 def _verdicts(city: City) -> dict[str, int]:

@@ -200,7 +200,7 @@ def test_a_replay_in_a_home_of_another_day_gets_a_city_of_its_own(
 
 
 @pytest.mark.parametrize(
-    ("name", "size", "count"), [("night", "300", 8), ("hsm", "300", 6), ("terminal", "100", 3)]
+    ("name", "size", "count"), [("hsm", "300", 6), ("terminal", "100", 3)]
 )
 def test_a_benchmark_writes_rows_of_figures(
     onecard: TypedCommands, tmp_path: Path, name: str, size: str, count: int
