@@ -1,6 +1,7 @@
 """The whole web service: the API under /v1, and the pages beside it."""
 
 import secrets
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -86,7 +87,21 @@ def serve_service(
         write_port(port_file, found)
         keep_loaded()
         server = uvicorn.Server(uvicorn.Config(application, log_level="warning"))
-        server.run(sockets=[door])
+        with _ended_by_itself():
+            server.run(sockets=[door])
+
+
+@contextmanager
+def _ended_by_itself() -> Iterator[None]:
+    """SIGTERM ends what listens inside, and not the process: what else it has open is still to be closed.
+
+    A server that was told to end tells its process again what it was told, once it has answered what was asked.
+    """
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

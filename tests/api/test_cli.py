@@ -199,9 +199,7 @@ def test_a_replay_in_a_home_of_another_day_gets_a_city_of_its_own(
     assert "was replayed before, on 2018-09-01; nothing changed" in again.stdout
 
 
-@pytest.mark.parametrize(
-    ("name", "size", "count"), [("hsm", "300", 6), ("terminal", "100", 3)]
-)
+@pytest.mark.parametrize(("name", "size", "count"), [("hsm", "300", 6), ("terminal", "100", 3)])
 def test_a_benchmark_writes_rows_of_figures(
     onecard: TypedCommands, tmp_path: Path, name: str, size: str, count: int
 ) -> None:

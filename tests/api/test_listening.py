@@ -1,5 +1,6 @@
-"""Programs that take a free port tell it in a file, so that whoever started them finds them."""
+"""Programs that take a free port tell it in a file, for whoever started them; what they start ends with them."""
 
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,32 +11,62 @@ from signal import SIGTERM
 import httpx
 import pytest
 
+from card.hsm.addresses import Address
 from city.processes import PROJECT, wait_for_port
 from terminals.pos_line import HostGone, TcpLine
+
+
+def started(home: Path, *words: str) -> "subprocess.Popen[bytes]":
+    """A `onecard` that has begun, with its city in `var` of a new folder and what it says in `log`."""
+    home.mkdir()
+    command = [sys.executable, "-c", "from api.cli import main; main()", *words]
+    environment = {"ONECARD_HOME": str(home / "var")}
+    with (home / "log").open("wb") as told:
+        return subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=told, stderr=told)
+
+
+def hsm_of(home: Path) -> Address:
+    """Where the HSM listens that a `onecard` in a folder has started."""
+    return Address("127.0.0.1", int((home / "var" / "hsm" / "port").read_text()))
+
+
+def has_ended(hsm: Address) -> bool:
+    """Whether nobody listens there any more."""
+    try:
+        socket.create_connection(hsm).close()
+    except ConnectionRefusedError:
+        return True
+    return False
 
 
 @contextmanager
 def onecard(home: Path, *words: str) -> Iterator[int]:
     """A `onecard` that listens, and its port; it ends by itself when it is asked to."""
-    home.mkdir()
     port_file, log = home / "port", home / "log"
-    command = [sys.executable, "-c", "from api.cli import main; main()", *words, "--port", "0"]
-    with log.open("wb") as told:
-        process = subprocess.Popen(
-            [*command, "--port-file", str(port_file)],
-            cwd=PROJECT, env={"ONECARD_HOME": str(home / "var")}, stdout=told, stderr=told,
-        )  # fmt: skip
+    process = started(home, *words, "--port", "0", "--port-file", str(port_file))
     try:
         yield wait_for_port(process, port_file, log)
     finally:
         process.send_signal(SIGTERM)
-        assert process.wait(timeout=20) in (0, -SIGTERM), log.read_text()
+        assert process.wait(timeout=20) == 0, log.read_text()
 
 
 def test_the_service_says_where_it_listens(tmp_path: Path) -> None:
     with onecard(tmp_path / "api", "serve") as port:
         answer = httpx.get(f"http://127.0.0.1:{port}/v1/openapi.json", trust_env=False, verify=False)
+        hsm = hsm_of(tmp_path / "api")
+        assert not has_ended(hsm)
     assert answer.json()["openapi"].startswith("3.1")
+    assert has_ended(hsm)
+
+
+def test_a_command_that_is_told_to_end_takes_with_it_what_it_has_started(tmp_path: Path) -> None:
+    home = tmp_path / "demo"
+    process = started(home, "demo")
+    wait_for_port(process, home / "var" / "hsm" / "port", home / "log")
+    process.send_signal(SIGTERM)
+    assert process.wait(timeout=20) == 128 + SIGTERM, (home / "log").read_text()
+    assert has_ended(hsm_of(home))
 
 
 def test_the_gateway_says_where_it_listens(tmp_path: Path) -> None:
