@@ -81,7 +81,7 @@ COMMANDS: Final[Mapping[str, Late]] = {
     ),
     "trace": Late(
         "api.trace_command:trace",
-        "One tap from its file to the bank's line that paid it, with every step between.",
+        "One tap, ride on a code or payment to the bank's line that paid for it, with every step between.",
     ),
     "ledger": Late(
         "api.groups.registers:ledger",

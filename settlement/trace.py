@@ -1,6 +1,7 @@
 """One tap followed to the bank's line that paid it: file, verdict, books, netting, instruction, answers, statement."""
 
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 
 from sqlalchemy import Connection, Row, or_, select
@@ -55,15 +56,20 @@ def _steps(conn: Connection, row: Row[Any], archive: Archive | None) -> Iterator
     file = conn.execute(
         select(batch_file).where(columns.operator == row.operator, columns.sequence == row.sequence)
     ).one()
-    what = f"{file.record_count} records of {yuan(file.amount_fen)} yuan, SHA-256 {file.digest}"
-    yield Told(file.collected_on, f"file {batch_name(row.operator, row.sequence)}", what)
+    yield file_told(file.collected_on, batch_name(row.operator, row.sequence), file)
     yield Told(
         row.decided_on, "verdict", f"{row.verdict}, {row.money}: {yuan(row.paid_fen)} yuan to {row.operator}"
     )
     if row.money != Money.PAID or not row.paid_fen:
         return
     yield from _booked(conn, row, archive)
-    yield from _settled(conn, row)
+    yield from settled(conn, row.operator, row.decided_on)
+
+
+def file_told(on: date, name: str, file: Row[Any]) -> Told:
+    """The file of a batch, and what came in it."""
+    records = "1 record" if file.record_count == 1 else f"{file.record_count} records"
+    return Told(on, f"file {name}", f"{records} of {yuan(file.amount_fen)} yuan, SHA-256 {file.digest}")
 
 
 def _booked(conn: Connection, row: Row[Any], archive: Archive | None) -> Iterator[Told]:
@@ -82,28 +88,28 @@ def _booked(conn: Connection, row: Row[Any], archive: Archive | None) -> Iterato
                 yield Told(recorded.entry.business_date, f"entry {recorded.entry.reference}", what)
 
 
-def _settled(conn: Connection, row: Row[Any]) -> Iterator[Told]:
-    """The netting that took it in, and every payment of that."""
+def settled(conn: Connection, party: str, since: date) -> Iterator[Told]:
+    """The netting that took in what a participant was owed from a date on, and every payment of that."""
     columns = position.c
     netted = conn.execute(
         select(position)
         .where(
             columns.role == "participant",
-            columns.party == row.operator,
-            columns.business_date >= row.decided_on,
+            columns.party == party,
+            columns.business_date >= since,
             columns.state == Standing.NETTED,
         )
         .order_by(columns.business_date)
         .limit(1)
     ).one_or_none()
     if netted is None:
-        yield Told(None, "netting", f"not netted yet: {row.operator} is paid by a later night")
+        yield Told(None, "netting", f"not netted yet: {party} is paid by a later night")
         return
     what = f"{yuan(netted.gross_fen)} yuan gross, {yuan(netted.fee_fen)} fee, {yuan(netted.position_fen)} net"
-    yield Told(netted.business_date, f"entry {net_reference(netted.business_date, row.operator)}", what)
+    yield Told(netted.business_date, f"entry {net_reference(netted.business_date, party)}", what)
     table = instruction_table.c
     payments = instructions_where(
-        conn, table.business_date == netted.business_date, table.participant == row.operator
+        conn, table.business_date == netted.business_date, table.participant == party
     )
     if not payments:
         yield Told(netted.business_date, "payment", "nothing was left to pay")

@@ -38,7 +38,9 @@ def _compared(
     figure: str, value: float, unit: str, against: str, peer: float, goal: str, *, held: bool
 ) -> Figure:
     ratio, against = float(f"{value / peer:.3g}"), f"{against}: {_shown(peer)} {unit}"
-    return Figure(figure, round(value, 1) if value >= 100 else float(f"{value:.3g}"), unit, against, ratio, goal, held)
+    return Figure(
+        figure, round(value, 1) if value >= 100 else float(f"{value:.3g}"), unit, against, ratio, goal, held
+    )
 
 
 def _shown(value: float) -> str:

@@ -214,6 +214,22 @@ def test_a_benchmark_writes_rows_of_figures(
         assert figure["ratio"] > 0
 
 
+@pytest.mark.parametrize(
+    ("file", "column"), [("BUS-EAST-20260302-codes", "code"), ("SHOP-1-20260302-payments", "reference")]
+)
+def test_what_stands_on_a_statement_is_traced_by_what_it_is_called_there(
+    onecard: TypedCommands, demo: tuple[Path, str], file: str, column: str
+) -> None:
+    row = csv_table(demo[0] / "nights" / DEMO_DAY / "out" / "statements" / f"{file}.csv")[0]
+    shown = onecard(demo[0], "trace", row[column]).stdout
+    assert row[column] in shown
+    assert "from wallet to clearing:" in shown
+    assert "it pays this" in shown
+    refused = onecard(demo[0], "trace", f"{row[column]}0")
+    assert refused.returncode == 1
+    assert "as a statement has them" in refused.stderr
+
+
 @pytest.mark.parametrize("format", ["hledger", "beancount"])
 def test_an_export_is_accepted_by_the_tool_it_is_for(
     onecard: TypedCommands, demo: tuple[Path, str], tmp_path: Path, format: str
@@ -235,8 +251,8 @@ LISTS = (
     ("suspense", "list"), ("suspense", "list", "--taps"), ("night", "plan", "2026-03-03"),
     ("night", "status", DEMO_DAY), ("night", "exceptions", DEMO_DAY), ("ledger", "trial-balance"),
     ("ledger", "account", "clearing:METRO-1"), ("terminals", "gaps"), ("terminals", "silent"), ("cards", "hotlist"),
-    ("card", RIDER), ("trace", RIDER, "1"), ("city", "show"), ("city", "show", "participants"),
-    ("city", "show", "devices"), ("centres", "list"), ("clients", "list"),
+    ("card", RIDER), ("trace", RIDER, "1"), ("trace", "BUS-EAST", "qr:1:0"), ("city", "show"),
+    ("city", "show", "participants"), ("city", "show", "devices"), ("centres", "list"), ("clients", "list"),
 )  # fmt: skip
 """Every command that lists something of the demonstration."""
 

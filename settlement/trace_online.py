@@ -1,0 +1,113 @@
+"""A ride on a rider's code, or an online payment, followed to the bank's line that paid a participant for it.
+
+A code says which it was, and not whose: of whoever paid only the sub-ledger is told.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import Connection, Row, or_, select, union
+
+from clearing.online.qr_tables import qr_batch_file, qr_ride
+from clearing.online.tables import payment, payment_refund, payment_reversal
+from clearing.verdict import Money
+from clearing.wire.bcd import CITY_ZONE
+from clearing.wire.qr_batch import qr_batch_name
+from ledger.accounts import segment_of
+from ledger.archive import Archive
+from ledger.entry import Line
+from ledger.journal import of_day, read_entries
+from ledger.money import yuan
+from ledger.tables import entry
+from settlement.bank.story import Told
+from settlement.trace import file_told, settled
+
+
+def trace_ride(
+    conn: Connection, operator: str, sequence: int, place: int, archive: Archive | None = None
+) -> list[Told]:
+    """Every step from a ride on a code on, as far as it has come; nothing where no such ride was presented.
+
+    Lines of archived months come from `archive`, and LinesArchived says that it is needed.
+    """
+    columns = qr_ride.c
+    key = (columns.operator == operator, columns.sequence == sequence, columns.position == place)
+    row = conn.execute(select(qr_ride).where(*key)).one_or_none()
+    return [] if row is None else list(_ride_steps(conn, row, archive))
+
+
+def rides_on_code(conn: Connection, serial: str, nonce: str) -> list[tuple[str, int, int]]:
+    """The places of the rides that a code was presented for, what is paid first."""
+    columns = qr_ride.c
+    query = select(columns.operator, columns.sequence, columns.position, columns.money).where(
+        columns.serial == serial, columns.nonce == nonce
+    )
+    found = sorted(conn.execute(query), key=lambda row: (row.money != Money.PAID, *row[:3]))
+    return [(row.operator, row.sequence, row.position) for row in found]
+
+
+def trace_payment(conn: Connection, reference: str, archive: Archive | None = None) -> list[Told]:
+    """Every step of an online payment, given its own reference or that of a refund or reversal of it."""
+    of_other = union(
+        *(
+            select(other.c.original).where(other.c.reference == reference)
+            for other in (payment_refund, payment_reversal)
+        )
+    )
+    either = or_(payment.c.reference == reference, payment.c.reference.in_(of_other))
+    row = conn.execute(select(payment).where(either)).one_or_none()
+    return [] if row is None else list(_payment_steps(conn, row, archive))
+
+
+def _ride_steps(conn: Connection, row: Row[Any], archive: Archive | None) -> Iterator[Told]:
+    when = row.event_at.astimezone(CITY_ZONE) if row.event_at else None
+    clock = f" at {when:%H:%M:%S}" if when else ""
+    code = f"{row.serial}:{row.nonce}"
+    made = f"code {code}, {yuan(row.amount_fen)} yuan on terminal {row.terminal}{clock}"
+    yield Told(when.date() if when else None, f"ride {row.operator} {row.sequence}:{row.position}", made)
+    columns = qr_batch_file.c
+    file = conn.execute(
+        select(qr_batch_file).where(columns.operator == row.operator, columns.sequence == row.sequence)
+    ).one()
+    yield file_told(file.cleared_on, qr_batch_name(row.operator, row.sequence), file)
+    said = f"{row.verdict}, {row.money}: {yuan(row.paid_fen)} yuan to {row.operator}"
+    yield Told(row.decided_on, "verdict", said)
+    if row.money != Money.PAID or not row.paid_fen:
+        return
+    stem = f"qr-batch:{row.operator}:{row.sequence}"
+    named = or_(entry.c.reference == stem, entry.c.reference.startswith(f"{stem}:", autoescape=True))
+    for recorded in read_entries(conn, of_day(row.decided_on), named, archive=archive):
+        for line in recorded.entry.lines:
+            if line.item == code:
+                yield Told(recorded.entry.business_date, f"entry {recorded.entry.reference}", _moved(line))
+    yield from settled(conn, row.operator, row.decided_on)
+
+
+def _payment_steps(conn: Connection, row: Row[Any], archive: Archive | None) -> Iterator[Told]:
+    when = row.event_at.astimezone(CITY_ZONE)
+    made = f"{row.kind} by {row.channel}, {yuan(row.amount_fen)} yuan to {row.merchant} at {when:%H:%M:%S}"
+    yield Told(when.date(), f"payment {row.reference}", made)
+    for recorded in read_entries(
+        conn, of_day(row.business_date), entry.c.id == row.entry_id, archive=archive
+    ):
+        for line in recorded.entry.lines:
+            yield Told(recorded.entry.business_date, f"entry {recorded.entry.reference}", _moved(line))
+    yield from _gone_back(conn, row)
+    yield from settled(conn, row.merchant, row.business_date)
+
+
+def _gone_back(conn: Connection, row: Row[Any]) -> Iterator[Told]:
+    columns = payment_refund.c
+    refunds = select(payment_refund).where(columns.original == row.reference).order_by(columns.entry_id)
+    for refund in conn.execute(refunds):
+        what = f"{yuan(refund.amount_fen)} yuan back from {row.merchant}"
+        yield Told(refund.business_date, f"refund {refund.reference}", what)
+    reversals = select(payment_reversal).where(payment_reversal.c.original == row.reference)
+    for reversal in conn.execute(reversals):
+        why = f": {reversal.why}" if reversal.why else ""
+        what = f"all {yuan(row.amount_fen)} yuan back from {row.merchant}{why}"
+        yield Told(reversal.business_date, f"reversal {reversal.reference}", what)
+
+
+def _moved(line: Line) -> str:
+    return f"{yuan(line.amount_fen)} yuan from {segment_of(line.debit)} to {line.credit}"
