@@ -16,7 +16,8 @@ from clearing.online.qr_tables import qr_batch_file
 from clearing.receipts import keep_turned_away, receipt_for, turned_away
 from clearing.whole_files import Form, TakenWhole, WholeOutcome, clear_whole
 from clearing.wire.bcd import moment_of
-from clearing.wire.qr_batch import QrBatch, qr_batch_name, read_qr_batch
+from clearing.wire.names import qr_batch_name
+from clearing.wire.qr_batch import QrBatch, read_qr_batch
 from ledger.db import reading
 
 QR_FILES: Final = Form("qr", read_qr_batch, qr_batch_name)

@@ -17,8 +17,7 @@ from clearing.qr_verdict import QrVerdict
 from clearing.tables import batch_file, rejected_file, tap
 from clearing.terminal_watch import WATCHED_COLUMNS, watched_rows
 from clearing.verdict import Money, Verdict
-from clearing.wire.names import batch_name
-from clearing.wire.qr_batch import qr_batch_name
+from clearing.wire.names import batch_name, qr_batch_name
 from ledger.db import asked_together, reading
 from settlement.account_statements import write_account_statements
 from settlement.bank.reserve import ReserveRow, reserve_report

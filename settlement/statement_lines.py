@@ -21,8 +21,7 @@ from clearing.online.qr_tables import qr_ride
 from clearing.online.totals import participant_lines
 from clearing.tables import tap
 from clearing.wire.bcd import CITY_ZONE
-from clearing.wire.names import batch_name
-from clearing.wire.qr_batch import qr_batch_name
+from clearing.wire.names import batch_name, qr_batch_name
 from clearing.wire.ride import Ride
 from ledger.snapshots import total_fen
 from settlement.cell_texts import (

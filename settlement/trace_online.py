@@ -12,7 +12,7 @@ from clearing.online.qr_tables import qr_batch_file, qr_ride
 from clearing.online.tables import payment, payment_refund, payment_reversal
 from clearing.verdict import Money
 from clearing.wire.bcd import CITY_ZONE
-from clearing.wire.qr_batch import qr_batch_name
+from clearing.wire.names import qr_batch_name
 from ledger.accounts import segment_of
 from ledger.archive import Archive
 from ledger.entry import Line

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from card.hsm.client import Hsm
-from clearing.wire.qr_batch import qr_batch_name, write_qr_batch
+from clearing.wire.names import qr_batch_name
+from clearing.wire.qr_batch import write_qr_batch
 from terminals.qr_outbox import QrOutbox
 from terminals.upload import BatchForm, Uploader
 

@@ -6,9 +6,8 @@ It is framed as the batch of card taps is, and numbered by a sequence of its own
 from dataclasses import dataclass
 
 from clearing.wire.frame import BatchFrame, BatchHeader
+from clearing.wire.names import QR_SUFFIX
 from clearing.wire.qr_record import AMOUNT_OFFSET, QR_RECORD_BYTES
-
-QR_SUFFIX = ".oqb"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,5 +35,4 @@ def _amount_fen(records: memoryview) -> int:
 
 QR_FRAME = BatchFrame(QR_SUFFIX, b"OQB1", b"OQE1", QR_RECORD_BYTES, 2, "QrRide.pack", _amount_fen)
 write_qr_batch = QR_FRAME.write
-qr_batch_name = QR_FRAME.name
 parse_qr_batch_name = QR_FRAME.parse_name

@@ -14,8 +14,8 @@ from card.hsm.client import Hsm
 from clearing.archive import archived
 from clearing.intake import collect
 from clearing.landing import Landing
-from clearing.wire.names import batch_name
-from clearing.wire.qr_batch import qr_batch_name, write_qr_batch
+from clearing.wire.names import batch_name, qr_batch_name
+from clearing.wire.qr_batch import write_qr_batch
 from ledger.db import writing
 from tests.api.http_doors import Doors
 from tests.support.clearing_day import DAY, MADE_AT, TAP, SmallCity, signed

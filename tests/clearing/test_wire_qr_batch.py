@@ -10,12 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clearing.wire.batch import BatchError, BatchFlaw
-from clearing.wire.qr_batch import (
-    parse_qr_batch_name,
-    qr_batch_name,
-    read_qr_batch,
-    write_qr_batch,
-)
+from clearing.wire.names import qr_batch_name
+from clearing.wire.qr_batch import parse_qr_batch_name, read_qr_batch, write_qr_batch
 from clearing.wire.qr_record import AMOUNT_OFFSET, CODE_BYTES, QR_RECORD_BYTES, QrRide
 from clearing.wire.record import JOURNEYS, RecordError
 from clearing.wire.ride import Ride

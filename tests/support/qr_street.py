@@ -17,8 +17,9 @@ from clearing.online.qr_tables import qr_ride
 from clearing.qr_booking import clear_qr, empty_qr_inbox
 from clearing.qr_intake import qr_inbox
 from clearing.wire.bcd import pack_moment
+from clearing.wire.names import qr_batch_name
 from clearing.wire.qr import Certificate, certificate_to_sign, raw_of, write_certificate
-from clearing.wire.qr_batch import qr_batch_name, write_qr_batch
+from clearing.wire.qr_batch import write_qr_batch
 from clearing.wire.qr_record import QrRide
 from clearing.wire.ride import Ride
 from ledger.accounts import open_accounts
