@@ -11,13 +11,11 @@ from api.bank_tables import told_table
 from api.doors import Refused, archive, books, console
 from ledger.db import reading
 from settlement.bank.story import Told
-from settlement.trace import taps_of_card, trace_tap
+from settlement.trace import Place, taps_of_card, trace_tap
 from settlement.trace_online import rides_on_code, trace_payment, trace_ride
 
 _PLACE: Final = re.compile(r"(qr:)?([0-9]{1,8}):([0-9]{1,9})")
 _CODE: Final = re.compile(r"([0-9A-Fa-f]{16}):([0-9A-Fa-f]{16})")
-
-Place = tuple[str, int, int]
 
 
 def trace(

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, Row, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Table, or_, select
 
 from clearing.tables import batch_file, tap
 from clearing.verdict import Money
@@ -20,6 +20,9 @@ from settlement.netting import Standing, net_reference
 from settlement.tables import instruction as instruction_table
 from settlement.tables import position
 
+Place = tuple[str, int, int]
+"""Operator, sequence of the batch, and position in it."""
+
 
 def trace_tap(
     conn: Connection, operator: str, sequence: int, place: int, archive: Archive | None = None
@@ -28,18 +31,26 @@ def trace_tap(
 
     Lines of archived months come from `archive`, and LinesArchived says that it is needed.
     """
-    columns = tap.c
-    key = (columns.operator == operator, columns.sequence == sequence, columns.position == place)
-    row = conn.execute(select(tap).where(*key)).one_or_none()
+    row = presented_at(conn, tap, operator, sequence, place)
     return [] if row is None else list(_steps(conn, row, archive))
 
 
-def taps_of_card(conn: Connection, card_no: str, counter: int) -> list[tuple[str, int, int]]:
+def taps_of_card(conn: Connection, card_no: str, counter: int) -> list[Place]:
     """The places of what was presented under a card's counter, what is paid first."""
-    columns = tap.c
-    query = select(columns.operator, columns.sequence, columns.position, columns.money).where(
-        columns.card_no == card_no, columns.counter == counter
-    )
+    return places_of(conn, tap, tap.c.card_no == card_no, tap.c.counter == counter)
+
+
+def presented_at(conn: Connection, table: Table, operator: str, sequence: int, place: int) -> Row[Any] | None:
+    """The row of `tap` or `qr_ride` that was presented at this place of a batch."""
+    columns = table.c
+    key = (columns.operator == operator, columns.sequence == sequence, columns.position == place)
+    return conn.execute(select(table).where(*key)).one_or_none()
+
+
+def places_of(conn: Connection, table: Table, *named: ColumnElement[bool]) -> list[Place]:
+    """The places of the rows of `tap` or `qr_ride` that are named, what is paid first."""
+    columns = table.c
+    query = select(columns.operator, columns.sequence, columns.position, columns.money).where(*named)
     found = sorted(conn.execute(query), key=lambda row: (row.money != Money.PAID, *row[:3]))
     return [(row.operator, row.sequence, row.position) for row in found]
 

@@ -20,7 +20,7 @@ from ledger.journal import of_day, read_entries
 from ledger.money import yuan
 from ledger.tables import entry
 from settlement.bank.story import Told
-from settlement.trace import file_told, settled
+from settlement.trace import Place, file_told, places_of, presented_at, settled
 
 
 def trace_ride(
@@ -30,32 +30,26 @@ def trace_ride(
 
     Lines of archived months come from `archive`, and LinesArchived says that it is needed.
     """
-    columns = qr_ride.c
-    key = (columns.operator == operator, columns.sequence == sequence, columns.position == place)
-    row = conn.execute(select(qr_ride).where(*key)).one_or_none()
+    row = presented_at(conn, qr_ride, operator, sequence, place)
     return [] if row is None else list(_ride_steps(conn, row, archive))
 
 
-def rides_on_code(conn: Connection, serial: str, nonce: str) -> list[tuple[str, int, int]]:
+def rides_on_code(conn: Connection, serial: str, nonce: str) -> list[Place]:
     """The places of the rides that a code was presented for, what is paid first."""
-    columns = qr_ride.c
-    query = select(columns.operator, columns.sequence, columns.position, columns.money).where(
-        columns.serial == serial, columns.nonce == nonce
-    )
-    found = sorted(conn.execute(query), key=lambda row: (row.money != Money.PAID, *row[:3]))
-    return [(row.operator, row.sequence, row.position) for row in found]
+    return places_of(conn, qr_ride, qr_ride.c.serial == serial, qr_ride.c.nonce == nonce)
 
 
 def trace_payment(conn: Connection, reference: str, archive: Archive | None = None) -> list[Told]:
-    """Every step of an online payment, given its own reference or that of a refund or reversal of it."""
+    """Every step of an online payment, given its own reference, or else that of a refund or reversal of it."""
     of_other = union(
         *(
             select(other.c.original).where(other.c.reference == reference)
             for other in (payment_refund, payment_reversal)
         )
     )
-    either = or_(payment.c.reference == reference, payment.c.reference.in_(of_other))
-    row = conn.execute(select(payment).where(either)).one_or_none()
+    own = payment.c.reference == reference
+    either = select(payment).where(or_(own, payment.c.reference.in_(of_other)))
+    row = conn.execute(either.order_by(own.desc(), payment.c.entry_id)).first()
     return [] if row is None else list(_payment_steps(conn, row, archive))
 
 

@@ -164,14 +164,8 @@ def _prices(cities: Cities, taps: int) -> list[Figure]:
             f"collect to price, {taps:,} taps, DuckDB", large.taps / large.took_s, "taps/s",
             against="plain Python, tap by tap", peer=1 / plain_s, ratio=30,
         ),
-        at_most(
-            f"collect to price, a tap of {taps:,}", 1e6 * large.took_s / large.taps, "µs",
-            against=f"a tap of {small.taps:,}", peer=1e6 * small.took_s / small.taps, ratio=1.2,
-        ),
-        at_most(
-            f"collect to price, peak memory at {taps:,} taps", large.peak_mib, "MiB",
-            against="the bound that was set", peer=BOUND_MIB, ratio=1,
-        ),
+        _growth(f"collect to price, a tap of {taps:,}", small, large),
+        _memory(f"collect to price, peak memory at {taps:,} taps", large),
     ]  # fmt: skip
 
 
@@ -188,10 +182,7 @@ def _whole_nights(cities: Cities, few: int) -> tuple[list[Figure], Ran]:
                 f"whole night, {few:,} taps, {database}", ran.taps / ran.took_s, "taps/s",
                 against="bare load of its tap and ledger rows", peer=ran.taps / bare_s, ratio=0.5,
             ),
-            at_most(
-                f"whole night, {few:,} taps, {database}, peak memory", ran.peak_mib, "MiB",
-                against="the bound that was set", peer=BOUND_MIB, ratio=1,
-            ),
+            _memory(f"whole night, {few:,} taps, {database}, peak memory", ran),
         ]  # fmt: skip
         if by_row is not None:
             figures.append(
@@ -208,15 +199,19 @@ def _whole_day(cities: Cities, taps: int, small: Ran) -> list[Figure]:
     with private_postgres() as url, cities.prepared(taps, url) as city:
         large = cities.whole(city, url)
     return [
-        at_most(
-            f"whole night, a tap of {taps:,}, PostgreSQL", 1e6 * large.took_s / large.taps, "µs",
-            against=f"a tap of {small.taps:,}", peer=1e6 * small.took_s / small.taps, ratio=1.2,
-        ),
-        at_most(
-            f"whole night, {taps:,} taps, PostgreSQL, peak memory", large.peak_mib, "MiB",
-            against="the bound that was set", peer=BOUND_MIB, ratio=1,
-        ),
-    ]  # fmt: skip
+        _growth(f"whole night, a tap of {taps:,}, PostgreSQL", small, large),
+        _memory(f"whole night, {taps:,} taps, PostgreSQL, peak memory", large),
+    ]
+
+
+def _growth(figure: str, small: Ran, large: Ran) -> Figure:
+    """What a tap of the larger day takes, beside one of the smaller."""
+    tap_us, peer_us = (1e6 * ran.took_s / ran.taps for ran in (large, small))
+    return at_most(figure, tap_us, "µs", against=f"a tap of {small.taps:,}", peer=peer_us, ratio=1.2)
+
+
+def _memory(figure: str, ran: Ran) -> Figure:
+    return at_most(figure, ran.peak_mib, "MiB", against="the bound that was set", peer=BOUND_MIB, ratio=1)
 
 
 def _verdicts(city: City) -> dict[str, int]:
