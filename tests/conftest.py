@@ -104,7 +104,6 @@ def pytest_collection() -> Generator[None, object, object]:
 
 def pytest_collection_finish() -> None:
     """Whatever is loaded by now stays to the end: nobody is to look again and again whether it is garbage."""
-    gc.collect()
     gc.freeze()
 
 
