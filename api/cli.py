@@ -1,9 +1,7 @@
 """`onecard`: the command line of the city's card company."""
 
-import signal
 import sys
 from collections.abc import Mapping
-from types import FrameType
 from typing import Final
 
 import typer
@@ -146,11 +144,7 @@ def onecard() -> None:
 
 
 def main() -> None:
-    """Run one command; what a person can mend is said in a line, and the exit status is 1.
-
-    SIGTERM ends it as Ctrl-C does: what it has open is closed, and programs that it has started end with it.
-    """
-    signal.signal(signal.SIGTERM, _told_to_end)
+    """Run one command; what a person can mend is said in a line, and the exit status is 1."""
     try:
         app()
     except SystemExit:  # how every command ends: nothing is loaded for it
@@ -164,10 +158,6 @@ def main() -> None:
         if full is None:
             raise
         sys.exit(_failed(f"there is no room: {full}; make room and run the command again"))
-
-
-def _told_to_end(number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
 
 
 def refusals() -> tuple[type[Exception], ...]:

@@ -16,15 +16,6 @@ from city.processes import PROJECT, wait_for_port
 from terminals.pos_line import HostGone, TcpLine
 
 
-def started(home: Path, *words: str) -> "subprocess.Popen[bytes]":
-    """A `onecard` that has begun, with its city in `var` of a new folder and what it says in `log`."""
-    home.mkdir()
-    command = [sys.executable, "-c", "from api.cli import main; main()", *words]
-    environment = {"ONECARD_HOME": str(home / "var")}
-    with (home / "log").open("wb") as told:
-        return subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=told, stderr=told)
-
-
 def hsm_of(home: Path) -> Address:
     """Where the HSM listens that a `onecard` in a folder has started."""
     return Address("127.0.0.1", int((home / "var" / "hsm" / "port").read_text()))
@@ -42,8 +33,14 @@ def has_ended(hsm: Address) -> bool:
 @contextmanager
 def onecard(home: Path, *words: str) -> Iterator[int]:
     """A `onecard` that listens, and its port; it ends by itself when it is asked to."""
+    home.mkdir()
     port_file, log = home / "port", home / "log"
-    process = started(home, *words, "--port", "0", "--port-file", str(port_file))
+    command = [sys.executable, "-c", "from api.cli import main; main()", *words, "--port", "0"]
+    with log.open("wb") as told:
+        process = subprocess.Popen(
+            [*command, "--port-file", str(port_file)],
+            cwd=PROJECT, env={"ONECARD_HOME": str(home / "var")}, stdout=told, stderr=told,
+        )  # fmt: skip
     try:
         yield wait_for_port(process, port_file, log)
     finally:
@@ -58,15 +55,6 @@ def test_the_service_says_where_it_listens(tmp_path: Path) -> None:
         assert not has_ended(hsm)
     assert answer.json()["openapi"].startswith("3.1")
     assert has_ended(hsm)
-
-
-def test_a_command_that_is_told_to_end_takes_with_it_what_it_has_started(tmp_path: Path) -> None:
-    home = tmp_path / "demo"
-    process = started(home, "demo")
-    wait_for_port(process, home / "var" / "hsm" / "port", home / "log")
-    process.send_signal(SIGTERM)
-    assert process.wait(timeout=20) == 128 + SIGTERM, (home / "log").read_text()
-    assert has_ended(hsm_of(home))
 
 
 def test_the_gateway_says_where_it_listens(tmp_path: Path) -> None:
