@@ -1,6 +1,6 @@
 """One tap followed to the bank's line that paid it: file, verdict, books, netting, instruction, answers, statement."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from typing import Any
 
@@ -11,7 +11,8 @@ from clearing.verdict import Money
 from clearing.wire.bcd import CITY_ZONE
 from clearing.wire.names import batch_name
 from ledger.archive import Archive
-from ledger.journal import of_day, read_entries
+from ledger.entry import Line
+from ledger.journal import of_day, read_entries, whole
 from ledger.money import yuan
 from ledger.tables import entry
 from settlement.bank.story import Told, story_of
@@ -56,47 +57,64 @@ def places_of(conn: Connection, table: Table, *named: ColumnElement[bool]) -> li
 
 
 def _steps(conn: Connection, row: Row[Any], archive: Archive | None) -> Iterator[Told]:
-    name = f"{row.operator} {row.sequence}:{row.position}"
-    when = row.event_at.astimezone(CITY_ZONE) if row.event_at else None
-    made = (
-        f"card {row.card_no}, counter {row.counter}, {yuan(row.amount_fen)} yuan on terminal {row.terminal}"
-    )
-    clock = f" at {when:%H:%M:%S}" if when else ""
-    yield Told(when.date() if when else None, f"tap {name}", f"{made}{clock}")
-    columns = batch_file.c
-    file = conn.execute(
-        select(batch_file).where(columns.operator == row.operator, columns.sequence == row.sequence)
-    ).one()
-    yield file_told(file.collected_on, batch_name(row.operator, row.sequence), file)
-    yield Told(
-        row.decided_on, "verdict", f"{row.verdict}, {row.money}: {yuan(row.paid_fen)} yuan to {row.operator}"
-    )
+    yield presented_told("tap", row, f"card {row.card_no}, counter {row.counter}")
+    yield file_told(conn, row, batch_file, batch_file.c.collected_on, batch_name)
+    yield verdict_told(row)
     if row.money != Money.PAID or not row.paid_fen:
         return
-    yield from _booked(conn, row, archive)
+    item, stem = f"{row.card_no}:{row.counter}", f"batch:{row.operator}:{row.sequence}"
+    # The entry that credits the operator: its batch's, one after suspense, or that of a centre's results.
+    named = or_(of_batch(stem), entry.c.kind == "interop")
+    for source, line in lines_booked(conn, row.decided_on, named, archive):
+        if line.item == item and line.credit.endswith(f":{row.operator}"):
+            what = f"{yuan(line.amount_fen)} yuan from {line.debit} to {line.credit}"
+            yield Told(row.decided_on, source, what)
     yield from settled(conn, row.operator, row.decided_on)
 
 
-def file_told(on: date, name: str, file: Row[Any]) -> Told:
-    """The file of a batch, and what came in it."""
-    records = "1 record" if file.record_count == 1 else f"{file.record_count} records"
-    return Told(on, f"file {name}", f"{records} of {yuan(file.amount_fen)} yuan, SHA-256 {file.digest}")
+def presented_told(kind: str, row: Row[Any], by: str) -> Told:
+    """Where and when a tap or a ride was taken, and `by` what."""
+    when = row.event_at.astimezone(CITY_ZONE) if row.event_at else None
+    clock = f" at {when:%H:%M:%S}" if when else ""
+    made = f"{by}, {yuan(row.amount_fen)} yuan on terminal {row.terminal}{clock}"
+    return Told(when.date() if when else None, f"{kind} {row.operator} {row.sequence}:{row.position}", made)
 
 
-def _booked(conn: Connection, row: Row[Any], archive: Archive | None) -> Iterator[Told]:
-    """The entry that credits the operator: its batch's, one after suspense, or that of a centre's results."""
-    item = f"{row.card_no}:{row.counter}"
-    stem = f"batch:{row.operator}:{row.sequence}"
-    named = or_(
-        entry.c.reference == stem,
-        entry.c.reference.startswith(f"{stem}:", autoescape=True),
-        entry.c.kind == "interop",
-    )
-    for recorded in read_entries(conn, of_day(row.decided_on), named, archive=archive):
+def file_told(
+    conn: Connection,
+    row: Row[Any],
+    files: Table,
+    taken_on: ColumnElement[date],
+    name: Callable[[str, int], str],
+) -> Told:
+    """The file in which it came, what came in it, and the night that took it in."""
+    columns = files.c
+    query = select(taken_on, columns.record_count, columns.amount_fen, columns.digest)
+    own = columns.operator == row.operator, columns.sequence == row.sequence
+    on, count, amount_fen, digest = conn.execute(query.where(*own)).one()
+    records = "1 record" if count == 1 else f"{count} records"
+    what = f"{records} of {yuan(amount_fen)} yuan, SHA-256 {digest}"
+    return Told(on, f"file {name(row.operator, row.sequence)}", what)
+
+
+def verdict_told(row: Row[Any]) -> Told:
+    """What was decided of it."""
+    what = f"{row.verdict}, {row.money}: {yuan(row.paid_fen)} yuan to {row.operator}"
+    return Told(row.decided_on, "verdict", what)
+
+
+def of_batch(stem: str) -> ColumnElement[bool]:
+    """The condition on entries that they are a batch's, or of what of it came out of suspense later."""
+    return or_(entry.c.reference == stem, entry.c.reference.startswith(f"{stem}:", autoescape=True))
+
+
+def lines_booked(
+    conn: Connection, business_date: date, named: ColumnElement[bool], archive: Archive | None
+) -> Iterator[tuple[str, Line]]:
+    """The lines of a date's entries that are named, each with its entry. Raises LinesArchived."""
+    for recorded in map(whole, read_entries(conn, of_day(business_date), named, archive=archive)):
         for line in recorded.entry.lines:
-            if line.item == item and line.credit.endswith(f":{row.operator}"):
-                what = f"{yuan(line.amount_fen)} yuan from {line.debit} to {line.credit}"
-                yield Told(recorded.entry.business_date, f"entry {recorded.entry.reference}", what)
+            yield f"entry {recorded.entry.reference}", line
 
 
 def settled(conn: Connection, party: str, since: date) -> Iterator[Told]:

@@ -16,11 +16,20 @@ from clearing.wire.names import qr_batch_name
 from ledger.accounts import segment_of
 from ledger.archive import Archive
 from ledger.entry import Line
-from ledger.journal import of_day, read_entries
 from ledger.money import yuan
 from ledger.tables import entry
 from settlement.bank.story import Told
-from settlement.trace import Place, file_told, places_of, presented_at, settled
+from settlement.trace import (
+    Place,
+    file_told,
+    lines_booked,
+    of_batch,
+    places_of,
+    presented_at,
+    presented_told,
+    settled,
+    verdict_told,
+)
 
 
 def trace_ride(
@@ -40,7 +49,10 @@ def rides_on_code(conn: Connection, serial: str, nonce: str) -> list[Place]:
 
 
 def trace_payment(conn: Connection, reference: str, archive: Archive | None = None) -> list[Told]:
-    """Every step of an online payment, given its own reference, or else that of a refund or reversal of it."""
+    """Every step of an online payment, given its own reference, or else that of a refund or reversal of it.
+
+    Lines of archived months as in `trace_ride`.
+    """
     of_other = union(
         *(
             select(other.c.original).where(other.c.reference == reference)
@@ -54,26 +66,16 @@ def trace_payment(conn: Connection, reference: str, archive: Archive | None = No
 
 
 def _ride_steps(conn: Connection, row: Row[Any], archive: Archive | None) -> Iterator[Told]:
-    when = row.event_at.astimezone(CITY_ZONE) if row.event_at else None
-    clock = f" at {when:%H:%M:%S}" if when else ""
     code = f"{row.serial}:{row.nonce}"
-    made = f"code {code}, {yuan(row.amount_fen)} yuan on terminal {row.terminal}{clock}"
-    yield Told(when.date() if when else None, f"ride {row.operator} {row.sequence}:{row.position}", made)
-    columns = qr_batch_file.c
-    file = conn.execute(
-        select(qr_batch_file).where(columns.operator == row.operator, columns.sequence == row.sequence)
-    ).one()
-    yield file_told(file.cleared_on, qr_batch_name(row.operator, row.sequence), file)
-    said = f"{row.verdict}, {row.money}: {yuan(row.paid_fen)} yuan to {row.operator}"
-    yield Told(row.decided_on, "verdict", said)
+    yield presented_told("ride", row, f"code {code}")
+    yield file_told(conn, row, qr_batch_file, qr_batch_file.c.cleared_on, qr_batch_name)
+    yield verdict_told(row)
     if row.money != Money.PAID or not row.paid_fen:
         return
-    stem = f"qr-batch:{row.operator}:{row.sequence}"
-    named = or_(entry.c.reference == stem, entry.c.reference.startswith(f"{stem}:", autoescape=True))
-    for recorded in read_entries(conn, of_day(row.decided_on), named, archive=archive):
-        for line in recorded.entry.lines:
-            if line.item == code:
-                yield Told(recorded.entry.business_date, f"entry {recorded.entry.reference}", _moved(line))
+    named = of_batch(f"qr-batch:{row.operator}:{row.sequence}")
+    for source, line in lines_booked(conn, row.decided_on, named, archive):
+        if line.item == code:
+            yield Told(row.decided_on, source, _moved(line))
     yield from settled(conn, row.operator, row.decided_on)
 
 
@@ -81,11 +83,8 @@ def _payment_steps(conn: Connection, row: Row[Any], archive: Archive | None) -> 
     when = row.event_at.astimezone(CITY_ZONE)
     made = f"{row.kind} by {row.channel}, {yuan(row.amount_fen)} yuan to {row.merchant} at {when:%H:%M:%S}"
     yield Told(when.date(), f"payment {row.reference}", made)
-    for recorded in read_entries(
-        conn, of_day(row.business_date), entry.c.id == row.entry_id, archive=archive
-    ):
-        for line in recorded.entry.lines:
-            yield Told(recorded.entry.business_date, f"entry {recorded.entry.reference}", _moved(line))
+    for source, line in lines_booked(conn, row.business_date, entry.c.id == row.entry_id, archive):
+        yield Told(row.business_date, source, _moved(line))
     yield from _gone_back(conn, row)
     yield from settled(conn, row.merchant, row.business_date)
 

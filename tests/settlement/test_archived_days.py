@@ -19,6 +19,7 @@ from settlement.account_statements import write_account_statements
 from settlement.chips import chip_differences
 from settlement.night import run_night
 from settlement.reconcile import operator_stages
+from settlement.trace import trace_tap
 from tests.settlement.conftest import PreparedDay
 from tests.settlement.small_day import AT, DAY, MORNING, card_no
 from tests.support.archived_month import archived, over
@@ -75,6 +76,7 @@ def test_an_archived_day_is_answered_as_it_was_before(month: Month) -> None:
                 statements(conn, month.folder / "statements", archive),
                 chip_differences(conn, DAY, archive),
                 chip_differences(conn, month.today, archive),
+                trace_tap(conn, "METRO-1", 1, 1, archive),
             ]
 
     before = told(None)
@@ -93,8 +95,9 @@ def test_an_archived_day_is_answered_as_it_was_before(month: Month) -> None:
         lambda conn, _: operator_stages(conn, DAY),
         lambda conn, _: chip_differences(conn, DAY),
         lambda conn, folder: write_account_statements(conn, DAY, folder, made_at=AT),
+        lambda conn, _: trace_tap(conn, "METRO-1", 1, 1),
     ],
-    ids=["stages", "chips", "statements"],
+    ids=["stages", "chips", "statements", "trace"],
 )
 def test_who_asks_without_the_archive_hears_that_it_is_needed_and_never_half(
     month: Month, ask: Callable[[Connection, Path], object]
