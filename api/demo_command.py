@@ -8,6 +8,7 @@ from api.demo_story import tell
 from api.doors import DEMO_MARK, Refused, console, settings
 from api.family_day import family_cards, live_family
 from api.family_rides import cleared_rides
+from api.interrupt import ended_by_ctrl_c
 from city.agent import AGENT
 from city.banking import settle_at_bank
 from city.demo import DemoDay, clear_day, demo_plan, live_day, moment
@@ -19,7 +20,11 @@ def demo() -> None:
     """Live a small city's day and night in ONECARD_HOME, afresh each time."""
     home = settings().city_home()
     _make_room(home)
-    with city() as opened, bars(console) as shown:
+    with (
+        ended_by_ctrl_c("`onecard demo` begins the demonstration anew"),
+        city() as opened,
+        bars(console) as shown,
+    ):
         lived = live_day(opened, demo_plan(), progress=shown.tell)
         # The night needs the institutions that the day was lived with, and runs while they do.
         with live_family(opened, lived) as family:

@@ -14,6 +14,7 @@ from api.city_doors import city
 from api.doors import Refused, books, console, now, settings
 from api.engine_doors import chosen_engine
 from api.http.kept_answers import KEPT, drop_answers
+from api.interrupt import ended_by_ctrl_c
 from api.listings import Listing, figure, prose
 from api.night_plan_shown import show_plan
 from api.night_tables import code_rides_table, operators_table, reconciled
@@ -60,6 +61,7 @@ def run(
     booked_at = at.replace(tzinfo=CITY_ZONE) if at else now()
     check_name(engine)
     with (
+        ended_by_ctrl_c(f"nothing is lost: `onecard night {day}` goes on at the first step that is not done"),
         city() as opened,
         chosen_engine(engine, opened) as rules,
         connected_peers(settings()) as peers,

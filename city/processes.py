@@ -19,7 +19,8 @@ START_TIMEOUT_S = 20.0
 AUTHORISED = ("--authorised-for", "24h")
 """What lets an HSM with demo keys personalise cards and enrol terminals without two operators' word."""
 PROJECT = Path(__file__).resolve().parent.parent
-
+ENDS_WITH_US = ("setpriv", "--pdeathsig", "TERM")
+"""The words before a command that is told to end by the kernel when the thread that has started it ends."""
 
 SHORT_PATHS = Path("/tmp")
 """Where a server's folder is made: the path of the socket in it may have 107 bytes."""
@@ -49,9 +50,9 @@ Start = Callable[[str, Sequence[str | Path], Path], Program]
 
 
 def by_itself(module: str, words: Sequence[str | Path], log_file: Path) -> Program:
-    """Start `python -m module …`."""
+    """Start `python -m module …`. It is asked to end when this process has, and be it killed."""
     with log_file.open("ab") as log:
-        command = [sys.executable, "-m", module, *words]
+        command = [*ENDS_WITH_US, sys.executable, "-m", module, *words]
         return subprocess.Popen(command, stdout=log, stderr=log, cwd=PROJECT)
 
 

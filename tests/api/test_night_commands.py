@@ -15,6 +15,7 @@ from sqlalchemy import insert, select
 from api.doors import now
 from api.http.kept_answers import KEPT
 from api.http.tables import answer
+from api.interrupt import INTERRUPTED
 from card.hsm.client import Hsm
 from clearing.wire.interop import ResultLine
 from clearing.wire.result_code import ResultCode
@@ -30,6 +31,7 @@ from tests.support.typed_commands import typed_commands
 from tests.support.waiting import wait_until
 
 DAY = "2018-09-01"
+NIGHT = ("night", DAY, "--at", "2018-09-02T00:30:00")
 Command = Callable[..., "CompletedProcess[str]"]
 
 
@@ -74,7 +76,7 @@ def test_a_night_is_planned_run_dry_and_run_and_leaves_its_work_to_people(
     assert (home / "dry" / "night" / "work" / "priced.parquet").exists()
     assert contents(home / "inbox") == before
     assert "No night of 2018-09-01" in said(onecard("night", "status", DAY))
-    ran = said(onecard("night", DAY, "--at", "2018-09-02T00:30:00"))
+    ran = said(onecard(*NIGHT))
     assert "collect done in" in ran
     assert f"{len(STEPS)} of {len(STEPS)} steps" in ran
     assert "2018-09-01: finished" in ran
@@ -91,7 +93,7 @@ def test_plan_and_dry_run_tell_of_results_of_other_cities(
     engine = make_engine(f"sqlite:///{home / 'onecard.db'}")
     befriend(engine, city_hsm, home, [guest(1), guest(2, amount_fen=200)])
     engine.dispose()
-    said(onecard("night", DAY, "--at", "2018-09-02T00:30:00"))
+    said(onecard(*NIGHT))
     refused = ResultLine(1, 0, 160, ResultCode.HOTLISTED)
     put_results(home / "inbox", city_hsm, [refused, ResultLine(1, 1, 201, ResultCode.ACCEPTED)])
     bad = put_results(home / "inbox", city_hsm, [], 2)
@@ -120,14 +122,14 @@ def test_a_night_drops_answers_of_the_api_that_are_older_than_promised(home: Pat
     ]
     with writing(engine) as conn:
         conn.execute(insert(answer), rows)
-    said(onecard("night", DAY, "--at", "2018-09-02T00:30:00"))
+    said(onecard(*NIGHT))
     with reading(engine) as conn:
         assert conn.scalars(select(answer.c.idempotency_key)).all() == ["young"]
     engine.dispose()
 
 
 def test_work_is_taken_done_and_given_back_by_name(onecard: Command) -> None:
-    said(onecard("night", DAY, "--at", "2018-09-02T00:30:00"))
+    said(onecard(*NIGHT))
     listed = said(onecard("queue", "list"))
     assert "METRO-1-00000002.ocb" in listed
     assert "late days" in listed
@@ -151,7 +153,7 @@ def test_an_interrupted_night_shows_as_such_and_takes_a_replaced_batch(
 ) -> None:
     for tariff in (home / "tariffs").iterdir():
         tariff.rename(home / tariff.name)
-    refused = onecard("night", DAY, "--at", "2018-09-02T00:30:00")
+    refused = onecard(*NIGHT)
     assert (refused.returncode, "there is no tariff" in refused.stderr) == (1, True)
     assert "match: there is no tariff" in said(onecard("queue", "list"))
     engine = make_engine(f"sqlite:///{home / 'onecard.db'}")
@@ -176,12 +178,26 @@ def test_a_killed_night_is_said_to_be_interrupted_and_goes_on(
     home: Path, onecard: Command, foundry: Foundry, hsm_address: str
 ) -> None:
     settings = {"ONECARD_HOME": str(home), "ONECARD_HSM": hsm_address}
-    words = ("night", DAY, "--at", "2018-09-02T00:30:00")
-    night = foundry.start("onecard", words, settings, home.with_name("log"))
+    night = foundry.start("onecard", NIGHT, settings, home.with_name("log"))
     wait_until(lambda: (home / "nights" / PROGRESS_FILE).exists())
     os.kill(night, signal.SIGSTOP)
     running = onecard("night", "status", DAY)
     foundry.end(night, signal.SIGKILL)
     assert "The night of 2018-09-01 runs: " in said(running)
     assert "was interrupted: nobody runs it now" in said(onecard("night", "status", DAY))
+    assert "2018-09-01: finished" in said(onecard("night", DAY))
+
+
+def test_ctrl_c_ends_a_night_there_and_then_and_says_how_it_goes_on(
+    home: Path, onecard: Command, foundry: Foundry, hsm_address: str
+) -> None:
+    log = home.with_name("log")
+    night = foundry.start("onecard", NIGHT, {"ONECARD_HOME": str(home), "ONECARD_HSM": hsm_address}, log)
+    wait_until(lambda: (home / "nights" / PROGRESS_FILE).exists())
+    os.kill(night, signal.SIGSTOP)
+    os.kill(night, signal.SIGINT)
+    assert foundry.end(night, signal.SIGCONT) == INTERRUPTED
+    *_, last = log.read_text(encoding="utf-8").splitlines()
+    advice = f"nothing is lost: `onecard night {DAY}` goes on at the first step that is not done"
+    assert last == f"onecard: interrupted; {advice}"
     assert "2018-09-01: finished" in said(onecard("night", DAY))

@@ -18,6 +18,7 @@ class Victim(StrEnum):
     """Who is struck, or what runs out."""
 
     NIGHT = "night"
+    OPERATOR = "operator"  # presses Ctrl-C
     HSM = "hsm"
     DATABASE = "database"  # every process of it
     DATABASE_STOPPED = "database stopped"  # as an operator does who cannot wait
@@ -47,7 +48,7 @@ class Fate:
     blows: tuple[Blow, ...]
 
 
-ON_SQLITE: Final = (Victim.NIGHT, Victim.HSM, Victim.DISK, Victim.FILE_LIMIT)
+ON_SQLITE: Final = (Victim.NIGHT, Victim.OPERATOR, Victim.HSM, Victim.DISK, Victim.FILE_LIMIT)
 ON_POSTGRESQL: Final = (*ON_SQLITE, Victim.DATABASE, Victim.DATABASE, Victim.DATABASE_STOPPED)
 
 

@@ -165,6 +165,8 @@ class Story:
         match blow.victim:
             case Victim.NIGHT:
                 self.evening.foundry.end(night, signal.SIGKILL)
+            case Victim.OPERATOR:
+                self.evening.foundry.end(night, signal.SIGINT)
             case Victim.HSM:
                 self._end_hsm()
                 if blow.at_once:
@@ -190,7 +192,7 @@ class Story:
                 self.evening.disk.make_room()
 
     def _require_plain_words(self, status: int, blow: Blow | None, said: str) -> None:
-        killed = blow is not None and blow.victim is Victim.NIGHT
+        killed = blow is not None and blow.victim in (Victim.NIGHT, Victim.OPERATOR)
         full = blow is not None and blow.victim in FULL
         understood = "onecard:" in said and (not full or "room" in said)
         if "Traceback" in said or not (status == 0 or killed or (status == 1 and understood)):
