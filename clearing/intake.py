@@ -8,31 +8,23 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import TypeVar
 
-import pyarrow as pa
 from sqlalchemy import Connection, Engine, insert, select
 
 from card.hsm.errors import HsmError
 from clearing.archive import fetch, is_kept, keep_file
 from clearing.arrivals import Arrival, Registered, Rejected, Taken, batch_key, decide
 from clearing.atomic_files import write_bytes
-from clearing.columns import rule_table
 from clearing.context import Night, StepRefused, StepResult
 from clearing.devices import known_operators
 from clearing.interop.centres import centre_codes
-from clearing.presented import Source, lay_out, rule_pieces
+from clearing.presented import Source, lay_out
 from clearing.receipts import keep_turned_away, receipt_for, turned_away, write_answer
 from clearing.retried import retried_taps
 from clearing.tables import batch_file
 from clearing.wire.batch import BatchHeader, parse_batch_name, read_batch
 from clearing.wire.bcd import moment_of
-from clearing.workfiles import write_groups
 from ledger.db import reading
 
-TAPS = "taps.parquet"
-"""What the rules read of every tap (`rule_table`)."""
-PACKED = ("operator", "sequence", "presented_day", "tap_day", "terminal_no", "issuer_no", "card_head", "fare_kind",
-          "amount_fen")  # fmt: skip
-"""Columns of few values, which are written as numbers of a list."""
 AT_ONCE = 4
 """Files that are read at once."""
 Found = TypeVar("Found")
@@ -41,7 +33,7 @@ UNFINISHED = (".part", ".tmp")
 
 
 def collect(engine: Engine, night: Night) -> StepResult:
-    """Take in every file of the inbox and lay out all taps that come before this night.
+    """Take in every file of the inbox and write down which taps come before this night.
 
     A bad file is turned away and the night goes on. Raises StepRefused where the HSM cannot be asked.
     """
@@ -69,7 +61,7 @@ def collect(engine: Engine, night: Night) -> StepResult:
     fresh = [_source(one.header, one.arrival.digest, night.business_date) for one in taken]
     fresh += [_source_again(night, before.digests[key]) for key in before.uncleared]
     sources, again = lay_out(night, fresh, retried)
-    path, taps = write_taps(night, sum(one.count for one in fresh))
+    suspended = sum(len(group.positions) for group in retried)
     gaps = missing(set(before.digests) | {batch_key(outcome.header) for outcome in taken})
     rejected = [outcome for outcome in outcomes if isinstance(outcome, Rejected)]
     counts = {
@@ -79,8 +71,8 @@ def collect(engine: Engine, night: Night) -> StepResult:
         "rejected": len(rejected),
         "missing": len(gaps),
         "batches": len(fresh),
-        "taps": taps,
-        "retried": sum(len(group.positions) for group in retried),
+        "taps": sum(one.count for one in fresh) + suspended,
+        "retried": suspended,
     }
 
     def write(conn: Connection) -> None:
@@ -88,7 +80,6 @@ def collect(engine: Engine, night: Night) -> StepResult:
 
     requests = [{"operator": operator, "sequence": sequence} for operator, sequence in gaps]
     files = (
-        path,
         sources,
         again,
         write_bytes(night.work / "missing.json", json.dumps(requests, indent=1).encode() + b"\n"),
@@ -189,21 +180,6 @@ def _source_again(night: Night, digest: str) -> Source:
     """A batch that a night before this one registered and never cleared."""
     header = read_batch(fetch(night.archive, digest)).header
     return _source(header, digest, night.business_date)
-
-
-def write_taps(night: Night, fresh: int) -> tuple[Path, int]:
-    """Lay out what the rules read of all taps; the file, and how many they are."""
-    count = 0
-
-    def told() -> Iterator[pa.Table]:
-        nonlocal count
-        for table in rule_pieces(night):
-            yield table
-            count += table.num_rows
-            night.progress("taps", count, max(count, fresh))
-
-    path = write_groups(night.work / TAPS, rule_table([]).schema, told(), packed=PACKED)
-    return path, count
 
 
 def _register(

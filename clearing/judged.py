@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 from clearing.columns import card_text_column, is_text, numbers, rows_where, truths
 from clearing.context import Night, StepRefused
 from clearing.engine.duck_room import name_file, opened_room, threads_for
-from clearing.intake import TAPS
 from clearing.presented import presented_taps
 from clearing.priced import EVERY_TAP, NAMES, PRICED, Priced
 from clearing.tables import tap
+from clearing.tap_file import TAPS
 from clearing.verdict import Money
 
 PIECE_ROWS: Final = 100_000

@@ -16,9 +16,9 @@ from clearing.context import Night, StepRefused, StepResult
 from clearing.engine.rules import BOUNDS, KINDS, LOOK, MATCH, OWN, TWINS, Inputs
 from clearing.facts import PAST, REGISTRIES, looked_at_facts, night_facts, registry_facts, tariff_facts
 from clearing.history_fares import fares_made, make_fares
-from clearing.intake import TAPS
 from clearing.interop.facts import centre_facts
 from clearing.presented import pieces
+from clearing.tap_file import TAPS
 from clearing.verdict import Verdict
 from clearing.verification import TACS
 from clearing.wire.batch import RECORD_BYTES

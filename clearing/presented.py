@@ -70,6 +70,11 @@ def lay_out(night: Night, fresh: Sequence[Source], retried: Sequence[Presented])
     )
 
 
+def count_presented(night: Night) -> int:
+    """How many taps come before the night."""
+    return sum(source.count for source in _sources(night))
+
+
 def pieces(night: Night) -> Iterator[Piece]:
     """All taps of the night in their order, at most PIECE_ROWS at a time.
 

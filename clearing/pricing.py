@@ -7,9 +7,9 @@ from sqlalchemy import Engine
 from clearing.context import Night, StepResult
 from clearing.engine.rules import PRICE, Inputs
 from clearing.history_fares import unpriced
-from clearing.intake import TAPS
 from clearing.matching import VERDICTS
 from clearing.priced import PRICED, write_priced
+from clearing.tap_file import TAPS
 from clearing.verdict import MONEY, Money, Verdict
 from clearing.workfiles import counted, summed
 

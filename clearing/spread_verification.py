@@ -12,9 +12,9 @@ from clearing.columns import truths
 from clearing.context import Night, StepResult
 from clearing.engine.rules import TacEngine
 from clearing.engine.tac_batches import PIECES
-from clearing.intake import TAPS, clear_inbox
-from clearing.presented import pieces
-from clearing.verification import TACS
+from clearing.presented import count_presented, pieces
+from clearing.tap_file import TAPS
+from clearing.verification import TACS, columns_made
 from clearing.wire.batch import RECORD_BYTES
 
 RECORDS = "tac.records"
@@ -23,18 +23,19 @@ RECORDS = "tac.records"
 
 def verify_spread(engine: Engine, night: Night, machines: TacEngine) -> StepResult:
     """As `verification.verify`, with the same file as its result. Raises EngineFailed where it is not to be had."""
-    # What `collect` has committed is certain to be held, so the inbox need not keep it.
-    clear_inbox(engine, night)
     records = (night.work / RECORDS).resolve()
-    try:
-        asked = pa.Table.from_pylist([*_laid_out(night, records)], PIECES)
-        path = machines.verify(asked, night.work / TACS)
-    finally:
-        records.unlink(missing_ok=True)
+    with columns_made(engine, night) as progress:
+        try:
+            asked = pa.Table.from_pylist([*_laid_out(night, records)], PIECES)
+            path = machines.verify(asked, night.work / TACS)
+        finally:
+            records.unlink(missing_ok=True)
+        progress.add(count_presented(night))
     readable = int((~truths(pq.read_table(night.work / TAPS, columns=["malformed"]), "malformed")).sum())
     wrong = pq.read_metadata(path).num_rows
-    night.progress("TACs", readable, readable)
-    return StepResult({"taps": readable, "right": readable - wrong, "wrong": wrong}, (path,))
+    return StepResult(
+        {"taps": readable, "right": readable - wrong, "wrong": wrong}, (night.work / TAPS, path)
+    )
 
 
 def _laid_out(night: Night, records: Path) -> Iterator[dict[str, int | str]]:

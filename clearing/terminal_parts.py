@@ -16,10 +16,10 @@ import pyarrow.parquet as pq
 
 from clearing.columns import numbers, truths
 from clearing.context import Night
-from clearing.intake import TAPS
 from clearing.open_gaps import Validator
 from clearing.presented import presented_taps
 from clearing.priced import PRICED, Priced
+from clearing.tap_file import TAPS
 from clearing.terminal_numbers import Numbered
 from clearing.verdict import Verdict
 

@@ -1,6 +1,8 @@
-"""Asking the HSM about the TAC of every tap, in bulk."""
+"""Reading the record of every tap: columns are made of it for the rules, and the HSM is asked in bulk about its TAC."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +14,10 @@ from card.hsm.bulk import BULK_ROWS
 from card.hsm.columns import WIDTHS, TacColumns
 from card.hsm.errors import HsmError
 from clearing.columns import joined_records, truths
-from clearing.context import Night, StepRefused, StepResult
-from clearing.intake import TAPS, clear_inbox
-from clearing.presented import Piece, in_turn, pieces
+from clearing.context import Night, StepProgress, StepRefused, StepResult
+from clearing.intake import clear_inbox
+from clearing.presented import Piece, count_presented, in_turn, pieces
+from clearing.tap_file import TAPS, write_taps
 from clearing.wire.batch import RECORD_BYTES, RECORD_DTYPE
 from clearing.workfiles import CACHE_ROWS, write_rows
 
@@ -34,37 +37,50 @@ _SIGNED = np.dtype(
 
 
 def verify(engine: Engine, night: Night) -> StepResult:
-    """Write down which readable taps have a TAC that does not verify.
+    """Make the columns of all taps, and write down which readable ones have a TAC that does not verify.
 
     Raises StepRefused where the HSM cannot be asked.
     """
-    # What `collect` has committed is certain to be held, so the inbox need not keep it.
-    clear_inbox(engine, night)
-    counts = {"taps": 0, "right": 0, "wrong": 0}
     try:
-        path = write_rows(night.work / TACS, TAC_SCHEMA, _wrong_tacs(night, counts), packed=())
+        with columns_made(engine, night) as progress:
+            wrong = _wrong_tacs(night, progress)
     except HsmError as error:
         raise StepRefused(
             "verify", f"TACs cannot be checked: {error}", "restore the HSM, run again"
         ) from error
-    return StepResult(counts, (path,))
-
-
-def _wrong_tacs(night: Night, counts: dict[str, int]) -> Iterator[pa.RecordBatch]:
-    """The readable taps whose TAC is wrong, while others are on their way to the HSM; `counts` keeps up."""
     malformed = truths(pq.read_table(night.work / TAPS, columns=["malformed"]), "malformed")
-    first = 0
+    wrong = wrong[~malformed[wrong]]
+    rows = pa.RecordBatch.from_arrays(
+        [pa.array(wrong), pa.array(np.zeros(len(wrong), np.bool_))], schema=TAC_SCHEMA
+    )
+    path = write_rows(night.work / TACS, TAC_SCHEMA, [rows], packed=())
+    readable = len(malformed) - int(malformed.sum())
+    counts = {"taps": readable, "right": readable - len(wrong), "wrong": len(wrong)}
+    return StepResult(counts, (night.work / TAPS, path))
+
+
+@contextmanager
+def columns_made(engine: Engine, night: Night) -> Iterator[StepProgress]:
+    """Make the columns of all taps while the HSM is asked inside; each tap counts twice in the progress.
+
+    The inbox is cleared meanwhile: what `collect` has committed is certain to be held.
+    """
+    progress = StepProgress(night, "records", 2 * count_presented(night))
+    with ThreadPoolExecutor(2, "beside") as threads:
+        beside = threads.submit(write_taps, night, progress.add), threads.submit(clear_inbox, engine, night)
+        yield progress
+        for one in beside:
+            one.result()
+
+
+def _wrong_tacs(night: Night, progress: StepProgress) -> npt.NDArray[np.int64]:
+    """The taps whose TAC is wrong, by `no`, malformed ones among them."""
+    first, wrong = 0, [np.empty(0, np.int64)]
     for right in night.hsm.verify_tacs_in_turn(_asked(night)):
-        readable = ~malformed[first : first + len(right)]
-        wrong = first + np.flatnonzero(readable & ~right)
-        counts["taps"] += int(readable.sum())
-        counts["wrong"] += len(wrong)
-        counts["right"] = counts["taps"] - counts["wrong"]
+        wrong.append(first + np.flatnonzero(~right))
         first += len(right)
-        night.progress("TACs", first, len(malformed))
-        yield pa.RecordBatch.from_arrays(
-            [pa.array(wrong), pa.array(np.zeros(len(wrong), np.bool_))], schema=TAC_SCHEMA
-        )
+        progress.add(len(right))
+    return np.concatenate(wrong)
 
 
 def _asked(night: Night) -> Iterator[TacColumns]:

@@ -14,7 +14,6 @@ from sqlalchemy import Connection, Engine, func, select
 
 from clearing import steps as clearing
 from clearing.context import Night
-from clearing.intake import write_taps
 from clearing.judged import Judged, judged_taps
 from clearing.late_booking import book_late
 from clearing.presented import lay_out
@@ -71,7 +70,6 @@ def retry_batch(engine: Engine, night: Night, operator: str, sequence: int) -> R
         if refused is not None:
             return refused
         lay_out(night, [], suspended)
-        write_taps(night, 0)
         for step in (clearing.verify, clearing.match, clearing.price):
             step(engine, night)
         with judged_taps(night, (operator, sequence)) as judged, writing(engine) as conn:

@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from card.hsm.access import HsmAccess
 from city.benchmarks.figures import Figure, at_least, at_most
 from city.benchmarks.one_night import stand_by, the_night
@@ -22,7 +20,6 @@ from clearing.context import Night
 from clearing.engine.duck import IN_PROCESS
 from clearing.engine.rules import RuleEngine
 from clearing.engine.spark import SparkEngine, spark_engine
-from clearing.intake import TAPS
 from ledger.db import writing
 
 DEFAULT_TAPS = 100_000
@@ -61,8 +58,7 @@ def bench_spark(size: int | None) -> list[Figure]:
             running_spark(Path(folder) / "spark") as cluster,
         ):
             prepare(city, read_plan("demo"), taps=size or DEFAULT_TAPS, purses=False)
-            night = _collected(city)
-            taps = pq.read_metadata(night.work / TAPS).num_rows
+            night, taps = _collected(city)
             stand_by(city)
             duck, expected = _timed(city, night, IN_PROCESS)
             ran = _ran(city, night, cluster.master, taps // 4, expected)
@@ -127,13 +123,13 @@ def _against(duck: Took, name: str, how: str, taps: int, took: Took, *, ratio: f
     )  # fmt: skip
 
 
-def _collected(city: City) -> Night:
-    """The night of the day, its batches collected."""
+def _collected(city: City) -> tuple[Night, int]:
+    """The night of the day, its batches collected, and how many taps they have."""
     night = the_night(city)
     collected = steps.collect(city.engine, night)
     with writing(city.engine) as conn:
         collected.write(conn)
-    return night
+    return night, collected.counts["taps"]
 
 
 def _timed(city: City, night: Night, rules: RuleEngine) -> tuple[Took, list[bytes]]:

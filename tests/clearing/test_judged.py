@@ -13,10 +13,10 @@ from card.hsm.client import Hsm
 from city.processes import RunningHsm
 from clearing import judged
 from clearing.context import StepRefused
-from clearing.intake import TAPS
 from clearing.judged import judged_taps
 from clearing.priced import PRICED
 from clearing.tables import card_position, tap
+from clearing.tap_file import TAPS
 from clearing.workfiles import read_table, write_table
 from ledger.db import reading
 from ledger.tables import line

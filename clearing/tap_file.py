@@ -1,0 +1,28 @@
+"""The file of the columns that the rules read of every tap, made from the records in the archive."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+
+from clearing.columns import rule_table
+from clearing.context import Night
+from clearing.presented import rule_pieces
+from clearing.workfiles import write_groups
+
+TAPS = "taps.parquet"
+"""What the rules read of every tap (`rule_table`)."""
+PACKED = ("operator", "sequence", "presented_day", "tap_day", "terminal_no", "issuer_no", "card_head", "fare_kind",
+          "amount_fen")  # fmt: skip
+"""Columns of few values, which are written as numbers of a list."""
+
+
+def write_taps(night: Night, done: Callable[[int], None]) -> Path:
+    """Write it, a bounded piece at a time; `done` is told how many taps more are in it."""
+
+    def told() -> Iterator[pa.Table]:
+        for table in rule_pieces(night):
+            yield table
+            done(table.num_rows)
+
+    return write_groups(night.work / TAPS, rule_table([]).schema, told(), packed=PACKED)
