@@ -4,7 +4,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Column
 
 from clearing.context import StepResult
 from settlement.night import STEPS
@@ -19,12 +28,14 @@ class Bars:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._tasks: dict[str, TaskID] = {}
+        self._shown: dict[str, int] = {}
 
     def tell(self, what: str, done: int, total: int) -> None:
         """So much of it is done."""
         if what not in self._tasks:
             self._tasks[what] = self._progress.add_task(what, total=total)
-        if done == total or done % max(1, total // REDRAWS) == 0:
+        if done == total or abs(done - self._shown.get(what, 0)) >= total // REDRAWS:
+            self._shown[what] = done
             self._progress.update(self._tasks[what], completed=done, total=total)
 
     def observe(self, step: str, state: str, _result: StepResult | None) -> None:
@@ -34,9 +45,15 @@ class Bars:
             self.tell("night", names.index(step) + 1, len(names))
 
 
+def bar_columns() -> tuple[ProgressColumn, ...]:
+    """What it is, a bar, and how much of it is done; where a terminal is narrow the bar gives way, and no number."""
+    counted = MofNCompleteColumn(table_column=Column(no_wrap=True))
+    return TextColumn("{task.description:>18}"), BarColumn(), counted
+
+
 @contextmanager
 def bars(console: Console) -> Iterator[Bars]:
     """Show bars while inside; nothing moves where the output is not a terminal."""
-    columns = (TextColumn("{task.description:>18}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (*bar_columns(), TimeRemainingColumn(table_column=Column(no_wrap=True)))
     with Progress(*columns, console=console, transient=False, disable=not console.is_terminal) as progress:
         yield Bars(progress)

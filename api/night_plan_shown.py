@@ -79,7 +79,7 @@ def _show_time(console: Console, plan: NightPlan) -> None:
     table.add("all", spell(timedelta(milliseconds=plan.total_ms)))
     console.print(table)
     console.print(
-        f"By the pace of the last {plan.experience} nights."
+        f"By the pace of the last {f'{plan.experience} nights' if plan.experience > 1 else 'night'}."
         if plan.experience
         else "No night was timed before: these are defaults (docs/operations/night.md), not experience.",
         soft_wrap=True, highlight=False,

@@ -6,9 +6,10 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.progress import Progress, TaskID, TextColumn
 from sqlalchemy import Engine
 
+from api.bars import bar_columns
 from api.doors import now
 from city.home import CITY_ZONE
 from clearing.context import StepResult
@@ -29,12 +30,7 @@ def watched(
     with reading(engine) as conn:
         taps = plan_night(conn, business_date, inbox).taps
         pace = paces(past_nights(conn, before=business_date), names)
-    columns = (
-        TextColumn("{task.description:>18}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[said]}"),
-    )
+    columns = (*bar_columns(), TextColumn("{task.fields[said]}"))
     with Progress(*columns, console=console, disable=not console.is_terminal) as shown:
         show = _Bars(shown, len(names)).show if console.is_terminal else _Lines(console).show
         yield Watch(business_date, names, pace, taps, folder=nights, clock=now, show=show)

@@ -84,8 +84,7 @@ def decide(
     digests = dict(before.digests)
     outcomes: dict[str, Outcome] = {}
     held = set(digests.values())
-    for done, arrival in enumerate(sorted(arrivals, key=lambda arrival: arrival.name)):
-        told(done)
+    for done, arrival in enumerate(sorted(arrivals, key=lambda arrival: arrival.name), 1):
         outcome: Outcome = Repeated(arrival)
         if arrival.digest not in held:
             with _mapped(archived(archive, arrival.digest)) as content:
@@ -93,6 +92,7 @@ def decide(
         if isinstance(outcome, Taken):
             digests[batch_key(outcome.header)] = arrival.digest
         outcomes[arrival.name] = outcome
+        told(done)
     # A copy under a wrong name is a repetition even where its name sorts before the right one.
     held |= set(digests.values())
     return [

@@ -140,8 +140,8 @@ def _arrivals(night: Night) -> list[Arrival]:
     found = list[Arrival]()
     paths = pending_files(night.inbox)
     for path, kept in _each(paths, lambda path: keep_file(night.archive, path)):
-        night.progress("files", len(found), len(paths))
         found.append(Arrival(path.name, kept.digest, kept.sealed))
+        night.progress("files", len(found), len(paths))
     return found
 
 

@@ -47,16 +47,21 @@ UNKNOWN: Final = Pace(FIXED_MS, 0)
 
 DEFAULTS: Final[Mapping[str, Pace]] = MappingProxyType(
     {
-        "collect": Pace(FIXED_MS, 5),
-        "verify": Pace(FIXED_MS, 8),
-        "match": Pace(FIXED_MS, 10),
-        "price": Pace(FIXED_MS, 5),
-        "post": Pace(FIXED_MS, 130),
-        "report": Pace(FIXED_MS, 30),
-        "check_books_after": Pace(FIXED_MS, 5),
+        "check_books_before": Pace(FIXED_MS, 2),
+        "collect": Pace(FIXED_MS, 2),
+        "verify": Pace(FIXED_MS, 4),
+        "match": Pace(FIXED_MS, 3),
+        "price": Pace(FIXED_MS, 1),
+        "post": Pace(FIXED_MS, 45),
+        "net": Pace(FIXED_MS, 2),
+        "report": Pace(FIXED_MS, 12),
+        "reconcile": Pace(FIXED_MS, 5),
+        "hand_over": Pace(FIXED_MS, 1),
+        "check_books_after": Pace(FIXED_MS, 8),
+        "seal": Pace(FIXED_MS, 1),
     }
 )
-"""What a first night is expected to take: about 5,000 taps a second, as measured in docs/benchmarks.md."""
+"""What a first night is expected to take: some 12,000 taps a second. Two idle cores take two thirds of it."""
 
 
 def past_nights(conn: Connection, *, before: date) -> list[PastNight]:

@@ -50,7 +50,7 @@ def report(engine: Engine, night: Night) -> StepResult:
     """Write everything that participants and finance get of this night."""
     with reading(engine) as conn:
         statements = _statements(conn, night.business_date)
-    progress = StepProgress(night, "report", len(statements))
+    progress = StepProgress(night, "statements", len(statements))
     # The date takes no more entries, so that each part may have a snapshot of its own; the longest come first.
     questions = [
         partial(_accounts, night=night),

@@ -82,7 +82,7 @@ def test_a_night_is_planned_run_dry_and_run_and_leaves_its_work_to_people(
     assert "2018-09-01: finished" in ran
     assert "was finished before; nothing changed" in said(onecard("night", DAY))
     assert "Raised for people" in said(onecard("night", "exceptions", DAY))
-    assert "By the pace of the last 1 nights" in said(onecard("night", "plan", "2018-09-02"))
+    assert "By the pace of the last night." in said(onecard("night", "plan", "2018-09-02"))
     assert "it has booked" in onecard("night", "dry-run", DAY).stderr
 
 
