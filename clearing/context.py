@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -54,13 +54,14 @@ class StepResult:
     """What a step found and made; `write` puts it into the database in the runner's one transaction.
 
     `bring` is the part that is long and concerns the night alone: it goes on beside, as `ledger.db.writing` has it,
-    and does nothing where it finds that it was done.
+    and does nothing where it finds that it was done. It may have a start before `write`, until it sets `after`.
     """
 
     counts: Mapping[str, int]
     files: tuple[Path, ...] = ()
     write: Callable[[Connection], None] = nothing_to_write
     bring: Callable[[Connection], None] = nothing_to_write
+    after: Event | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "counts", MappingProxyType(dict(self.counts)))

@@ -75,7 +75,8 @@ def post(engine: Engine, night: Night) -> StepResult:
     come of each terminal's numbers is written down with the taps that show it.
     """
     clear_qr_inbox(engine, night)
-    parts = booking.post(engine, night), clear_qr(engine, night), count_terminals(engine, night)
+    taps = booking.post(engine, night)
+    parts = taps, clear_qr(engine, night), count_terminals(engine, night)
 
     def write(conn: Connection) -> None:
         for part in parts:
@@ -86,4 +87,4 @@ def post(engine: Engine, night: Night) -> StepResult:
             part.bring(conn)
 
     counts = {name: value for part in parts for name, value in part.counts.items()}
-    return StepResult(counts, tuple(file for part in parts for file in part.files), write, bring)
+    return StepResult(counts, tuple(file for part in parts for file in part.files), write, bring, taps.after)

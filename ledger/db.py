@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -118,13 +119,14 @@ def nothing_to_write(_conn: Connection) -> None:
 
 @contextmanager
 def writing(
-    engine: Engine, *, beside: Callable[[Connection], None] = nothing_to_write
+    engine: Engine, *, beside: Callable[[Connection], None] = nothing_to_write, after: Event | None = None
 ) -> Iterator[Connection]:
     """One transaction that may write; commits on leaving, rolls back on any exception.
 
     `beside` writes what nobody else does. SQLite has one writer: there it is first in the same transaction. On
     PostgreSQL it goes on at the same time in one of its own, which is kept only if the block comes to its end, and
     then a moment before the other. Whoever dies in that moment leaves it behind, so it must look whether it is there.
+    There the lock is asked for when `after` is set, or `beside` has ended: until then others write.
     """
     if beside is nothing_to_write or engine.dialect.name != "postgresql":
         with engine.begin() as conn:
@@ -132,14 +134,16 @@ def writing(
             lock_writers(conn)
             yield conn
         return
-    with _under_way(engine, beside) as keep, engine.begin() as conn:
+    with _under_way(engine, beside, after) as keep, engine.begin() as conn:
         lock_writers(conn)
         yield conn
         keep()
 
 
 @contextmanager
-def _under_way(engine: Engine, write: Callable[[Connection], None]) -> Iterator[Callable[[], None]]:
+def _under_way(
+    engine: Engine, write: Callable[[Connection], None], after: Event | None
+) -> Iterator[Callable[[], None]]:
     """Let a thread write in a transaction of its own; what is given waits for its end, and commits."""
     with engine.connect() as conn, ThreadPoolExecutor(1, "beside") as thread:
 
@@ -149,6 +153,9 @@ def _under_way(engine: Engine, write: Callable[[Connection], None]) -> Iterator[
             write(conn)
 
         written = thread.submit(write_alone)
+        if after is not None:
+            written.add_done_callback(lambda _: after.set())
+            after.wait()
 
         def keep() -> None:
             written.result()

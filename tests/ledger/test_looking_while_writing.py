@@ -1,10 +1,12 @@
 """Whoever writes the books for long keeps nobody waiting who only looks, and brings what is its own meanwhile."""
 
+from contextlib import nullcontext
 from threading import Event
 
 import pytest
-from sqlalchemy import Connection, Engine, event, inspect, text
+from sqlalchemy import Connection, Engine, event, func, inspect, select, text
 
+from ledger import tables
 from ledger.checks import check_books
 from ledger.db import make_engine, migrate, reading, writing
 from ledger.post import post
@@ -46,6 +48,43 @@ def test_what_a_writer_brings_beside_is_written_meanwhile_and_kept_before_the_re
     with reading(books.engine) as conn:
         assert conn.execute(text("SELECT count(*) FROM brought")).scalar_one() == 0
         assert check_books(conn) == []
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_others_write_until_enough_is_brought(books: Books) -> None:
+    enough, order = Event(), list[str]()
+
+    def bring(_conn: Connection) -> None:
+        assert answers(books.post(books.load("1", 7))) == ["posted"]  # as anybody could
+        order.append("another")
+        enough.set()
+
+    with writing(books.engine, beside=bring, after=enough) as conn:
+        order.append("writer")
+        assert answers(post(conn, [books.load("2", 7)], at=AT)) == ["posted"]
+    assert order == ["another", "writer"]
+
+
+def entries(books: Books) -> int:
+    with reading(books.engine) as conn:
+        return conn.execute(select(func.count()).select_from(tables.entry)).scalar_one()
+
+
+@pytest.mark.parametrize("failing", [False, True])
+def test_who_brings_and_never_says_that_it_is_enough_keeps_nobody_waiting(
+    books: Books, failing: bool
+) -> None:
+    def bring(_conn: Connection) -> None:
+        if failing:
+            raise LookupError("nothing to bring")
+
+    before = entries(books)
+    with (
+        pytest.raises(LookupError) if failing else nullcontext(),
+        writing(books.engine, beside=bring, after=Event()) as conn,
+    ):
+        assert answers(post(conn, [books.load("1", 7)], at=AT)) == ["posted"]
+    assert entries(books) == before + (not failing)
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
