@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from math import ceil
 from pathlib import Path
 
 import uvicorn
@@ -79,14 +80,17 @@ def serve_service(
 ) -> None:
     """Serve until SIGTERM or Ctrl-C; `listening` is told the port, and so is who reads `port_file`.
 
-    Port 0 takes a free one. Raises OSError where the address cannot be had.
+    Port 0 takes a free one. What is asked by then is answered, for as long as a request may take: a client that never
+    ends its own keeps nobody here. Raises OSError where the address cannot be had.
     """
     with listener(host, port) as door:
         found: int = door.getsockname()[1]
         listening(found)
         write_port(port_file, found)
         keep_loaded()
-        server = uvicorn.Server(uvicorn.Config(application, log_level="warning"))
+        patience_s = ceil(LEASE_TIMEOUTS * settings().peer_timeout_s)
+        chosen = uvicorn.Config(application, log_level="warning", timeout_graceful_shutdown=patience_s)
+        server = uvicorn.Server(chosen)
         with _ended_by_itself():
             server.run(sockets=[door])
 

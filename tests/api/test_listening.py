@@ -14,9 +14,14 @@ import pytest
 from city.processes import PROJECT, wait_for_port
 from terminals.pos_line import HostGone, TcpLine
 
+HALF_A_REQUEST = (
+    b"POST /v1/oauth/token HTTP/1.1\r\nHost: here\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+    b"Content-Length: 64\r\n\r\ngrant_type="
+)
+
 
 @contextmanager
-def onecard(home: Path, *words: str) -> Iterator[int]:
+def onecard(home: Path, *words: str, **settings: str) -> Iterator[int]:
     """A `onecard` that listens, and its port; it ends by itself when it is asked to."""
     home.mkdir()
     port_file, log = home / "port", home / "log"
@@ -24,7 +29,7 @@ def onecard(home: Path, *words: str) -> Iterator[int]:
     with log.open("wb") as told:
         process = subprocess.Popen(
             [*command, "--port-file", str(port_file)],
-            cwd=PROJECT, env={"ONECARD_HOME": str(home / "var")}, stdout=told, stderr=told,
+            cwd=PROJECT, env={"ONECARD_HOME": str(home / "var"), **settings}, stdout=told, stderr=told,
         )  # fmt: skip
     try:
         yield wait_for_port(process, port_file, log)
@@ -33,14 +38,26 @@ def onecard(home: Path, *words: str) -> Iterator[int]:
         assert process.wait(timeout=20) == 0, log.read_text()
 
 
+def look(port: int) -> httpx.Response:
+    return httpx.get(f"http://127.0.0.1:{port}/v1/openapi.json", trust_env=False, verify=False)
+
+
 def test_the_service_says_where_it_listens(tmp_path: Path) -> None:
     with onecard(tmp_path / "api", "serve") as port:
-        answer = httpx.get(f"http://127.0.0.1:{port}/v1/openapi.json", trust_env=False, verify=False)
+        answer = look(port)
         hsm = "127.0.0.1", int((tmp_path / "api" / "var" / "hsm" / "port").read_text())
         socket.create_connection(hsm).close()
     assert answer.json()["openapi"].startswith("3.1")
     with pytest.raises(ConnectionRefusedError):  # the HSM that it has started ends with it
         socket.create_connection(hsm)
+
+
+def test_a_request_that_never_ends_does_not_keep_the_service(tmp_path: Path) -> None:
+    with onecard(tmp_path / "api", "serve", ONECARD_PEER_TIMEOUT_S="0.1") as port:
+        assert look(port).status_code == 200
+        client = socket.create_connection(("127.0.0.1", port))
+        client.sendall(HALF_A_REQUEST)
+    client.close()
 
 
 def test_the_gateway_says_where_it_listens(tmp_path: Path) -> None:
