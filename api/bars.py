@@ -4,16 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.table import Column
+from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn, TimeRemainingColumn
 
 from clearing.context import StepResult
 from settlement.night import STEPS
@@ -47,13 +38,16 @@ class Bars:
 
 def bar_columns() -> tuple[ProgressColumn, ...]:
     """What it is, a bar, and how much of it is done; where a terminal is narrow the bar gives way, and no number."""
-    counted = MofNCompleteColumn(table_column=Column(no_wrap=True))
-    return TextColumn("{task.description:>18}"), BarColumn(), counted
+    return (
+        TextColumn("{task.description:>18}"),
+        BarColumn(),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+    )
 
 
 @contextmanager
 def bars(console: Console) -> Iterator[Bars]:
     """Show bars while inside; nothing moves where the output is not a terminal."""
-    columns = (*bar_columns(), TimeRemainingColumn(table_column=Column(no_wrap=True)))
+    columns = (*bar_columns(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=False, disable=not console.is_terminal) as progress:
         yield Bars(progress)

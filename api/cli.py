@@ -34,7 +34,7 @@ COMMANDS: Final[Mapping[str, Late]] = {
         "Serve the API and the pages; finance is open where only this machine can ask, and is no production.",
     ),
     "status": Late(
-        "api.night_commands:status",
+        "api.night_status:status",
         "Show a night: what it is at while it runs, its steps with counts and digests, what each operator gets.",
     ),
     "scheduler": Late(

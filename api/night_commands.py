@@ -7,8 +7,6 @@ from itertools import islice
 from typing import Annotated
 
 import typer
-from rich.text import Text
-from sqlalchemy import Engine
 
 from api.city_doors import city
 from api.doors import Refused, books, console, now, settings
@@ -17,33 +15,25 @@ from api.http.kept_answers import KEPT, drop_answers
 from api.interrupt import ended_by_ctrl_c
 from api.listings import Listing, figure, prose
 from api.night_plan_shown import show_plan
-from api.night_tables import code_rides_table, operators_table, reconciled
-from api.night_watch import clock_time, spell, watched
+from api.night_status import status
+from api.night_watch import watched
 from api.peers import connected_peers
 from api.queue_commands import show_items, today
+from api.times import Day
 from city.home import CITY_ZONE
 from city.world import City, night_of
 from clearing.context import StepResult
 from clearing.engine.choice import DUCKDB, check_name
 from clearing.engine.rules import RuleEngine
 from clearing.peers import Peers
-from clearing.wording import taps_in_words
 from ledger.db import reading, writing
-from ledger.money import yuan
-from settlement.batch_replacement import replacements_of
 from settlement.night import NightReport, Observe, run_night, unobserved
-from settlement.night_lock import is_running
-from settlement.night_log import RunState, run_of
+from settlement.night_log import run_of
 from settlement.night_plan import plan_night
-from settlement.night_progress import Progress, read_progress
 from settlement.report_files import EXCEPTION_COLUMNS, exception_rows
-from settlement.reports import NightSummary, night_summary
 from settlement.work_queue import State, items_of
 
 EXCEPTIONS_SHOWN = 100
-
-
-Day = Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="business date, such as 2026-03-02")]
 
 
 def run(
@@ -106,29 +96,6 @@ def plan(business_date: Day) -> None:
     show_plan(console, found, free_bytes=shutil.disk_usage(home.root).free)
 
 
-def status(business_date: Day) -> None:
-    """Show a night: what it is at while it runs, its steps with counts and digests, what each operator gets."""
-    day = business_date.date()
-    with books() as engine:
-        with reading(engine) as conn:
-            summary = night_summary(conn, day)
-            begun = run_of(conn, day)
-            replaced = replacements_of(conn, day)
-        if begun is not None and begun.state is RunState.RUNNING:
-            console.print(_standing(engine, day), soft_wrap=True, highlight=False)
-    if summary.booked_at is None:
-        console.print(f"No night of {summary.business_date} has been run yet; `onecard night` runs it.")
-        return
-    _show(summary)
-    for one in replaced:
-        console.print(
-            f"Batch {one.sequence} of {one.operator} was replaced by {one.by}: {one.reason} "
-            f"({taps_in_words(one.old_count)} of {yuan(one.old_amount_fen)} yuan became {one.new_count} of "
-            f"{yuan(one.new_amount_fen)})",
-            soft_wrap=True, highlight=False,
-        )  # fmt: skip
-
-
 def exceptions(business_date: Day) -> None:
     """List what the night did not simply accept, and what of the work queue it raised."""
     day = business_date.date()
@@ -153,48 +120,3 @@ def exceptions(business_date: Day) -> None:
     if items:
         console.print("Raised for people (`onecard queue` takes them and calls them done):")
         show_items(console, items, today())
-
-
-def _standing(engine: Engine, day: date) -> Text:
-    """In a sentence, what a night that is not finished is doing."""
-    nights = settings().city_home().nights
-    if not is_running(engine, nights):
-        return Text.assemble(
-            (f"The night of {day} was interrupted: nobody runs it now.", "yellow"),
-            f" `onecard night {day}` goes on at the first step that is not done",
-        )
-    told = read_progress(nights)
-    if told is None or told.business_date != day:
-        return Text(f"The night of {day} runs, and has told nothing yet (or on another machine)")
-    return Text(_in_words(told))
-
-
-def _in_words(told: Progress) -> str:
-    rows = f", {told.done:,} of {told.total:,} {told.what} ({told.per_s:,}/s)" if told.total else ""
-    return (
-        f"The night of {told.business_date} runs: {told.step}, step {told.steps_done + 1} of {told.steps}{rows}, "
-        f"for {spell(now() - told.step_began_at)}; step done about {clock_time(told.step_ends_at)}, "
-        f"night about {clock_time(told.night_ends_at)} (told {spell(now() - told.told_at)} ago)"
-    )
-
-
-def _show(summary: NightSummary) -> None:
-    table = Listing(
-        "step", prose("counts"), figure("entries"), figure("took"), "digest",
-        title=f"{summary.business_date}: {summary.state}",
-    )  # fmt: skip
-    for step in summary.steps:
-        counts = ", ".join(f"{name} {count}" for name, count in step.counts.items() if count)
-        took = "–" if step.duration_ms is None else f"{step.duration_ms / 1000:.1f} s"
-        table.add(step.step, counts, str(step.entries), took, step.digest.hex()[:16])
-    console.print(table)
-    if summary.code_verdicts:
-        console.print(code_rides_table(summary))
-    if summary.operators:
-        console.print(operators_table(summary))
-    for line in reconciled(summary):
-        console.print(line, soft_wrap=True)
-    if summary.refused:
-        console.print(f"Refused at {summary.refused}", style="red", soft_wrap=True)
-    if summary.seal:
-        console.print(f"Sealed: root {summary.seal.root.hex()}", soft_wrap=True)

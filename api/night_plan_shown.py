@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from api.listings import Listing, figure, prose
-from api.night_watch import spell
+from api.times import spell
 from ledger.money import yuan
 from settlement.night_plan import NightPlan, PlannedFile
 

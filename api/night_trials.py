@@ -16,7 +16,7 @@ from api.city_doors import city
 from api.doors import Refused, console, now, settings
 from api.engine_doors import bounded_engine
 from api.listings import Listing, figure
-from api.night_commands import Day
+from api.times import Day
 from city.world import night_of
 from clearing.context import StepRefused
 from clearing.interop.trial import TriedResults

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, datetime, timedelta
+from datetime import date
 from pathlib import Path
 
 from rich.console import Console
@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from api.bars import bar_columns
 from api.doors import now
-from city.home import CITY_ZONE
+from api.times import clock_time, spell
 from clearing.context import StepResult
 from ledger.db import reading
 from settlement import night_progress
@@ -77,20 +77,3 @@ class _Lines:
             f"night done about {clock_time(told.night_ends_at)}",
             soft_wrap=True, highlight=False,
         )  # fmt: skip
-
-
-def clock_time(at: datetime) -> str:
-    """An instant on the city's clocks."""
-    return at.astimezone(CITY_ZONE).strftime("%H:%M:%S")
-
-
-def spell(span: timedelta) -> str:
-    """A span as people say it: 0.4 s, 12 s, 3 min 5 s, 2 h 4 min."""
-    seconds = max(0, round(span.total_seconds()))
-    if span < timedelta(seconds=10):
-        return f"{max(0.0, span.total_seconds()):.1f} s"
-    if seconds < 60:
-        return f"{seconds} s"
-    if seconds < 3_600:
-        return f"{seconds // 60} min {seconds % 60} s"
-    return f"{seconds // 3_600} h {seconds % 3_600 // 60} min"

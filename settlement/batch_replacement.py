@@ -4,7 +4,7 @@ The steps of the night from `collect` on are done anew; what they had done is wr
 """
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +24,7 @@ from ledger.db import reading, writing
 from settlement.night import STEPS
 from settlement.night_lock import exclusive
 from settlement.night_log import recorded_steps
+from settlement.replaced_batches import Replaced
 from settlement.tables import batch_replacement, night_step
 
 BOOKED_STAYS: Final = (
@@ -51,24 +52,6 @@ class ReplaceRefused:
     refusal: ReplaceRefusal
     message: str
     remedy: str
-
-
-@dataclass(frozen=True, slots=True)
-class Replaced:
-    """A replacement that was made, by whom and why: `undone` are the steps that its night does anew."""
-
-    operator: str
-    sequence: int
-    night: date
-    old_digest: str
-    new_digest: str
-    old_count: int
-    new_count: int
-    old_amount_fen: int
-    new_amount_fen: int
-    undone: tuple[str, ...]
-    reason: str
-    by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,20 +108,6 @@ def replace_batch(
             replaced = _write(conn, asked, row, batch, digest)
         _forget(inbox, archive, replaced.old_digest)
     return replaced
-
-
-def replacements_of(conn: Connection, business_date: date) -> list[Replaced]:
-    """What was replaced in the night of a business date, in order."""
-    columns = batch_replacement.c
-    query = select(batch_replacement).where(columns.night == business_date)
-    return [
-        Replaced(
-            row.operator, row.sequence, row.night, row.old_digest, row.new_digest, row.old_count, row.new_count,
-            row.old_amount_fen, row.new_amount_fen, tuple(step for step, _ in row.undone),
-            row.reason, row.replaced_by,
-        )
-        for row in conn.execute(query.order_by(columns.replaced_at, columns.operator, columns.sequence))
-    ]  # fmt: skip
 
 
 def _row(conn: Connection, asked: Asked) -> Row[Any] | None:

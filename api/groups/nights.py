@@ -27,7 +27,7 @@ night = late_group(
             "space; nothing is written.",
         ),
         "status": Late(
-            "api.night_commands:status",
+            "api.night_status:status",
             "Show a night: what it is at while it runs, its steps with counts and digests, what "
             "each operator gets.",
         ),

@@ -81,6 +81,10 @@ def test_what_a_clerk_looks_up_loads_neither_an_engine_nor_columns_nor_a_server(
     assert [words for words in LOOKED_UP if OF_A_NIGHT & set(loaded[words])] == []
 
 
+def test_how_a_night_stands_is_told_without_what_runs_one() -> None:
+    assert {"duckdb", "fastapi", "numba", "pandas"} & set(loaded_by("status")["status"]) == set()
+
+
 def test_a_nights_commands_load_no_pandas_which_is_there_where_spark_is() -> None:
     words = ("night run", "night status", "night plan")
     loaded = loaded_by(*words)

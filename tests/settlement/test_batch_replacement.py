@@ -16,14 +16,13 @@ from clearing.tables import rejected_file
 from ledger.db import reading, writing
 from settlement.batch_replacement import (
     Asked,
-    Replaced,
     ReplaceRefusal,
     ReplaceRefused,
     replace_batch,
-    replacements_of,
 )
 from settlement.night import run_night
 from settlement.night_lock import NightRunning, exclusive
+from settlement.replaced_batches import Replaced, replacements_of
 from settlement.reports import night_summary
 from tests.settlement.conftest import PreparedDay
 from tests.settlement.killed_night import killed
