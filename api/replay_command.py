@@ -12,6 +12,7 @@ from rich.text import Text
 from api.bars import bars
 from api.city_doors import city
 from api.doors import Refused, console, settings, write_text
+from api.interrupt import ended_by_ctrl_c
 from api.night_tables import operators_table
 from city.home import Home
 from city.plan import read_plan
@@ -43,7 +44,11 @@ def replay_trace(
         raise Refused(f"{trace} cannot be read: {error.strerror}; give the path of the trace") from error
     day, plan = business_date.date(), read_plan("shenzhen")
     home = _home_for(data, business_date)
-    with city(home) as opened, bars(console) as shown:
+    with (
+        ended_by_ctrl_c("nothing is lost: the same command goes on where the replay stopped"),
+        city(home) as opened,
+        bars(console) as shown,
+    ):
         done = replay(opened, plan, data, business_date=day, progress=shown.tell, observe=shown.observe)
         with reading(opened.engine) as conn:
             totals = totals_report(conn, plan, done.business_date)

@@ -4,17 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from sqlalchemy import Engine
 
 from card.hsm.bulk import BULK_ROWS
-from clearing.columns import truths
 from clearing.context import Night, StepResult
 from clearing.engine.rules import TacEngine
 from clearing.engine.tac_batches import PIECES
 from clearing.presented import count_presented, pieces
-from clearing.tap_file import TAPS
-from clearing.verification import TACS, columns_made
+from clearing.verification import TACS, columns_made, verified
 from clearing.wire.batch import RECORD_BYTES
 
 RECORDS = "tac.records"
@@ -31,11 +28,7 @@ def verify_spread(engine: Engine, night: Night, machines: TacEngine) -> StepResu
         finally:
             records.unlink(missing_ok=True)
         progress.add(count_presented(night))
-    readable = int((~truths(pq.read_table(night.work / TAPS, columns=["malformed"]), "malformed")).sum())
-    wrong = pq.read_metadata(path).num_rows
-    return StepResult(
-        {"taps": readable, "right": readable - wrong, "wrong": wrong}, (night.work / TAPS, path)
-    )
+    return verified(night, path)
 
 
 def _laid_out(night: Night, records: Path) -> Iterator[dict[str, int | str]]:

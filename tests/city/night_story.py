@@ -12,6 +12,7 @@ from pathlib import Path
 from resource import RLIM_INFINITY, RLIMIT_FSIZE, prlimit
 from typing import Any, Final
 
+from api.interrupt import INTERRUPTED
 from city.demo import DEMO_DATE
 from city.home import Home
 from city.processes import PostgresServer, copy_hsm
@@ -192,7 +193,12 @@ class Story:
                 self.evening.disk.make_room()
 
     def _require_plain_words(self, status: int, blow: Blow | None, said: str) -> None:
-        killed = blow is not None and blow.victim in (Victim.NIGHT, Victim.OPERATOR)
+        killed = blow is not None and blow.victim is Victim.NIGHT
+        if blow is not None and blow.victim is Victim.OPERATOR:
+            # In the instants before it has begun, and after it is over, it is interrupted like any other command.
+            killed = (
+                status == INTERRUPTED and "onecard: interrupted; nothing is lost" in said
+            ) or "Aborted" in said
         full = blow is not None and blow.victim in FULL
         understood = "onecard:" in said and (not full or "room" in said)
         if "Traceback" in said or not (status == 0 or killed or (status == 1 and understood)):

@@ -249,6 +249,9 @@ def _forked(order: dict[str, Any], ours: tuple[int, int]) -> int:
         status = 0
     except SystemExit as ending:
         status = ending.code if isinstance(ending.code, int) else int(ending.code is not None)
+    except KeyboardInterrupt:  # before it has begun
+        print("Aborted.", file=sys.stderr)
+        status = 1
     except BaseException:
         traceback.print_exc()
     finally:
