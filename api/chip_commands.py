@@ -2,8 +2,6 @@
 
 import json
 import os
-import signal
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -15,6 +13,7 @@ import typer
 
 from api.card_view_table import as_document, as_tables
 from api.doors import Refused, console, now, settings
+from api.told_to_end import told_to_end
 from card.chip import blank, sam
 from card.chip.apdu import Answer
 from card.chip.blank import Group
@@ -194,12 +193,9 @@ def virtual(
     ready_file: Annotated[Path | None, typer.Option(help="file to write the daemon's socket to")] = None,
 ) -> None:
     """Put a virtual card, and a SAM, into a real reader until Ctrl-C: pcscd of our own, for any PC/SC program."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
     path = card_file or settings().city_home().world / "virtual-card.chip"
     transport_key = _transport_key(transport_key_file)
-    with ExitStack() as stack:
+    with told_to_end() as told, ExitStack() as stack:
         try:
             chip = FileCard(ChipFile(path), transport_key, os.urandom)
             module = None if sam_file is None else file_sam(ChipFile(sam_file))
@@ -218,7 +214,7 @@ def virtual(
             draft = ready_file.with_name(f".{ready_file.name}.{os.getpid()}")
             draft.write_text(f"{reader.socket_path}\n")
             draft.replace(ready_file)
-        stop.wait()
+        told.wait()
 
 
 def _transport_key(file: Path | None) -> bytes:

@@ -1,7 +1,5 @@
 """`onecard scheduler`: runs the nights that are due, at the cut-off and after downtime, until SIGTERM."""
 
-import signal
-import threading
 from datetime import date, datetime, timedelta
 from typing import Annotated, Final
 
@@ -22,6 +20,7 @@ from api.engine_doors import bounded_engine
 from api.night_commands import run_watched
 from api.peers import connected_peers
 from api.settings import Settings
+from api.told_to_end import ToldToEnd, told_to_end
 from card.hsm.errors import HsmError
 from city.home import CITY_ZONE
 from clearing.context import StepResult
@@ -46,8 +45,8 @@ class NightStopped(Exception):
 class NightShift:
     """Runs the nights that are due, in order; what stops one is logged, queued for people, and tried again."""
 
-    def __init__(self, chosen: Settings, stop: threading.Event, first_wait: timedelta) -> None:
-        self._chosen, self._stop, self._first_wait = chosen, stop, first_wait
+    def __init__(self, chosen: Settings, told: ToldToEnd, first_wait: timedelta) -> None:
+        self._chosen, self._told, self._first_wait = chosen, told, first_wait
         self._failures = 0
 
     def run_due(self) -> bool:
@@ -56,7 +55,7 @@ class NightShift:
         What lies finished in the bank's folder is taken first, on the day that is open still.
         """
         _take_bank_files()
-        while not self._stop.is_set():
+        while not self._told.is_set():
             with books() as engine:
                 with reading(engine) as conn:
                     day = night_due(conn, self._chosen.cut_off, CITY_ZONE, now())
@@ -94,7 +93,7 @@ class NightShift:
         return True
 
     def _between_steps(self, _step: str, state: str, _result: StepResult | None) -> None:
-        if state == "started" and self._stop.is_set():
+        if state == "started" and self._told.is_set():
             raise NightStopped
 
 
@@ -111,18 +110,16 @@ def scheduler(
     Nights that were missed are made up for in order, at once. What lies finished in the bank's folder is taken before.
     Several schedulers may run: one night runs at a time.
     """
-    chosen, stop = settings(), threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    shift = NightShift(chosen, stop, timedelta(seconds=first_wait_s))
-    if once:
-        if not shift.run_due():
+    chosen = settings()
+    with told_to_end() as told:
+        shift = NightShift(chosen, told, timedelta(seconds=first_wait_s))
+        if not once:
+            _keep(shift, chosen, told)
+        elif not shift.run_due():
             raise Refused("a night that is due was not finished; `onecard queue list` and the log say why")
-        return
-    _keep(shift, chosen, stop)
 
 
-def _keep(shift: NightShift, chosen: Settings, stop: threading.Event) -> None:
+def _keep(shift: NightShift, chosen: Settings, told: ToldToEnd) -> None:
     # One worker: a try again and the next cut-off never run side by side in here.
     shifts = BackgroundScheduler(timezone=CITY_ZONE, executors={"default": ThreadPoolExecutor(1)})
 
@@ -152,7 +149,7 @@ def _keep(shift: NightShift, chosen: Settings, stop: threading.Event) -> None:
     console.print(
         f"Nights are run at {chosen.cut_off:%H:%M} city time (Ctrl-C or SIGTERM ends)", highlight=False
     )
-    stop.wait()
+    told.wait()
     shifts.shutdown(wait=True)
     console.print(
         "Ended; a night that was under way goes on when the scheduler or `onecard night` is started."
