@@ -36,6 +36,7 @@ from ledger.findings import KEPT, Check, Finding, Rows
 from ledger.ids import A_DAY, numbers_of
 from ledger.journal import read_day
 from ledger.journal_digests import Told, digests_told
+from ledger.line_columns import AccountCodes
 from ledger.snapshots import BELONGS, date_number, day_number, lines_since
 from ledger.total_checks import totals_agree_with_lines
 
@@ -191,10 +192,14 @@ def days_equal_digests(
     conn: Connection, dates: Iterable[date], archive: Archive | None = None
 ) -> list[Finding]:
     """The same of some business dates, of which the lines may be in an archive. Raises ArchiveDamaged."""
-    found = []
+    found, begin, codes = [], lines_begin(conn), AccountCodes(conn)
     for business_date in dates:
+        if begin is None or business_date >= begin:
+            told = digests_told(conn, business_date, codes)
+        else:
+            told = _told_by(archive, conn, business_date)
         chain = chain_start(business_date)
-        for recorded, content_digest in _told(conn, business_date, archive):
+        for recorded, content_digest in told:
             reference = recorded.entry.reference
             chain = chained(chain, recorded.entry_id, recorded.digest, utc_text(recorded.posted_at))
             if content_digest != recorded.digest:
@@ -210,11 +215,7 @@ def days_equal_digests(
     return found
 
 
-def _told(conn: Connection, business_date: date, archive: Archive | None) -> Iterator[Told]:
-    begin = lines_begin(conn)
-    if begin is None or business_date >= begin:
-        yield from digests_told(conn, business_date)
-        return
+def _told_by(archive: Archive | None, conn: Connection, business_date: date) -> Iterator[Told]:
     for recorded in read_day(conn, business_date, archive):
         yield Told(recorded, digest(canonical_bytes(recorded.entry)))
 

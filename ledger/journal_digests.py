@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from ledger.column_texts import line_contents
 from ledger.entry import canonical_head
 from ledger.journal import Recorded, of_day, read_heads
-from ledger.line_columns import LineColumns, lines_of_day
+from ledger.line_columns import AccountCodes, LineColumns, lines_of_day
 
 
 class Told(NamedTuple):
@@ -21,12 +21,12 @@ class Told(NamedTuple):
     digest: bytes
 
 
-def digests_told(conn: Connection, business_date: date) -> Iterator[Told]:
+def digests_told(conn: Connection, business_date: date, codes: AccountCodes) -> Iterator[Told]:
     """The entries of a date whose lines are in the books, in posting order, each with the digest that it has now.
 
     That is `ledger.entry.digest` of `canonical_bytes`, of the lines that name the entry as theirs.
     """
-    runs = _runs(conn, business_date)
+    runs = _runs(conn, business_date, codes)
     waiting = next(runs, None)
     for recorded in read_heads(conn, of_day(business_date)):
         content = hashlib.sha256(b"\x00" + canonical_head(recorded.entry)[:-1] + b",[")
@@ -40,9 +40,9 @@ def digests_told(conn: Connection, business_date: date) -> Iterator[Told]:
         yield Told(recorded, content.digest())
 
 
-def _runs(conn: Connection, business_date: date) -> Iterator[tuple[int, memoryview]]:
+def _runs(conn: Connection, business_date: date, codes: AccountCodes) -> Iterator[tuple[int, memoryview]]:
     """Neighbouring lines of one entry, in the order of entries and lines: its number, and what they say."""
-    for piece in lines_of_day(conn, business_date):
+    for piece in lines_of_day(conn, business_date, codes):
         yield from _of_entries(piece)
 
 

@@ -4,8 +4,9 @@ A row that a database sends by itself costs several times as much as what is in 
 row of long values, and the codes of accounts are fetched once and not with each line.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import date
+from functools import cache, cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,8 +15,11 @@ from numpy.typing import NDArray
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Integer,
     LargeBinary,
+    Select,
     Table,
+    bindparam,
     cast,
     exists,
     func,
@@ -41,28 +45,49 @@ class LineColumns(NamedTuple):
     item: pa.StringArray
 
 
-def lines_of_day(conn: Connection, business_date: date) -> Iterator[LineColumns]:
+class AccountCodes:
+    """The codes of all accounts by their numbers, as they are when first asked for; fetched once."""
+
+    def __init__(self, conn: Connection) -> None:
+        self._conn = conn
+
+    def of(self, numbers: Numbers) -> pa.StringArray:
+        """The code of each; of an account that is not there, an empty one."""
+        places, codes = self._known
+        return codes.take(places.of(numbers))
+
+    @cached_property
+    def _known(self) -> tuple[Places, pa.StringArray]:
+        some = list(_pieces(self._conn, tables.account, ("id",), "code", 0, np.iinfo(np.int64).max))
+        numbers = np.concatenate([unpacked(ids) for ids, _, _ in some] or [np.empty(0, np.int64)])
+        codes = pa.concat_arrays([*(_texts(*texts) for _, *texts in some), pa.array([""], pa.string())])
+        return Places(numbers), codes
+
+
+def lines_of_day(conn: Connection, business_date: date, codes: AccountCodes) -> Iterator[LineColumns]:
     """The lines of a date that name an entry of it, in the order of entries and lines.
 
-    Of an account that is not there the code is empty; where lines do not follow their entries, the line is left out.
+    Where lines do not follow their entries, one of an account that is not there is left out.
     """
-    if _follow_entries(conn, business_date):
-        return _packed(conn, business_date)
-    return _by_row(conn, business_date)
+    start, end = numbers_of(business_date)
+    if conn.execute(_disorder(), {"start": start, "end": end}).scalar_one():
+        return _by_row(conn, business_date)
+    return _packed(conn, business_date, codes)
 
 
-def _follow_entries(conn: Connection, business_date: date) -> bool:
-    """Whether lines are numbered in the order of their entries, as in books that nobody has changed."""
+@cache
+def _disorder() -> Select[bool]:
+    """Whether lines are not numbered in the order of their entries, as they are in books that nobody has changed."""
     line = tables.line.c
     spans = (
         select(line.entry_id, func.min(line.id).label("first"), func.max(line.id).label("last"))
-        .where(lines_on(business_date))
+        .where(line.id > bindparam("start"), line.id < bindparam("end"))
         .group_by(line.entry_id)
         .subquery()
     )
     before = func.lag(spans.c.last).over(order_by=spans.c.entry_id).label("before")
     each = select(spans.c.first, before).subquery().c
-    return not conn.execute(select(exists().where(each.first < each.before))).scalar_one()
+    return select(exists().where(each.first < each.before))
 
 
 def _by_row(conn: Connection, business_date: date) -> Iterator[LineColumns]:
@@ -87,26 +112,15 @@ def _by_row(conn: Connection, business_date: date) -> Iterator[LineColumns]:
         )
 
 
-def _packed(conn: Connection, business_date: date) -> Iterator[LineColumns]:
+def _packed(conn: Connection, business_date: date, codes: AccountCodes) -> Iterator[LineColumns]:
     start, end = numbers_of(business_date)
-    accounts, codes = _account_codes(conn)
-    places = Places(accounts)
     numbers = ("entry_id", "amount_fen", "debit_id", "credit_id")
-    for entry_id, amount_fen, debit_id, credit_id, sizes, items in _pieces(
-        conn, tables.line, numbers, "item", start, end
-    ):
-        entries, amounts, *sides = map(unpacked, (entry_id, amount_fen, debit_id, credit_id))
-        debits, credits = (codes.take(places.of(side)) for side in sides)
+    for *columns, sizes, items in _pieces(conn, tables.line, numbers, "item", start, end):
+        entries, amounts, *sides = map(unpacked, columns)
+        debits, credits = map(codes.of, sides)
         piece = LineColumns(entries, debits, credits, amounts, _texts(sizes, items))
         ours = (entries > start) & (entries < end)
         yield piece if ours.all() else _of_entries(piece, ours)
-
-
-def _account_codes(conn: Connection) -> tuple[Numbers, pa.StringArray]:
-    """The numbers of all accounts, rising, and their codes, with an empty one at the end."""
-    some = list(_pieces(conn, tables.account, ("id",), "code", 0, np.iinfo(np.int64).max))
-    accounts = np.concatenate([unpacked(ids) for ids, _, _ in some] or [np.empty(0, np.int64)])
-    return accounts, pa.concat_arrays([*(_texts(*texts) for _, *texts in some), pa.array([""], pa.string())])
 
 
 def _of_entries(piece: LineColumns, ours: NDArray[np.bool_]) -> LineColumns:
@@ -116,19 +130,16 @@ def _of_entries(piece: LineColumns, ours: NDArray[np.bool_]) -> LineColumns:
 
 
 def _pieces(
-    conn: Connection, table: Table, numbers: Sequence[str], name: str, after: int, end: int
+    conn: Connection, table: Table, numbers: tuple[str, ...], name: str, after: int, end: int
 ) -> Iterator[list[Any]]:
     """Columns of numbers, and one of texts, of the rows numbered between two numbers, each as one value; in pieces.
 
     The texts come as their sizes in octets, and all of them one behind another.
     """
+    piece = _piece(conn.dialect.name, table, numbers, name)
     in_key_order(conn)
     while True:
-        within = (table.c.id > after, table.c.id < end)
-        some = select(table).where(*within).order_by(table.c.id).limit(CHUNK_ROWS).subquery().c
-        sizes, texts = _sizes_and_texts(conn, some[name])
-        values = (*(packed(conn, some[number]) for number in numbers), packed(conn, sizes), texts)
-        count, last, *found = conn.execute(select(func.count(), func.max(some.id), *values)).one()
+        count, last, *found = conn.execute(piece, {"after": after, "end": end, "rows": CHUNK_ROWS}).one()
         if not count:
             in_key_order(conn, "on")
             return
@@ -136,8 +147,23 @@ def _pieces(
         after = last
 
 
-def _sizes_and_texts(conn: Connection, column: ColumnElement[str]) -> tuple[ColumnElement[int], Any]:
-    if conn.dialect.name == "postgresql":
+@cache
+def _piece(dialect: str, table: Table, numbers: tuple[str, ...], name: str) -> Select[*tuple[Any, ...]]:
+    """How many rows a piece has, the number of its last, and its columns."""
+    rows = (
+        select(table)
+        .where(table.c.id > bindparam("after"), table.c.id < bindparam("end"))
+        .order_by(table.c.id)
+        .limit(bindparam("rows", type_=Integer))
+    )
+    some = rows.subquery().c
+    sizes, texts = _sizes_and_texts(dialect, some[name])
+    values = (*(packed(dialect, some[number]) for number in numbers), packed(dialect, sizes), texts)
+    return select(func.count(), func.max(some.id), *values)
+
+
+def _sizes_and_texts(dialect: str, column: ColumnElement[str]) -> tuple[ColumnElement[int], Any]:
+    if dialect == "postgresql":
         return func.octet_length(column), func.string_agg(
             func.convert_to(column, "UTF8"), literal_column("''::bytea")
         )

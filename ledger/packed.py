@@ -14,9 +14,9 @@ _CLOSE: Final = 4
 """So many times as many numbers as are known may lie between the first and the last of them."""
 
 
-def packed(conn: Connection, column: ColumnElement[int]) -> ColumnElement[Any]:
+def packed(dialect: str, column: ColumnElement[int]) -> ColumnElement[Any]:
     """All numbers of a column, none of them null, as one value; those of other columns come in the same order."""
-    if conn.dialect.name == "postgresql":
+    if dialect == "postgresql":
         return func.string_agg(func.int8send(column), literal_column("''::bytea"))
     return func.group_concat(column)
 
@@ -40,7 +40,7 @@ def numbers_in_turn(
     while True:
         columns = rows(after).subquery().c
         some = select(*columns).order_by(columns[key]).limit(ROWS_AT_ONCE).subquery()
-        values = conn.execute(select(*(packed(conn, column) for column in some.c))).one()
+        values = conn.execute(select(*(packed(conn.dialect.name, column) for column in some.c))).one()
         found = [unpacked(value) for value in values]
         place = list(columns.keys()).index(key)
         if not len(found[place]):
@@ -63,7 +63,9 @@ def numbers_by_name(
     conn: Connection, name: ColumnElement[str], *numbers: ColumnElement[int], where: ColumnElement[bool]
 ) -> Mapping[str, list[Numbers]]:
     """Columns of numbers by the name that their row has, which few names are."""
-    query = select(name, *(packed(conn, column) for column in numbers)).where(where).group_by(name)
+    query = (
+        select(name, *(packed(conn.dialect.name, column) for column in numbers)).where(where).group_by(name)
+    )
     return {found: [unpacked(value) for value in values] for found, *values in conn.execute(query)}
 
 

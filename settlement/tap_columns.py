@@ -51,10 +51,10 @@ def tap_columns(
     columns = tap.c
     event_at, a_second, from_s = _packed_instants(conn)
     numbers = (
-        *(packed(conn, columns[name]) for name in NUMBERS),
-        packed(conn, func.coalesce(columns.price_fen, _NONE)),
+        *(packed(conn.dialect.name, columns[name]) for name in NUMBERS),
+        packed(conn.dialect.name, func.coalesce(columns.price_fen, _NONE)),
         event_at,
-        packed(conn, _days(conn)),
+        packed(conn.dialect.name, _days(conn)),
     )
     texts = (func.aggregate_strings(columns[name], " ") for name in TEXTS)
     values = conn.execute(select(*numbers, *texts).where(_of_batches(conn, operator, batches), where)).one()
@@ -95,7 +95,7 @@ def _packed_instants(conn: Connection) -> tuple[ColumnElement[Any], int, int]:
         )
     # SQLite would round what comes after the second.
     seconds = _epoch_s(func.substr(type_coerce(tap.c.event_at, String), 1, 19))
-    return packed(conn, func.coalesce(seconds, _NONE)), 1, 0
+    return packed(conn.dialect.name, func.coalesce(seconds, _NONE)), 1, 0
 
 
 def _days(conn: Connection) -> ColumnElement[int]:

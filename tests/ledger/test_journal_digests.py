@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import event
 
 from ledger import line_columns
 from ledger.checks import days_equal_digests
@@ -10,7 +11,7 @@ from ledger.db import reading
 from ledger.entry import Entry, Line, Posted, canonical_bytes, digest
 from ledger.journal import read_day
 from ledger.journal_digests import digests_told
-from ledger.line_columns import lines_of_day
+from ledger.line_columns import AccountCodes, lines_of_day
 from ledger.post import post
 from tests.ledger.some_books import AT, DAY, Books, Tamper
 
@@ -33,7 +34,7 @@ def test_what_columns_tell_is_what_entries_say(
     with pytest.MonkeyPatch.context() as patch, books.engine.connect() as conn:
         patch.setattr(line_columns, "CHUNK_ROWS", rows)
         assert all(isinstance(answer, Posted) for answer in post(conn, entries, at=AT))
-        told = list(digests_told(conn, DAY))
+        told = list(digests_told(conn, DAY, AccountCodes(conn)))
         assert [one.digest for one in told] == [digest(canonical_bytes(entry)) for entry in entries]
         assert [one.recorded.entry.reference for one in told] == [entry.reference for entry in entries]
         assert days_equal_digests(conn, [DAY]) == []
@@ -47,9 +48,25 @@ def test_an_amount_that_was_changed_changes_the_digest_that_is_told(books: Books
         whole = [recorded.digest for recorded in read_day(conn, DAY)]
     tampered("UPDATE ledger_line SET amount_fen = amount_fen + 1")
     with reading(books.engine) as conn:
-        assert [one.digest for one in digests_told(conn, DAY)] != whole
+        assert [one.digest for one in digests_told(conn, DAY, AccountCodes(conn))] != whole
         found = days_equal_digests(conn, [DAY])
     assert [finding.check for finding in found] == ["entries_equal_digests"]
+
+
+def test_the_codes_of_accounts_are_fetched_once_for_all_days(books: Books) -> None:
+    books.post(books.load("1", 100))
+    asked = list[str]()
+
+    def hear(_conn: object, _cursor: object, statement: str, *_: object) -> None:
+        asked.append(statement)
+
+    event.listen(books.engine, "before_cursor_execute", hear)
+    with reading(books.engine) as conn:
+        assert days_equal_digests(conn, [DAY] * 3) == []
+    of_lines = [one for one in asked if "FROM ledger_line" in one and "amount_fen" in one]
+    of_accounts = [one for one in asked if "FROM ledger_account" in one]
+    # Each is asked for until a piece is empty: the second one here.
+    assert (len(of_lines), len(of_accounts)) == (3 * 2, 2)
 
 
 @pytest.mark.parametrize("change", ["entry_id = entry_id + 1", "debit_id = 1000000", "item = 'an''other'"])
@@ -73,9 +90,11 @@ def test_lines_that_are_not_in_the_order_of_their_entries_are_told_with_them(
         books.post(load)
     tampered("UPDATE ledger_line SET id = id + 100 WHERE id = (SELECT min(id) FROM ledger_line)")
     with reading(books.engine) as conn:
-        assert [one.digest for one in digests_told(conn, DAY)] == [
+        assert [one.digest for one in digests_told(conn, DAY, AccountCodes(conn))] == [
             digest(canonical_bytes(load)) for load in loads
         ]
         assert [one.entry_id for one in read_day(conn, DAY)] == [
-            number for piece in lines_of_day(conn, DAY) for number in piece.entry_id.tolist()
+            number
+            for piece in lines_of_day(conn, DAY, AccountCodes(conn))
+            for number in piece.entry_id.tolist()
         ]
