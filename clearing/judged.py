@@ -195,7 +195,7 @@ def fresh_taps(night: Night) -> Iterator[pa.Table]:
 def _known(night: Night, *, again: bool) -> Iterator[pa.Table]:
     """What is kept, and what the rules read, of the taps that came before an earlier night, or of the others."""
     priced = _priced(night)
-    for taps in presented_taps(night, tap.c.keys(), by_card=True):
+    for taps in presented_taps(night, tap.c.keys(), by_card=True, retried=again):
         found = priced.beside(taps)
         for name in NAMES:
             taps = taps.append_column(name, found[name])

@@ -92,16 +92,28 @@ def rule_pieces(night: Night) -> Iterator[pa.Table]:
 
 
 def presented_taps(
-    night: Night, names: Collection[str] | None = None, *, by_card: bool = False
+    night: Night,
+    names: Collection[str] | None = None,
+    *,
+    by_card: bool = False,
+    retried: bool | None = None,
 ) -> Iterator[pa.Table]:
-    """All that is known of the taps, or `names` of it and some more, piece by piece (see `tap_table`)."""
-    return in_turn(lambda piece: tap_table(piece[1], piece[0], names, by_card=by_card), pieces(night))
+    """All that is known of the taps, or `names` of it and some more, piece by piece (see `tap_table`).
+
+    Where it is asked for those that are `retried`, or for the others, only pieces that have any.
+    """
+    given = (piece for piece in pieces(night) if retried is None or _has(piece, retried=retried))
+    return in_turn(lambda piece: tap_table(piece[1], piece[0], names, by_card=by_card), given)
 
 
 def presented_columns(night: Night, names: Sequence[str]) -> pa.Table:
     """Some of what is known of the taps, in one table."""
     found = (tap_table([], names=names), *presented_taps(night, names))
     return pa.concat_tables([piece.select(names) for piece in found])
+
+
+def _has(piece: Piece, *, retried: bool) -> bool:
+    return any(group.retried == retried for group in piece[1])
 
 
 def _rule_piece(piece: Piece) -> pa.Table:

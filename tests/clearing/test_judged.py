@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -11,16 +13,17 @@ from sqlalchemy import Engine, select
 
 from card.hsm.client import Hsm
 from city.processes import RunningHsm
-from clearing import judged
+from clearing import judged, presented
+from clearing.columns import Presented, tap_table
 from clearing.context import StepRefused
-from clearing.judged import judged_taps
+from clearing.judged import fresh_taps, judged_taps
 from clearing.priced import PRICED
 from clearing.tables import card_position, tap
 from clearing.tap_file import TAPS
 from clearing.workfiles import read_table, write_table
 from ledger.db import reading
 from ledger.tables import line
-from tests.support.clearing_day import TAP, SmallCity, card_no, signed
+from tests.support.clearing_day import DAY, TAP, SmallCity, card_no, signed
 
 
 @pytest.fixture
@@ -87,3 +90,27 @@ def test_prices_of_other_taps_are_refused_with_the_way_out(city: SmallCity) -> N
         with pytest.raises(StepRefused, match="run the night again from `collect`"), judged_taps(night):
             pytest.fail("taps were read beside prices of others")
     assert read_table(night.work / TAPS).num_rows == 14 and priced.num_rows == 2
+
+
+def test_taps_are_told_by_whether_they_came_before_and_no_others_are_laid_out(
+    city: SmallCity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    doubtful = [replace(TAP, card_no=card_no(card), counter=9) for card in (1, 2)]
+    city.present("BUS-1", 1, [replace(signed(one), tac=b"gray") for one in doubtful])
+    city.clear()
+    city.present("BUS-1", 2, [signed(replace(TAP, card_no=card_no(card))) for card in (1, 2, 3)])
+    next_day = DAY + timedelta(days=1)
+    city.clear(next_day)
+    night, laid_out = city.night(next_day), list[int]()
+
+    def counted(groups: list[Presented], *arguments: Any, **named: Any) -> pa.Table:
+        laid_out.append(sum(len(group.positions) for group in groups))
+        return tap_table(groups, *arguments, **named)
+
+    monkeypatch.setattr(presented, "PIECE_ROWS", 1)
+    monkeypatch.setattr(presented, "tap_table", counted)
+    assert [taps["sequence"].to_pylist() for taps in fresh_taps(night)] == [[2]] * 3
+    assert laid_out == [1] * 3
+    with judged_taps(night) as taps:
+        assert [again["sequence"].to_pylist() for again in taps.retried()] == [[1]] * 2
+    assert laid_out == [1] * 5
