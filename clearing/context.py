@@ -1,6 +1,7 @@
 """What a step of the night is given, and what it hands back."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, Engine
 
 from clearing.peers import NOBODY, Peers
-from ledger.db import nothing_to_write
+from ledger.db import nothing_to_write, writing
 
 if TYPE_CHECKING:  # many know what a step hands back, and few run a night
     from card.hsm.client import Hsm
@@ -65,6 +66,10 @@ class StepResult:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "counts", MappingProxyType(dict(self.counts)))
+
+    def transaction(self, engine: Engine) -> AbstractContextManager[Connection]:
+        """The one in which `write` is to be called, with what goes on beside it."""
+        return writing(engine, beside=self.bring, after=self.after)
 
 
 class StepProgress:

@@ -82,9 +82,6 @@ def post(engine: Engine, night: Night) -> StepResult:
         for part in parts:
             part.write(conn)
 
-    def bring(conn: Connection) -> None:
-        for part in parts:
-            part.bring(conn)
-
     counts = {name: value for part in parts for name, value in part.counts.items()}
-    return StepResult(counts, tuple(file for part in parts for file in part.files), write, bring, taps.after)
+    files = tuple(file for part in parts for file in part.files)
+    return StepResult(counts, files, write, taps.bring, taps.after)

@@ -199,7 +199,7 @@ def _do(
     began_s = clock() if clock else 0.0
     result = step(engine, night)
     marks = mark_files(result.files, night.folder)
-    with writing(engine, beside=result.bring, after=result.after) as conn:
+    with result.transaction(engine) as conn:
         newest = last_entry_ids(conn)
         result.write(conn)
         references = references_after(conn, newest)

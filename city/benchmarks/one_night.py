@@ -17,7 +17,6 @@ from clearing import steps
 from clearing.columns import rule_table
 from clearing.context import Night, Step
 from clearing.engine.duck import IN_PROCESS
-from ledger.db import writing
 from settlement.night import run_night
 
 WARM_ROWS = 50_000
@@ -44,7 +43,7 @@ def rule_steps(city: City) -> Iterator[tuple[str, float, dict[str, int]]]:
     for name, step in RULE_STEPS.items():
         began = time.perf_counter()
         result = step(city.engine, night)
-        with writing(city.engine, beside=result.bring) as conn:
+        with result.transaction(city.engine) as conn:
             result.write(conn)
         yield name, time.perf_counter() - began, dict(result.counts)
 

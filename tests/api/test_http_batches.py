@@ -16,7 +16,6 @@ from clearing.intake import collect
 from clearing.landing import Landing
 from clearing.wire.names import batch_name, qr_batch_name
 from clearing.wire.qr_batch import write_qr_batch
-from ledger.db import writing
 from tests.api.http_doors import Doors
 from tests.support.clearing_day import DAY, MADE_AT, TAP, SmallCity, signed
 
@@ -52,7 +51,7 @@ def look(doors: Doors, name: str = NAME, operator: str = "BUS-1") -> tuple[int, 
 
 def night(city: SmallCity) -> None:
     result = collect(city.engine, city.night())
-    with writing(city.engine, beside=result.bring) as conn:
+    with result.transaction(city.engine) as conn:
         result.write(conn)
 
 

@@ -271,7 +271,7 @@ def test_a_night_written_twice_is_written_once(city: QrCity) -> None:
         again.counts, [path.read_bytes() for path in again.files],
     )  # fmt: skip
     city.clear()
-    with writing(city.engine, beside=again.bring) as conn:
+    with again.transaction(city.engine) as conn:
         again.write(conn)
     assert city.held_fen("clearing:BUS-1") == 160
     assert len(city.verdicts()) == 1

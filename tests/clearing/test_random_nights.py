@@ -197,7 +197,7 @@ def test_nights_agree_with_the_reference(sqlite_template: Path, hsm: Hsm, seed: 
 
 def _route(city: SmallCity, day: date) -> None:
     result = route(city.engine, city.night(day))
-    with writing(city.engine, beside=result.bring) as conn:
+    with result.transaction(city.engine) as conn:
         result.write(conn)
 
 

@@ -192,7 +192,7 @@ class SmallCity:
     def step(self, name: str, day: date = DAY) -> StepResult:
         """Run one step of a night and write its result."""
         result = dict(STEPS)[name](self.engine, self.night(day))
-        with writing(self.engine, beside=result.bring) as conn:
+        with result.transaction(self.engine) as conn:
             result.write(conn)
         return result
 

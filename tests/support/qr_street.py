@@ -162,7 +162,7 @@ class QrCity:
                     finish_close(conn, closing - timedelta(days=1), at=at(1, day=closing + timedelta(days=1)))
                 begin_close(conn, closing, at=at(1, day=closing + timedelta(days=1)))
         result = clear_qr(self.engine, night)
-        with writing(self.engine, beside=result.bring) as conn:
+        with result.transaction(self.engine) as conn:
             result.write(conn)
         empty_qr_inbox(self.engine, night)
         return result
