@@ -197,7 +197,7 @@ def days_equal_digests(
         if begin is None or business_date >= begin:
             told = digests_told(conn, business_date, codes)
         else:
-            told = _told_by(archive, conn, business_date)
+            told = _told_by_archive(conn, business_date, archive)
         chain = chain_start(business_date)
         for recorded, content_digest in told:
             reference = recorded.entry.reference
@@ -215,7 +215,7 @@ def days_equal_digests(
     return found
 
 
-def _told_by(archive: Archive | None, conn: Connection, business_date: date) -> Iterator[Told]:
+def _told_by_archive(conn: Connection, business_date: date, archive: Archive | None) -> Iterator[Told]:
     for recorded in read_day(conn, business_date, archive):
         yield Told(recorded, digest(canonical_bytes(recorded.entry)))
 

@@ -51,13 +51,9 @@ class AccountCodes:
     def __init__(self, conn: Connection) -> None:
         self._conn = conn
 
-    def of(self, numbers: Numbers) -> pa.StringArray:
-        """The code of each; of an account that is not there, an empty one."""
-        places, codes = self._known
-        return codes.take(places.of(numbers))
-
     @cached_property
-    def _known(self) -> tuple[Places, pa.StringArray]:
+    def known(self) -> tuple[Places, pa.StringArray]:
+        """The place of each number, and the codes by place; for an account that is not there, an empty one."""
         some = list(_pieces(self._conn, tables.account, ("id",), "code", 0, np.iinfo(np.int64).max))
         numbers = np.concatenate([unpacked(ids) for ids, _, _ in some] or [np.empty(0, np.int64)])
         codes = pa.concat_arrays([*(_texts(*texts) for _, *texts in some), pa.array([""], pa.string())])
@@ -114,10 +110,11 @@ def _by_row(conn: Connection, business_date: date) -> Iterator[LineColumns]:
 
 def _packed(conn: Connection, business_date: date, codes: AccountCodes) -> Iterator[LineColumns]:
     start, end = numbers_of(business_date)
+    places, of_accounts = codes.known
     numbers = ("entry_id", "amount_fen", "debit_id", "credit_id")
     for *columns, sizes, items in _pieces(conn, tables.line, numbers, "item", start, end):
         entries, amounts, *sides = map(unpacked, columns)
-        debits, credits = map(codes.of, sides)
+        debits, credits = (of_accounts.take(places.of(side)) for side in sides)
         piece = LineColumns(entries, debits, credits, amounts, _texts(sizes, items))
         ours = (entries > start) & (entries < end)
         yield piece if ours.all() else _of_entries(piece, ours)

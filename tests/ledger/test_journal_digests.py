@@ -67,6 +67,8 @@ def test_the_codes_of_accounts_are_fetched_once_for_all_days(books: Books) -> No
     of_accounts = [one for one in asked if "FROM ledger_account" in one]
     # Each is asked for until a piece is empty: the second one here.
     assert (len(of_lines), len(of_accounts)) == (3 * 2, 2)
+    # PostgreSQL is told to go along the key until the last piece of a table has come, and no longer.
+    assert asked.index(of_accounts[-1]) < asked.index(of_lines[0])
 
 
 @pytest.mark.parametrize("change", ["entry_id = entry_id + 1", "debit_id = 1000000", "item = 'an''other'"])
