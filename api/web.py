@@ -84,24 +84,29 @@ def serve_service(
     ends its own keeps nobody here. Raises OSError where the address cannot be had.
     """
     with listener(host, port) as door:
-        found: int = door.getsockname()[1]
-        listening(found)
-        write_port(port_file, found)
-        keep_loaded()
         patience_s = ceil(LEASE_TIMEOUTS * settings().peer_timeout_s)
         chosen = uvicorn.Config(application, log_level="warning", timeout_graceful_shutdown=patience_s)
         server = uvicorn.Server(chosen)
-        with _ended_by_itself():
+        with _ended_by_itself(server):
+            found: int = door.getsockname()[1]
+            listening(found)
+            write_port(port_file, found)
+            keep_loaded()
             server.run(sockets=[door])
 
 
 @contextmanager
-def _ended_by_itself() -> Iterator[None]:
-    """SIGTERM ends what listens inside, and not the process: what else it has open is still to be closed.
+def _ended_by_itself(server: uvicorn.Server) -> Iterator[None]:
+    """SIGTERM ends the server, and not the process: what else it has open is still to be closed.
 
-    A server that was told to end tells its process again what it was told, once it has answered what was asked.
+    A server that was told to end tells its process again what it was told, once it has answered what was asked. One
+    that does not listen to signals yet is told by this.
     """
-    before = signal.signal(signal.SIGTERM, lambda *_: None)
+
+    def end(*_: object) -> None:
+        server.should_exit = True
+
+    before = signal.signal(signal.SIGTERM, end)
     try:
         yield
     finally:

@@ -1,16 +1,22 @@
 """Programs that take a free port tell it in a file, for whoever started them; what they start ends with them."""
 
+import os
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from signal import SIGTERM
+from signal import SIGTERM, raise_signal, signal
+from threading import Event, Thread
+from typing import Any
 
 import httpx
 import pytest
+import uvicorn
+from fastapi import FastAPI
 
+from api import web
 from city.processes import PROJECT, wait_for_port
 from terminals.pos_line import HostGone, TcpLine
 
@@ -58,6 +64,38 @@ def test_a_request_that_never_ends_does_not_keep_the_service(tmp_path: Path) -> 
         client = socket.create_connection(("127.0.0.1", port))
         client.sendall(HALF_A_REQUEST)
     client.close()
+
+
+@pytest.mark.parametrize("owner, begin", [(web, "write_port"), (uvicorn.Server, "run")])
+def test_a_service_that_is_told_to_end_before_it_listens_to_that_ends(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, owner: Any, begin: str
+) -> None:
+    real, ended, heard = getattr(owner, begin), Event(), list[int]()
+
+    def told(*arguments: Any, **named: Any) -> None:
+        raise_signal(SIGTERM)
+        real(*arguments, **named)
+
+    def remind() -> None:
+        if not ended.wait(20):
+            heard.append(SIGTERM)
+            os.kill(os.getpid(), SIGTERM)
+
+    monkeypatch.setenv("ONECARD_HOME", str(tmp_path))
+    monkeypatch.setattr(web, "keep_loaded", lambda: None)
+    monkeypatch.setattr(owner, begin, told)
+    before = signal(SIGTERM, lambda number, _: heard.append(number))
+    reminder = Thread(target=remind)
+    reminder.start()
+    try:
+        web.serve_service(FastAPI(), "127.0.0.1", 0, port_file=tmp_path / "port", listening=heard.append)
+    finally:
+        ended.set()
+        reminder.join()
+        signal(SIGTERM, before)
+    assert heard == [
+        int((tmp_path / "port").read_text())
+    ]  # nobody had to be reminded, and only the server was told
 
 
 def test_the_gateway_says_where_it_listens(tmp_path: Path) -> None:
