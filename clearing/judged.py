@@ -200,10 +200,7 @@ def _known(night: Night, *, again: bool) -> Iterator[pa.Table]:
         for name in NAMES:
             taps = taps.append_column(name, found[name])
         wanted = truths(taps, "retried") == again
-        if wanted.all():
-            yield taps
-        elif wanted.any():
-            yield rows_where(taps, wanted)
+        yield taps if wanted.all() else rows_where(taps, wanted)
 
 
 def _priced(night: Night) -> Priced:

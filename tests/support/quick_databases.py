@@ -3,7 +3,6 @@
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -22,8 +21,6 @@ Live = Callable[[Engine, Path], object]
 MEMORY: Final = Path("/dev/shm")
 """Where every commit of a test is durable at once, without a disk to wait for: tests end processes, not machines."""
 ELSEWHERE: Final = Path("/tmp")
-LEFT: Final = 1
-"""Databases of a server that nobody needs any more and that are still there; the last go with the server."""
 
 
 def servers_folder() -> Path:
@@ -87,7 +84,7 @@ class PostgresCopies(Copies):
         super().__init__(folder)
         self._migrated = migrated
         self._made: set[str] = set()
-        self._left = deque[str]()
+        self._left: str | None = None
         # One connection for all copies: a new one for each would cost as much as to copy.
         self._admin = make_engine(self._url("postgres")).execution_options(isolation_level="AUTOCOMMIT")
 
@@ -107,10 +104,13 @@ class PostgresCopies(Copies):
         self._leave(copy)
 
     def _leave(self, copy: str) -> None:
-        """Drop the copy that was left before this one: the server would wait a tenth of a second for who leaves now."""
-        self._left.append(copy)
-        while len(self._left) > LEFT:
-            self._run(f"DROP DATABASE {self._left.popleft()} WITH (FORCE)")
+        """Drop the copy that was left before this one: the server would wait a tenth of a second for who leaves now.
+
+        The last one goes with the server.
+        """
+        before, self._left = self._left, copy
+        if before is not None:
+            self._run(f"DROP DATABASE {before} WITH (FORCE)")
 
     def close(self) -> None:
         """Leave the server."""
