@@ -1,11 +1,10 @@
 """The night's verdicts into the books: entries, taps, where each card stands; all of it or nothing."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from threading import Event
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,22 +22,18 @@ from clearing.records import are_kept, keep_positions, keep_taps, renew_taps, sh
 from clearing.tables import batch_file, card_position, cleared_night, tap
 from clearing.tap_accounts import OVERCHARGE, SHORTFALL, owed_account
 from clearing.verdict import Verdict
-from ledger.accounts import open_accounts
+from ledger.accounts import find_accounts, open_accounts
 from ledger.ahead import ahead
 from ledger.bulk import count_anew
 from ledger.chart import account
 from ledger.columns import Prepared, in_pieces, post_pieces, prepare_columns
+from ledger.db import lock_writers
 from ledger.directory import Directory
 from ledger.entry import Refused
 from ledger.tables import total
 
 HOTLIST_DEADLINE = timedelta(days=1)
 """How long devices have to take up a list."""
-HEAD_START_PERCENT = 40
-"""So many of the taps are on their way before their lines are begun, which hold up everybody else who moves money.
-
-Lines take some six tenths of the time of their taps, so that both are done together.
-"""
 
 
 def post(engine: Engine, night: Night) -> StepResult:
@@ -58,27 +53,26 @@ def post(engine: Engine, night: Night) -> StepResult:
         }
 
     progress = StepProgress(night, "rows", counts["paid_taps"] + counts["taps"])
-    after, head_start = Event(), counts["taps"] * HEAD_START_PERCENT // 100
+    brought = Event()
 
     def bring(conn: Connection) -> None:
         # They may be there without their lines, where a night was killed as it had just kept them.
         if not are_kept(conn, night.business_date):
-            taps = _announced(_passing(fresh_taps(night), progress), head_start, after)
-            keep_taps(conn, taps, night.business_date)
+            keep_taps(conn, _passing(fresh_taps(night), progress), night.business_date)
             count_anew(conn, (tap,))
 
     def write(conn: Connection) -> None:
         if _is_booked(conn, night):
             return
         with judged_taps(night) as judged:
-            asked = _asked(conn, night, judged)
-        # Opened anew, since DuckDB would keep what it has freed of the sums by card while all lines go in.
-        with judged_taps(night) as judged:
-            _book(conn, Directory(engine), night, judged, asked, progress)
-            # What numbers of accounts and pieces of lines have taken is free, and would be held beside what comes now.
-            give_back()
-            renew_taps(conn, _passing(judged.retried(), progress), night.business_date)
             keep_positions(conn, judged.positions())
+            centres = centre_codes(conn)
+            _open_owed(conn, night, judged, centres)
+        _book(conn, engine, night, centres, progress, brought)
+        # What numbers of accounts and pieces of lines have taken is free, and would be held beside what comes now.
+        give_back()
+        with judged_taps(night) as judged:
+            renew_taps(conn, _passing(judged.retried(), progress), night.business_date)
         conflict = Verdict.COUNTER_CONFLICT.value
         hotlist_cards(conn, clones, night.at, night.at + HOTLIST_DEADLINE, conflict)
         conn.execute(
@@ -91,7 +85,7 @@ def post(engine: Engine, night: Night) -> StepResult:
         )
         count_anew(conn, (card_position, total))
 
-    return StepResult(counts, (), write, bring, after)
+    return StepResult(counts, (), write, bring, brought)
 
 
 def _is_booked(conn: Connection, night: Night) -> bool:
@@ -106,52 +100,41 @@ def _passing(pieces: Iterable[pa.Table], progress: StepProgress) -> Iterator[pa.
         progress.add(piece.num_rows)
 
 
-def _announced(pieces: Iterable[pa.Table], rows: int, reached: Event) -> Iterator[pa.Table]:
-    """The same pieces; `reached` is set when so many rows have been taken."""
-    taken = 0
-    for piece in pieces:
-        yield piece
-        taken += piece.num_rows
-        if taken >= rows:
-            reached.set()
-
-
-class _Asked(NamedTuple):
-    """What is asked of all taps together, and of the books, before lines go in."""
-
-    short: "_Short"
-    centres: Collection[str]
-    made_at: Mapping[tuple[str, int], datetime]
-
-
-def _asked(conn: Connection, night: Night, judged: Judged) -> _Asked:
-    """Ask that, and open those accounts for taps that are not there yet."""
-    centres = centre_codes(conn)
-    codes = [OVERCHARGE, SHORTFALL, *(owed_account(operator, centres) for operator in judged.operators())]
-    open_accounts(conn, [account(code) for code in codes], at=night.at)
-    return _Asked(_short(conn, judged), centres, _made_at(conn))
+def _open_owed(conn: Connection, night: Night, judged: Judged, centres: Collection[str]) -> None:
+    """Open those accounts for taps that are not there yet: where there are such, as the one writer from here on."""
+    codes = {OVERCHARGE, SHORTFALL, *(owed_account(operator, centres) for operator in judged.operators())}
+    if len(find_accounts(conn, sorted(codes))) < len(codes):
+        lock_writers(conn)
+    open_accounts(conn, [account(code) for code in sorted(codes)], at=night.at)
 
 
 def _book(
     conn: Connection,
-    directory: Directory,
+    engine: Engine,
     night: Night,
-    judged: Judged,
-    asked: _Asked,
+    centres: Collection[str],
     progress: StepProgress,
+    brought: Event,
 ) -> None:
-    short, centres, made_at = asked
+    """Book the lines; from when they and their taps are there, this transaction is the one writer's."""
+    directory, made_at = Directory(engine), _made_at(conn)
 
-    def made() -> AbstractContextManager[Iterable[Prepared]]:
-        return ahead(
+    @contextmanager
+    def made() -> Iterator[Iterable[Prepared]]:
+        # Asked anew where lines are made anew: a purse may have paid out meanwhile.
+        with judged_taps(night) as judged:
+            short = _short(conn, judged)
+        # Opened anew, since DuckDB would keep what it has freed of the sums by card while all lines go in.
+        with judged_taps(night) as judged, ahead(
             prepare_columns(some, own, directory, business_date=night.business_date)
             for taps in _passing(judged.paid(), progress)
             for some, own in in_pieces(
                 *batch_columns(taps, short.parts(taps), made_at, night.business_date, centres)
             )
-        )
+        ) as pieces:  # fmt: skip
+            yield pieces
 
-    answers = post_pieces(conn, made, directory, at=night.at, closing=True)
+    answers = post_pieces(conn, made, directory, at=night.at, closing=True, when_written=brought.wait)
     refused = [answer for answer in answers if isinstance(answer, Refused)]
     if refused:
         raise StepRefused(

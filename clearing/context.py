@@ -55,21 +55,27 @@ class StepResult:
     """What a step found and made; `write` puts it into the database in the runner's one transaction.
 
     `bring` is the part that is long and concerns the night alone: it goes on beside, as `ledger.db.writing` has it,
-    and does nothing where it finds that it was done. It may have a start before `write`, until it sets `after`.
+    and does nothing where it finds that it was done; at its end `brought` is set. Beside it `write` begins ahead of the
+    writer's lock, and until it asks for that it books on the night's business date only.
     """
 
     counts: Mapping[str, int]
     files: tuple[Path, ...] = ()
     write: Callable[[Connection], None] = nothing_to_write
     bring: Callable[[Connection], None] = nothing_to_write
-    after: Event | None = None
+    brought: Event | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "counts", MappingProxyType(dict(self.counts)))
 
+    @property
+    def is_ahead(self) -> bool:
+        """Whether `write` may begin ahead of the writer's lock."""
+        return self.bring is not nothing_to_write
+
     def transaction(self, engine: Engine) -> AbstractContextManager[Connection]:
         """The one in which `write` is to be called, with what goes on beside it."""
-        return writing(engine, beside=self.bring, after=self.after)
+        return writing(engine, beside=self.bring, ended=self.brought)
 
 
 class StepProgress:

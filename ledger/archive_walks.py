@@ -10,8 +10,9 @@ from sqlalchemy import BigInteger, Connection, Row, Select, func, literal, selec
 
 from ledger import tables
 from ledger.findings import Finding
+from ledger.line_before import sides
 from ledger.snapshots import day_number
-from ledger.walks import before_the_last_posting
+from ledger.walks import before_the_last_posting, overtaken_lines_belong
 
 Numbers = NDArray[np.int64]
 
@@ -65,24 +66,23 @@ def walks_join_the_archive(conn: Connection, begin: date, archived: Walks) -> It
             yield Finding("walks_reach_every_line", code, 0, line_id, message)
     yield from _names_a_later_line(conn)
     yield from before_the_last_posting(conn, begin)
+    yield from overtaken_lines_belong(conn, begin)
 
 
 def _unnamed_lines() -> Select[*tuple[Any, ...]]:
     """Lines in the books that are not named once by what follows them: (account, line, times named too few)."""
-    line, total = tables.line.c, tables.total.c
+    total, moved = tables.total.c, sides()
     one, minus_one = literal(1, BigInteger), literal(-1, BigInteger)
-    sides = union_all(
-        select(line.debit_id.label("account_id"), line.id.label("line_id"), one.label("named")),
-        select(line.credit_id, line.id, one),
-        select(line.debit_id, line.debit_before_id, minus_one),
-        select(line.credit_id, line.credit_before_id, minus_one),
+    seen = union_all(
+        select(moved.c.account_id, moved.c.line_id, one.label("named")),
+        select(moved.c.account_id, moved.c.before, minus_one),
         select(total.account_id, total.last_line_id, minus_one),
     ).subquery()
     return (
-        select(sides.c.account_id, sides.c.line_id, func.sum(sides.c.named).cast(BigInteger))
-        .where(sides.c.line_id > 0)
-        .group_by(sides.c.account_id, sides.c.line_id)
-        .having(func.sum(sides.c.named) != 0)
+        select(seen.c.account_id, seen.c.line_id, func.sum(seen.c.named).cast(BigInteger))
+        .where(seen.c.line_id > 0)
+        .group_by(seen.c.account_id, seen.c.line_id)
+        .having(func.sum(seen.c.named) != 0)
     )
 
 

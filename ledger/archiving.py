@@ -17,7 +17,7 @@ from ledger.archived_line import sha256_of
 from ledger.bulk import CHUNK_ROWS
 from ledger.checks import days_equal_digests
 from ledger.day import DayState
-from ledger.db import reading, writing
+from ledger.db import nobody_writes_ahead, reading, writing
 from ledger.entry import chain_start
 from ledger.events import Event, Happened, record_events
 from ledger.ids import month_bounds, next_month
@@ -172,6 +172,10 @@ def _rows_of(month: date) -> Select[*tuple[Any, ...]]:
     line, entry = tables.line.c, tables.entry.c
     original, hold = tables.entry.alias("original"), tables.hold
     debit, credit = tables.account.alias("debit"), tables.account.alias("credit")
+    debit_before, credit_before = (
+        tables.overtaken.alias("debit_before"),
+        tables.overtaken.alias("credit_before"),
+    )
     start, end = month_bounds(month)
     return (
         select(
@@ -190,14 +194,22 @@ def _rows_of(month: date) -> Select[*tuple[Any, ...]]:
             credit.c.code,
             line.amount_fen,
             line.item,
-            line.debit_before_id,
-            line.credit_before_id,
+            func.coalesce(debit_before.c.before_id, line.debit_before_id),
+            func.coalesce(credit_before.c.before_id, line.credit_before_id),
         )
         .select_from(tables.line.join(tables.entry, entry.id == line.entry_id))
         .outerjoin(original, original.c.id == entry.reverses_id)
         .outerjoin(hold, hold.c.id == entry.settles_id)
         .join(debit, debit.c.id == line.debit_id)
         .join(credit, credit.c.id == line.credit_id)
+        .outerjoin(
+            debit_before,
+            (debit_before.c.line_id == line.id) & (debit_before.c.account_id == line.debit_id),
+        )
+        .outerjoin(
+            credit_before,
+            (credit_before.c.line_id == line.id) & (credit_before.c.account_id == line.credit_id),
+        )
         .where(line.id > start, line.id < end)
         .order_by(line.id)
     )
@@ -210,6 +222,8 @@ def _of_month(month: date) -> Any:
 
 def _drop_lines(conn: Connection, month: date) -> None:
     name = partition_of(month)
+    if not nobody_writes_ahead(conn):
+        raise ArchiveRefused(f"a night is writing lines; archive {month:%Y-%m} again when it is done")
     try:
         conn.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S}s'"))
         conn.execute(text(f"ALTER TABLE ledger_line DETACH PARTITION {name}"))

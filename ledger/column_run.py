@@ -1,5 +1,7 @@
 """Totals of a run of calls, renewed once at its end: an account that many calls move would else be written as often."""
 
+from collections import Counter
+from dataclasses import fields
 from datetime import date
 from typing import Final
 
@@ -7,9 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from ledger.column_store import TotalsRefused, newest_lines, renew_totals
-from ledger.column_walk import Accounts
+from ledger import tables
+from ledger.bulk import insert_rows
+from ledger.column_store import TotalsRefused, newest_lines, renew_accounts
+from ledger.column_walk import Accounts, Moved
+from ledger.moved import controls_of
 from ledger.standing import MAX_TOTAL_FEN
+from ledger.totals import add_to_totals
 
 Numbers = NDArray[np.int64]
 
@@ -18,22 +24,51 @@ _NOWHERE: Final = np.iinfo(np.int64).min
 
 
 class Run:
-    """What calls of one business date have done to accounts so far, all in one transaction; some 50 bytes an account.
+    """What calls of one business date have done to accounts so far, all in one transaction; some 70 bytes an account.
 
-    In between nothing else may move an account: there is one writer, and it is at this.
+    In between others may post on other dates. What they book on an account of the run comes before the run's lines.
     """
 
     def __init__(self) -> None:
         none = np.empty(0, np.int64)
-        self._moved = Accounts(none, none, none, none, none, none)
+        self._moved = Accounts(*(none for _ in fields(Accounts)))
+        self._stood = none
+        """The newest line of each account when the run first met it."""
+        self._debits_fen, self._credits_fen = Counter[str](), Counter[str]()
         self._business_date: date | None = None
 
-    def take(self, conn: Connection, moved: Accounts, business_date: date) -> Numbers:
-        """Remember what a call does to accounts (see Renew). Raises ValueError where another was of another date."""
+    @property
+    def has_begun(self) -> bool:
+        """Whether a call was taken."""
+        return self._business_date is not None
+
+    def take(self, conn: Connection, moved: Moved, business_date: date) -> Numbers:
+        """Remember what a call does to totals (see Renew). Raises ValueError where another was of another date."""
         if self._business_date not in (None, business_date):
             raise ValueError(f"a run is of one date, not of {self._business_date} and {business_date}")
         self._business_date = business_date
-        known = self._widened(conn, moved.account_id)
+        self._debits_fen.update(moved.debits_fen)
+        self._credits_fen.update(moved.credits_fen)
+        return self._add(conn, moved.accounts)
+
+    def renew(self, conn: Connection) -> None:
+        """Add all of it to the totals, as the one writer, and tell which lines were overtaken by whose of others.
+
+        Raises TotalsRefused where an account cannot take it.
+        """
+        if self._business_date is None:
+            return
+        newest = renew_accounts(conn, self._moved, self._business_date)
+        add_to_totals(conn, {}, controls_of(self._debits_fen, self._credits_fen))
+        overtaken = np.flatnonzero(newest != self._stood)
+        if len(overtaken):
+            columns = self._moved.first_line_id, self._moved.account_id, newest
+            rows = zip(*(column[overtaken].tolist() for column in columns), strict=True)
+            insert_rows(conn, tables.overtaken, rows)
+
+    def _add(self, conn: Connection, moved: Accounts) -> Numbers:
+        self._widen(conn, moved)
+        known = self._moved
         places = np.searchsorted(known.account_id, moved.account_id)
         stood = known.last_line_id[places]
         net_fen = known.debits_fen[places] - known.credits_fen[places]
@@ -47,26 +82,24 @@ class Run:
         known.last_line_id[places] = moved.last_line_id
         if known.debits_fen.sum(dtype=np.float64) > MAX_TOTAL_FEN:
             raise TotalsRefused
-        self._moved = known
         return stood
 
-    def renew(self, conn: Connection) -> None:
-        """Add all of it to the totals. Raises TotalsRefused where an account cannot take it."""
-        if self._business_date is not None:
-            renew_totals(conn, self._moved, self._business_date)
-
-    def _widened(self, conn: Connection, account_id: Numbers) -> Accounts:
-        """What is known, with these accounts among it: one that is new has its newest line, and has not moved."""
+    def _widen(self, conn: Connection, moved: Accounts) -> None:
+        """Know these accounts, too: one that is new has its newest line, its first of the run, and has not moved."""
         known = self._moved
-        new = np.setdiff1d(account_id, known.account_id, assume_unique=True)
+        is_new = ~np.isin(moved.account_id, known.account_id, assume_unique=True)
+        new = moved.account_id[is_new]
         if not len(new):
-            return known
+            return
         at = np.searchsorted(known.account_id, new)
-        return Accounts(
-            np.insert(known.account_id, at, new),
-            np.insert(known.debits_fen, at, 0),
-            np.insert(known.credits_fen, at, 0),
-            np.insert(known.need_debit_fen, at, _NOWHERE),
-            np.insert(known.need_credit_fen, at, _NOWHERE),
-            np.insert(known.last_line_id, at, newest_lines(conn, new)),
+        newest = newest_lines(conn, new)
+        self._stood = np.insert(self._stood, at, newest)
+        self._moved = Accounts(
+            account_id=np.insert(known.account_id, at, new),
+            debits_fen=np.insert(known.debits_fen, at, 0),
+            credits_fen=np.insert(known.credits_fen, at, 0),
+            need_debit_fen=np.insert(known.need_debit_fen, at, _NOWHERE),
+            need_credit_fen=np.insert(known.need_credit_fen, at, _NOWHERE),
+            first_line_id=np.insert(known.first_line_id, at, moved.first_line_id[is_new]),
+            last_line_id=np.insert(known.last_line_id, at, newest),
         )

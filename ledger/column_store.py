@@ -15,8 +15,9 @@ from ledger.binary_rows import Kind, binary_rows, stream
 from ledger.bulk import copy_into, insert_rows, one_of_numbers
 from ledger.bulk_columns import insert_columns
 from ledger.column_walk import Accounts, Moved
+from ledger.moved import controls_of
 from ledger.questions import array_of_numbers
-from ledger.totals import renewing
+from ledger.totals import add_to_totals, renewing
 
 Numbers = NDArray[np.int64]
 
@@ -32,8 +33,8 @@ class TotalsRefused(Exception):
     """Some account is closed or would be past its limit; nothing of the call may stand."""
 
 
-Renew = Callable[[Connection, Accounts, date], Numbers]
-"""Renews the totals of accounts, now or later, and tells the newest line that each had before, 0 for none.
+Renew = Callable[[Connection, Moved, date], Numbers]
+"""Renews all totals that lines move, now or later, and tells the newest line that each account had before, 0 for none.
 
 Raises TotalsRefused, or the database's IntegrityError, where one cannot take it.
 """
@@ -43,7 +44,7 @@ def store_columns(
     conn: Connection, entries: Sequence[tuple[Any, ...]], moved: Moved, business_date: date, renew: Renew
 ) -> None:
     """Write entries, their lines, and totals. Raises TotalsRefused where an account cannot take it."""
-    stood = renew(conn, moved.accounts, business_date)
+    stood = renew(conn, moved, business_date)
     insert_rows(conn, tables.entry, entries)
     before = [_resolved(side, stood) for side in (moved.debit_before, moved.credit_before)]
     if conn.dialect.name == "postgresql":
@@ -62,8 +63,15 @@ def _resolved(before: Numbers, stood: Numbers) -> Numbers:
     return found
 
 
-def renew_totals(conn: Connection, moved: Accounts, business_date: date) -> Numbers:
-    """Add to the totals of accounts, all of them within their limits (see Renew)."""
+def renew_totals(conn: Connection, moved: Moved, business_date: date) -> Numbers:
+    """Add to the totals of accounts, all of them within their limits, and of sub-ledgers (see Renew)."""
+    stood = renew_accounts(conn, moved.accounts, business_date)
+    add_to_totals(conn, {}, controls_of(moved.debits_fen, moved.credits_fen))
+    return stood
+
+
+def renew_accounts(conn: Connection, moved: Accounts, business_date: date) -> Numbers:
+    """The part of accounts alone."""
     renew = _renew_postgresql if conn.dialect.name == "postgresql" else _renew_sqlite
     try:
         return renew(conn, moved, business_date)

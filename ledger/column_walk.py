@@ -18,7 +18,8 @@ Numbers = NDArray[np.int64]
 class Accounts:
     """What lines do to accounts, by account in order of its number.
 
-    What is added, how far it goes past where it began on either side at the end of some entry, and its newest line.
+    What is added, how far it goes past where it began on either side at the end of some entry, and its first and
+    newest of these lines.
     """
 
     account_id: Numbers
@@ -26,6 +27,7 @@ class Accounts:
     credits_fen: Numbers
     need_debit_fen: Numbers
     need_credit_fen: Numbers
+    first_line_id: Numbers
     last_line_id: Numbers
 
     def __len__(self) -> int:
@@ -57,14 +59,18 @@ class Moved:
         debit_before, credit_before = (
             np.where(side < 0, side, side + first_line_id) for side in (self.debit_before, self.credit_before)
         )
-        last_line_id = self.accounts.last_line_id + first_line_id
+        accounts = replace(
+            self.accounts,
+            first_line_id=self.accounts.first_line_id + first_line_id,
+            last_line_id=self.accounts.last_line_id + first_line_id,
+        )
         return replace(
             self,
             line_id=self.line_id + first_line_id,
             entry_id=entry_id,
             debit_before=debit_before,
             credit_before=credit_before,
-            accounts=replace(self.accounts, last_line_id=last_line_id),
+            accounts=accounts,
         )
 
 
@@ -105,6 +111,7 @@ def walk(
         np.add.reduceat(np.maximum(-signed, 0), starts),
         need_debit_fen=np.maximum.reduceat(at_end, starts),
         need_credit_fen=-np.minimum.reduceat(at_end, starts),
+        first_line_id=line[starts],
         last_line_id=line[np.r_[starts[1:] - 1, 2 * count - 1]],
     )
     lines = (np.arange(count, dtype=np.int64), entry, *sides, amount_fen, item, before[0::2], before[1::2])

@@ -21,6 +21,8 @@ from ledger.column_run import Run
 from ledger.column_store import Renew, TotalsRefused, renew_totals, store_columns
 from ledger.column_texts import line_contents, strange_items
 from ledger.column_walk import Moved, walk
+from ledger.day import DayState, day_state
+from ledger.db import lock_writers
 from ledger.decision import Offer, decide
 from ledger.directory import Directory
 from ledger.entry import (
@@ -35,12 +37,11 @@ from ledger.entry import (
     flaw_of_lines,
     unprintable,
 )
-from ledger.facts import Facts, load_facts
-from ledger.moved import controls_of
+from ledger.facts import Facts, are_forestalled, load_facts
+from ledger.orders import Order
 from ledger.post import expire_holds, post
 from ledger.standing import MAX_TOTAL_FEN, Decision
 from ledger.store import entry_row
-from ledger.totals import add_to_totals
 
 Numbers = NDArray[np.int64]
 
@@ -143,13 +144,19 @@ def post_columns(
     prepared = _with_new_accounts(conn, prepared, directory)
     try:
         with conn.begin_nested():
-            return _posted(conn, prepared, renew_totals, at=at, closing=closing)
+            expire_holds(conn, at=at)
+            facts = load_facts(conn, _booking(prepared), at=at)
+            return _posted(conn, prepared, facts, renew_totals, at=at, closing=closing)
     except TotalsRefused:
         entries = [
             _entry(heading, prepared.numbered, place, prepared.business_date)
             for place, heading in enumerate(prepared.headings)
         ]
         return post(conn, entries, at=at, closing=closing)
+
+
+def _at_once() -> None:
+    """There is nothing to wait for."""
 
 
 def post_pieces(
@@ -159,22 +166,34 @@ def post_pieces(
     *,
     at: datetime,
     closing: bool = False,
+    when_written: Callable[[], object] = _at_once,
 ) -> list[Posted | Refused]:
     """`post_columns` of some pieces, one after the other, all of one business date.
 
-    An account that many pieces move is renewed once, at the end. Where one cannot take it all, `pieces` is asked for
-    them again, and each is booked by itself.
+    An account that many pieces move is renewed once, at the end, and only then is the writer's lock needed where the
+    day is closing, as nobody but its night, which is the caller, books on it: until all lines are there, and
+    `when_written` has returned, others go on. Where an account cannot take it all, or an entry was taken back
+    meanwhile, `pieces` is asked for them again under the lock, and each is booked by itself.
     """
     run = Run()
     answers: list[Posted | Refused] = []
     try:
         with conn.begin_nested(), pieces() as several:
             for prepared in several:
+                if not run.has_begun:
+                    _lock_unless_closing(conn, prepared.business_date)
                 known = _with_new_accounts(conn, prepared, directory)
-                answers += _posted(conn, known, run.take, at=at, closing=closing)
+                facts = load_facts(conn, _booking(known), at=at, ahead=True)
+                answers += _posted(conn, known, facts, run.take, at=at, closing=closing)
+            when_written()
+            lock_writers(conn)
+            expire_holds(conn, at=at)
+            if are_forestalled(conn, _new(answers)):
+                raise TotalsRefused
             run.renew(conn)
             return answers
     except TotalsRefused:
+        lock_writers(conn)  # a savepoint that is gone back to takes it along
         with pieces() as several:
             return [
                 answer
@@ -183,12 +202,24 @@ def post_pieces(
             ]
 
 
+def _lock_unless_closing(conn: Connection, business_date: date) -> None:
+    """The numbers of a day that is closing are its night's; on another day whoever holds the lock has the next."""
+    if day_state(conn, business_date) is not DayState.CLOSING:
+        lock_writers(conn)
+
+
+def _new(answers: Sequence[Posted | Refused]) -> list[str]:
+    return [answer.reference for answer in answers if isinstance(answer, Posted) and answer.first_time]
+
+
+def _booking(prepared: Prepared) -> list[Order]:
+    return [offer.order for offer in prepared.offers if offer.flaw is None]
+
+
 def _posted(
-    conn: Connection, prepared: Prepared, renew: Renew, *, at: datetime, closing: bool
+    conn: Connection, prepared: Prepared, facts: Facts, renew: Renew, *, at: datetime, closing: bool
 ) -> list[Posted | Refused]:
     """What `post_columns` answers where every account can take its part; else this raises TotalsRefused."""
-    expire_holds(conn, at=at)
-    facts = load_facts(conn, [offer.order for offer in prepared.offers if offer.flaw is None], at=at)
     # Whatever accounts may say is left to the totals: here they are asked for by no line.
     decision = decide(prepared.offers, facts, closing=closing, at=at)
     if decision.accepted:
@@ -321,7 +352,6 @@ def _store(
     ]
     placed = moved.numbered(first, np.repeat(entry_ids, counts))
     store_columns(conn, entries, placed, business_date, renew)
-    add_to_totals(conn, {}, controls_of(moved.debits_fen, moved.credits_fen))
 
 
 def _places(decision: Decision) -> Numbers:

@@ -37,6 +37,7 @@ WRITER_LOCK = 0x0CA2D
 """Key of PostgreSQL's advisory lock that makes one writer at a time."""
 LOCK_WRITERS = f"SELECT pg_advisory_xact_lock({WRITER_LOCK})"
 _LOCK_BESIDE = f"SELECT pg_advisory_xact_lock({WRITER_LOCK + 2})"
+_AHEAD = WRITER_LOCK + 3
 _AT_A_TIME = 2
 _MOST_COMPILED = 2_000
 _COMPILED: dict[str, tuple[Dialect, Any]] = {}
@@ -119,30 +120,42 @@ def nothing_to_write(_conn: Connection) -> None:
 
 @contextmanager
 def writing(
-    engine: Engine, *, beside: Callable[[Connection], None] = nothing_to_write, after: Event | None = None
+    engine: Engine, *, beside: Callable[[Connection], None] = nothing_to_write, ended: Event | None = None
 ) -> Iterator[Connection]:
     """One transaction that may write; commits on leaving, rolls back on any exception.
 
     `beside` writes what nobody else does. SQLite has one writer: there it is first in the same transaction. On
     PostgreSQL it goes on at the same time in one of its own, which is kept only if the block comes to its end, and
     then a moment before the other. Whoever dies in that moment leaves it behind, so it must look whether it is there.
-    There the lock is asked for when `after` is set, or `beside` has ended: until then others write.
+    There the block begins ahead of the writer's lock, while others write: it asks for it (`lock_writers`) before it
+    changes, or numbers, what others may. `ended` is set when `beside` has ended, however that was.
     """
+    ended = ended or Event()
     if beside is nothing_to_write or engine.dialect.name != "postgresql":
         with engine.begin() as conn:
             beside(conn)
+            ended.set()
             lock_writers(conn)
             yield conn
         return
-    with _under_way(engine, beside, after) as keep, engine.begin() as conn:
-        lock_writers(conn)
+    with _under_way(engine, beside, ended) as keep, engine.begin() as conn:
+        # As for `beside`: what was killed may still be about to end.
+        conn.execute(text(f"SELECT pg_advisory_xact_lock({_AHEAD})"))
         yield conn
+        lock_writers(conn)
         keep()
+
+
+def nobody_writes_ahead(conn: Connection) -> bool:
+    """Whether no other transaction writes ahead of the writer's lock, nor will until this one ends."""
+    if conn.dialect.name != "postgresql":
+        return True
+    return bool(conn.execute(text(f"SELECT pg_try_advisory_xact_lock({_AHEAD})")).scalar_one())
 
 
 @contextmanager
 def _under_way(
-    engine: Engine, write: Callable[[Connection], None], after: Event | None
+    engine: Engine, write: Callable[[Connection], None], ended: Event
 ) -> Iterator[Callable[[], None]]:
     """Let a thread write in a transaction of its own; what is given waits for its end, and commits."""
     with engine.connect() as conn, ThreadPoolExecutor(1, "beside") as thread:
@@ -153,9 +166,7 @@ def _under_way(
             write(conn)
 
         written = thread.submit(write_alone)
-        if after is not None:
-            written.add_done_callback(lambda _: after.set())
-            after.wait()
+        written.add_done_callback(lambda _: ended.set())
 
         def keep() -> None:
             written.result()

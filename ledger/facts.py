@@ -107,10 +107,11 @@ FORESTALLED: Final = Question(
 RAN_OUT: Final = Question("SELECT 1 FROM ledger_open_hold WHERE expires_at <= :value LIMIT 1")
 
 
-def load_facts(conn: Connection, orders: Sequence[Order], *, at: datetime) -> Facts:
+def load_facts(conn: Connection, orders: Sequence[Order], *, at: datetime, ahead: bool = False) -> Facts:
     """Read the facts about orders whose texts the database can hold.
 
-    All that most of them need is asked in one round trip; holds, and what is taken back, take a few more.
+    All that most of them need is asked in one round trip; holds, and what is taken back, take a few more. `ahead` of
+    the writer's lock they may be others by the time it is held, and no hold is due.
     """
     booking = [order for order in orders if isinstance(order, Entry | Reversal)]
     own = {order.reference for order in orders}
@@ -118,20 +119,20 @@ def load_facts(conn: Connection, orders: Sequence[Order], *, at: datetime) -> Fa
     settled = _there(order.settles for order in booking if isinstance(order, Entry))
     dates = {order.business_date for order in booking}
     codes = codes_of(orders)
-    _, days, accounts, booked, forestalled, ran_out = ask_together(
+    first: list[tuple[Question, list[datetime]]] = [] if ahead else [(_LOCK, []), (RAN_OUT, [at])]
+    *locked, days, accounts, booked, forestalled = ask_together(
         conn,
         [
-            (_LOCK, []),
+            *first,
             (DAYS, [min(dates, default=date.max), max(dates, default=date.min)]),
             (ACCOUNTS, [list(codes)]),
             (BOOKED, [list({order.reference for order in booking})]),
             (FORESTALLED, [list(own | taken_back)]),
-            (RAN_OUT, [at]),
         ],
     )
     touched = settled | {order.reference for order in orders if isinstance(order, Hold | Void)}
     originals, holds = _originals(conn, list(taken_back)), _holds(conn, list(touched))
-    due = _due(conn, at) if ran_out else ()
+    due = _due(conn, at) if locked and locked[-1] else ()
     if further := codes_of([*originals.values(), *holds.values(), *due]) - codes:
         accounts += ask_together(conn, [(ACCOUNTS, [list(further)])])[0]
     return Facts(
@@ -144,6 +145,11 @@ def load_facts(conn: Connection, orders: Sequence[Order], *, at: datetime) -> Fa
         forestalled=dict(forestalled),
         last_hold_id=_last_hold_id(conn) if any(isinstance(order, Hold) for order in orders) else 0,
     )
+
+
+def are_forestalled(conn: Connection, references: Sequence[str]) -> bool:
+    """Whether any of these references was taken back before it came."""
+    return bool(ask_together(conn, [(FORESTALLED, [references])])[0])
 
 
 def _there(references: Iterable[str | None]) -> set[str]:

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import CTE, BigInteger, ColumnElement, Connection, Select, case, literal, select
+from sqlalchemy import CTE, BigInteger, ColumnElement, Connection, Select, case, literal, or_, select
 
 from ledger import tables
 from ledger.accounts import Kind
@@ -14,6 +14,7 @@ from ledger.archive import Archive, LinesArchived, lines_begin
 from ledger.archived_line import ArchivedLine
 from ledger.balances import find_account
 from ledger.ids import NONE, date_of
+from ledger.line_before import before_on
 
 
 class NoLineOfIt(LookupError):
@@ -113,10 +114,11 @@ def _in_books(
     walk = select(literal(1).label("place"), literal(start, BigInteger).label("line_id")).cte(
         "walk", recursive=True
     )
-    earlier = case((line.debit_id == account_id, line.debit_before_id), else_=line.credit_before_id)
+    before = before_on(account_id)
     walk = walk.union_all(
-        select(walk.c.place + 1, earlier)
+        select(walk.c.place + 1, before.line_id)
         .select_from(walk.join(tables.line, line.id == walk.c.line_id))
+        .outerjoin(tables.overtaken, before.overtaken)
         .where(walk.c.place < limit)
     )
     other = case((line.debit_id == account_id, line.credit_id), else_=line.debit_id)
@@ -132,9 +134,10 @@ def _in_books(
             line.item,
             line.amount_fen * case((line.debit_id == account_id, sign), else_=-sign),
             counter.c.code,
-            earlier,
+            before.line_id,
         )
         .select_from(walk.join(tables.line, line.id == walk.c.line_id))
+        .outerjoin(tables.overtaken, before.overtaken)
         .join(tables.entry, entry.id == line.entry_id)
         .join(counter, counter.c.id == other)
         .order_by(walk.c.place)
@@ -179,9 +182,11 @@ def walks(*where: ColumnElement[bool]) -> CTE:
     walk = (
         newest.join(tables.total, total.account_id == account.id).where(*where).cte("walks", recursive=True)
     )
-    earlier = case((line.debit_id == walk.c.account_id, line.debit_before_id), else_=line.credit_before_id)
+    before = before_on(walk.c.account_id)
     return walk.union_all(
-        select(walk.c.account_id, earlier).select_from(walk.join(tables.line, line.id == walk.c.line_id))
+        select(walk.c.account_id, before.line_id)
+        .select_from(walk.join(tables.line, line.id == walk.c.line_id))
+        .outerjoin(tables.overtaken, before.overtaken)
     )
 
 
@@ -192,12 +197,12 @@ def _start(conn: Connection, account_id: int, code: str, before: int | None, arc
         newest = select(total.last_line_id).where(total.account_id == account_id)
         last_line_id: int = conn.execute(newest).scalar_one()
         return last_line_id
-    query = select(
-        case(
-            (line.debit_id == account_id, line.debit_before_id),
-            (line.credit_id == account_id, line.credit_before_id),
-        )
-    ).where(line.id == before)
+    earlier = before_on(account_id)
+    query = (
+        select(earlier.line_id)
+        .outerjoin(tables.overtaken, earlier.overtaken)
+        .where(line.id == before, or_(line.debit_id == account_id, line.credit_id == account_id))
+    )
     found: int | None = conn.execute(query).scalar_one_or_none()
     if found is None and archive is not None:
         archived = archive.line(conn, before)

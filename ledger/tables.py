@@ -233,6 +233,15 @@ line = Table(
     postgresql_partition_by="RANGE (id)",
 )
 
+overtaken = Table(
+    "ledger_overtaken",
+    metadata,
+    Column("line_id", Id, primary_key=True, autoincrement=False),
+    Column("account_id", Id, ForeignKey("ledger_account.id"), primary_key=True, autoincrement=False),
+    Column("before_id", Id, nullable=False),
+)
+"""Lines that do not name the line before them on an account: that one was booked while they were being written."""
+
 snapshot = Table(
     "ledger_snapshot",
     metadata,

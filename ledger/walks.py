@@ -1,7 +1,7 @@
 """The walks along accounts' lines, checked: from an account's newest line they lead over all its lines, once.
 
-By number, an account's lines are in the order of their days, and within a day in that of posting. Each names the
-one before it by number, but where the account moved on two days in turn, as in a night that books on its closing
+By number, an account's lines are in the order of their days, and within a day in that of posting. Before each comes
+the one before it by number, but where the account moved on two days in turn, as in a night that books on its closing
 day while the next one goes on.
 """
 
@@ -10,16 +10,18 @@ from datetime import date
 from itertools import groupby
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Subquery, and_, func, or_, select, union_all
+from sqlalchemy import Connection, Subquery, and_, func, or_, select
 
 from ledger import tables
 from ledger.bulk import CHUNK_ROWS, one_of_numbers
 from ledger.findings import Finding
 from ledger.ids import A_DAY, NONE, before_first
+from ledger.line_before import sides
+from ledger.snapshots import day_number
 
 
 class Turn(NamedTuple):
-    """A line of an account that names another line than the one before it by number."""
+    """A line of an account before which another line comes than the one before it by number."""
 
     account_id: int
     line_id: int
@@ -29,14 +31,14 @@ class Turn(NamedTuple):
 
 def walks_reach_every_line(conn: Connection) -> Iterator[Finding]:
     """From its newest line, an account's lines lead over all of them, and to nothing else."""
-    sides = _sides()
+    moved = sides()
     turns = {
-        number: list(found) for number, found in groupby(_turns(conn, sides), lambda turn: turn.account_id)
+        number: list(found) for number, found in groupby(_turns(conn, moved), lambda turn: turn.account_id)
     }
     account, total = tables.account.c, tables.total.c
     newest = (
-        select(sides.c.account_id, func.max(sides.c.line_id).label("line_id"))
-        .group_by(sides.c.account_id)
+        select(moved.c.account_id, func.max(moved.c.line_id).label("line_id"))
+        .group_by(moved.c.account_id)
         .subquery()
     )
     by_number = func.coalesce(newest.c.line_id, NONE)
@@ -53,6 +55,7 @@ def walks_reach_every_line(conn: Connection) -> Iterator[Finding]:
             message = f"account {code}: the walk along its lines goes astray at {line_id}; restore a backup"
             yield Finding("walks_reach_every_line", code, 0, line_id, message)
     yield from before_the_last_posting(conn)
+    yield from overtaken_lines_belong(conn)
 
 
 def astray(newest: int, start: int, turns: Sequence[Turn]) -> int | None:
@@ -76,23 +79,12 @@ def astray(newest: int, start: int, turns: Sequence[Turn]) -> int | None:
     return told_by if at != NONE else next(iter(stretches), None)
 
 
-def _sides() -> Subquery:
-    """Each line twice, once an account that it moves, with the line that it names as the one before."""
-    line = tables.line.c
-    return union_all(
-        select(
-            line.debit_id.label("account_id"), line.id.label("line_id"), line.debit_before_id.label("before")
-        ),
-        select(line.credit_id, line.id, line.credit_before_id),
-    ).subquery()
-
-
-def _turns(conn: Connection, sides: Subquery) -> Iterator[Turn]:
-    by_number = func.lag(sides.c.line_id, 1, NONE).over(
-        partition_by=sides.c.account_id, order_by=sides.c.line_id
+def _turns(conn: Connection, moved: Subquery) -> Iterator[Turn]:
+    by_number = func.lag(moved.c.line_id, 1, NONE).over(
+        partition_by=moved.c.account_id, order_by=moved.c.line_id
     )
     numbered = select(
-        sides.c.account_id, sides.c.line_id, by_number.label("before_by_number"), sides.c.before
+        moved.c.account_id, moved.c.line_id, by_number.label("before_by_number"), moved.c.before
     ).subquery()
     query = select(numbered).where(numbered.c.before != numbered.c.before_by_number)
     query = query.order_by(numbered.c.account_id, numbered.c.line_id)
@@ -123,4 +115,29 @@ def before_the_last_posting(conn: Connection, begin: date | None = None) -> Iter
     )
     for code, line_id in conn.execute(query):
         message = f"account {code}: line {line_id} is no line of it before its last posting; restore a backup"
+        yield Finding("walks_reach_every_line", code, 0, line_id, message)
+
+
+def overtaken_lines_belong(conn: Connection, begin: date | None = None) -> Iterator[Finding]:
+    """What overtook a line on an account is of a later day, and the line is one of the account.
+
+    Whether a walk goes over both is looked at with all others. Lines before `begin` are archived, and not looked for.
+    """
+    account, overtaken, line = tables.account.c, tables.overtaken.c, tables.line.c
+    own = and_(line.id == overtaken.line_id, overtaken.account_id.in_([line.debit_id, line.credit_id]))
+    query = (
+        select(account.code, overtaken.line_id)
+        .select_from(tables.overtaken)
+        .join(tables.account, account.id == overtaken.account_id)
+        .outerjoin(tables.line, own)
+        .where(
+            overtaken.line_id > (NONE if begin is None else before_first(begin)),
+            or_(line.id.is_(None), day_number(overtaken.before_id) <= day_number(overtaken.line_id)),
+        )
+        .order_by(overtaken.line_id, account.code)
+    )
+    for code, line_id in conn.execute(query):
+        message = (
+            f"account {code}: no later day's line can come before line {line_id} of it; restore a backup"
+        )
         yield Finding("walks_reach_every_line", code, 0, line_id, message)

@@ -201,6 +201,8 @@ def _do(
     marks = mark_files(result.files, night.folder)
     with result.transaction(engine) as conn:
         newest = last_entry_ids(conn)
+        if result.is_ahead:  # meanwhile others book on the day that is open
+            newest = {night.business_date: newest[night.business_date]}
         result.write(conn)
         references = references_after(conn, newest)
         digest = step_digest(result.counts, marks, references)

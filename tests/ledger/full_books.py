@@ -14,7 +14,7 @@ from ledger.entry import Entry, Line, Refused
 from ledger.orders import Hold, Order, Reversal, Void
 from ledger.post import post
 from ledger.seal import Seal, day_contents, store_seal
-from tests.ledger.some_books import AT, DAY, Books
+from tests.ledger.some_books import AT, DAY, Books, overtake
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 KEY_VERSION = 3
@@ -80,8 +80,16 @@ def fill(books: Books) -> None:
             begin_close(conn, business_date, at=now)
         # The night books on its day while the next one goes on.
         book(tap("1", 5, f"early:{following}", following))
-        book(tap("1", 3, f"late:{business_date}", business_date), closing=True)
-        book(tap("1", 2, f"noon:{following}", following))
+        late, noon = (
+            tap("1", 3, f"late:{business_date}", business_date),
+            tap("1", 2, f"noon:{following}", following),
+        )
+        if business_date is second:
+            now += timedelta(minutes=2)
+            overtake(books.engine, late, noon, at=now)
+        else:
+            book(late, closing=True)
+            book(noon)
         if business_date is not third:
             with writing(books.engine) as conn:
                 close_and_seal(conn, business_date, at=now)

@@ -1,13 +1,18 @@
 """Books to try things on: short ways to post, to look, and to tamper."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
+import numpy as np
+import pyarrow as pa
 from sqlalchemy import Connection, Engine, text
 
 from ledger.balances import balances, free
+from ledger.columns import Heading, Lines, post_pieces, prepare_columns
 from ledger.db import reading, writing
+from ledger.directory import Directory
 from ledger.entry import Entry, Line, Posted, Refused
 from ledger.ids import before_first
 from ledger.orders import Answer, Order
@@ -17,7 +22,7 @@ DAY = date(2018, 9, 1)
 AT = datetime(2018, 9, 1, 3, 4, 5, 678901, tzinfo=UTC)
 GUARDED = (
     "account", "total", "control", "day", "entry", "line", "hold", "hold_line", "open_hold", "event", "forestalled",
-    "snapshot", "seal",
+    "overtaken", "snapshot", "seal",
 )  # fmt: skip
 
 
@@ -63,6 +68,34 @@ class Books:
 
     def on(self, day: date) -> "Books":
         return replace(self, day=day)
+
+
+def as_columns(entries: Sequence[Entry]) -> tuple[list[Heading], Lines]:
+    """Entries as headings and columns of lines."""
+    rows = [(place, line) for place, entry in enumerate(entries) for line in entry.lines]
+    return (
+        [Heading(one.reference, one.kind, one.event_at, one.narrative) for one in entries],
+        Lines(
+            np.array([place for place, _ in rows], np.int64),
+            pa.array([line.debit for _, line in rows], pa.string()),
+            pa.array([line.credit for _, line in rows], pa.string()),
+            np.array([line.amount_fen for _, line in rows], np.int64),
+            pa.array([line.item for _, line in rows], pa.string()),
+        ),
+    )
+
+
+def overtake(engine: Engine, late: Entry, noon: Entry, *, at: datetime) -> None:
+    """Book an entry of a closing day as its night does, and another one on the next while that is being written."""
+    directory = Directory(engine)
+    prepared = prepare_columns(*as_columns([late]), directory, business_date=late.business_date)
+    found: list[Answer] = []
+    with writing(engine) as conn:
+        found += post_pieces(
+            conn, lambda: nullcontext([prepared]), directory, at=at, closing=True,
+            when_written=lambda: found.extend(post(conn, [noon], at=at)),
+        )  # fmt: skip
+    assert answers(found) == ["posted", "posted"]
 
 
 def numbered(place: int, day: date = DAY) -> int:

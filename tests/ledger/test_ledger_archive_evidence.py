@@ -17,6 +17,7 @@ from ledger.history import history
 from ledger.verify import verify_books
 from tests.ledger.archived_books import AUGUST, CARDS, NOW, SEPTEMBER, Shelf, drops_lines, line_count, tamper
 from tests.ledger.sealed_books import at, book, load, open_books, ride, seal_day, sign
+from tests.ledger.some_books import overtake
 from tests.support.depth import examples
 
 
@@ -192,13 +193,30 @@ def test_any_books_are_the_same_to_whoever_asks_after_archiving(
             following = begin_close(conn, day, at=at(day, 15))
         for name, (card, fare_fen, late, _) in own:
             if late:
-                book(engine, ride(following, f"{name}:next", (card, fare_fen)))
-                book(engine, ride(day, f"{name}:late", (card, fare_fen)), closing=True)
+                noon, own_day = (ride(on, f"{name}:{on}", (card, fare_fen)) for on in (following, day))
+                if fare_fen % 2:
+                    overtake(engine, own_day, noon, at=at(day, 15))
+                else:
+                    book(engine, noon)
+                    book(engine, own_day, closing=True)
         seal_day(engine, day)
     shelf = Shelf(engine, tmp_path_factory.mktemp("any"))
     before = shelf.walks(limit=100)
     assert shelf.archive(AUGUST)
     assert shelf.walks(limit=100) == before
+    assert shelf.findings() == []
+
+
+def test_no_month_is_archived_while_a_night_writes_lines_ahead_of_the_lock(shelf: Shelf) -> None:
+    before = line_count(shelf.engine)
+    if drops_lines(shelf.engine):
+        with writing(shelf.engine, beside=lambda _: None):
+            with pytest.raises(
+                ArchiveRefused, match="a night is writing lines; archive 2018-08 again when it is done"
+            ):
+                shelf.archive(AUGUST)
+            assert line_count(shelf.engine) == before
+    assert shelf.archive(AUGUST)
     assert shelf.findings() == []
 
 

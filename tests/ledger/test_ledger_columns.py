@@ -30,7 +30,7 @@ from ledger.entry import (
 from ledger.orders import Hold, Reversal
 from ledger.post import post
 from ledger.verify import verify_books
-from tests.ledger.some_books import AT, DAY, Books, answers
+from tests.ledger.some_books import AT, DAY, Books, answers, as_columns
 
 CODES = st.sampled_from(
     ["purse:1", "purse:2", "agent:A", "clearing:METRO-1", "till:1", "purse:none", "income:fee"]
@@ -47,21 +47,6 @@ ENTRIES = st.builds(
     narrative=st.sampled_from(["", "早", "a\\b"]),
 )
 WRITTEN = (tables.entry, tables.line, tables.total, tables.control, tables.event)
-
-
-def as_columns(entries: Sequence[Entry]) -> tuple[list[Heading], Lines]:
-    """Entries as headings and columns of lines."""
-    rows = [(place, line) for place, entry in enumerate(entries) for line in entry.lines]
-    return (
-        [Heading(one.reference, one.kind, one.event_at, one.narrative) for one in entries],
-        Lines(
-            np.array([place for place, _ in rows], np.int64),
-            pa.array([line.debit for _, line in rows], pa.string()),
-            pa.array([line.credit for _, line in rows], pa.string()),
-            np.array([line.amount_fen for _, line in rows], np.int64),
-            pa.array([line.item for _, line in rows], pa.string()),
-        ),
-    )
 
 
 def booked(conn: Connection, entries: Sequence[Entry], directory: Directory) -> list[Posted | Refused]:

@@ -67,10 +67,10 @@ def test_migrations_go_up_and_down_and_up_again_with_full_books(books: Books) ->
 
 
 def left_of_the_ledger(engine: Engine) -> list[str]:
-    """Tables, partitions among them, and functions and triggers that bear the ledger's name."""
+    """Lasting tables, partitions among them, and functions and triggers that bear the ledger's name."""
     queries = {
         "sqlite": "SELECT name FROM sqlite_master WHERE name LIKE '%ledger%' ORDER BY 1",
-        "postgresql": "SELECT relname::text FROM pg_class WHERE relname LIKE '%ledger%'"
+        "postgresql": "SELECT relname::text FROM pg_class WHERE relname LIKE '%ledger%' AND relpersistence <> 't'"
         " UNION SELECT proname::text FROM pg_proc WHERE proname LIKE '%ledger%'"
         " UNION SELECT tgname::text FROM pg_trigger WHERE tgname LIKE '%ledger%' ORDER BY 1",
     }

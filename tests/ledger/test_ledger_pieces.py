@@ -17,8 +17,8 @@ from ledger.db import reading, writing
 from ledger.directory import Directory
 from ledger.entry import Entry, Line, Posted, Refused
 from ledger.verify import verify_books
-from tests.ledger.some_books import AT, DAY, Books, answers
-from tests.ledger.test_ledger_columns import ENTRIES, as_columns, booked, written
+from tests.ledger.some_books import AT, DAY, Books, answers, as_columns
+from tests.ledger.test_ledger_columns import ENTRIES, booked, written
 
 TAPS = st.lists(
     st.builds(

@@ -119,7 +119,7 @@ def named(conn: Connection, table: Table, row: Row[Any]) -> set[str]:
     match table.name.removeprefix("ledger_"):
         case "account":
             return {row.code}
-        case "total":
+        case "total" | "overtaken":
             return {codes[row.account_id], str(row.account_id)}
         case "control":
             return {row.segment}
@@ -253,6 +253,7 @@ NEXT = {
         " 1, {zero}, {zero}"
     ),
     "line": "201809040000000009, 201809040000000002, 2, 4, 7, '', 0, 0",
+    "overtaken": "201809010000000001, 2, 201809020000000001",
     "snapshot": "3, '2018-09-02', 0, 0",
     "seal": (
         "'2018-09-03', 0, {zero}, {zero}, 11, 5, 24, {zero}, {zero}, {zero}, 3, "

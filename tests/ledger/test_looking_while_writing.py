@@ -56,33 +56,25 @@ def entries(books: Books) -> int:
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_others_write_until_enough_is_brought(books: Books) -> None:
-    enough, begun = Event(), Event()
-
-    def bring(_conn: Connection) -> None:
-        assert not begun.wait(0.5)  # a writer that does not wait has the lock by then
+def test_others_write_until_the_lock_is_asked_for(books: Books) -> None:
+    with writing(books.engine, beside=lambda _: None) as conn:
         assert answers(books.post(books.load("1", 7))) == ["posted"]  # as anybody could
-        enough.set()
-
-    with writing(books.engine, beside=bring, after=enough) as conn:
-        begun.set()
         assert answers(post(conn, [books.load("2", 7)], at=AT)) == ["posted"]
     assert entries(books) == 2
 
 
 @pytest.mark.parametrize("failing", [False, True])
-def test_who_brings_and_never_says_that_it_is_enough_keeps_nobody_waiting(
-    books: Books, failing: bool
-) -> None:
+def test_who_waits_for_the_end_of_what_is_brought_waits_for_no_more(books: Books, failing: bool) -> None:
     def bring(_conn: Connection) -> None:
         if failing:
             raise LookupError("nothing to bring")
 
-    before = entries(books)
+    before, ended = entries(books), Event()
     with (
         pytest.raises(LookupError) if failing else nullcontext(),
-        writing(books.engine, beside=bring, after=Event()) as conn,
+        writing(books.engine, beside=bring, ended=ended) as conn,
     ):
+        assert ended.wait(60)
         assert answers(post(conn, [books.load("1", 7)], at=AT)) == ["posted"]
     assert entries(books) == before + (not failing)
 
