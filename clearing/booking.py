@@ -34,6 +34,11 @@ from ledger.tables import total
 
 HOTLIST_DEADLINE = timedelta(days=1)
 """How long devices have to take up a list."""
+TAPS_BEFORE_TOTALS_PERCENT = 90
+"""So many of the taps are on their way before totals are renewed, for which everybody else who moves money has to wait.
+
+That takes as long as the rest of the taps does, so that both are done together.
+"""
 
 
 def post(engine: Engine, night: Night) -> StepResult:
@@ -53,12 +58,19 @@ def post(engine: Engine, night: Night) -> StepResult:
         }
 
     progress = StepProgress(night, "rows", counts["paid_taps"] + counts["taps"])
-    brought = Event()
+    brought, missing = Event(), counts["taps"] * TAPS_BEFORE_TOTALS_PERCENT // 100
+
+    def kept(rows: int) -> None:
+        nonlocal missing
+        progress.add(rows)
+        missing -= rows
+        if missing <= 0:
+            brought.set()
 
     def bring(conn: Connection) -> None:
         # They may be there without their lines, where a night was killed as it had just kept them.
         if not are_kept(conn, night.business_date):
-            keep_taps(conn, _passing(fresh_taps(night), progress), night.business_date)
+            keep_taps(conn, fresh_taps(night), night.business_date, kept)
             count_anew(conn, (tap,))
 
     def write(conn: Connection) -> None:

@@ -55,8 +55,8 @@ class StepResult:
     """What a step found and made; `write` puts it into the database in the runner's one transaction.
 
     `bring` is the part that is long and concerns the night alone: it goes on beside, as `ledger.db.writing` has it,
-    and does nothing where it finds that it was done; at its end `brought` is set. Beside it `write` begins ahead of the
-    writer's lock, and until it asks for that it books on the night's business date only.
+    and does nothing where it finds that it was done; at its end, or shortly before, `brought` is set. Beside it `write`
+    begins ahead of the writer's lock, and until it asks for that it books on the night's business date only.
     """
 
     counts: Mapping[str, int]

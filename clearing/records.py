@@ -1,6 +1,6 @@
 """Keeping judged taps and the cards' positions: columns into tables, a piece at a time."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from typing import Any
@@ -11,6 +11,7 @@ from sqlalchemy import Column, Connection, MetaData, Table, func, select, text, 
 
 from clearing.tables import card_position, tap
 from ledger.ahead import ahead
+from ledger.bulk import CHUNK_ROWS
 from ledger.bulk_columns import insert_columns
 from ledger.db import Fen
 from ledger.tables import account, total
@@ -26,13 +27,25 @@ def are_kept(conn: Connection, business_date: date) -> bool:
     return conn.execute(select(tap.c.position).where(*shown).limit(1)).one_or_none() is not None
 
 
-def keep_taps(conn: Connection, pieces: Iterable[pa.Table], business_date: date) -> None:
-    """Keep newly presented taps, a row each; those of a piece come by card, as that index is the dearest to fill."""
+def keep_taps(
+    conn: Connection, pieces: Iterable[pa.Table], business_date: date, told: Callable[[int], None]
+) -> None:
+    """Keep newly presented taps, a row each; `told` hears of so many more that are on their way.
+
+    Those of a piece come by card, as that index is the dearest to fill.
+    """
     names = [column.name for column in tap.c]
     with ahead(_columns(piece, names, business_date) for piece in pieces) as several:
         for columns in several:
             # A statement each: PostgreSQL sets a statement's new rows aside for the trigger that looks at them.
-            insert_columns(conn, tap, [columns])
+            insert_columns(conn, tap, _telling(columns, told))
+
+
+def _telling(columns: pa.Table, told: Callable[[int], None]) -> Iterator[pa.Table]:
+    for start in range(0, columns.num_rows, CHUNK_ROWS):
+        rows = columns.slice(start, CHUNK_ROWS)
+        yield rows
+        told(rows.num_rows)
 
 
 def renew_taps(conn: Connection, pieces: Iterable[pa.Table], business_date: date) -> None:
