@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from ledger import tables
 from ledger.bulk import insert_rows
-from ledger.column_store import TotalsRefused, newest_lines, renew_accounts
+from ledger.column_store import TotalsRefused, lay_ready, newest_lines, renew_accounts
 from ledger.column_walk import Accounts, Moved
 from ledger.moved import controls_of
 from ledger.standing import MAX_TOTAL_FEN
@@ -51,8 +51,12 @@ class Run:
         self._credits_fen.update(moved.credits_fen)
         return self._add(conn, moved.accounts)
 
+    def lay_ready(self, conn: Connection) -> None:
+        """Give the database all of it, so that it need only be added."""
+        lay_ready(conn, self._moved)
+
     def renew(self, conn: Connection) -> None:
-        """Add all of it to the totals, as the one writer, and tell which lines were overtaken by whose of others.
+        """Add all of it, laid ready, to the totals, as the one writer, and tell which lines others overtook with which.
 
         Raises TotalsRefused where an account cannot take it.
         """
@@ -87,11 +91,12 @@ class Run:
     def _widen(self, conn: Connection, moved: Accounts) -> None:
         """Know these accounts, too: one that is new has its newest line, its first of the run, and has not moved."""
         known = self._moved
-        is_new = ~np.isin(moved.account_id, known.account_id, assume_unique=True)
-        new = moved.account_id[is_new]
-        if not len(new):
+        at = np.searchsorted(known.account_id, moved.account_id)
+        is_known = at < len(known)
+        is_known[is_known] = known.account_id[at[is_known]] == moved.account_id[is_known]
+        if is_known.all():
             return
-        at = np.searchsorted(known.account_id, new)
+        at, new = at[~is_known], moved.account_id[~is_known]
         newest = newest_lines(conn, new)
         self._stood = np.insert(self._stood, at, newest)
         self._moved = Accounts(
@@ -100,6 +105,6 @@ class Run:
             credits_fen=np.insert(known.credits_fen, at, 0),
             need_debit_fen=np.insert(known.need_debit_fen, at, _NOWHERE),
             need_credit_fen=np.insert(known.need_credit_fen, at, _NOWHERE),
-            first_line_id=np.insert(known.first_line_id, at, moved.first_line_id[is_new]),
+            first_line_id=np.insert(known.first_line_id, at, moved.first_line_id[~is_known]),
             last_line_id=np.insert(known.last_line_id, at, newest),
         )

@@ -65,13 +65,20 @@ def _resolved(before: Numbers, stood: Numbers) -> Numbers:
 
 def renew_totals(conn: Connection, moved: Moved, business_date: date) -> Numbers:
     """Add to the totals of accounts, all of them within their limits, and of sub-ledgers (see Renew)."""
+    lay_ready(conn, moved.accounts)
     stood = renew_accounts(conn, moved.accounts, business_date)
     add_to_totals(conn, {}, controls_of(moved.debits_fen, moved.credits_fen))
     return stood
 
 
+def lay_ready(conn: Connection, moved: Accounts) -> None:
+    """Give the database what is to be added to accounts, for `renew_accounts` in the same transaction."""
+    if len(moved) and conn.dialect.name == "postgresql":
+        _fill_moving(conn, moved)
+
+
 def renew_accounts(conn: Connection, moved: Accounts, business_date: date) -> Numbers:
-    """The part of accounts alone."""
+    """The part of accounts alone, which lie ready."""
     renew = _renew_postgresql if conn.dialect.name == "postgresql" else _renew_sqlite
     try:
         return renew(conn, moved, business_date)
@@ -110,7 +117,7 @@ _RENEW: Final = renewing(
 ).replace("$", ":")  # fmt: skip
 
 
-def _renew_postgresql(conn: Connection, moved: Accounts, business_date: date) -> Numbers:
+def _fill_moving(conn: Connection, moved: Accounts) -> None:
     conn.execute(
         text(
             "CREATE TEMPORARY TABLE IF NOT EXISTS ledger_moving (id bigint, debits bigint, credits bigint,"
@@ -128,6 +135,9 @@ def _renew_postgresql(conn: Connection, moved: Accounts, business_date: date) ->
     )
     rows = binary_rows([(Kind.INT8, pa.array(column)) for column in columns])
     copy_into(conn, "ledger_moving FROM STDIN (FORMAT binary)", stream([rows]))
+
+
+def _renew_postgresql(conn: Connection, moved: Accounts, business_date: date) -> Numbers:
     # Accounts come in the order of their key: looking each up reads neighbouring pages once, where a hash
     # join would visit them all, at random.
     _joins(conn, "off")

@@ -185,6 +185,7 @@ def post_pieces(
                 known = _with_new_accounts(conn, prepared, directory)
                 facts = load_facts(conn, _booking(known), at=at, ahead=True)
                 answers += _posted(conn, known, facts, run.take, at=at, closing=closing)
+            run.lay_ready(conn)
             when_written()
             lock_writers(conn)
             expire_holds(conn, at=at)

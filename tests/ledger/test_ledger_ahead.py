@@ -1,9 +1,11 @@
 """A night writes its lines while others post on the next day: what comes of both is as if they had come in turn."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from itertools import pairwise
+from threading import Event
 
 import pytest
 from sqlalchemy import Connection, select, text
@@ -13,12 +15,11 @@ from ledger import tables
 from ledger.balances import free
 from ledger.columns import Prepared, post_pieces, prepare_columns
 from ledger.day import begin_close
-from ledger.db import reading, writing
+from ledger.db import lock_writers, reading, writing
 from ledger.directory import Directory
 from ledger.entry import Entry, Line, Posted, Refused
 from ledger.history import history, walks
 from ledger.orders import Hold, Reversal
-from ledger.post import post
 from ledger.verify import verify_books
 from tests.ledger.some_books import AT, DAY, Books, answers, as_columns, numbered
 
@@ -139,11 +140,11 @@ def test_an_entry_that_is_taken_back_while_it_is_being_written_is_refused(night:
 
 
 @BOTH_AT_ONCE
-def test_what_is_held_until_the_night_is_free_for_it(night: Books) -> None:
+def test_what_is_held_until_the_night_is_free_for_it_without_another_try(night: Books) -> None:
     held = Hold("h", "counter", AT - timedelta(hours=1), AT, (Line("purse:1", "clearing:METRO-1", 100),))
     assert answers(night.on(NEXT).ask(held, minutes=-5)) == ["held"]
-    found = booked(night, lambda: nullcontext([prepared(night, [night.tap("1", 100, "a")])]))
-    assert answers(found) == ["posted"]
+    once = [prepared(night, [night.tap("1", 100, "a")])]
+    assert answers(booked(night, lambda: nullcontext([once.pop()]))) == ["posted"]
     with reading(night.engine) as conn:
         assert conn.execute(select(tables.open_hold)).all() == []
         assert is_good(conn)
@@ -156,9 +157,41 @@ def test_on_a_day_that_is_open_a_run_is_the_one_writer_from_its_beginning(books:
     def others_wait() -> None:
         with pytest.raises(DBAPIError, match="lock timeout"), books.engine.begin() as conn:
             conn.execute(text("SET LOCAL lock_timeout = 50"))
-            post(conn, [books.tap("1", 1, "noon")], at=AT)
+            lock_writers(conn)
 
     one = prepared(books, [books.tap("1", 10, "a")])
     assert answers(booked(books, lambda: nullcontext([one]), when_written=others_wait)) == ["posted"]
     with reading(books.engine) as conn:
+        assert is_good(conn)
+
+
+@BOTH_AT_ONCE
+def test_whatever_others_post_all_the_while_the_books_are_whole(night: Books) -> None:
+    next_day, done = night.on(NEXT), Event()
+
+    def post_on() -> int:
+        posted = 0
+        while not done.is_set() or posted < 20:
+            taps = [
+                next_day.tap(str(1 + posted % 2), 1, f"noon:{posted}"),
+                next_day.load("1", 1, f"more:{posted}"),
+            ]
+            others_post(night, *taps)
+            posted += 1
+        return posted
+
+    def each() -> Iterator[Prepared]:
+        for piece in range(20):
+            yield prepared(night, [night.tap(str(1 + n % 2), 1, f"tap:{piece}:{n}") for n in range(4)])
+
+    with ThreadPoolExecutor(1) as others:
+        posting = others.submit(post_on)
+        try:
+            found = booked(night, lambda: nullcontext(each()))
+        finally:
+            done.set()
+        posted = posting.result(60)
+    assert answers(found) == ["posted"] * 80
+    with reading(night.engine) as conn:
+        assert len(conn.scalars(select(tables.line.c.id)).all()) == 2 + 80 + 2 * posted
         assert is_good(conn)

@@ -16,7 +16,7 @@ from clearing.context import Night, StepResult
 from clearing.tables import tap
 from ledger.accounts import open_accounts
 from ledger.chart import account
-from ledger.day import DayState, day_state
+from ledger.day import DayState, current_day, day_state
 from ledger.db import reading, writing
 from ledger.entry import Entry, Line, Posted
 from ledger.post import post
@@ -87,6 +87,29 @@ def test_a_night_killed_as_it_had_kept_its_taps_books_them_when_it_goes_on(
     assert report.steps == finished.report.steps
     assert everything(day.engine) == everything(finished.engine)
     assert contents(day.night.folder) == contents(finished.night.folder)
+
+
+@pytest.mark.parametrize("copies", ["postgresql"], indirect=True)
+def test_others_post_while_the_night_writes_its_lines_and_the_night_records_its_own(
+    day: PreparedDay, finished: FinishedNight
+) -> None:
+    booked: list[str] = []
+
+    def progress(what: str, done: int, _total: int) -> None:
+        # Told before the last of the taps is in, and so before the night asks for the writer's lock.
+        if (what, booked) == ("rows", []) and done:
+            with writing(day.engine) as conn:
+                fees = Line("agent:A", "income:fee", 7)
+                open_accounts(conn, [account(fees.debit), account(fees.credit)], at=AT)
+                own = Entry("fees", "fee", current_day(conn), AT, (fees,))
+                booked.extend(type(answer).__name__ for answer in post(conn, [own], at=AT))
+
+    report = run_night(day.engine, replace(day.night, progress=progress))
+    assert booked == ["Posted"]
+    assert report.steps == finished.report.steps
+    with reading(day.engine) as conn:
+        assert conn.scalars(select(entry.c.business_date).where(entry.c.reference == "fees")).one() > DAY
+        assert list(verify_books(conn)) == []
 
 
 def test_booking_tells_how_far_it_is_up_to_the_last_row(day: PreparedDay) -> None:
