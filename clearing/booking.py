@@ -26,10 +26,11 @@ from ledger.accounts import find_accounts, open_accounts
 from ledger.ahead import ahead
 from ledger.bulk import count_anew
 from ledger.chart import account
-from ledger.columns import Prepared, in_pieces, post_pieces, prepare_columns
+from ledger.columns import post_pieces
 from ledger.db import lock_writers
 from ledger.directory import Directory
 from ledger.entry import Refused
+from ledger.prepared import Prepared, in_pieces, prepare_columns
 from ledger.tables import total
 
 HOTLIST_DEADLINE = timedelta(days=1)

@@ -14,9 +14,10 @@ from clearing.tap_accounts import OVERCHARGE, SHORTFALL, owed_account
 from ledger.accounts import open_accounts
 from ledger.balances import balances_of
 from ledger.chart import account
-from ledger.columns import Heading, in_pieces, post_columns, prepare_columns
+from ledger.columns import post_columns
 from ledger.directory import Directory
 from ledger.entry import Refused
+from ledger.prepared import Heading, in_pieces, prepare_columns
 
 
 def book_late(

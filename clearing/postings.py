@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from clearing.columns import numbers, truths
 from clearing.tap_accounts import OVERCHARGE, SHORTFALL, owed_account
-from ledger.columns import Heading, Lines
+from ledger.prepared import Heading, Lines
 
 Fens = npt.NDArray[np.int64]
 

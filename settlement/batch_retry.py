@@ -20,10 +20,10 @@ from clearing.presented import lay_out
 from clearing.records import keep_positions, renew_taps
 from clearing.retried import retried_taps
 from clearing.tables import batch_file
-from ledger.columns import Heading
 from ledger.day import current_day
 from ledger.db import reading, writing
 from ledger.directory import Directory
+from ledger.prepared import Heading
 from ledger.tables import entry as entry_table
 from settlement.night_lock import exclusive
 from settlement.night_log import unfinished_before

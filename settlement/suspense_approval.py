@@ -29,10 +29,10 @@ from clearing.records import keep_positions
 from clearing.suspense_tables import suspense_item
 from clearing.tables import tap
 from clearing.verdict import Money
-from ledger.columns import Heading
 from ledger.day import current_day
 from ledger.db import writing
 from ledger.directory import Directory
+from ledger.prepared import Heading
 from settlement.night_lock import exclusive
 from settlement.night_log import unfinished_before
 from settlement.suspense_decisions import keep_word, known

@@ -37,13 +37,13 @@ from ledger.ahead import ahead
 from ledger.balances import balance_on
 from ledger.binary_rows import Kind, binary_rows, stream
 from ledger.bulk import copy_into, insert_rows
-from ledger.columns import Lines
 from ledger.day import begin_close, finish_close
 from ledger.db import make_engine, migrate, reading, writing
 from ledger.entry import Entry, Line, Posted
 from ledger.group import GroupCommit
 from ledger.ids import before_first
 from ledger.post import post
+from ledger.prepared import Lines
 
 ACCOUNTS = 1_000_000
 A_BATCH = 200_000

@@ -14,11 +14,12 @@ from sqlalchemy import Engine
 from ledger.accounts import open_accounts
 from ledger.ahead import ahead
 from ledger.chart import account
-from ledger.columns import Heading, Lines, Prepared, post_columns, post_pieces, prepare_columns
+from ledger.columns import post_columns, post_pieces
 from ledger.day import open_day
 from ledger.db import writing
 from ledger.directory import Directory
 from ledger.entry import Posted, Refused
+from ledger.prepared import Heading, Lines, Prepared, prepare_columns
 
 DAY = date(2026, 3, 2)
 AT = datetime(2026, 3, 2, 8, tzinfo=UTC)

@@ -21,11 +21,12 @@ from clearing.wire.result_code import ResultCode
 from ledger.accounts import open_accounts
 from ledger.bulk import one_of_numbers
 from ledger.chart import account
-from ledger.columns import Heading, in_pieces, post_columns, prepare_columns
-from ledger.columns import Lines as BookLines
+from ledger.columns import post_columns
 from ledger.db import Id
 from ledger.directory import Directory
 from ledger.entry import Refused
+from ledger.prepared import Heading, in_pieces, prepare_columns
+from ledger.prepared import Lines as BookLines
 
 ENTRY_KIND: Final = "interop"
 NIGHT: Final = "night"

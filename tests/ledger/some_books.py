@@ -10,13 +10,14 @@ import pyarrow as pa
 from sqlalchemy import Connection, Engine, text
 
 from ledger.balances import balances, free
-from ledger.columns import Heading, Lines, post_pieces, prepare_columns
+from ledger.columns import post_pieces
 from ledger.db import reading, writing
 from ledger.directory import Directory
 from ledger.entry import Entry, Line, Posted, Refused
 from ledger.ids import before_first
 from ledger.orders import Answer, Order
 from ledger.post import post
+from ledger.prepared import Heading, Lines, prepare_columns
 
 DAY = date(2018, 9, 1)
 AT = datetime(2018, 9, 1, 3, 4, 5, 678901, tzinfo=UTC)

@@ -13,13 +13,14 @@ from sqlalchemy.exc import DBAPIError
 
 from ledger import tables
 from ledger.balances import free
-from ledger.columns import Prepared, post_pieces, prepare_columns
+from ledger.columns import post_pieces
 from ledger.day import begin_close
 from ledger.db import lock_writers, reading, writing
 from ledger.directory import Directory
 from ledger.entry import Entry, Line, Posted, Refused
 from ledger.history import history, walks
 from ledger.orders import Hold, Reversal
+from ledger.prepared import Prepared, prepare_columns
 from ledger.verify import verify_books
 from tests.ledger.some_books import AT, DAY, Books, answers, as_columns, numbered
 

@@ -14,7 +14,7 @@ from ledger.accounts import close_account, open_accounts
 from ledger.chart import account
 from ledger.checks import check_books
 from ledger.column_texts import line_contents
-from ledger.columns import Heading, Lines, in_pieces, post_columns, prepare_columns
+from ledger.columns import post_columns
 from ledger.db import reading, writing
 from ledger.directory import Directory
 from ledger.entry import (
@@ -29,6 +29,7 @@ from ledger.entry import (
 )
 from ledger.orders import Hold, Reversal
 from ledger.post import post
+from ledger.prepared import Heading, Lines, in_pieces, prepare_columns
 from ledger.verify import verify_books
 from tests.ledger.some_books import AT, DAY, Books, answers, as_columns
 

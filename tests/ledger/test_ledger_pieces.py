@@ -11,11 +11,12 @@ from sqlalchemy import Connection, event, update
 
 from ledger import tables
 from ledger.checks import check_books
-from ledger.columns import Prepared, post_pieces, prepare_columns
+from ledger.columns import post_pieces
 from ledger.day import begin_close
 from ledger.db import reading, writing
 from ledger.directory import Directory
 from ledger.entry import Entry, Line, Posted, Refused
+from ledger.prepared import Prepared, prepare_columns
 from ledger.verify import verify_books
 from tests.ledger.some_books import AT, DAY, Books, answers, as_columns
 from tests.ledger.test_ledger_columns import ENTRIES, booked, written
