@@ -98,7 +98,7 @@ def post(engine: Engine, night: Night) -> StepResult:
         )
         count_anew(conn, (card_position, total))
 
-    return StepResult(counts, (), write, bring, brought)
+    return StepResult(counts, (), write, bring, brought, ahead=True)
 
 
 def _is_booked(conn: Connection, night: Night) -> bool:

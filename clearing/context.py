@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, Engine
 
 from clearing.peers import NOBODY, Peers
-from ledger.db import nothing_to_write, writing
+from ledger.db import nothing_to_write, writing, writing_ahead
 
 if TYPE_CHECKING:  # many know what a step hands back, and few run a night
     from card.hsm.client import Hsm
@@ -54,9 +54,10 @@ class Night:
 class StepResult:
     """What a step found and made; `write` puts it into the database in the runner's one transaction.
 
-    `bring` is the part that is long and concerns the night alone: it goes on beside, as `ledger.db.writing` has it,
-    and does nothing where it finds that it was done; at its end, or shortly before, `brought` is set. Beside it `write`
-    begins ahead of the writer's lock, and until it asks for that it books on the night's business date only.
+    Where it may begin `ahead` of the writer's lock, it asks for that itself, and until then books on the night's
+    business date only. Then `bring` is the part that is long and concerns the night alone: it goes on beside, as
+    `ledger.db.writing_ahead` has it, and does nothing where it finds that it was done; at its end, or shortly before,
+    `brought` is set.
     """
 
     counts: Mapping[str, int]
@@ -64,18 +65,16 @@ class StepResult:
     write: Callable[[Connection], None] = nothing_to_write
     bring: Callable[[Connection], None] = nothing_to_write
     brought: Event | None = None
+    ahead: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "counts", MappingProxyType(dict(self.counts)))
 
-    @property
-    def is_ahead(self) -> bool:
-        """Whether `write` may begin ahead of the writer's lock."""
-        return self.bring is not nothing_to_write
-
     def transaction(self, engine: Engine) -> AbstractContextManager[Connection]:
         """The one in which `write` is to be called, with what goes on beside it."""
-        return writing(engine, beside=self.bring, ended=self.brought)
+        if self.ahead:
+            return writing_ahead(engine, beside=self.bring, ended=self.brought)
+        return writing(engine)
 
 
 class StepProgress:

@@ -84,4 +84,4 @@ def post(engine: Engine, night: Night) -> StepResult:
 
     counts = {name: value for part in parts for name, value in part.counts.items()}
     files = tuple(file for part in parts for file in part.files)
-    return StepResult(counts, files, write, taps.bring, taps.brought)
+    return StepResult(counts, files, write, taps.bring, taps.brought, ahead=taps.ahead)

@@ -6,6 +6,7 @@ from enum import StrEnum
 from sqlalchemy import Connection, func, select, update
 
 from ledger import tables
+from ledger.db import lock_writers
 from ledger.events import Event, Happened, record_events
 from ledger.ids import numbers_of
 from ledger.partitions import make_partitions
@@ -81,6 +82,7 @@ def begin_close(conn: Connection, business_date: date, *, at: datetime) -> date:
 def finish_close(conn: Connection, business_date: date, *, at: datetime) -> None:
     """Close the day for good and keep the totals of what moved on it; again, it changes nothing.
 
+    Those do not change any more, so that the writer's lock is asked for when they are kept (`ledger.db.writing_ahead`).
     The day is closed at `at`, or where that is later, at the instant of its last posting or when the day
     before was, so that what had been posted at an instant is never after the close of a later day.
     Raises DayOrderError when the day is not closing or an earlier one is not closed.
@@ -93,6 +95,7 @@ def finish_close(conn: Connection, business_date: date, *, at: datetime) -> None
     _require_earlier_closed(conn, business_date)
     closed_at = max(at, _last_posted_at(conn, business_date) or at, _last_closed_at(conn) or at)
     take_snapshots(conn, business_date)
+    lock_writers(conn)
     _move(conn, business_date, DayState.CLOSED, closed_at=closed_at)
     record_events(conn, [Event(closed_at, Happened.DAY_CLOSED, business_date.isoformat())])
 

@@ -119,30 +119,36 @@ def nothing_to_write(_conn: Connection) -> None:
 
 
 @contextmanager
-def writing(
+def writing(engine: Engine) -> Iterator[Connection]:
+    """One transaction that may write; commits on leaving, rolls back on any exception."""
+    with engine.begin() as conn:
+        lock_writers(conn)
+        yield conn
+
+
+@contextmanager
+def writing_ahead(
     engine: Engine, *, beside: Callable[[Connection], None] = nothing_to_write, ended: Event | None = None
 ) -> Iterator[Connection]:
-    """One transaction that may write; commits on leaving, rolls back on any exception.
+    """The same, but it begins ahead of the writer's lock, while others write, and one may be at it at a time.
 
-    `beside` writes what nobody else does. SQLite has one writer: there it is first in the same transaction. On
-    PostgreSQL it goes on at the same time in one of its own, which is kept only if the block comes to its end, and
-    then a moment before the other. Whoever dies in that moment leaves it behind, so it must look whether it is there.
-    There the block begins ahead of the writer's lock, while others write: it asks for it (`lock_writers`) before it
-    changes, or numbers, what others may. `ended` is set when `beside` has ended, however that was.
+    The block asks for the lock (`lock_writers`) before it changes, or numbers, what others may. `beside` writes what
+    nobody else does, at the same time in a transaction of its own, which is kept only if the block comes to its end,
+    and then a moment before the other. Whoever dies in that moment leaves it behind, so it must look whether it is
+    there. `ended` is set when it has ended, however that was. SQLite has one writer: there `beside` is first in the
+    same transaction, which has the lock from its beginning.
     """
     ended = ended or Event()
-    if beside is nothing_to_write or engine.dialect.name != "postgresql":
-        with engine.begin() as conn:
+    if engine.dialect.name != "postgresql":
+        with writing(engine) as conn:
             beside(conn)
             ended.set()
-            lock_writers(conn)
             yield conn
         return
     with _under_way(engine, beside, ended) as keep, engine.begin() as conn:
         # As for `beside`: what was killed may still be about to end.
         conn.execute(text(f"SELECT pg_advisory_xact_lock({_AHEAD})"))
         yield conn
-        lock_writers(conn)
         keep()
 
 
@@ -153,11 +159,19 @@ def nobody_writes_ahead(conn: Connection) -> bool:
     return bool(conn.execute(text(f"SELECT pg_try_advisory_xact_lock({_AHEAD})")).scalar_one())
 
 
+def _kept() -> None:
+    """There is nothing to keep."""
+
+
 @contextmanager
 def _under_way(
     engine: Engine, write: Callable[[Connection], None], ended: Event
 ) -> Iterator[Callable[[], None]]:
     """Let a thread write in a transaction of its own; what is given waits for its end, and commits."""
+    if write is nothing_to_write:
+        ended.set()
+        yield _kept
+        return
     with engine.connect() as conn, ThreadPoolExecutor(1, "beside") as thread:
 
         def write_alone() -> None:

@@ -20,7 +20,7 @@ from clearing import steps as clearing
 from clearing.context import Night, Step, StepRefused, StepResult
 from clearing.free_memory import give_back
 from ledger.day import DayState, day_state
-from ledger.db import reading, writing
+from ledger.db import lock_writers, reading, writing
 from ledger.room import out_of_room
 from ledger.tables import day as day_table
 from settlement.books import check_books_after, check_books_before
@@ -201,9 +201,10 @@ def _do(
     marks = mark_files(result.files, night.folder)
     with result.transaction(engine) as conn:
         newest = last_entry_ids(conn)
-        if result.is_ahead:  # meanwhile others book on the day that is open
+        if result.ahead:  # meanwhile others book on the day that is open
             newest = {night.business_date: newest[night.business_date]}
         result.write(conn)
+        lock_writers(conn)  # where it began ahead, and had no need of it
         references = references_after(conn, newest)
         digest = step_digest(result.counts, marks, references)
         took_ms = int((clock() - began_s) * 1000) if clock else None

@@ -160,7 +160,8 @@ def seal(engine: Engine, night: Night) -> StepResult:
         finish_close(conn, night.business_date, at=night.at)
         store_seal(conn, contents, key_version, signature, at=night.at)
 
-    return StepResult({"entries": contents.entries, "key_version": key_version}, (path,), write)
+    counts = {"entries": contents.entries, "key_version": key_version}
+    return StepResult(counts, (path,), write, ahead=True)
 
 
 def payers_of(conn: Connection, business_date: date) -> dict[str, int]:

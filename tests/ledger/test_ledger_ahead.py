@@ -8,14 +8,14 @@ from itertools import pairwise
 from threading import Event
 
 import pytest
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, event, select, text
 from sqlalchemy.exc import DBAPIError
 
 from ledger import tables
-from ledger.balances import free
+from ledger.balances import balance_on, free
 from ledger.columns import post_pieces
-from ledger.day import begin_close
-from ledger.db import lock_writers, reading, writing
+from ledger.day import begin_close, finish_close
+from ledger.db import lock_writers, reading, writing, writing_ahead
 from ledger.directory import Directory
 from ledger.entry import Entry, Line, Posted, Refused
 from ledger.history import history, walks
@@ -49,7 +49,7 @@ def booked(
     books: Books, pieces: Pieces, when_written: Callable[[], object] = lambda: None
 ) -> list[Posted | Refused]:
     """What a run answers that begins ahead of the writer's lock, as a night's does."""
-    with writing(books.engine, beside=lambda _: None) as conn:
+    with writing_ahead(books.engine) as conn:
         directory = Directory(books.engine)
         return post_pieces(conn, pieces, directory, at=AT, closing=True, when_written=when_written)
 
@@ -196,3 +196,23 @@ def test_whatever_others_post_all_the_while_the_books_are_whole(night: Books) ->
     with reading(night.engine) as conn:
         assert len(conn.scalars(select(tables.line.c.id)).all()) == 2 + 80 + 2 * posted
         assert is_good(conn)
+
+
+@BOTH_AT_ONCE
+def test_others_post_while_the_totals_of_a_day_are_kept(night: Books) -> None:
+    seen: list[str] = []
+
+    @event.listens_for(night.engine, "after_cursor_execute")
+    def _post(conn: object, cursor: object, statement: str, *rest: object) -> None:
+        if statement.startswith("INSERT INTO ledger_snapshot") and not seen:
+            seen.append(statement)
+            others_post(night, night.on(NEXT).tap("1", 3, "noon"))
+
+    with writing_ahead(night.engine) as conn:
+        finish_close(conn, DAY, at=AT)
+    event.remove(night.engine, "after_cursor_execute", _post)
+    assert len(seen) == 1
+    with reading(night.engine) as conn:
+        assert balance_on(conn, "purse:1", DAY).net_fen == -100
+        assert is_good(conn)
+    assert night.nets()["purse:1"] == -97

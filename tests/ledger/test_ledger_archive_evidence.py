@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from ledger.archive import ArchiveDamaged
 from ledger.archiving import ArchiveRefused, archive_month, store_archive, write_archive
 from ledger.day import begin_close
-from ledger.db import migrate, reading, writing
+from ledger.db import migrate, reading, writing, writing_ahead
 from ledger.history import history
 from ledger.verify import verify_books
 from tests.ledger.archived_books import AUGUST, CARDS, NOW, SEPTEMBER, Shelf, drops_lines, line_count, tamper
@@ -210,7 +210,7 @@ def test_any_books_are_the_same_to_whoever_asks_after_archiving(
 def test_no_month_is_archived_while_a_night_writes_lines_ahead_of_the_lock(shelf: Shelf) -> None:
     before = line_count(shelf.engine)
     if drops_lines(shelf.engine):
-        with writing(shelf.engine, beside=lambda _: None):
+        with writing_ahead(shelf.engine):
             with pytest.raises(
                 ArchiveRefused, match="a night is writing lines; archive 2018-08 again when it is done"
             ):

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, event, func, inspect, select, text
 
 from ledger import tables
 from ledger.checks import check_books
-from ledger.db import make_engine, migrate, reading, writing
+from ledger.db import make_engine, migrate, reading, writing, writing_ahead
 from ledger.post import post
 from tests.ledger.some_books import AT, Books, answers
 
@@ -39,7 +39,7 @@ def test_what_a_writer_brings_beside_is_written_meanwhile_and_kept_before_the_re
 
     order: list[str] = []
     event.listen(books.engine, "commit", lambda conn: order.append(conn.info.get("who", "beside")))
-    with writing(books.engine, beside=bring) as conn:
+    with writing_ahead(books.engine, beside=bring) as conn:
         assert under_way.wait(60)
         conn.info["who"] = "writer"
         assert answers(post(conn, [books.load("1", 7)], at=AT)) == ["posted"]
@@ -57,7 +57,7 @@ def entries(books: Books) -> int:
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_others_write_until_the_lock_is_asked_for(books: Books) -> None:
-    with writing(books.engine, beside=lambda _: None) as conn:
+    with writing_ahead(books.engine) as conn:
         assert answers(books.post(books.load("1", 7))) == ["posted"]  # as anybody could
         assert answers(post(conn, [books.load("2", 7)], at=AT)) == ["posted"]
     assert entries(books) == 2
@@ -72,7 +72,7 @@ def test_who_waits_for_the_end_of_what_is_brought_waits_for_no_more(books: Books
     before, ended = entries(books), Event()
     with (
         pytest.raises(LookupError) if failing else nullcontext(),
-        writing(books.engine, beside=bring, ended=ended) as conn,
+        writing_ahead(books.engine, beside=bring, ended=ended) as conn,
     ):
         assert ended.wait(60)
         assert answers(post(conn, [books.load("1", 7)], at=AT)) == ["posted"]
@@ -84,7 +84,10 @@ def test_what_cannot_be_brought_takes_the_rest_with_it(books: Books) -> None:
     def bring(_conn: Connection) -> None:
         raise LookupError("nothing to bring")
 
-    with pytest.raises(LookupError, match="nothing to bring"), writing(books.engine, beside=bring) as conn:
+    with (
+        pytest.raises(LookupError, match="nothing to bring"),
+        writing_ahead(books.engine, beside=bring) as conn,
+    ):
         assert answers(post(conn, [books.load("1", 7)], at=AT)) == ["posted"]
     assert answers(books.post(books.load("1", 7))) == ["posted"]
 
@@ -93,7 +96,7 @@ def test_what_a_writer_brought_goes_with_what_it_could_not_write(books: Books) -
     def bring(conn: Connection) -> None:
         conn.execute(text("CREATE TABLE brought (what varchar(1))"))
 
-    with pytest.raises(LookupError, match="refused"), writing(books.engine, beside=bring):
+    with pytest.raises(LookupError, match="refused"), writing_ahead(books.engine, beside=bring):
         raise LookupError("refused")
     with reading(books.engine) as conn:
         assert not inspect(conn).has_table("brought")
