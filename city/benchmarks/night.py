@@ -22,6 +22,7 @@ from card.tables import card
 from city.benchmarks.figures import Figure, at_least, at_most
 from city.benchmarks.one_night import rule_steps, the_night
 from city.benchmarks.orm_ledger import entries_a_second
+from city.benchmarks.others_wait import Waited, others_asking
 from city.benchmarks.plain_python import Known, decide
 from city.benchmarks.workload import DAY, bodies, prepare
 from city.day import ISSUER
@@ -36,6 +37,7 @@ from clearing.wire.tariff import parse_tariff
 from clearing.workfiles import counted
 from ledger.bulk_columns import insert_columns
 from ledger.db import reading, writing
+from ledger.sharing import PATIENCE_S
 from ledger.tables import line
 
 DEFAULT_TAPS = 1_000_000
@@ -54,11 +56,12 @@ BOUND_MIB = 2_560
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """How a night went, whole or from files to prices, in a process of its own."""
+    """How a night went, whole or from files to prices, in a process of its own; others may have waited for it."""
 
     taps: int
     took_s: float
     peak_mib: float
+    others_waited_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +89,14 @@ class Cities:
 
     def whole(self, city: City, database_url: str | None) -> Ran:
         """How the whole night of a city goes in a process of its own."""
-        told = self._in_a_process(city, "whole", *([] if database_url is None else [database_url]))
+        if database_url is None:
+            told, waited = self._in_a_process(city, "whole"), Waited()
+        else:
+            with others_asking(city.engine) as waited:
+                told = self._in_a_process(city, "whole", database_url)
         with reading(city.engine) as conn:
             taps = conn.execute(select(func.count()).select_from(tap)).scalar_one()
-        return Ran(taps, told["took_s"]["night"], told["peak_mib"])
+        return Ran(taps, told["took_s"]["night"], told["peak_mib"], waited.longest_s)
 
     def plain_python(self, taps: int) -> float:
         """Seconds a tap that the obvious loop takes on a small day; its verdicts must be those of the rules."""
@@ -185,12 +192,13 @@ def _whole_nights(cities: Cities, few: int) -> tuple[list[Figure], Ran]:
             _memory(f"whole night, {few:,} taps, {database}, peak memory", ran),
         ]  # fmt: skip
         if by_row is not None:
-            figures.append(
+            figures += [
+                _waited(f"whole night, {few:,} taps, {database}", ran),
                 at_least(
                     f"whole night, {few:,} taps, {database}", ran.taps / ran.took_s, "taps/s",
                     against=f"ORM, row by row, a line a tap, {orm_taps:,} of them", peer=by_row, ratio=1_000,
-                )
-            )  # fmt: skip
+                ),
+            ]  # fmt: skip
     return figures, ran
 
 
@@ -201,6 +209,7 @@ def _whole_day(cities: Cities, taps: int, small: Ran) -> list[Figure]:
     return [
         _growth(f"whole night, a tap of {taps:,}, PostgreSQL", small, large),
         _memory(f"whole night, {taps:,} taps, PostgreSQL, peak memory", large),
+        _waited(f"whole night, {taps:,} taps, PostgreSQL", large),
     ]
 
 
@@ -212,6 +221,14 @@ def _growth(figure: str, small: Ran, large: Ran) -> Figure:
 
 def _memory(figure: str, ran: Ran) -> Figure:
     return at_most(figure, ran.peak_mib, "MiB", against="the bound that was set", peer=BOUND_MIB, ratio=1)
+
+
+def _waited(figure: str, ran: Ran) -> Figure:
+    """What a payment waits at the most, which is turned away after a while."""
+    return at_most(
+        f"{figure}, longest that a payment waits", ran.others_waited_s, "s",
+        against="after which it is turned away", peer=PATIENCE_S, ratio=1,
+    )  # fmt: skip
 
 
 def _verdicts(city: City) -> dict[str, int]:
