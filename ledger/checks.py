@@ -222,8 +222,8 @@ def _told_by_archive(conn: Connection, business_date: date, archive: Archive | N
 
 CHECKS: tuple[Check, ...] = (
     entries_equal_digests,
-    accounts_sum_to_zero,
     totals_agree_with_lines,
+    accounts_sum_to_zero,
     controls_equal_accounts,
     limits_hold,
     held_is_what_holds_say,

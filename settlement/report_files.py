@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Row, Select, Table, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, Select, Table, and_, func, literal, or_, select
 
 from clearing.atomic_files import write_bytes
 from clearing.context import Night, StepProgress, StepResult
@@ -54,9 +54,9 @@ def report(engine: Engine, night: Night) -> StepResult:
     # The date takes no more entries, so that each part may have a snapshot of its own; the longest come first.
     questions = [
         partial(_accounts, night=night),
+        partial(_exceptions, night=night),
         *(partial(_statement, statement=one, night=night, progress=progress) for one in statements),
         partial(_sheets, night=night),
-        partial(_exceptions, night=night),
     ]
     parts = asked_together(engine, questions)
     counts = {name: count for part in parts for name, count in part.counts.items()}
@@ -117,11 +117,10 @@ class _Counted:
 
 def exception_rows(conn: Connection, business_date: date) -> Iterator[Sequence[object]]:
     """Rows of EXCEPTION_COLUMNS: what is suspended, what this night did not simply accept, files, gaps."""
-    yield from _ride_exceptions(conn, tap, business_date, batch_name, lambda row: (row.card_no, row.counter))
+    yield from _ride_exceptions(conn, tap, business_date, batch_name, (tap.c.card_no, tap.c.counter))
     # As in statements, a code says which it was, and not whose.
-    yield from _ride_exceptions(
-        conn, qr_ride, business_date, qr_batch_name, lambda row: (f"{row.serial}:{row.nonce}", "")
-    )
+    code = qr_ride.c.serial.concat(":").concat(qr_ride.c.nonce), literal("")
+    yield from _ride_exceptions(conn, qr_ride, business_date, qr_batch_name, code)
     query = select(rejected_file).where(rejected_file.c.collected_on == business_date)
     for row in conn.execute(query.order_by(rejected_file.c.name, rejected_file.c.digest)):
         what = row.message.removesuffix(f"; {row.remedy}")
@@ -247,36 +246,42 @@ def _ride_exceptions(
     table: Table,
     business_date: date,
     file_name: Callable[[str, int], str],
-    about: Callable[[Row[Any]], tuple[object, object]],
+    about: tuple[ColumnElement[Any], ColumnElement[Any]],
 ) -> Iterator[Sequence[object]]:
-    """Rides of `tap` or `qr_ride`; `about` says in two columns on what they were taken."""
-    query = _not_simply_accepted(table, business_date)
-    for row in conn.execute(query.execution_options(stream_results=True, yield_per=_FETCH_ROWS)):
+    """Rides of `tap` or `qr_ride`; `about` are two columns of what they were taken on."""
+    query = _not_simply_accepted(table, business_date, about)
+    rows = conn.execute(query.execution_options(stream_results=True, yield_per=_FETCH_ROWS))
+    for verdict, operator, sequence, position, event_at, amount_fen, money, shown, flaw, *own in rows:
         yield (
-            row.verdict,
-            row.operator,
-            file_name(row.operator, row.sequence),
-            row.position,
-            *about(row),
-            city_time(row.event_at),
-            decimal_yuan(row.amount_fen),
-            row.money,
-            row.business_date,
-            (business_date - row.business_date).days,
-            row.flaw or _WHAT.get(row.verdict, ""),
+            verdict,
+            operator,
+            file_name(operator, sequence),
+            position,
+            *own,
+            city_time(event_at),
+            decimal_yuan(amount_fen),
+            money,
+            shown,
+            (business_date - shown).days,
+            flaw or _WHAT.get(verdict, ""),
             "",
         )
 
 
-def _not_simply_accepted(table: Table, business_date: date) -> Select[Any]:
+def _not_simply_accepted(
+    table: Table, business_date: date, about: tuple[ColumnElement[Any], ColumnElement[Any]]
+) -> Select[Any]:
     """Rides in `tap` or `qr_ride` still suspended, until decided; the rest on the night that decided it."""
     columns = table.c
     decided = and_(columns.decided_on == business_date, columns.verdict != ACCEPTED)
     return (
-        select(table)
+        select(
+            columns.verdict, columns.operator, columns.sequence, columns.position, columns.event_at,
+            columns.amount_fen, columns.money, columns.business_date, columns.flaw, *about,
+        )
         .where(or_(columns.money == Money.SUSPENDED, decided))
         .order_by(columns.business_date, columns.operator, columns.sequence, columns.position)
-    )
+    )  # fmt: skip
 
 
 def _missing_files(conn: Connection, business_date: date) -> Iterator[Sequence[object]]:
