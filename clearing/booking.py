@@ -35,7 +35,7 @@ from ledger.tables import total
 
 HOTLIST_DEADLINE = timedelta(days=1)
 """How long devices have to take up a list."""
-TAPS_BEFORE_TOTALS_PERCENT = 90
+TAPS_BEFORE_TOTALS_PERCENT = 95
 """So many of the taps are on their way before totals are renewed, for which everybody else who moves money has to wait.
 
 That takes as long as the rest of the taps does, so that both are done together.
