@@ -22,6 +22,7 @@ from ledger.entry import chain_start
 from ledger.events import Event, Happened, record_events
 from ledger.ids import month_bounds, next_month
 from ledger.journal import of_day
+from ledger.line_before import before_on_both
 from ledger.partitions import partition_of
 from ledger.seal import seal_of
 
@@ -172,10 +173,7 @@ def _rows_of(month: date) -> Select[*tuple[Any, ...]]:
     line, entry = tables.line.c, tables.entry.c
     original, hold = tables.entry.alias("original"), tables.hold
     debit, credit = tables.account.alias("debit"), tables.account.alias("credit")
-    debit_before, credit_before = (
-        tables.overtaken.alias("debit_before"),
-        tables.overtaken.alias("credit_before"),
-    )
+    debit_before, credit_before = before_on_both()
     start, end = month_bounds(month)
     return (
         select(
@@ -194,22 +192,16 @@ def _rows_of(month: date) -> Select[*tuple[Any, ...]]:
             credit.c.code,
             line.amount_fen,
             line.item,
-            func.coalesce(debit_before.c.before_id, line.debit_before_id),
-            func.coalesce(credit_before.c.before_id, line.credit_before_id),
+            debit_before.line_id,
+            credit_before.line_id,
         )
         .select_from(tables.line.join(tables.entry, entry.id == line.entry_id))
         .outerjoin(original, original.c.id == entry.reverses_id)
         .outerjoin(hold, hold.c.id == entry.settles_id)
         .join(debit, debit.c.id == line.debit_id)
         .join(credit, credit.c.id == line.credit_id)
-        .outerjoin(
-            debit_before,
-            (debit_before.c.line_id == line.id) & (debit_before.c.account_id == line.debit_id),
-        )
-        .outerjoin(
-            credit_before,
-            (credit_before.c.line_id == line.id) & (credit_before.c.account_id == line.credit_id),
-        )
+        .outerjoin(debit_before.overtaken, debit_before.joined)
+        .outerjoin(credit_before.overtaken, credit_before.joined)
         .where(line.id > start, line.id < end)
         .order_by(line.id)
     )

@@ -118,7 +118,7 @@ def _in_books(
     walk = walk.union_all(
         select(walk.c.place + 1, before.line_id)
         .select_from(walk.join(tables.line, line.id == walk.c.line_id))
-        .outerjoin(tables.overtaken, before.overtaken)
+        .outerjoin(before.overtaken, before.joined)
         .where(walk.c.place < limit)
     )
     other = case((line.debit_id == account_id, line.credit_id), else_=line.debit_id)
@@ -137,7 +137,7 @@ def _in_books(
             before.line_id,
         )
         .select_from(walk.join(tables.line, line.id == walk.c.line_id))
-        .outerjoin(tables.overtaken, before.overtaken)
+        .outerjoin(before.overtaken, before.joined)
         .join(tables.entry, entry.id == line.entry_id)
         .join(counter, counter.c.id == other)
         .order_by(walk.c.place)
@@ -186,7 +186,7 @@ def walks(*where: ColumnElement[bool]) -> CTE:
     return walk.union_all(
         select(walk.c.account_id, before.line_id)
         .select_from(walk.join(tables.line, line.id == walk.c.line_id))
-        .outerjoin(tables.overtaken, before.overtaken)
+        .outerjoin(before.overtaken, before.joined)
     )
 
 
@@ -200,7 +200,7 @@ def _start(conn: Connection, account_id: int, code: str, before: int | None, arc
     earlier = before_on(account_id)
     query = (
         select(earlier.line_id)
-        .outerjoin(tables.overtaken, earlier.overtaken)
+        .outerjoin(earlier.overtaken, earlier.joined)
         .where(line.id == before, or_(line.debit_id == account_id, line.credit_id == account_id))
     )
     found: int | None = conn.execute(query).scalar_one_or_none()

@@ -7,15 +7,16 @@ stays as it is.
 
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Select, Subquery, and_, case, func, select, union_all
+from sqlalchemy import ColumnElement, FromClause, Select, Subquery, and_, case, func, select, union_all
 
 from ledger import tables
 
 
 class Before(NamedTuple):
-    """The line before each of `tables.line`, where `tables.overtaken` is joined to it (outer) on a condition."""
+    """The line before each of `tables.line`, where a table is joined to it (outer) on a condition."""
 
-    overtaken: ColumnElement[bool]
+    overtaken: FromClause
+    joined: ColumnElement[bool]
     line_id: ColumnElement[int]
 
 
@@ -26,24 +27,29 @@ def before_on(account_id: ColumnElement[int] | int) -> Before:
     return _before(account_id, named)
 
 
+def before_on_both() -> tuple[Before, Before]:
+    """The lines before on the debited and on the credited account."""
+    line = tables.line.c
+    return _before(line.debit_id, line.debit_before_id), _before(line.credit_id, line.credit_before_id)
+
+
 def sides() -> Subquery:
     """Each line twice, once an account that it moves: account_id, line_id, and before, the line before it there."""
     line = tables.line.c
-    both = (line.debit_id, line.debit_before_id), (line.credit_id, line.credit_before_id)
-    return union_all(*(_side(account_id, named) for account_id, named in both)).subquery()
+    both = zip((line.debit_id, line.credit_id), before_on_both(), strict=True)
+    return union_all(*(_side(account_id, before) for account_id, before in both)).subquery()
 
 
-def _side(account_id: ColumnElement[int], named: ColumnElement[int]) -> Select[tuple[int, int, int]]:
-    before = _before(account_id, named)
+def _side(account_id: ColumnElement[int], before: Before) -> Select[tuple[int, int, int]]:
     columns = (
         account_id.label("account_id"),
         tables.line.c.id.label("line_id"),
         before.line_id.label("before"),
     )
-    return select(*columns).outerjoin(tables.overtaken, before.overtaken)
+    return select(*columns).outerjoin(before.overtaken, before.joined)
 
 
 def _before(account_id: ColumnElement[int] | int, named: ColumnElement[int]) -> Before:
-    overtaken = tables.overtaken.c
-    joined = and_(overtaken.line_id == tables.line.c.id, overtaken.account_id == account_id)
-    return Before(joined, func.coalesce(overtaken.before_id, named))
+    overtaken = tables.overtaken.alias()
+    joined = and_(overtaken.c.line_id == tables.line.c.id, overtaken.c.account_id == account_id)
+    return Before(overtaken, joined, func.coalesce(overtaken.c.before_id, named))
