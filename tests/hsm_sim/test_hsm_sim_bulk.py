@@ -1,4 +1,4 @@
-"""TACs in bulk against TACs singly, in both suites: by NumPy alone and by the compiled kernels."""
+"""TACs in bulk against TACs singly, in both suites: one after another, by NumPy alone and by the compiled kernels."""
 
 import os
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import SM4
 from hsm_sim import bulk, bulk_lanes, epurse
 from hsm_sim.bulk import DES, TacColumns, Verifier, verify_tacs
 from hsm_sim.bulk_lanes import NUMPY_VERIFIERS
+from hsm_sim.bulk_singly import verify_singly
 from hsm_sim.bulk_work import COLUMN_WIDTHS, ROW_BYTES
 from hsm_sim.kernel_cache import cache_folder
 from hsm_sim.kernels import KernelsUnfit, compiled_verifiers, prove
@@ -33,10 +34,12 @@ EXAMPLE = (b"\1", b"\0", *map(bytes.fromhex, (
 EXAMPLE_ROOTS = {(1, 0): bytes.fromhex(example.TAC_ROOT)}
 
 
-@pytest.fixture(scope="module", params=["numpy", "compiled"])
+@pytest.fixture(scope="module", params=["singly", "numpy", "compiled"])
 def verifiers(request: pytest.FixtureRequest) -> Mapping[int, Verifier]:
     """Each way in which both suites are verified."""
-    return NUMPY_VERIFIERS if request.param == "numpy" else compiled_verifiers(cache_folder(os.environ))
+    if request.param == "compiled":
+        return compiled_verifiers(cache_folder(os.environ))
+    return {**NUMPY_VERIFIERS, DES: verify_singly} if request.param == "singly" else NUMPY_VERIFIERS
 
 
 def cells_of(rows: list[Row]) -> bulk.Bytes:

@@ -14,8 +14,9 @@ from typing import BinaryIO
 
 import numpy as np
 
-from hsm_sim.bulk import Bytes, Verifier, verify_tacs
+from hsm_sim.bulk import DES, Bytes, Verifier, verify_tacs
 from hsm_sim.bulk_lanes import NUMPY_VERIFIERS
+from hsm_sim.bulk_singly import verify_singly
 from hsm_sim.bulk_work import ROW_BYTES, read_head
 from hsm_sim.kernel_cache import cache_folder
 
@@ -27,10 +28,15 @@ SMALL_ROWS = 8_192
 """Up to so many rows NumPy verifies in less time than a kernel takes to compile."""
 FEW_ROWS = 1_000
 """Until more have been asked for in all, nothing is compiled: NumPy verifies so many before Numba is even loaded."""
+SINGLE_ROWS = 1_000
+"""Up to so many rows of DES are verified one after another in less time than NumPy takes for any number."""
 
 
 class Verifiers:
-    """Who verifies: compiled kernels, or NumPy where there are none, or where little is asked while they compile."""
+    """Who verifies: compiled kernels, or NumPy where there are none, or where little is asked while they compile.
+
+    Where NumPy would verify few rows of DES, they are verified one after another.
+    """
 
     def __init__(self) -> None:
         self._ready: Mapping[int, Verifier] = NUMPY_VERIFIERS
@@ -46,7 +52,10 @@ class Verifiers:
             self._compiling.start()
         if rows > SMALL_ROWS:
             self._compiling.join()
-        return self._ready
+        ready = self._ready
+        if ready is NUMPY_VERIFIERS and rows <= SINGLE_ROWS:
+            return {**ready, DES: verify_singly}
+        return ready
 
     def _compile(self) -> None:
         try:
