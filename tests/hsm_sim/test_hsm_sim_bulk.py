@@ -1,6 +1,7 @@
 """TACs in bulk against TACs singly, in both suites: one after another, by NumPy alone and by the compiled kernels."""
 
 import os
+import sys
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,8 +11,8 @@ from cryptography.hazmat.primitives.ciphers.algorithms import SM4
 from hsm_sim import bulk, bulk_lanes, epurse
 from hsm_sim.bulk import DES, TacColumns, Verifier, verify_tacs
 from hsm_sim.bulk_lanes import NUMPY_VERIFIERS
-from hsm_sim.bulk_singly import verify_singly
 from hsm_sim.bulk_work import COLUMN_WIDTHS, ROW_BYTES
+from hsm_sim.bulk_worker import FEW_ROWS, SINGLE_ROWS, SINGLY, SMALL_ROWS, Verifiers
 from hsm_sim.kernel_cache import cache_folder
 from hsm_sim.kernels import KernelsUnfit, compiled_verifiers, prove
 from hypothesis import HealthCheck, given, settings
@@ -39,7 +40,7 @@ def verifiers(request: pytest.FixtureRequest) -> Mapping[int, Verifier]:
     """Each way in which both suites are verified."""
     if request.param == "compiled":
         return compiled_verifiers(cache_folder(os.environ))
-    return {**NUMPY_VERIFIERS, DES: verify_singly} if request.param == "singly" else NUMPY_VERIFIERS
+    return SINGLY if request.param == "singly" else NUMPY_VERIFIERS
 
 
 def cells_of(rows: list[Row]) -> bulk.Bytes:
@@ -51,7 +52,7 @@ def right_tac(row: Row) -> bytes:
     version, algorithm, issuer, card, *message, _ = row
     root = ROOTS[version[0], algorithm[0]]
     if algorithm[0] == DES:
-        return epurse.mac(epurse.tac_key(epurse.card_key(root, issuer, card)), b"".join(message))
+        return epurse.tac(root, issuer, card, b"".join(message))
     for factor in (issuer, card):
         block = factor + epurse.exclusive_or(factor, epurse.COMPLEMENT)
         root = Cipher(SM4(root), modes.ECB()).encryptor().update(block)
@@ -99,6 +100,22 @@ def test_rows_past_a_chunk_or_group_are_judged_like_those_in_it(
 def test_no_rows_and_no_roots_are_no_trouble(verifiers: Mapping[int, Verifier]) -> None:
     assert verify_tacs(0, np.zeros(0, np.uint8), ROOTS, verifiers).tolist() == []
     assert verify_tacs(3, np.zeros(3 * ROW_BYTES, np.uint8), {}, verifiers).tolist() == [False] * 3
+
+
+def test_few_rows_are_verified_singly_until_there_are_kernels() -> None:
+    verifiers = Verifiers()
+    assert verifiers.of(FEW_ROWS) is SINGLY
+    # The kernels are compiled aside from here on; so many rows wait for them.
+    compiled = verifiers.of(SMALL_ROWS + 1)
+    assert compiled not in (SINGLY, NUMPY_VERIFIERS)
+    assert verifiers.of(1) is compiled
+
+
+def test_without_kernels_numpy_verifies_what_is_more_than_a_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "hsm_sim.kernels", None)
+    verifiers = Verifiers()
+    asked = (SMALL_ROWS + 1, SINGLE_ROWS + 1, SINGLE_ROWS)
+    assert [verifiers.of(rows) for rows in asked] == [NUMPY_VERIFIERS, NUMPY_VERIFIERS, SINGLY]
 
 
 def test_columns_shorter_than_their_rows_are_refused() -> None:

@@ -31,7 +31,7 @@ Single = Callable[[bytes, bytes, bytes], bytes]
 
 def des_tac(issuer: bytes, card: bytes, message: bytes) -> bytes:
     """One TAC of the international suite, made the obvious way: derive for the issuer, for the card, then the MAC."""
-    return epurse.mac(epurse.tac_key(epurse.card_key(_ROOT, issuer, card)), message)
+    return epurse.tac(_ROOT, issuer, card, message)
 
 
 def sm4_tac(issuer: bytes, card: bytes, message: bytes) -> bytes:

@@ -27,19 +27,20 @@ NICENESS = 5
 SMALL_ROWS = 8_192
 """Up to so many rows NumPy verifies in less time than a kernel takes to compile."""
 FEW_ROWS = 1_000
-"""Until more have been asked for in all, nothing is compiled: NumPy verifies so many before Numba is even loaded."""
+"""Until more have been asked for in all, nothing is compiled: they are verified before Numba is even loaded."""
 SINGLE_ROWS = 1_000
 """Up to so many rows of DES are verified one after another in less time than NumPy takes for any number."""
+SINGLY = {**NUMPY_VERIFIERS, DES: verify_singly}
 
 
 class Verifiers:
     """Who verifies: compiled kernels, or NumPy where there are none, or where little is asked while they compile.
 
-    Where NumPy would verify few rows of DES, they are verified one after another.
+    Few rows of DES are verified one after another instead of by NumPy.
     """
 
     def __init__(self) -> None:
-        self._ready: Mapping[int, Verifier] = NUMPY_VERIFIERS
+        self._compiled: Mapping[int, Verifier] | None = None
         self._compiling = Thread(target=self._compile, name="compile", daemon=True)
         self._begun = False
         self._asked_rows = 0
@@ -52,10 +53,7 @@ class Verifiers:
             self._compiling.start()
         if rows > SMALL_ROWS:
             self._compiling.join()
-        ready = self._ready
-        if ready is NUMPY_VERIFIERS and rows <= SINGLE_ROWS:
-            return {**ready, DES: verify_singly}
-        return ready
+        return self._compiled or (SINGLY if rows <= SINGLE_ROWS else NUMPY_VERIFIERS)
 
     def _compile(self) -> None:
         try:
@@ -63,7 +61,7 @@ class Verifiers:
         except ImportError:
             return
         try:
-            self._ready = compiled_verifiers(cache_folder(os.environ))
+            self._compiled = compiled_verifiers(cache_folder(os.environ))
         except KernelsUnfit as flaw:
             print(f"hsm-sim: the compiled kernels are not used: {flaw}", file=sys.stderr, flush=True)
 

@@ -56,6 +56,11 @@ def mac(key: bytes, message: bytes) -> bytes:
     return cipher.encryptor().update(padded)[-_BLOCK:][:_MAC_BYTES]
 
 
+def tac(root: bytes, issuer: bytes, card: bytes, message: bytes) -> bytes:
+    """The 4 bytes with which a card signs a message, from the root of TAC keys."""
+    return mac(tac_key(card_key(root, issuer, card)), message)
+
+
 def check_value(key: bytes) -> bytes:
     """Left 3 bytes of 3DES of eight zero bytes: tells keys apart and betrays none."""
     return triple_des(key, bytes(_BLOCK))[:_CHECK_BYTES]
