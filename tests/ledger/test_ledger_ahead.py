@@ -28,12 +28,20 @@ NEXT = DAY + timedelta(days=1)
 BOTH_AT_ONCE = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 """SQLite has one writer at a time, so that nobody can come in between."""
 
+PATIENCE_S = 20
+"""Longer than anybody here holds the writer's lock."""
+
 Pieces = Callable[[], AbstractContextManager[Iterable[Prepared]]]
+
+
+def _patient(conn: Connection) -> None:
+    conn.exec_driver_sql(f"SET LOCAL lock_timeout = '{PATIENCE_S}s'")
 
 
 @pytest.fixture
 def night(books: Books) -> Books:
-    """Books whose first day is closing, with money in two purses."""
+    """Books whose first day is closing, with money in two purses; who would wait for himself is refused in the end."""
+    event.listen(books.engine, "begin", _patient)
     books.post(books.load("1", 100), books.load("2", 100))
     with writing(books.engine) as conn:
         begin_close(conn, DAY, at=AT)
