@@ -35,11 +35,6 @@ from ledger.tables import total
 
 HOTLIST_DEADLINE = timedelta(days=1)
 """How long devices have to take up a list."""
-TAPS_BEFORE_TOTALS_PERCENT = 95
-"""So many of the taps are on their way before totals are renewed, for which everybody else who moves money has to wait.
-
-In a night of a million that takes as long as the rest of the taps does; of twenty million the rest takes longer.
-"""
 
 
 def post(engine: Engine, night: Night) -> StepResult:
@@ -59,19 +54,12 @@ def post(engine: Engine, night: Night) -> StepResult:
         }
 
     progress = StepProgress(night, "rows", counts["paid_taps"] + counts["taps"])
-    brought, missing = Event(), counts["taps"] * TAPS_BEFORE_TOTALS_PERCENT // 100
-
-    def kept(rows: int) -> None:
-        nonlocal missing
-        progress.add(rows)
-        missing -= rows
-        if missing <= 0:
-            brought.set()
+    brought = Event()
 
     def bring(conn: Connection) -> None:
         # They may be there without their lines, where a night was killed as it had just kept them.
         if not are_kept(conn, night.business_date):
-            keep_taps(conn, fresh_taps(night), night.business_date, kept)
+            keep_taps(conn, fresh_taps(night), night.business_date, progress.add)
             count_anew(conn, (tap,))
 
     def write(conn: Connection) -> None:

@@ -110,7 +110,7 @@ _NEWEST: Final = (
 _RENEW: Final = renewing(
     "WITH renewed AS (UPDATE ledger_total SET :assignments FROM ledger_moving added"
     " WHERE account_id = added.id AND :within RETURNING account_id, line_before_id)"
-    " SELECT count(*), string_agg(int8send(line_before_id), '' ORDER BY account_id) FROM renewed",
+    " SELECT string_agg(int8send(account_id), ''), string_agg(int8send(line_before_id), '') FROM renewed",
     within=WITHIN_LIMITS, need_debit="added.need_debit", need_credit="added.need_credit",
     day="CAST($day AS date)", debits="added.debits", credits="added.credits", line="added.line",
     earlier_debits="0", earlier_credits="0",
@@ -141,11 +141,13 @@ def _renew_postgresql(conn: Connection, moved: Accounts, business_date: date) ->
     # Accounts come in the order of their key: looking each up reads neighbouring pages once, where a hash
     # join would visit them all, at random.
     _joins(conn, "off")
-    count, stood = conn.execute(text(_RENEW), {"day": business_date}).one()
+    told = conn.execute(text(_RENEW), {"day": business_date}).one()
     _joins(conn, "on")
-    if count != len(moved):
+    renewed, stood = (np.frombuffer(packed or b"", ">i8").astype(np.int64) for packed in told)
+    if len(renewed) != len(moved):
         raise TotalsRefused
-    return np.frombuffer(stood, ">i8").astype(np.int64)
+    # They come as they were renewed, which is in order; to have the database sort them would take it a fifth longer.
+    return stood if (np.diff(renewed) > 0).all() else stood[np.argsort(renewed)]
 
 
 def _joins(conn: Connection, switch: str) -> None:
