@@ -93,14 +93,13 @@ def short_purses(conn: Connection, costs: Iterable[pa.Table]) -> dict[str, int]:
     with stage_of(conn, columns, costs) as stage:
         if conn.dialect.name == "postgresql":
             conn.execute(text("ANALYZE stage"))
+            # For the purses of a city, which else go through a file.
+            conn.execute(text("SET LOCAL work_mem = '128MB'"))
         held = func.coalesce(total.c.credits_posted_fen - total.c.debits_posted_fen, 0)
+        own = (account.c.segment == "purse") & (account.c.code == "purse:" + stage.c.card_no)
         query = (
             select(stage.c.card_no, held)
-            .select_from(
-                stage.outerjoin(account, account.c.code == "purse:" + stage.c.card_no).outerjoin(
-                    total, total.c.account_id == account.c.id
-                )
-            )
+            .select_from(stage.outerjoin(account, own).outerjoin(total, total.c.account_id == account.c.id))
             .where(stage.c.amount_fen > held)
         )
         return dict(conn.execute(query).all())

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select, update
 
 from ledger import tables
-from ledger.bulk import insert_rows, one_of
+from ledger.bulk import insert_rows, one_of, one_of_numbers
 from ledger.entry import json_bytes, unprintable, utc_text
 from ledger.events import Event, Happened, record_events
 from ledger.ids import NONE
@@ -97,6 +97,13 @@ def open_accounts(conn: Connection, accounts: Iterable[Account], *, at: datetime
         insert_rows(conn, tables.account, (_row(number, account, at) for number, account in numbered))
         insert_rows(conn, tables.total, (_empty_total(number, account) for number, account in numbered))
     return len(wanted)
+
+
+def codes_by_number(conn: Connection, account_ids: Sequence[int]) -> dict[int, str]:
+    """The codes of accounts by their numbers."""
+    columns = tables.account.c
+    query = select(columns.id, columns.code).where(one_of_numbers(conn, columns.id, account_ids))
+    return dict(conn.execute(query).all())
 
 
 def find_accounts(conn: Connection, codes: Sequence[str]) -> list[Account]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, Connection, Row, Select, case, func, or_, select
+from sqlalchemy import CTE, ColumnElement, Connection, Row, Select, case, func, not_, or_, select
 
 from ledger import tables
 from ledger.accounts import Kind
@@ -186,12 +186,16 @@ def accounts_on(business_date: date, *where: ColumnElement[bool]) -> CTE:
 def totals(conn: Connection, on: date | None = None) -> list[Balance]:
     """The trial balance: one row a sub-ledger, one an account where the chart has standing accounts.
 
-    It is that of now, or of the end of a business date.
+    It is that of now, or of the end of a business date. Rows come by name and kind.
     """
-    at = _standing(on).c
-    row = case((at.segment.in_(STANDING), at.code), else_=at.segment)
-    query = select(row, at.kind, total_fen(at.debits_fen), total_fen(at.credits_fen))
-    return _read(conn.execute(query.group_by(row, at.kind).order_by(row, at.kind)))
+    # Asked apart: PostgreSQL takes the rows of one question for nearly as many as accounts, and sorts all of these.
+    by_itself = tables.account.c.segment.in_(STANDING)
+    found: list[Balance] = []
+    for row, where in (("code", by_itself), ("segment", not_(by_itself))):
+        at = _standing(on, where).c
+        query = select(at[row], at.kind, total_fen(at.debits_fen), total_fen(at.credits_fen))
+        found += _read(conn.execute(query.group_by(at[row], at.kind)))
+    return sorted(found, key=lambda one: (one.code, one.kind))
 
 
 def roll_up(conn: Connection, prefix: str = "", *, depth: int = 1, on: date | None = None) -> list[Balance]:

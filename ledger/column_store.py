@@ -16,7 +16,7 @@ from ledger.bulk import copy_into, insert_rows, one_of_numbers
 from ledger.bulk_columns import insert_columns
 from ledger.column_walk import Accounts, Moved
 from ledger.moved import controls_of
-from ledger.questions import array_of_numbers
+from ledger.questions import array_of_numbers, looking_up
 from ledger.totals import add_to_totals, renewing
 
 Numbers = NDArray[np.int64]
@@ -140,19 +140,13 @@ def _fill_moving(conn: Connection, moved: Accounts) -> None:
 def _renew_postgresql(conn: Connection, moved: Accounts, business_date: date) -> Numbers:
     # Accounts come in the order of their key: looking each up reads neighbouring pages once, where a hash
     # join would visit them all, at random.
-    _joins(conn, "off")
-    told = conn.execute(text(_RENEW), {"day": business_date}).one()
-    _joins(conn, "on")
+    with looking_up(conn):
+        told = conn.execute(text(_RENEW), {"day": business_date}).one()
     renewed, stood = (np.frombuffer(packed or b"", ">i8").astype(np.int64) for packed in told)
     if len(renewed) != len(moved):
         raise TotalsRefused
     # They come as they were renewed, which is in order; to have the database sort them would take it a fifth longer.
     return stood if (np.diff(renewed) > 0).all() else stood[np.argsort(renewed)]
-
-
-def _joins(conn: Connection, switch: str) -> None:
-    for kind in ("hash", "merge"):
-        conn.execute(text(f"SET LOCAL enable_{kind}join = {switch}"))
 
 
 _RENEW_ONE: Final = renewing(

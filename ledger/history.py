@@ -6,14 +6,28 @@ from datetime import UTC, date, datetime, time, timedelta
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import CTE, BigInteger, ColumnElement, Connection, Select, case, literal, or_, select
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    DateTime,
+    Interval,
+    Select,
+    Subquery,
+    case,
+    func,
+    literal,
+    or_,
+    select,
+)
 
 from ledger import tables
 from ledger.accounts import Kind
 from ledger.archive import Archive, LinesArchived, lines_begin
 from ledger.archived_line import ArchivedLine
 from ledger.balances import find_account
-from ledger.ids import NONE, date_of
+from ledger.ids import A_DAY, NONE, date_of
 from ledger.line_before import before_on
 
 
@@ -45,6 +59,8 @@ class _Walked(NamedTuple):
     kind: Kind
 
 
+_ITS_NIGHT: Final = timedelta(days=2)
+"""From the beginning of a business date until its night is over."""
 _AHEAD: Final = 8
 """How many movements are read at a time where it is not known how many are wanted."""
 
@@ -63,7 +79,7 @@ def history(
 
 
 def beyond_the_books(
-    conn: Connection, archive: Archive | None, *where: ColumnElement[bool]
+    conn: Connection, archive: Archive | None, *where: ColumnElement[bool], floors: Subquery | None = None
 ) -> Iterator[tuple[str, Iterator[Movement]]]:
     """What `walks` under the same conditions does not reach: by account, the movements from the first archived on.
 
@@ -72,12 +88,12 @@ def beyond_the_books(
     """
     if lines_begin(conn) is None:
         return
-    account, walk = tables.account.c, walks(*where)
+    account, walk = tables.account.c, walks(*where, floors=floors)
     ends = (
         select(account.id, account.code, account.kind, walk.c.line_id)
         .join(walk, walk.c.account_id == account.id)
         .outerjoin(tables.line, tables.line.c.id == walk.c.line_id)
-        .where(tables.line.c.id.is_(None), walk.c.line_id != NONE)
+        .where(tables.line.c.id.is_(None))
         .order_by(account.code)
     )
     for account_id, code, kind, at in conn.execute(ends).all():
@@ -88,7 +104,18 @@ def beyond_the_books(
 
 def happened_by(business_date: date) -> datetime:
     """An instant by which all has happened that is booked on a date: its night ends before the next day does."""
-    return datetime.combine(business_date + timedelta(days=2), time(), UTC)
+    return datetime.combine(business_date + _ITS_NIGHT, time(), UTC)
+
+
+def booked_above(dialect: str, at: ColumnElement[datetime]) -> ColumnElement[int]:
+    """The number above which lines are that need not have `happened_by` an instant, in words of a kind of database."""
+    last = _ITS_NIGHT - timedelta(days=1)
+    if dialect == "postgresql":
+        in_utc = func.timezone("UTC", at, type_=DateTime()) - literal(last, Interval())
+        of_day = func.to_char(in_utc, "YYYYMMDD")
+    else:
+        of_day = func.strftime("%Y%m%d", at, f"-{last.days} days")
+    return of_day.cast(BigInteger) * literal(A_DAY, BigInteger)
 
 
 def _walk(conn: Connection, archive: Archive | None, of: _Walked, at: int, page: int) -> Iterator[Movement]:
@@ -171,22 +198,26 @@ def _before(line: ArchivedLine, code: str) -> int | None:
     return {line.credit: line.credit_before_id, line.debit: line.debit_before_id}.get(code)
 
 
-def walks(*where: ColumnElement[bool]) -> CTE:
+def walks(*where: ColumnElement[bool], floors: Subquery | None = None) -> CTE:
     """All lines of the accounts that fulfil conditions on `tables.account`: account_id, line_id.
 
     Costs a look-up a line, so it is for accounts that have not millions of them. It ends where the lines of
-    archived months are no longer in the books, and from there `beyond_the_books` goes on.
+    archived months are no longer in the books, and from there `beyond_the_books` goes on. `floors` may say of each
+    account (account_id, line_id) at which number it ends before; only accounts that it names are walked along then.
     """
     account, total, line = tables.account.c, tables.total.c, tables.line.c
-    newest = select(account.id.label("account_id"), total.last_line_id.label("line_id"))
-    walk = (
-        newest.join(tables.total, total.account_id == account.id).where(*where).cte("walks", recursive=True)
-    )
+    floor = literal(NONE, BigInteger) if floors is None else floors.c.line_id
+    columns = (account.id.label("account_id"), total.last_line_id.label("line_id"), floor.label("floor"))
+    newest = select(*columns).join(tables.total, total.account_id == account.id)
+    if floors is not None:
+        newest = newest.join(floors, floors.c.account_id == account.id)
+    walk = newest.where(total.last_line_id > floor, *where).cte("walks", recursive=True)
     before = before_on(walk.c.account_id)
     return walk.union_all(
-        select(walk.c.account_id, before.line_id)
+        select(walk.c.account_id, before.line_id, walk.c.floor)
         .select_from(walk.join(tables.line, line.id == walk.c.line_id))
         .outerjoin(before.overtaken, before.joined)
+        .where(before.line_id > walk.c.floor)
     )
 
 

@@ -2,12 +2,13 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from itertools import count
 from typing import Final
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from ledger.db import WRITER_LOCK
 from ledger.talk import Rows, Value, talking
@@ -37,6 +38,20 @@ BY_KEY: Final = (
 AS_IT_LIKES: Final = (
     "SELECT set_config('enable_seqscan', 'on', true), set_config('plan_cache_mode', 'auto', true)"
 )
+
+
+@contextmanager
+def looking_up(conn: Connection) -> Iterator[None]:
+    """Let PostgreSQL join rows by looking each up, where it takes a few of them for more than all there are."""
+    _join_in_bulk(conn, "off")
+    yield
+    _join_in_bulk(conn, "on")
+
+
+def _join_in_bulk(conn: Connection, switch: str) -> None:
+    if conn.dialect.name == "postgresql":
+        for kind in ("hash", "merge"):
+            conn.execute(text(f"SET LOCAL enable_{kind}join = {switch}"))
 
 
 class Question:

@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 
 from ledger import tables
-from ledger.bulk import one_of_numbers
+from ledger.accounts import codes_by_number
 from ledger.findings import KEPT, Finding, Rows, findings_of
 from ledger.ids import A_DAY, NONE, before_first
 from ledger.line_sums import sums_by_account
@@ -35,7 +35,7 @@ def totals_agree_with_lines(conn: Connection, since: date | None) -> list[Findin
     """
     sides = _sides(conn, since)
     wrong = np.flatnonzero(sides.totals_differ | sides.before_differs | sides.dates_differ)
-    codes = _codes(conn, sides.account_id[wrong].tolist())
+    codes = codes_by_number(conn, sides.account_id[wrong].tolist())
     rows = sorted((codes[int(sides.account_id[place])], place) for place in wrong.tolist())
     return list(_findings(sides, rows))
 
@@ -141,9 +141,3 @@ def _newest_snapshot(before: date) -> Select[tuple[int, int]]:
         .limit(1)
         .correlate(tables.account)
     )
-
-
-def _codes(conn: Connection, account_ids: list[int]) -> dict[int, str]:
-    account = tables.account.c
-    query = select(account.id, account.code).where(one_of_numbers(conn, account.id, account_ids))
-    return dict(conn.execute(query).all())

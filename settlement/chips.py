@@ -6,7 +6,18 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, and_, case, func, literal, select
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Connection,
+    Select,
+    Subquery,
+    and_,
+    case,
+    func,
+    literal,
+    select,
+)
 
 from card.life import State
 from card.tables import card
@@ -16,7 +27,8 @@ from clearing.verdict import Money, Verdict
 from ledger.archive import Archive
 from ledger.balances import accounts_on
 from ledger.bulk import one_of
-from ledger.history import beyond_the_books, happened_by, walks
+from ledger.history import beyond_the_books, booked_above, happened_by, walks
+from ledger.questions import looking_up
 from ledger.snapshots import total_fen
 from ledger.tables import account, day, entry, line
 from settlement.bank_files import decimal_yuan
@@ -28,6 +40,8 @@ CHIP_COLUMNS: Final = (
 
 
 CARD_DIGITS: Final = 20
+PURSE: Final = "purse:"
+"""With what the codes of purses begin, before the card's number."""
 
 
 class Reason(StrEnum):
@@ -100,11 +114,12 @@ def chip_differences(
     What a chip held is known as of now only: once later taps or decisions are booked, an earlier date compares ill.
     Loads and shortfalls of archived months are read from `archive`; LinesArchived says that it is needed.
     """
-    at = accounts_on(business_date)
+    # By segment, too: to hold these alone against the cards costs half of holding all accounts.
+    at = accounts_on(business_date, account.c.segment == "purse")
     seen = card_position.c
     query = (
         select(card_position, (at.c.credits_fen - at.c.debits_fen).label("purse_fen"))
-        .join(at, at.c.code == literal("purse:") + seen.card_no)
+        .join(at, at.c.code == literal(PURSE) + seen.card_no)
         .where(seen.balance_fen != at.c.credits_fen - at.c.debits_fen)
         # The money of a closed card has gone to another card or been paid out: its chip is scrap.
         .where(seen.card_no.not_in(select(card.c.card_no).where(card.c.status == State.CLOSED.value)))
@@ -146,35 +161,50 @@ def _loaded_since(
     conn: Connection, business_date: date, seen_at: Mapping[str, datetime], archive: Archive | None
 ) -> Mapping[str, int]:
     """Loads that the chip confirmed after the tap by which we last saw its balance, by card."""
-    debit = account.alias("debit")
+    purses = one_of(conn, account.c.code, [f"{PURSE}{card_no}" for card_no in seen_at])
+    floors = _seen(conn.dialect.name)
+    loaded_fen: dict[str, int] = {}
+
+    def add(code: str, amount_fen: int, event_at: datetime) -> None:
+        card_no = code.removeprefix(PURSE)
+        if event_at > seen_at[card_no]:
+            loaded_fen[card_no] = loaded_fen.get(card_no, 0) + amount_fen
+
+    with looking_up(conn):
+        for loaded in conn.execute(_loads(walks(purses, floors=floors), business_date)):
+            add(*loaded)
+    for code, movements in beyond_the_books(conn, archive, purses, floors=floors):
+        for one in movements:
+            if happened_by(one.business_date) <= seen_at[code.removeprefix(PURSE)]:
+                break  # and so has all that was booked before
+            load = one.counter_account.startswith("load:") and one.amount_fen > 0
+            if load and one.business_date <= business_date:
+                add(code, one.amount_fen, one.event_at)
+    return loaded_fen
+
+
+def _seen(dialect: str) -> Subquery:
+    """Of each purse that number which lines have to be above, to be of what happened since its chip was seen."""
     seen = card_position.c
-    purses = one_of(conn, account.c.code, [f"purse:{card_no}" for card_no in seen_at])
-    walk = walks(purses)
-    query = (
-        select(seen.card_no, total_fen(line.c.amount_fen))
+    return (
+        select(account.c.id.label("account_id"), booked_above(dialect, seen.event_at).label("line_id"))
+        .join(card_position, seen.card_no == func.substr(account.c.code, len(PURSE) + 1))
+        .subquery()
+    )
+
+
+def _loads(walk: CTE, business_date: date) -> Select[tuple[str, int, datetime]]:
+    """Loads among some lines that were booked until a date: purse, fen, when the chip confirmed it."""
+    debit = account.alias("debit")
+    return (
+        select(account.c.code, line.c.amount_fen, entry.c.event_at)
         .select_from(walk)
         .join(account, account.c.id == walk.c.account_id)
-        .join(card_position, account.c.code == literal("purse:") + seen.card_no)
         .join(line, (line.c.id == walk.c.line_id) & (line.c.credit_id == account.c.id))
         .join(debit, debit.c.id == line.c.debit_id)
         .join(entry, entry.c.id == line.c.entry_id)
-        .where(
-            debit.c.segment == "load",
-            entry.c.business_date <= business_date,
-            entry.c.event_at > seen.event_at,
-        )
-        .group_by(seen.card_no)
+        .where(debit.c.segment == "load", entry.c.business_date <= business_date)
     )
-    loaded_fen: dict[str, int] = dict(conn.execute(query).all())
-    for code, movements in beyond_the_books(conn, archive, purses):
-        card_no = code.partition(":")[2]
-        for one in movements:
-            if happened_by(one.business_date) <= seen_at[card_no]:
-                break  # and so has all that was booked before
-            load = one.counter_account.startswith("load:") and one.amount_fen > 0
-            if load and one.business_date <= business_date and one.event_at > seen_at[card_no]:
-                loaded_fen[card_no] = loaded_fen.get(card_no, 0) + one.amount_fen
-    return loaded_fen
 
 
 def _pending(conn: Connection, business_date: date, cards: Sequence[str]) -> Mapping[str, int]:

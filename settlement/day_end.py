@@ -4,15 +4,14 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, Final
 
-from sqlalchemy import Connection, FromClause, Select, case, select
-from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy import Connection, FromClause, Select, select
 
 from ledger.accounts import Kind
-from ledger.balances import Balance, accounts_on
+from ledger.balances import Balance, accounts_on, totals
 from ledger.chart import STANDING
 from ledger.ids import NONE, numbers_of
 from ledger.line_sums import sums_by_kind
-from ledger.snapshots import BELONGS, total_fen
+from ledger.snapshots import BELONGS
 from ledger.tables import entry, line
 
 
@@ -28,11 +27,7 @@ def trial_balance_at(conn: Connection, business_date: date) -> list[Balance]:
 
     What never moved until then is left out, so that accounts opened later do not show.
     """
-    at = accounts_on(business_date)
-    row = _row(at.c.segment, at.c.code).label("row")
-    debits, credits = total_fen(at.c.debits_fen), total_fen(at.c.credits_fen)
-    query = select(row, at.c.kind, debits, credits).group_by(row, at.c.kind).having(debits + credits > 0)
-    return _balances(conn, query.order_by(row, at.c.kind))
+    return [one for one in totals(conn, business_date) if one.debits_fen or one.credits_fen]
 
 
 NETTED: Final = ("clearing", "city")
@@ -71,10 +66,6 @@ def movements_on(conn: Connection, business_date: date) -> Mapping[tuple[str, st
 def entry_lines() -> FromClause:
     """Entries with their lines; the lines of one are neighbours, as lines have no index by entry."""
     return entry.join(line, BELONGS)
-
-
-def _row(segment: ColumnElement[str], code: ColumnElement[str]) -> ColumnElement[str]:
-    return case((segment.in_(STANDING), code), else_=segment)
 
 
 def _balances(conn: Connection, query: Select[Any]) -> list[Balance]:
