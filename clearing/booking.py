@@ -30,6 +30,7 @@ from ledger.columns import post_pieces
 from ledger.db import lock_writers
 from ledger.directory import Directory
 from ledger.entry import Refused
+from ledger.partitions import count_lines_anew
 from ledger.prepared import Prepared, in_pieces, prepare_columns
 from ledger.tables import total
 
@@ -120,6 +121,10 @@ def _book(
     """Book the lines; from when they and their taps are there, this transaction is the one writer's."""
     directory, made_at = Directory(engine), _made_at(conn)
 
+    def written() -> None:
+        count_lines_anew(conn, night.business_date)
+        brought.wait()
+
     @contextmanager
     def made() -> Iterator[Iterable[Prepared]]:
         # Asked anew where lines are made anew: a purse may have paid out meanwhile.
@@ -135,7 +140,7 @@ def _book(
         ) as pieces:  # fmt: skip
             yield pieces
 
-    answers = post_pieces(conn, made, directory, at=night.at, closing=True, when_written=brought.wait)
+    answers = post_pieces(conn, made, directory, at=night.at, closing=True, when_written=written)
     refused = [answer for answer in answers if isinstance(answer, Refused)]
     if refused:
         raise StepRefused(

@@ -77,10 +77,15 @@ def count_anew(conn: Connection, tables: Iterable[Table]) -> None:
     row by its key. It counts six thousand rows of each, which is enough to tell many from few.
     """
     if conn.dialect.name == "postgresql":
-        conn.exec_driver_sql("SET LOCAL default_statistics_target = 20")
-        for table in tables:
-            conn.exec_driver_sql(f"ANALYZE {table.name}")
-        conn.exec_driver_sql("SET LOCAL default_statistics_target TO DEFAULT")
+        sample(conn, *(table.name for table in tables))
+
+
+def sample(conn: Connection, *names: str) -> None:
+    """The same of tables by their names, on PostgreSQL."""
+    conn.exec_driver_sql("SET LOCAL default_statistics_target = 20")
+    for name in names:
+        conn.exec_driver_sql(f"ANALYZE {name}")
+    conn.exec_driver_sql("SET LOCAL default_statistics_target TO DEFAULT")
 
 
 def _copy_texts(table: Table, rows: Iterable[tuple[Any, ...]]) -> Iterator[str]:

@@ -16,7 +16,7 @@ from ledger.bulk import copy_into, insert_rows, one_of_numbers
 from ledger.bulk_columns import insert_columns
 from ledger.column_walk import Accounts, Moved
 from ledger.moved import controls_of
-from ledger.questions import array_of_numbers, looking_up
+from ledger.questions import array_of_numbers, by_key_where_few, looking_up
 from ledger.totals import add_to_totals, renewing
 
 Numbers = NDArray[np.int64]
@@ -90,8 +90,8 @@ def newest_lines(conn: Connection, account_id: Numbers) -> Numbers:
     """The newest line of each of these accounts, which rise; 0 for none. Raises TotalsRefused where one is missing."""
     wanted = account_id.tolist()
     if conn.dialect.name == "postgresql":
-        # As the planner likes: of most accounts by reading them all, of a few by their keys.
-        packed = conn.exec_driver_sql(_NEWEST, (array_of_numbers(wanted),)).scalar_one()
+        with by_key_where_few(conn, len(wanted)):
+            packed = conn.exec_driver_sql(_NEWEST, (array_of_numbers(wanted),)).scalar_one()
         found = np.frombuffer(packed or b"", ">i8").astype(np.int64)
     else:
         total = tables.total.c

@@ -12,10 +12,10 @@ from sqlalchemy import Connection, Engine
 
 from ledger.db import reading
 from ledger.packed import unpacked
-from ledger.questions import array_of
+from ledger.questions import array_of, by_key_where_few
 
 _AT_ONCE: Final = 100_000
-"""Codes in one query, which looks at all accounts where it asks for many: some 10 MB of texts."""
+"""Codes in one query: some 10 MB of texts."""
 
 
 class Directory:
@@ -55,7 +55,9 @@ def _read(conn: Connection, codes: Sequence[str]) -> dict[str, int]:
     """The numbers of those that there are: two values for a whole query, and not a row for each."""
     found: dict[str, int] = {}
     for start in range(0, len(codes), _AT_ONCE):
-        names, numbers = conn.exec_driver_sql(*_asked(conn, codes[start : start + _AT_ONCE])).one()
+        some = codes[start : start + _AT_ONCE]
+        with by_key_where_few(conn, len(some)):
+            names, numbers = conn.exec_driver_sql(*_asked(conn, some)).one()
         if names:
             found.update(zip(names.split(), unpacked(numbers).tolist(), strict=True))
     return found

@@ -114,7 +114,8 @@ def booked_above(dialect: str, at: ColumnElement[datetime]) -> ColumnElement[int
         in_utc = func.timezone("UTC", at, type_=DateTime()) - literal(last, Interval())
         of_day = func.to_char(in_utc, "YYYYMMDD")
     else:
-        of_day = func.strftime("%Y%m%d", at, f"-{last.days} days")
+        # By the day of the text, which is UTC's: it rounds the last instant of a day up.
+        of_day = func.strftime("%Y%m%d", func.substr(at, 1, 10), f"-{last.days} days")
     return of_day.cast(BigInteger) * literal(A_DAY, BigInteger)
 
 

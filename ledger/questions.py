@@ -48,6 +48,30 @@ def looking_up(conn: Connection) -> Iterator[None]:
     _join_in_bulk(conn, "on")
 
 
+@contextmanager
+def by_key_where_few(conn: Connection, wanted: int) -> Iterator[None]:
+    """Let PostgreSQL find accounts by their keys where that costs it less than to read all of them.
+
+    It takes a look-up for much dearer than it is, and would read all, with all its processes, for a fiftieth of them.
+    """
+    few = conn.dialect.name == "postgresql" and wanted * _READ_IN_A_LOOK_UP < _accounts(conn)
+    if few:
+        conn.execute(text("SET LOCAL enable_seqscan = off"))
+    yield
+    if few:
+        conn.execute(text("SET LOCAL enable_seqscan = on"))
+
+
+_READ_IN_A_LOOK_UP: Final = 10
+"""Accounts that are read in the time that it takes to look one up: measured 9, of four million."""
+
+
+def _accounts(conn: Connection) -> int:
+    """How many accounts there are, which are numbered from 1 on."""
+    most: int = conn.execute(text("SELECT coalesce(max(id), 0) FROM ledger_account")).scalar_one()
+    return most
+
+
 def _join_in_bulk(conn: Connection, switch: str) -> None:
     if conn.dialect.name == "postgresql":
         for kind in ("hash", "merge"):

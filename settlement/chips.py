@@ -41,7 +41,8 @@ CHIP_COLUMNS: Final = (
 
 CARD_DIGITS: Final = 20
 PURSE: Final = "purse:"
-"""With what the codes of purses begin, before the card's number."""
+LOAD: Final = "load:"
+"""With what the codes of a card's accounts begin, before its number: its purse, and what was paid to load it."""
 
 
 class Reason(StrEnum):
@@ -160,56 +161,56 @@ def chip_differences_now(conn: Connection, archive: Archive | None = None) -> li
 def _loaded_since(
     conn: Connection, business_date: date, seen_at: Mapping[str, datetime], archive: Archive | None
 ) -> Mapping[str, int]:
-    """Loads that the chip confirmed after the tap by which we last saw its balance, by card."""
-    purses = one_of(conn, account.c.code, [f"{PURSE}{card_no}" for card_no in seen_at])
-    floors = _seen(conn.dialect.name)
+    """Loads that the chip confirmed after the tap by which we last saw its balance, by card.
+
+    They are looked for along accounts of loads, which hardly ever move, from their newest line to when that was.
+    """
+    floors = _seen(conn, sorted(seen_at))
     loaded_fen: dict[str, int] = {}
 
-    def add(code: str, amount_fen: int, event_at: datetime) -> None:
-        card_no = code.removeprefix(PURSE)
+    def add(purse: str, amount_fen: int, event_at: datetime) -> None:
+        card_no = purse.removeprefix(PURSE)
         if event_at > seen_at[card_no]:
             loaded_fen[card_no] = loaded_fen.get(card_no, 0) + amount_fen
 
     with looking_up(conn):
-        for loaded in conn.execute(_loads(walks(purses, floors=floors), business_date)):
-            add(*loaded)
-    for code, movements in beyond_the_books(conn, archive, purses, floors=floors):
+        for purse, amount_fen, event_at in conn.execute(_loads(walks(floors=floors), business_date)):
+            add(purse, amount_fen, event_at)
+    for code, movements in beyond_the_books(conn, archive, floors=floors):
         for one in movements:
-            if happened_by(one.business_date) <= seen_at[code.removeprefix(PURSE)]:
+            if happened_by(one.business_date) <= seen_at[code.removeprefix(LOAD)]:
                 break  # and so has all that was booked before
-            load = one.counter_account.startswith("load:") and one.amount_fen > 0
-            if load and one.business_date <= business_date:
-                add(code, one.amount_fen, one.event_at)
+            if one.counter_account.startswith(PURSE) and one.business_date <= business_date:
+                add(one.counter_account, -one.amount_fen, one.event_at)
     return loaded_fen
 
 
-def _seen(dialect: str) -> Subquery:
-    """Of each purse that number which lines have to be above, to be of what happened since its chip was seen."""
-    seen = card_position.c
+def _seen(conn: Connection, cards: Sequence[str]) -> Subquery:
+    """Of each card's account of loads that number which lines must be above, to be of what came after its last tap."""
+    own, seen = account.alias(), card_position.c
     return (
-        select(account.c.id.label("account_id"), booked_above(dialect, seen.event_at).label("line_id"))
-        .join(card_position, seen.card_no == func.substr(account.c.code, len(PURSE) + 1))
+        select(own.c.id.label("account_id"), booked_above(conn.dialect.name, seen.event_at).label("line_id"))
+        .join(card_position, own.c.code == literal(LOAD) + seen.card_no)
+        .where(one_of(conn, seen.card_no, cards))
         .subquery()
     )
 
 
 def _loads(walk: CTE, business_date: date) -> Select[tuple[str, int, datetime]]:
-    """Loads among some lines that were booked until a date: purse, fen, when the chip confirmed it."""
-    debit = account.alias("debit")
+    """Loads among the lines of their accounts that were booked until a date: purse, fen, when the chip confirmed it."""
     return (
         select(account.c.code, line.c.amount_fen, entry.c.event_at)
         .select_from(walk)
-        .join(account, account.c.id == walk.c.account_id)
-        .join(line, (line.c.id == walk.c.line_id) & (line.c.credit_id == account.c.id))
-        .join(debit, debit.c.id == line.c.debit_id)
+        .join(line, (line.c.id == walk.c.line_id) & (line.c.debit_id == walk.c.account_id))
+        .join(account, account.c.id == line.c.credit_id)
         .join(entry, entry.c.id == line.c.entry_id)
-        .where(debit.c.segment == "load", entry.c.business_date <= business_date)
+        .where(account.c.segment == "purse", entry.c.business_date <= business_date)
     )
 
 
 def _pending(conn: Connection, business_date: date, cards: Sequence[str]) -> Mapping[str, int]:
     at = accounts_on(business_date)
-    codes = [f"load:{card_no}" for card_no in cards]
+    codes = [f"{LOAD}{card_no}" for card_no in cards]
     query = select(at.c.code, at.c.credits_fen - at.c.debits_fen).where(one_of(conn, at.c.code, codes))
     return {code.partition(":")[2]: pending_fen for code, pending_fen in conn.execute(query)}
 
