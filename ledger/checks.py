@@ -12,7 +12,6 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
-    and_,
     exists,
     func,
     literal,
@@ -20,6 +19,7 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    union_all,
 )
 
 from ledger import tables
@@ -69,20 +69,14 @@ def _unfinished() -> Rows:
 
 def entries_are_whole(conn: Connection, since: date | None) -> list[Finding]:
     """Every entry has exactly its lines, every line is of an entry, and both are numbered without gaps a day."""
-    found = [
-        Finding(
-            "entries_are_whole",
-            reference,
-            expected,
-            lines,
-            f"entry {reference!r} should have {expected} lines and has {lines}; restore them from a backup",
-        )
-        for reference, expected, lines in conn.execute(_incomplete(since))
-    ]
-    for reference, lines, first in conn.execute(_stray(since)):
-        what = f"are not those of {reference!r}, which they name" if reference else "are of no entry"
-        message = f"{lines} lines from number {first} on {what}; find out who wrote past the ledger"
-        found.append(Finding("entries_are_whole", reference or f"line {first}", 0, lines, message))
+    found = []
+    for reference, expected, lines, first in conn.execute(_unwhole(since)):
+        if first:
+            what = f"are not those of {reference!r}, which they name" if reference else "are of no entry"
+            message = f"{lines} lines from number {first} on {what}; find out who wrote past the ledger"
+        else:
+            message = f"entry {reference!r} should have {expected} lines and has {lines}; restore them from a backup"
+        found.append(Finding("entries_are_whole", reference or f"line {first}", expected, lines, message))
     return [*found, *_gaps(conn, *_lately_misnumbered(conn.dialect.name, since))]
 
 
@@ -103,31 +97,43 @@ def _gaps(conn: Connection, after_gaps: Rows, elsewhere: Rows) -> Iterator[Findi
 
 
 @lru_cache(KEPT)
-def _incomplete(since: date | None) -> Rows:
-    """Entries whose lines are not as many as they say: reference, how many they say, how many there are."""
-    line, entry = tables.line.c, tables.entry.c
-    counted = func.count(line.id)
-    return (
-        select(entry.reference, entry.line_count, counted)
-        .select_from(tables.entry.outerjoin(tables.line, and_(BELONGS, line.entry_id == entry.id)))
-        .where(_of_late(since))
-        .group_by(entry.id, entry.reference, entry.line_count)
-        .having(counted != entry.line_count)
-        .order_by(entry.id)
-    )
+def _unwhole(since: date | None) -> Rows:
+    """Entries whose lines are not as many as they say: reference, how many they say, how many there are, and 0.
 
-
-@lru_cache(KEPT)
-def _stray(since: date | None) -> Rows:
-    """Lines that are not of the entry that they name: its reference, or nothing; how many, and the first."""
+    After them lines that are not of the entry that they name: its reference, or nothing; 0, how many, and the first.
+    """
     line, entry = tables.line.c, tables.entry.c
-    return (
-        select(func.coalesce(entry.reference, ""), func.count(), func.min(line.id))
+    stray = or_(entry.id.is_(None), not_(BELONGS))
+    # Both of one look at the lines, of which a night has millions.
+    named = (
+        select(
+            line.entry_id,
+            func.count().filter(BELONGS).label("own"),
+            func.count().filter(stray).label("stray"),
+            func.min(line.id).filter(stray).label("first"),
+        )
         .select_from(tables.line.outerjoin(tables.entry, entry.id == line.entry_id))
-        .where(true() if since is None else lines_since(since), or_(entry.id.is_(None), not_(BELONGS)))
-        .group_by(entry.reference)
-        .order_by(func.min(line.id))
+        .where(true() if since is None else lines_since(since))
+        .group_by(line.entry_id)
+        .cte("named")
     )
+    zero, own = literal(0, BigInteger), func.coalesce(named.c.own, 0)
+    found = union_all(
+        select(
+            entry.reference,
+            entry.line_count,
+            own.label("lines"),
+            zero.label("first"),
+            entry.id.label("place"),
+        )
+        .select_from(tables.entry.outerjoin(named, named.c.entry_id == entry.id))
+        .where(_of_late(since), own != entry.line_count),
+        select(func.coalesce(entry.reference, ""), zero, named.c.stray, named.c.first, named.c.first)
+        .select_from(named.outerjoin(tables.entry, entry.id == named.c.entry_id))
+        .where(named.c.stray > 0),
+    ).subquery()
+    reference, expected, lines, first, place = found.c
+    return select(reference, expected, lines, first).order_by(first, place)
 
 
 @lru_cache(KEPT)

@@ -93,6 +93,7 @@ def make_engine(url: str) -> Engine:
         event.listen(engine, "begin", _begin_sqlite)
     else:
         event.listen(engine, "connect", _prepare_postgresql)
+        event.listen(engine, "before_cursor_execute", _ask_in_binary)
         event.listen(engine, "rollback_savepoint", lambda conn, *_: plan_anew(conn))
     _share_compiled(engine)
     return engine
@@ -275,6 +276,14 @@ def _prepare_postgresql(connection: Any, _record: Any) -> None:
     # Reports have instants as the database writes them, whatever its server is set to.
     connection.execute("SET datestyle = 'ISO, YMD'")
     connection.commit()
+
+
+def _ask_in_binary(_conn: Connection, cursor: Any, statement: str, *_: Any) -> None:
+    # Columns of numbers as one value each (`ledger.packed`) would else come in hexadecimal digits.
+    if "int8send" in statement:
+        from psycopg.pq import Format  # who has only SQLite need not load the driver
+
+        cursor.format = Format.BINARY
 
 
 def _begin_sqlite(conn: Connection) -> None:

@@ -73,10 +73,9 @@ class _Sides(NamedTuple):
 
 
 def _sides(conn: Connection, since: date | None) -> _Sides:
-    standing, ids = _standing(conn.dialect.name, since), (tables.account.c.id, tables.total.c.account_id)
-    # Told of both, as a database that joins along their order would else begin one of them anew for each piece.
+    standing, account_ids = _standing(conn.dialect.name, since), tables.total.c.account_id
     pieces = list(
-        numbers_in_turn(conn, lambda start: standing.where(*(one > start for one in ids)), "id", NONE)
+        numbers_in_turn(conn, lambda start: standing.where(account_ids > start), "account_id", NONE)
     )
     none = [np.empty(0, np.int64)] * 8
     account_id, debits, credits, *stands, moved_on = map(np.concatenate, zip(none, *pieces, strict=True))
@@ -108,8 +107,8 @@ def _unequal(sides: Numbers) -> NDArray[np.bool_]:
 @lru_cache(KEPT)
 def _standing(dialect: str, since: date | None) -> Rows:
     """Each account with its debits and credits in its newest snapshot before a date, and what its totals say."""
-    account, total = tables.account.c, tables.total.c
-    accounts: FromClause = tables.account.join(tables.total, total.account_id == account.id)
+    total = tables.total.c
+    accounts: FromClause = tables.total
     kept: Sequence[ColumnElement[Any]] = (literal(0, BigInteger), literal(0, BigInteger))
     if since is not None and dialect == "postgresql":
         # One look-up for both, where a subquery for each would ask twice.
@@ -120,7 +119,7 @@ def _standing(dialect: str, since: date | None) -> Rows:
         kept = [newest_of.with_only_columns(one).scalar_subquery() for one in newest_of.selected_columns]
     debits, credits = (func.coalesce(column, 0) for column in kept)
     return select(
-        account.id,
+        total.account_id,
         debits.label("debits"),
         credits.label("credits"),
         total.debits_posted_fen,
@@ -136,8 +135,8 @@ def _newest_snapshot(before: date) -> Select[tuple[int, int]]:
     snapshot = tables.snapshot.c
     return (
         select(snapshot.debits_posted_fen, snapshot.credits_posted_fen)
-        .where(snapshot.account_id == tables.account.c.id, snapshot.business_date < before)
+        .where(snapshot.account_id == tables.total.c.account_id, snapshot.business_date < before)
         .order_by(snapshot.business_date.desc())
         .limit(1)
-        .correlate(tables.account)
+        .correlate(tables.total)
     )
