@@ -56,8 +56,7 @@ class StepResult:
 
     Where it may begin `ahead` of the writer's lock, it asks for that itself, and until then books on the night's
     business date only. Then `bring` is the part that is long and concerns the night alone: it goes on beside, as
-    `ledger.db.writing_ahead` has it, and does nothing where it finds that it was done; at its end, or shortly before,
-    `brought` is set.
+    `ledger.db.writing_ahead` has it, and does nothing where it finds that it was done; at its end `brought` is set.
     """
 
     counts: Mapping[str, int]
