@@ -1,6 +1,6 @@
 """The night's verdicts into the books: entries, taps, where each card stands; all of it or nothing."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
@@ -38,9 +38,10 @@ HOTLIST_DEADLINE = timedelta(days=1)
 """How long devices have to take up a list."""
 
 
-def post(engine: Engine, night: Night) -> StepResult:
+def post(engine: Engine, night: Night, *, meanwhile: Callable[[], object]) -> StepResult:
     """Book one entry an operator batch, keep every tap with its verdict, and hotlist cloned cards.
 
+    `meanwhile` is done while lines wait for the last of their taps, where there are lines to be booked.
     Writing refuses with StepRefused where the ledger does; then nothing is written.
     """
     with judged_taps(night) as judged:
@@ -63,6 +64,10 @@ def post(engine: Engine, night: Night) -> StepResult:
             keep_taps(conn, fresh_taps(night), night.business_date, progress.add)
             count_anew(conn, (tap,))
 
+    def waited() -> None:
+        meanwhile()
+        brought.wait()
+
     def write(conn: Connection) -> None:
         if _is_booked(conn, night):
             return
@@ -70,7 +75,7 @@ def post(engine: Engine, night: Night) -> StepResult:
             keep_positions(conn, judged.positions())
             centres = centre_codes(conn)
             _open_owed(conn, night, judged, centres)
-        _book(conn, engine, night, centres, progress, brought)
+        _book(conn, engine, night, centres, progress, waited)
         # What numbers of accounts and pieces of lines have taken is free, and would be held beside what comes now.
         give_back()
         with judged_taps(night) as judged:
@@ -116,14 +121,14 @@ def _book(
     night: Night,
     centres: Collection[str],
     progress: StepProgress,
-    brought: Event,
+    waited: Callable[[], None],
 ) -> None:
     """Book the lines; from when they and their taps are there, this transaction is the one writer's."""
     directory, made_at = Directory(engine), _made_at(conn)
 
     def written() -> None:
         count_lines_anew(conn, night.business_date)
-        brought.wait()
+        waited()
 
     @contextmanager
     def made() -> Iterator[Iterable[Prepared]]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 from threading import Event, Lock
@@ -57,6 +57,7 @@ class StepResult:
     Where it may begin `ahead` of the writer's lock, it asks for that itself, and until then books on the night's
     business date only. Then `bring` is the part that is long and concerns the night alone: it goes on beside, as
     `ledger.db.writing_ahead` has it, and does nothing where it finds that it was done; at its end `brought` is set.
+    `more` gives a part whose counts and files are known only then: it is found while something else is waited for.
     """
 
     counts: Mapping[str, int]
@@ -65,12 +66,23 @@ class StepResult:
     bring: Callable[[Connection], None] = nothing_to_write
     brought: Event | None = None
     ahead: bool = False
+    more: "Callable[[], StepResult] | None" = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "counts", MappingProxyType(dict(self.counts)))
 
+    def written(self, conn: Connection) -> "StepResult":
+        """Write, and give what the step found and made, `more` and all."""
+        self.write(conn)
+        if self.more is None:
+            return self
+        more = self.more()
+        return replace(
+            self, counts={**self.counts, **more.counts}, files=(*self.files, *more.files), more=None
+        )
+
     def transaction(self, engine: Engine) -> AbstractContextManager[Connection]:
-        """The one in which `write` is to be called, with what goes on beside it."""
+        """The one in which it is to be written, with what goes on beside it."""
         if self.ahead:
             return writing_ahead(engine, beside=self.bring, ended=self.brought)
         return writing(engine)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import (
     CTE,
@@ -196,7 +196,7 @@ def _seen(conn: Connection, cards: Sequence[str]) -> Subquery:
     )
 
 
-def _loads(walk: CTE, business_date: date) -> Select[tuple[str, int, datetime]]:
+def _loads(walk: CTE, business_date: date) -> Select[Any]:
     """Loads among the lines of their accounts that were booked until a date: purse, fen, when the chip confirmed it."""
     return (
         select(account.c.code, line.c.amount_fen, entry.c.event_at)

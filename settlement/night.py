@@ -203,8 +203,9 @@ def _do(
         newest = last_entry_ids(conn)
         if result.ahead:  # meanwhile others book on the day that is open
             newest = {night.business_date: newest[night.business_date]}
-        result.write(conn)
+        known, result = len(result.files), result.written(conn)
         lock_writers(conn)  # where it began ahead, and had no need of it
+        marks = mark_files(result.files[known:], night.folder, marks)
         references = references_after(conn, newest)
         digest = step_digest(result.counts, marks, references)
         took_ms = int((clock() - began_s) * 1000) if clock else None

@@ -180,9 +180,9 @@ def references_after(conn: Connection, newest: Mapping[date, int]) -> list[str]:
     return found
 
 
-def mark_files(files: Iterable[Path], folder: Path) -> tuple[FileMark, ...]:
-    """Read what a step left, in the order of the names; files outside it go as `../NAME`."""
-    marks = []
+def mark_files(files: Iterable[Path], folder: Path, marked: Iterable[FileMark] = ()) -> tuple[FileMark, ...]:
+    """Read what a step left; with what was `marked` before in the order of the names. Files outside go as `../NAME`."""
+    marks = [*marked]
     for path in files:
         name = (
             path.relative_to(folder).as_posix() if path.is_relative_to(folder) else f"{_OUTSIDE}{path.name}"

@@ -44,7 +44,7 @@ def rule_steps(city: City) -> Iterator[tuple[str, float, dict[str, int]]]:
         began = time.perf_counter()
         result = step(city.engine, night)
         with result.transaction(city.engine) as conn:
-            result.write(conn)
+            result = result.written(conn)
         yield name, time.perf_counter() - began, dict(result.counts)
 
 

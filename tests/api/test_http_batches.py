@@ -52,7 +52,7 @@ def look(doors: Doors, name: str = NAME, operator: str = "BUS-1") -> tuple[int, 
 def night(city: SmallCity) -> None:
     result = collect(city.engine, city.night())
     with result.transaction(city.engine) as conn:
-        result.write(conn)
+        result.written(conn)
 
 
 def test_a_batch_waits_for_the_night_and_is_then_what_its_acknowledgement_says(

@@ -198,7 +198,7 @@ def test_nights_agree_with_the_reference(sqlite_template: Path, hsm: Hsm, seed: 
 def _route(city: SmallCity, day: date) -> None:
     result = route(city.engine, city.night(day))
     with result.transaction(city.engine) as conn:
-        result.write(conn)
+        result.written(conn)
 
 
 def _answer_guests(city: SmallCity, number: int, chance: Random) -> dict[Key, bool]:

@@ -193,8 +193,7 @@ class SmallCity:
         """Run one step of a night and write its result."""
         result = dict(STEPS)[name](self.engine, self.night(day))
         with result.transaction(self.engine) as conn:
-            result.write(conn)
-        return result
+            return result.written(conn)
 
     def clear(self, day: date = DAY) -> dict[str, StepResult]:
         """Close the days up to this one and run the five steps of its night."""

@@ -163,7 +163,7 @@ class QrCity:
                 begin_close(conn, closing, at=at(1, day=closing + timedelta(days=1)))
         result = clear_qr(self.engine, night)
         with result.transaction(self.engine) as conn:
-            result.write(conn)
+            result = result.written(conn)
         empty_qr_inbox(self.engine, night)
         return result
 
