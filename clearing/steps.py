@@ -81,8 +81,9 @@ def post(engine: Engine, night: Night) -> StepResult:
     taps, rides = booking.post(engine, night, meanwhile=terminals), clear_qr(engine, night)
 
     def write(conn: Connection) -> None:
-        for part in (taps, rides, terminals()):
-            part.write(conn)
+        taps.write(conn)
+        rides.write(conn)
+        terminals().write(conn)
 
     counts, files = {**taps.counts, **rides.counts}, (*taps.files, *rides.files)
     return StepResult(counts, files, write, taps.bring, taps.brought, ahead=taps.ahead, more=terminals)
