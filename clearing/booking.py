@@ -65,6 +65,8 @@ def post(engine: Engine, night: Night, *, meanwhile: Callable[[], object]) -> St
             count_anew(conn, (tap,))
 
     def waited() -> None:
+        # What numbers of accounts and pieces of lines have taken is free, and would be held beside what comes now.
+        give_back()
         meanwhile()
         brought.wait()
 
