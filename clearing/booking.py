@@ -65,7 +65,7 @@ def post(engine: Engine, night: Night, *, meanwhile: Callable[[], object]) -> St
             count_anew(conn, (tap,))
 
     def waited() -> None:
-        # What numbers of accounts and pieces of lines have taken is free, and would be held beside what comes now.
+        # What pieces of lines have taken is free, and would be held beside what is counted.
         give_back()
         meanwhile()
         brought.wait()
@@ -78,7 +78,7 @@ def post(engine: Engine, night: Night, *, meanwhile: Callable[[], object]) -> St
             centres = centre_codes(conn)
             _open_owed(conn, night, judged, centres)
         _book(conn, engine, night, centres, progress, waited)
-        # What numbers of accounts and pieces of lines have taken is free, and would be held beside what comes now.
+        # So is by now what numbers of accounts have taken.
         give_back()
         with judged_taps(night) as judged:
             renew_taps(conn, _passing(judged.retried(), progress), night.business_date)
