@@ -17,16 +17,19 @@ from sqlalchemy import (
     func,
     literal,
     select,
+    union_all,
 )
 
 from card.life import State
 from card.tables import card
 from clearing.facts import disbelieved
+from clearing.online.load import RETURNED
 from clearing.tables import card_position, tap
 from clearing.verdict import Money, Verdict
 from ledger.archive import Archive
 from ledger.balances import accounts_on
 from ledger.bulk import one_of
+from ledger.db import Instant
 from ledger.history import beyond_the_books, booked_above, happened_by, walks
 from ledger.questions import looking_up
 from ledger.snapshots import total_fen
@@ -163,37 +166,43 @@ def _loaded_since(
 ) -> Mapping[str, int]:
     """Loads that the chip confirmed after the tap by which we last saw its balance, by card.
 
-    They are looked for along accounts of loads, which hardly ever move, from their newest line to when that was.
+    They are looked for along accounts of loads, which hardly ever move, from their newest line to when that was; those
+    that had been returned by then, along the account that such money is in.
     """
-    floors = _seen(conn, sorted(seen_at))
+    if not seen_at:
+        return {}
+    floors, earliest = _floors(conn, seen_at), min(seen_at.values())
     loaded_fen: dict[str, int] = {}
 
     def add(purse: str, amount_fen: int, event_at: datetime) -> None:
         card_no = purse.removeprefix(PURSE)
-        if event_at > seen_at[card_no]:
+        if card_no in seen_at and event_at > seen_at[card_no]:
             loaded_fen[card_no] = loaded_fen.get(card_no, 0) + amount_fen
 
     with looking_up(conn):
         for purse, amount_fen, event_at in conn.execute(_loads(walks(floors=floors), business_date)):
             add(purse, amount_fen, event_at)
     for code, movements in beyond_the_books(conn, archive, floors=floors):
+        seen = seen_at.get(code.removeprefix(LOAD), earliest)
         for one in movements:
-            if happened_by(one.business_date) <= seen_at[code.removeprefix(LOAD)]:
+            if happened_by(one.business_date) <= seen:
                 break  # and so has all that was booked before
             if one.counter_account.startswith(PURSE) and one.business_date <= business_date:
                 add(one.counter_account, -one.amount_fen, one.event_at)
     return loaded_fen
 
 
-def _seen(conn: Connection, cards: Sequence[str]) -> Subquery:
-    """Of each card's account of loads that number which lines must be above, to be of what came after its last tap."""
-    own, seen = account.alias(), card_position.c
-    return (
-        select(own.c.id.label("account_id"), booked_above(conn.dialect.name, seen.event_at).label("line_id"))
+def _floors(conn: Connection, seen_at: Mapping[str, datetime]) -> Subquery:
+    """Of each account of loads that number which lines must be above, to be of what came after a card's last tap."""
+    own, seen, dialect = account.alias(), card_position.c, conn.dialect.name
+    of_cards = (
+        select(own.c.id.label("account_id"), booked_above(dialect, seen.event_at).label("line_id"))
         .join(card_position, own.c.code == literal(LOAD) + seen.card_no)
-        .where(one_of(conn, seen.card_no, cards))
-        .subquery()
+        .where(one_of(conn, seen.card_no, sorted(seen_at)))
     )
+    earliest = literal(min(seen_at.values()), Instant())
+    of_returned = select(own.c.id, booked_above(dialect, earliest)).where(own.c.code == RETURNED)
+    return union_all(of_cards, of_returned).subquery()
 
 
 def _loads(walk: CTE, business_date: date) -> Select[Any]:

@@ -8,6 +8,8 @@ from sqlalchemy import text
 
 from clearing.context import StepResult
 from clearing.online.load import LoadOrder, LoadProof, authorise_loads, confirm_loads
+from clearing.online.wallet_load import LoadReturn, return_loads
+from ledger.balances import balance
 from ledger.db import reading, writing
 from settlement.chips import Difference, Reason, chip_differences
 from settlement.night import NightRefused, run_night
@@ -101,3 +103,15 @@ def test_a_load_after_the_last_tap_and_one_never_proved_are_accounted_for(day: P
     with reading(day.engine) as conn:
         found = {one.card_no: (one.difference_fen, one.reason) for one in chip_differences(conn, DAY)}
     assert found == {card_no(3): (160, Reason.EXPLAINED), card_no(4): (-900, Reason.LOAD_PENDING)}
+
+
+def test_a_load_that_was_returned_and_proved_all_the_same_is_accounted_for(day: PreparedDay) -> None:
+    evening = MORNING + timedelta(hours=15)
+    with writing(day.engine) as conn:
+        authorise_loads(conn, [LoadOrder(card_no(2), 700, "KIOSK-1", "BACK", DAY, evening)], at=evening)
+        return_loads(conn, [LoadReturn("BACK", DAY, evening)], at=evening)
+        confirm_loads(conn, [LoadProof("BACK", 5_025, 2, bytes(4), DAY, evening)], at=evening)
+    run_night(day.engine, night_of(day.home, day.night.hsm))
+    with reading(day.engine) as conn:
+        assert balance(conn, "suspense:load_returned").net_fen == 700
+        assert card_no(2) not in {one.card_no for one in chip_differences(conn, DAY)}
