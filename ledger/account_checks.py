@@ -93,7 +93,7 @@ def held_is_what_holds_say(conn: Connection, _since: date | None) -> list[Findin
     # Named afterwards: nearly none is found, and PostgreSQL would look up, or sort by it, the name of every account.
     found = conn.execute(_off_holds()).all()
     codes = codes_by_number(conn, [number for number, *_ in found])
-    named = sorted((codes.get(number, f"number {number}"), *sides) for number, *sides in found)
+    named = sorted((codes[number], *sides) for number, *sides in found)
     return list(findings_of("held_is_what_holds_say", named, "open holds", "what is held on it"))
 
 

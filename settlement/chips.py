@@ -26,6 +26,7 @@ from clearing.facts import disbelieved
 from clearing.online.load import RETURNED
 from clearing.tables import card_position, tap
 from clearing.verdict import Money, Verdict
+from ledger import chart
 from ledger.archive import Archive
 from ledger.balances import accounts_on
 from ledger.bulk import one_of
@@ -184,11 +185,17 @@ def _loaded_since(
             add(purse, amount_fen, event_at)
     for code, movements in beyond_the_books(conn, archive, floors=floors):
         seen = seen_at.get(code.removeprefix(LOAD), earliest)
+        of_a_debit = 1 if chart.account(code).kind.grows_by_debit else -1
         for one in movements:
             if happened_by(one.business_date) <= seen:
                 break  # and so has all that was booked before
-            if one.counter_account.startswith(PURSE) and one.business_date <= business_date:
-                add(one.counter_account, -one.amount_fen, one.event_at)
+            debited_fen = one.amount_fen * of_a_debit
+            if (
+                debited_fen > 0
+                and one.counter_account.startswith(PURSE)
+                and one.business_date <= business_date
+            ):
+                add(one.counter_account, debited_fen, one.event_at)
     return loaded_fen
 
 

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Connection, Engine
 
 from clearing.online.load import LoadOrder, LoadProof, authorise_loads, confirm_loads
+from clearing.online.wallet_load import LoadReturn, return_loads
 from ledger.accounts import open_accounts
 from ledger.archive import Archive, LinesArchived
 from ledger.chart import account
@@ -44,6 +45,9 @@ def month(day: PreparedDay, tmp_path: Path) -> Month:
     with writing(day.engine) as conn:
         authorise_loads(conn, [LoadOrder(card_no(2), 700, "KIOSK-1", "LATER", DAY, EVENING)], at=EVENING)
         confirm_loads(conn, [LoadProof("LATER", 5_025, 2, bytes(4), DAY, EVENING)], at=EVENING)
+        authorise_loads(conn, [LoadOrder(card_no(2), 300, "KIOSK-1", "BACK", DAY, EVENING)], at=EVENING)
+        return_loads(conn, [LoadReturn("BACK", DAY, EVENING)], at=EVENING)
+        confirm_loads(conn, [LoadProof("BACK", 5_325, 3, bytes(4), DAY, EVENING)], at=EVENING)
     run_night(day.engine, day.night)
     short(day.engine, DAY + timedelta(days=1), 30)
     today = over(day.engine, DAY + timedelta(days=1))
@@ -83,7 +87,8 @@ def test_an_archived_day_is_answered_as_it_was_before(month: Month) -> None:
     with reading(month.engine) as conn:
         assert [one.booked_fen for one in operator_stages(conn, DAY)] == [720, 1_425]
         differences = {one.card_no: one for one in chip_differences(conn, month.today)}
-    # Card 3 has a shortfall in the archive and one in the books; the load of card 2 is known to its purse alone.
+    # Card 3 has a shortfall in the archive and one in the books; the loads of card 2, one of which had
+    # been returned, are known to its purse alone.
     assert differences[card_no(3)].shortfall_fen == 35
     assert card_no(2) not in differences
     assert told(month.archive()) == before
