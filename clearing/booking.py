@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from threading import Event
 
 import numpy as np
@@ -30,7 +31,7 @@ from ledger.columns import post_pieces
 from ledger.db import lock_writers
 from ledger.directory import Directory
 from ledger.entry import Refused
-from ledger.partitions import count_lines_anew
+from ledger.partitions import partition_of
 from ledger.prepared import Prepared, in_pieces, prepare_columns
 from ledger.tables import total
 
@@ -62,10 +63,11 @@ def post(engine: Engine, night: Night, *, meanwhile: Callable[[], object]) -> St
         # They may be there without their lines, where a night was killed as it had just kept them.
         if not are_kept(conn, night.business_date):
             keep_taps(conn, fresh_taps(night), night.business_date, progress.add)
-            count_anew(conn, (tap,))
+            count_anew(conn, tap.name)
 
-    def waited() -> None:
-        # What pieces of lines have taken is free, and would be held beside what is counted.
+    def written(conn: Connection) -> None:
+        count_anew(conn, partition_of(night.business_date))
+        # What pieces of lines have taken is free, and would be held beside what is done meanwhile.
         give_back()
         meanwhile()
         brought.wait()
@@ -77,7 +79,7 @@ def post(engine: Engine, night: Night, *, meanwhile: Callable[[], object]) -> St
             keep_positions(conn, judged.positions())
             centres = centre_codes(conn)
             _open_owed(conn, night, judged, centres)
-        _book(conn, engine, night, centres, progress, waited)
+        _book(conn, engine, night, centres, progress, partial(written, conn))
         # So is by now what numbers of accounts have taken.
         give_back()
         with judged_taps(night) as judged:
@@ -92,7 +94,7 @@ def post(engine: Engine, night: Night, *, meanwhile: Callable[[], object]) -> St
                 business_date=night.business_date, booked_at=night.at, taps=counts["taps"]
             )
         )
-        count_anew(conn, (card_position, total))
+        count_anew(conn, card_position.name, total.name)
 
     return StepResult(counts, (), write, bring, brought, ahead=True)
 
@@ -123,14 +125,10 @@ def _book(
     night: Night,
     centres: Collection[str],
     progress: StepProgress,
-    waited: Callable[[], None],
+    when_written: Callable[[], object],
 ) -> None:
     """Book the lines; from when they and their taps are there, this transaction is the one writer's."""
     directory, made_at = Directory(engine), _made_at(conn)
-
-    def written() -> None:
-        count_lines_anew(conn, night.business_date)
-        waited()
 
     @contextmanager
     def made() -> Iterator[Iterable[Prepared]]:
@@ -147,7 +145,7 @@ def _book(
         ) as pieces:  # fmt: skip
             yield pieces
 
-    answers = post_pieces(conn, made, directory, at=night.at, closing=True, when_written=written)
+    answers = post_pieces(conn, made, directory, at=night.at, closing=True, when_written=when_written)
     refused = [answer for answer in answers if isinstance(answer, Refused)]
     if refused:
         raise StepRefused(

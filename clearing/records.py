@@ -13,7 +13,7 @@ from clearing.tables import card_position, tap
 from ledger.ahead import ahead
 from ledger.bulk import CHUNK_ROWS
 from ledger.bulk_columns import insert_columns
-from ledger.db import Fen
+from ledger.db import Fen, sort_within
 from ledger.tables import account, total
 
 KEYS = ("operator", "sequence", "position")
@@ -93,8 +93,7 @@ def short_purses(conn: Connection, costs: Iterable[pa.Table]) -> dict[str, int]:
     with stage_of(conn, columns, costs) as stage:
         if conn.dialect.name == "postgresql":
             conn.execute(text("ANALYZE stage"))
-            # For the purses of a city, which else go through a file.
-            conn.execute(text("SET LOCAL work_mem = '128MB'"))
+        sort_within(conn, megabytes=128)  # the purses of a city
         held = func.coalesce(total.c.credits_posted_fen - total.c.debits_posted_fen, 0)
         own = (account.c.segment == "purse") & (account.c.code == "purse:" + stage.c.card_no)
         query = (

@@ -70,22 +70,18 @@ def copy_into(conn: Connection, table: str, texts: Iterable[str | bytes | memory
             copy.write(text)
 
 
-def count_anew(conn: Connection, tables: Iterable[Table]) -> None:
+def count_anew(conn: Connection, *tables: str) -> None:
     """Have PostgreSQL look at samples of tables that were just filled; how it finds rows depends on what it knows.
 
     It does so by itself some time later. Until then it takes them for nearly empty, and a join of two looks up each
-    row by its key. It counts six thousand rows of each, which is enough to tell many from few.
+    row by its key; so it does the rows of a new day, however many days it knows. It counts six thousand rows of each,
+    which is enough to tell many from few.
     """
     if conn.dialect.name == "postgresql":
-        sample(conn, *(table.name for table in tables))
-
-
-def sample(conn: Connection, *names: str) -> None:
-    """The same of tables by their names, on PostgreSQL."""
-    conn.exec_driver_sql("SET LOCAL default_statistics_target = 20")
-    for name in names:
-        conn.exec_driver_sql(f"ANALYZE {name}")
-    conn.exec_driver_sql("SET LOCAL default_statistics_target TO DEFAULT")
+        conn.exec_driver_sql("SET LOCAL default_statistics_target = 20")
+        for table in tables:
+            conn.exec_driver_sql(f"ANALYZE {table}")
+        conn.exec_driver_sql("SET LOCAL default_statistics_target TO DEFAULT")
 
 
 def _copy_texts(table: Table, rows: Iterable[tuple[Any, ...]]) -> Iterator[str]:

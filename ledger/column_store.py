@@ -15,6 +15,7 @@ from ledger.binary_rows import Kind, binary_rows, stream
 from ledger.bulk import copy_into, insert_rows, one_of_numbers
 from ledger.bulk_columns import insert_columns
 from ledger.column_walk import Accounts, Moved
+from ledger.db import sort_within
 from ledger.moved import controls_of
 from ledger.questions import array_of_numbers, by_key_where_few, looking_up
 from ledger.totals import add_to_totals, renewing
@@ -47,9 +48,7 @@ def store_columns(
     stood = renew(conn, moved, business_date)
     insert_rows(conn, tables.entry, entries)
     before = [_resolved(side, stood) for side in (moved.debit_before, moved.credit_before)]
-    if conn.dialect.name == "postgresql":
-        # For the rows that the guards look at together, which else go through a file.
-        conn.execute(text("SET LOCAL work_mem = '128MB'"))
+    sort_within(conn, megabytes=128)  # the rows that the guards look at together
     columns = (moved.line_id, moved.entry_id, moved.debit_id, moved.credit_id, moved.amount_fen)
     lines = [*map(pa.array, columns), moved.item, *map(pa.array, before)]
     insert_columns(conn, tables.line, [pa.table(lines, names=[column.name for column in tables.line.c])])

@@ -207,13 +207,17 @@ def asked_together(engine: Engine, questions: Sequence[Callable[[Connection], An
 
     def ask(question: Callable[[Connection], Answer]) -> Answer:
         with reading(engine) as conn:
-            if engine.dialect.name == "postgresql":
-                # What such a question sorts goes through a file else, several times over.
-                conn.execute(text("SET LOCAL work_mem = '64MB'"))
+            sort_within(conn, megabytes=64)
             return question(conn)
 
     with ThreadPoolExecutor(_AT_A_TIME, "reading") as pool:
         return list(pool.map(ask, questions))
+
+
+def sort_within(conn: Connection, *, megabytes: int) -> None:
+    """Let PostgreSQL sort and join within so much memory until the transaction ends; else that goes through a file."""
+    if conn.dialect.name == "postgresql":
+        conn.execute(text(f"SET LOCAL work_mem = '{megabytes}MB'"))
 
 
 def asked_both(

@@ -108,7 +108,7 @@ def happened_by(business_date: date) -> datetime:
 
 
 def booked_above(dialect: str, at: ColumnElement[datetime]) -> ColumnElement[int]:
-    """The number above which lines are that need not have `happened_by` an instant, in words of a kind of database."""
+    """Above which number all lines are of what happened after an instant (`happened_by`), in a database's own words."""
     last = _ITS_NIGHT - timedelta(days=1)
     if dialect == "postgresql":
         in_utc = func.timezone("UTC", at, type_=DateTime()) - literal(last, Interval())

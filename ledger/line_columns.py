@@ -134,14 +134,13 @@ def _pieces(
     The texts come as their sizes in octets, and all of them one behind another.
     """
     piece = _piece(conn.dialect.name, table, numbers, name)
-    in_key_order(conn)
-    while True:
-        count, last, *found = conn.execute(piece, {"after": after, "end": end, "rows": CHUNK_ROWS}).one()
-        if not count:
-            in_key_order(conn, "on")
-            return
-        yield found
-        after = last
+    with in_key_order(conn):
+        while True:
+            count, last, *found = conn.execute(piece, {"after": after, "end": end, "rows": CHUNK_ROWS}).one()
+            if not count:
+                return
+            yield found
+            after = last
 
 
 @cache

@@ -1,11 +1,14 @@
 """Whole columns of numbers as one value each: a row that a database sends by itself costs more than what is in it."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Connection, Select, func, literal_column, select, text
+from sqlalchemy import ColumnElement, Connection, Select, func, literal_column, select
+
+from ledger.questions import without
 
 Numbers = NDArray[np.int64]
 
@@ -36,27 +39,25 @@ def numbers_in_turn(
     `rows` gives those whose `key` is above a number, neither ordered nor limited: above `after` at first, then above
     the last that has come.
     """
-    in_key_order(conn)
-    while True:
-        columns = rows(after).subquery().c
-        some = select(*columns).order_by(columns[key]).limit(ROWS_AT_ONCE).subquery()
-        values = conn.execute(select(*(packed(conn.dialect.name, column) for column in some.c))).one()
-        found = [unpacked(value) for value in values]
-        place = list(columns.keys()).index(key)
-        if not len(found[place]):
-            in_key_order(conn, "on")
-            return
-        yield found
-        after = int(found[place][-1])
+    with in_key_order(conn):
+        while True:
+            columns = rows(after).subquery().c
+            some = select(*columns).order_by(columns[key]).limit(ROWS_AT_ONCE).subquery()
+            values = conn.execute(select(*(packed(conn.dialect.name, column) for column in some.c))).one()
+            found = [unpacked(value) for value in values]
+            place = list(columns.keys()).index(key)
+            if not len(found[place]):
+                return
+            yield found
+            after = int(found[place][-1])
 
 
-def in_key_order(conn: Connection, sort: str = "off") -> None:
-    """Let PostgreSQL find the rows of a piece along their key, or (`on`) sort again as it likes.
+def in_key_order(conn: Connection) -> AbstractContextManager[None]:
+    """Let PostgreSQL find the rows of a piece along their key, and not sort.
 
     Of a table that has just been filled it knows too little, and would read and sort all of it for each piece.
     """
-    if conn.dialect.name == "postgresql":
-        conn.execute(text(f"SET LOCAL enable_sort = {sort}"))
+    return without(conn, "sort")
 
 
 def numbers_by_name(

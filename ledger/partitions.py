@@ -5,7 +5,6 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
-from ledger.bulk import sample
 from ledger.ids import month_bounds, next_month
 
 MONTHS_AHEAD: Final = 2
@@ -27,15 +26,6 @@ def make_partitions(conn: Connection, business_date: date) -> None:
         if conn.execute(text("SELECT to_regclass(:name)"), {"name": name}).scalar_one() is None:
             _make(conn, name, *month_bounds(month))
         month = next_month(month)
-
-
-def count_lines_anew(conn: Connection, business_date: date) -> None:
-    """Have PostgreSQL look at a sample of a month's lines, for the reason that `ledger.bulk.count_anew` gives.
-
-    The lines of a day that its last sample did not have it takes for next to none, however many months it knows.
-    """
-    if conn.dialect.name == "postgresql":
-        sample(conn, partition_of(business_date))
 
 
 def _make(conn: Connection, name: str, start: int, end: int) -> None:

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, date, datetime
 from itertools import count
 from typing import Final
@@ -41,25 +41,26 @@ AS_IT_LIKES: Final = (
 
 
 @contextmanager
-def looking_up(conn: Connection) -> Iterator[None]:
-    """Let PostgreSQL join rows by looking each up, where it takes a few of them for more than all there are."""
-    _join_in_bulk(conn, "off")
+def without(conn: Connection, *ways: str) -> Iterator[None]:
+    """Let PostgreSQL do without ways to find rows that it misjudges; its settings `enable_…` have their names."""
+    _may(conn, ways, "off")
     yield
-    _join_in_bulk(conn, "on")
+    _may(conn, ways, "on")
 
 
-@contextmanager
-def by_key_where_few(conn: Connection, wanted: int) -> Iterator[None]:
+def looking_up(conn: Connection) -> AbstractContextManager[None]:
+    """Let PostgreSQL join rows by looking each up, where it takes a few of them for more than all there are."""
+    return without(conn, "hashjoin", "mergejoin")
+
+
+def by_key_where_few(conn: Connection, wanted: int) -> AbstractContextManager[None]:
     """Let PostgreSQL find accounts by their keys where that costs it less than to read all of them.
 
     It takes a look-up for much dearer than it is, and would read all, with all its processes, for a fiftieth of them.
     """
-    few = conn.dialect.name == "postgresql" and wanted * _READ_IN_A_LOOK_UP < _accounts(conn)
-    if few:
-        conn.execute(text("SET LOCAL enable_seqscan = off"))
-    yield
-    if few:
-        conn.execute(text("SET LOCAL enable_seqscan = on"))
+    if conn.dialect.name != "postgresql" or wanted * _READ_IN_A_LOOK_UP >= _accounts(conn):
+        return nullcontext()
+    return without(conn, "seqscan")
 
 
 _READ_IN_A_LOOK_UP: Final = 10
@@ -72,10 +73,10 @@ def _accounts(conn: Connection) -> int:
     return most
 
 
-def _join_in_bulk(conn: Connection, switch: str) -> None:
+def _may(conn: Connection, ways: Sequence[str], switch: str) -> None:
     if conn.dialect.name == "postgresql":
-        for kind in ("hash", "merge"):
-            conn.execute(text(f"SET LOCAL enable_{kind}join = {switch}"))
+        for way in ways:
+            conn.execute(text(f"SET LOCAL enable_{way} = {switch}"))
 
 
 class Question:
