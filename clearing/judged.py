@@ -5,8 +5,9 @@ up by DuckDB, which has a bounded share of it, and the rest passes by in pieces.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Final, NamedTuple
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
+from typing import Any, Final, NamedTuple
 
 import duckdb
 import numpy as np
@@ -16,7 +17,7 @@ import pyarrow.parquet as pq
 
 from clearing.columns import card_text_column, is_text, numbers, rows_where, truths
 from clearing.context import Night, StepRefused
-from clearing.engine.duck_room import name_file, opened_room, threads_for
+from clearing.engine.duck_room import opened_room, quoted, rows_of_file, threads_for
 from clearing.presented import presented_taps
 from clearing.priced import EVERY_TAP, NAMES, PRICED, Priced
 from clearing.tables import tap
@@ -31,10 +32,7 @@ Batch = tuple[str, int]
 
 _MEMORY: Final = "800MB"
 _CARD_TEXT: Final = (
-    "CREATE MACRO card_text(head, tail) AS lpad(hex(head), 4, '0') || lpad(hex(tail), 16, '0')"
-)
-_ALL_JUDGED: Final = (
-    "CREATE VIEW all_judged AS SELECT *, card_text(card_head, card_tail) AS card_no FROM every_tap"
+    "CREATE TEMP MACRO card_text(head, tail) AS lpad(hex(head), 4, '0') || lpad(hex(tail), 16, '0')"
 )
 # A card's number is written out once a card, and not for each of its taps. Cards come in the order of their texts, but
 # are sorted by their numbers; of the last sixteen digits the highest bit is a sign, so that 8 and 9 come after 7.
@@ -50,8 +48,6 @@ _POSITIONS: Final = (
     " arg_max(balance_before_fen - amount_fen, counter) AS balance_fen, arg_max(at_s, counter) AS at_s"
     " FROM judged WHERE chained GROUP BY card_head, card_tail) ORDER BY card_head, card_tail < 0, card_tail"
 )
-_JUDGED: Final = "CREATE VIEW judged AS SELECT * FROM all_judged"
-_ONES_PAID: Final = "CREATE VIEW paid AS SELECT * FROM judged WHERE money = 'paid' AND amount_fen > 0"
 _BOOKED: Final = ("no", "operator", "sequence", "retried", "card_head", "card_tail", "counter", "amount_fen")
 _PAID: Final = (
     "SELECT count(*), coalesce(sum(paid_fen), 0)::BIGINT, coalesce(sum(amount_fen), 0)::BIGINT,"
@@ -71,28 +67,39 @@ class Total(NamedTuple):
 class Judged:
     """The taps of one night, or of one batch of it, in the order of `no`; made by `judged_taps`."""
 
-    def __init__(self, night: Night, engine: duckdb.DuckDBPyConnection, batch: Batch | None) -> None:
-        self._night, self._engine, self._batch = night, engine, batch
-        for name, path in (("taps", night.work / TAPS), ("priced", night.work / PRICED)):
-            name_file(engine, name, path)
-        engine.execute(f"CREATE VIEW every_tap AS {EVERY_TAP}")
+    def __init__(self, night: Night, rooms: ExitStack, batch: Batch | None) -> None:
+        self._night, self._rooms, self._batch = night, rooms, batch
+        _priced(night)
+
+    @cached_property
+    def _engine(self) -> duckdb.DuckDBPyConnection:
+        """For whoever asks for sums, or for cards."""
+        threads = threads_for(pq.read_metadata(self._night.work / TAPS).num_rows)
+        engine = self._rooms.enter_context(opened_room(_MEMORY, self._night.work / "post.tmp", threads))
         engine.execute(_CARD_TEXT)
-        engine.execute(_ALL_JUDGED)
-        if batch is None:
-            engine.execute(_JUDGED)
-        else:
-            engine.table("all_judged").filter(_of_batch(*batch)).create_view("judged")
-        engine.execute(_ONES_PAID)
-        _priced(self._night)
+        return engine
+
+    def _of(self, query: str) -> str:
+        """A query of the taps as `judged`, and of those that cost something and are paid as `paid`."""
+        views = {
+            "taps": rows_of_file(self._night.work / TAPS),
+            "priced": rows_of_file(self._night.work / PRICED),
+            "every_tap": EVERY_TAP,
+            "numbered": "SELECT *, card_text(card_head, card_tail) AS card_no FROM every_tap",
+            "judged": f"FROM numbered WHERE {_of_batch(self._batch)}",
+            "paid": "FROM judged WHERE money = 'paid' AND amount_fen > 0",
+        }
+        # Views that are made beforehand would have both files looked at once more for each.
+        return f"WITH {', '.join(f'{name} AS NOT MATERIALIZED ({view})' for name, view in views.items())} {query}"
 
     def taps(self) -> int:
         """How many there are."""
-        ((count,),) = self._engine.execute("SELECT count(*) FROM judged").fetchall()
+        ((count,),) = self._rows("SELECT count(*) FROM judged")
         return int(count)
 
     def total(self) -> Total:
         """What those come to that cost something and are paid."""
-        return Total(*map(int, *self._engine.execute(_PAID).fetchall()))
+        return Total(*map(int, *self._rows(_PAID)))
 
     def retried(self) -> Iterator[pa.Table]:
         """Those that came before an earlier night already, some at a time."""
@@ -122,11 +129,11 @@ class Judged:
             "SELECT operator, count(*), sum(amount_fen)::BIGINT, sum(paid_fen)::BIGINT"
             " FROM judged GROUP BY operator ORDER BY operator"
         )
-        return self._engine.execute(query).fetchall()
+        return self._rows(query)
 
     def verdicts(self) -> dict[str, int]:
         """How many taps have each verdict."""
-        return dict(self._engine.execute("SELECT verdict, count(*) FROM judged GROUP BY verdict").fetchall())
+        return dict(self._rows("SELECT verdict, count(*) FROM judged GROUP BY verdict"))
 
     def operators(self) -> list[str]:
         """Who is paid for a tap, in order."""
@@ -145,10 +152,8 @@ class Judged:
     def paid_of(self, cards: Sequence[str]) -> pa.Table:
         """The paid taps of these cards, by `no`."""
         self._engine.register("wanted", pa.table({"card_no": pa.array(cards, pa.string())}))
-        found: pa.Table = self._engine.sql(
-            "SELECT no, card_no, counter, amount_fen, paid_fen FROM paid SEMI JOIN wanted USING (card_no)"
-            " ORDER BY no"
-        ).to_arrow_table()
+        query = "SELECT no, card_no, counter, amount_fen, paid_fen FROM paid SEMI JOIN wanted USING (card_no)"
+        found: pa.Table = self._engine.sql(self._of(f"{query} ORDER BY no")).to_arrow_table()
         return found
 
     def positions(self) -> Iterator[pa.Table]:
@@ -177,10 +182,13 @@ class Judged:
         return own & is_text(taps, "operator", operator)
 
     def _texts(self, query: str) -> list[str]:
-        return [text for (text,) in self._engine.execute(query).fetchall()]
+        return [text for (text,) in self._rows(query)]
+
+    def _rows(self, query: str) -> list[Any]:
+        return self._engine.execute(self._of(query)).fetchall()
 
     def _stream(self, query: str) -> Iterator[pa.Table]:
-        for batch in self._engine.sql(query).to_arrow_reader(PIECE_ROWS):
+        for batch in self._engine.sql(self._of(query)).to_arrow_reader(PIECE_ROWS):
             yield pa.Table.from_batches([batch])
 
 
@@ -217,14 +225,15 @@ def judged_taps(night: Night, batch: Batch | None = None) -> Iterator[Judged]:
 
     Raises StepRefused where their files are not of the same taps.
     """
-    threads = threads_for(pq.read_metadata(night.work / TAPS).num_rows)
-    with opened_room(_MEMORY, night.work / "post.tmp", threads) as engine:
-        yield Judged(night, engine, batch)
+    with ExitStack() as rooms:
+        yield Judged(night, rooms, batch)
 
 
-def _of_batch(operator: str, sequence: int) -> duckdb.Expression:
-    same_operator = duckdb.ColumnExpression("operator") == duckdb.ConstantExpression(operator)
-    return same_operator & (duckdb.ColumnExpression("sequence") == duckdb.ConstantExpression(sequence))
+def _of_batch(batch: Batch | None) -> str:
+    if batch is None:
+        return "true"
+    operator, sequence = batch
+    return f"operator = {quoted(operator)} AND sequence = {sequence}"
 
 
 def _before_last_batch(table: pa.Table) -> int:

@@ -2,16 +2,17 @@
 
 To start DuckDB costs 20 ms of processor time, most of it for naming its own functions. A night opens it ten times, and
 a small night does little more in it than that. So whoever wants DuckDB takes an instance that another has left, and
-works there in a database of its own. One that has held much, or in which several threads have worked, ends with its
-work: what it has freed stays with it until then, hundreds of megabytes after a large night.
+works there over a connection of its own, with which everything temporary goes. One that has held much, or in which
+several threads have worked, ends with its work: what it has freed stays with it until then, hundreds of megabytes
+after a large night.
 """
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import count
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import duckdb
 
@@ -19,39 +20,53 @@ SMALL_BYTES: Final = 16 << 20
 """What an instance may hold at the end of its work to be left to others."""
 PORTION_ROWS: Final = 122_880
 """What DuckDB gives to a thread at once: a row group."""
-_HELD_BYTES: Final = "SELECT coalesce(sum(memory_usage_bytes), 0) FROM duckdb_memory()"
 
-_left: list[duckdb.DuckDBPyConnection] = []
+
+@dataclass(slots=True)
+class _House:
+    """An instance, and the limits that it has; to set one takes as long as a query."""
+
+    instance: duckdb.DuckDBPyConnection = field(default_factory=lambda: duckdb.connect(":memory:"))
+    limits: dict[str, Any] = field(default_factory=dict)
+
+    def limit(self, name: str, value: str | int) -> None:
+        if self.limits.get(name) != value:
+            self.instance.execute(f"SET {name} = $1", [value])
+            self.limits[name] = value
+
+    def holds_little(self) -> bool:
+        held = self.instance.execute("SELECT memory_usage_bytes FROM duckdb_memory()").fetchall()
+        return sum(int(of_a_kind) for (of_a_kind,) in held) <= SMALL_BYTES
+
+
+_left: list[_House] = []
 """Instances that nobody uses. Whoever takes one has it alone, since its limits are for all that work in it."""
-_numbers: Final = count(1)
 
 
 @contextmanager
 def opened_room(memory: str, spill: Path, threads: int | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection to an empty database in memory, which is gone with all it held when the block ends.
+    """A connection to an empty database in memory, where all that is made is to be temporary: it goes with the block.
 
     It holds at most `memory` (as `800MB`); what does not fit it spills into the folder `spill`. `threads` run at once,
     by default as many as there are cores. An instance in which work has failed is not used again.
     """
-    house = _taken()
-    name = f"room_{next(_numbers)}"
+    house = _left.pop() if threads == 1 and _left else _House()
     try:
-        with house.cursor() as room:
-            room.execute(f"SET memory_limit = '{memory}'")
-            room.execute("SET temp_directory = $1", [str(spill)])
-            room.execute("RESET threads" if threads is None else f"SET threads = {threads}")
-            room.execute(f"ATTACH ':memory:' AS {name}")
-            room.execute(f"USE {name}")
+        house.limit("memory_limit", memory)
+        house.limit("temp_directory", str(spill))
+        if threads is not None:
+            house.limit("threads", threads)
+        with house.instance.cursor() as room:
             yield room
-            ((held_bytes,),) = house.execute(_HELD_BYTES).fetchall()
-        house.execute(f"DETACH {name}")
+        # One that has spilled keeps its folder, and cannot be given another one.
+        stays = threads == 1 and house.holds_little() and not spill.exists()
     except BaseException:
-        house.close()
+        house.instance.close()
         raise
-    if threads == 1 and held_bytes <= SMALL_BYTES and not _has_spilled(house):
+    if stays:
         _left.append(house)
     else:
-        house.close()
+        house.instance.close()
 
 
 def threads_for(rows: int) -> int | None:
@@ -64,30 +79,23 @@ def threads_for(rows: int) -> int | None:
 
 def name_file(room: duckdb.DuckDBPyConnection, name: str, path: Path) -> None:
     """Let a Parquet file be read as the view `name`, which costs one look at the file."""
-    text = str(path).replace("'", "''")
-    room.execute(f"CREATE VIEW {name} AS FROM read_parquet('{text}')")
+    room.execute(f"CREATE TEMP VIEW {name} AS {rows_of_file(path)}")
+
+
+def rows_of_file(path: Path) -> str:
+    """A query for the rows of a Parquet file."""
+    return f"FROM read_parquet({quoted(str(path))})"
+
+
+def quoted(text: str) -> str:
+    """A text as it stands in a query."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def end_those_left() -> None:
     """End the instances that nobody uses, as before a fork: their threads would not be in the forked process."""
     while _left:
-        _left.pop().close()
-
-
-def _taken() -> duckdb.DuckDBPyConnection:
-    try:
-        return _left.pop()
-    except IndexError:
-        return duckdb.connect(":memory:")
-
-
-def _has_spilled(house: duckdb.DuckDBPyConnection) -> bool:
-    """Whether it has used its folder, which it then keeps, and cannot be given another one."""
-    try:
-        house.execute("SET temp_directory = ''")
-    except duckdb.NotImplementedException:
-        return True
-    return False
+        _left.pop().instance.close()
 
 
 os.register_at_fork(before=end_those_left)

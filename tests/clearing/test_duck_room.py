@@ -39,7 +39,7 @@ def test_what_one_made_in_its_room_the_next_does_not_find(tmp_path: Path) -> Non
     with opened_room("64MiB", tmp_path / "spill", threads=1) as room:
         first = instance(room)
         room.register("given", numbers)
-        room.table("given").create_view("seen")
+        room.execute("CREATE TEMP VIEW seen AS SELECT * FROM given")
         room.execute("CREATE TEMP TABLE kept AS SELECT * FROM seen")
         room.execute("CREATE TEMP VIEW again AS SELECT * FROM kept")
         unread = room.table("again").to_arrow_reader(1)
