@@ -6,6 +6,7 @@ from typing import Final
 
 import typer
 
+from api.ending import end_at_once
 from api.late_commands import Late, LateGroup
 
 REFUSALS: Final[Mapping[str, str]] = {
@@ -141,6 +142,15 @@ app = typer.Typer(
 @app.callback()
 def onecard() -> None:
     """All commands are in the table; by themselves they have nothing in common to be done first."""
+
+
+def program() -> None:
+    """The program `onecard`: one command, and the end."""
+    try:
+        main()
+    except SystemExit as ending:
+        end_at_once(ending)
+        raise
 
 
 def main() -> None:

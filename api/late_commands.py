@@ -3,8 +3,12 @@
 A group's help needs only the names and what each command says of itself; both stand in the group's table.
 """
 
+import atexit
+import gc
+import sys
 from collections.abc import Mapping
 from importlib import import_module
+from types import ModuleType
 from typing import Any, ClassVar, NamedTuple
 
 import typer
@@ -29,7 +33,7 @@ class LateCommand(TyperCommand):
     def load(self) -> Any:
         """The command itself."""
         module, _, name = self._place.partition(":")
-        found = getattr(import_module(module), name)
+        found = getattr(_loaded(module), name)
         if isinstance(found, typer.Typer):
             group = get_group(found)
             group.name = self.name
@@ -37,6 +41,24 @@ class LateCommand(TyperCommand):
         alone = typer.Typer(add_completion=False)
         alone.command(self.name)(found)
         return get_command(alone)
+
+
+def _loaded(name: str) -> ModuleType:
+    """A module. Of what is loaded for it nothing is garbage, now or later: nobody is to look whether it is."""
+    if name in sys.modules:
+        return sys.modules[name]
+    looked_for = gc.isenabled()
+    gc.disable()
+    try:
+        module = import_module(name)
+        gc.freeze()
+    finally:
+        if looked_for:
+            gc.enable()
+    return module
+
+
+atexit.register(gc.unfreeze)
 
 
 class LateGroup(TyperGroup):

@@ -69,6 +69,16 @@ def test_a_groups_help_loads_none_of_its_commands() -> None:
     assert loaded_by(*GROUPS) == {group: ["pydantic"] for group in GROUPS}
 
 
+def test_garbage_is_looked_for_again_once_a_command_is_loaded() -> None:
+    code = (
+        "import gc; from api.late_commands import Late, LateCommand\n"
+        "before = gc.get_freeze_count(); LateCommand('list', Late('api.queue_commands:list_items', '')).load()\n"
+        "print(gc.isenabled(), gc.get_freeze_count() > before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "True True\n"
+
+
 OF_A_NIGHT = {"alembic", "duckdb", "fastapi", "numba", "numpy", "pandas", "psycopg", "pyarrow"}
 LOOKED_UP = (
     "queue list", "suspense list", "bank show", "trace", "cards life", "card show", "city show", "products list",
