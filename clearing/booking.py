@@ -28,7 +28,7 @@ from ledger.ahead import ahead
 from ledger.bulk import count_anew
 from ledger.chart import account
 from ledger.columns import post_pieces
-from ledger.db import lock_writers
+from ledger.db import nothing_to_write, reading
 from ledger.directory import Directory
 from ledger.entry import Refused
 from ledger.partitions import partition_of
@@ -43,7 +43,7 @@ def post(engine: Engine, night: Night, *, meanwhile: Callable[[], object]) -> St
     """Book one entry an operator batch, keep every tap with its verdict, and hotlist cloned cards.
 
     `meanwhile` is done while lines wait for the last of their taps, where there are lines to be booked.
-    Writing refuses with StepRefused where the ledger does; then nothing is written.
+    Writing refuses with StepRefused where the ledger does; then nothing is written but accounts that had to be opened.
     """
     with judged_taps(night) as judged:
         clones, paid = judged.clones(), judged.total()
@@ -55,6 +55,13 @@ def post(engine: Engine, night: Night, *, meanwhile: Callable[[], object]) -> St
             "overcharge_fen": paid.amount_fen - paid.paid_fen,
             "alarms": len(clones),
         }
+        operators = judged.operators()
+    with reading(engine) as conn:
+        centres = centre_codes(conn)
+        wanted = _not_there(conn, operators, centres)
+
+    def first(conn: Connection) -> None:
+        open_accounts(conn, [account(code) for code in wanted], at=night.at)
 
     progress = StepProgress(night, "rows", counts["paid_taps"] + counts["taps"])
     brought = Event()
@@ -77,8 +84,6 @@ def post(engine: Engine, night: Night, *, meanwhile: Callable[[], object]) -> St
             return
         with judged_taps(night) as judged:
             keep_positions(conn, judged.positions())
-            centres = centre_codes(conn)
-            _open_owed(conn, night, judged, centres)
         _book(conn, engine, night, centres, progress, partial(written, conn))
         # So is by now what numbers of accounts have taken.
         give_back()
@@ -96,7 +101,9 @@ def post(engine: Engine, night: Night, *, meanwhile: Callable[[], object]) -> St
         )
         count_anew(conn, card_position.name, total.name)
 
-    return StepResult(counts, (), write, bring, brought, ahead=True)
+    # Accounts are numbered without gaps, by the one writer: whoever opened them on the way would be that to the end.
+    opened = first if wanted else nothing_to_write
+    return StepResult(counts, (), write, opened, bring, brought, ahead=True)
 
 
 def _is_booked(conn: Connection, night: Night) -> bool:
@@ -111,12 +118,10 @@ def _passing(pieces: Iterable[pa.Table], progress: StepProgress) -> Iterator[pa.
         progress.add(piece.num_rows)
 
 
-def _open_owed(conn: Connection, night: Night, judged: Judged, centres: Collection[str]) -> None:
-    """Open those accounts for taps that are not there yet: where there are such, as the one writer from here on."""
-    codes = {OVERCHARGE, SHORTFALL, *(owed_account(operator, centres) for operator in judged.operators())}
-    if len(find_accounts(conn, sorted(codes))) < len(codes):
-        lock_writers(conn)
-    open_accounts(conn, [account(code) for code in sorted(codes)], at=night.at)
+def _not_there(conn: Connection, operators: Collection[str], centres: Collection[str]) -> list[str]:
+    """Accounts for taps that are not opened yet, as that of an operator who has its first batch, by code."""
+    codes = {OVERCHARGE, SHORTFALL, *(owed_account(operator, centres) for operator in operators)}
+    return sorted(codes - {one.code for one in find_accounts(conn, sorted(codes))})
 
 
 def _book(

@@ -1,7 +1,7 @@
 """What a step of the night is given, and what it hands back."""
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
@@ -54,7 +54,8 @@ class Night:
 class StepResult:
     """What a step found and made; `write` puts it into the database in the runner's one transaction.
 
-    Where it may begin `ahead` of the writer's lock, it asks for that itself, and until then books on the night's
+    What `first` does is kept whatever comes of the rest, in a short transaction of its own; again, it changes nothing.
+    Where `write` may begin `ahead` of the writer's lock, it asks for that itself, and until then books on the night's
     business date only. Then `bring` is the part that is long and concerns the night alone: it goes on beside, as
     `ledger.db.writing_ahead` has it, and does nothing where it finds that it was done; at its end `brought` is set.
     `more` gives a part whose counts and files are known only then: it is found while something else is waited for.
@@ -63,6 +64,7 @@ class StepResult:
     counts: Mapping[str, int]
     files: tuple[Path, ...] = ()
     write: Callable[[Connection], None] = nothing_to_write
+    first: Callable[[Connection], None] = nothing_to_write
     bring: Callable[[Connection], None] = nothing_to_write
     brought: Event | None = None
     ahead: bool = False
@@ -81,11 +83,18 @@ class StepResult:
             self, counts={**self.counts, **more.counts}, files=(*self.files, *more.files), more=None
         )
 
-    def transaction(self, engine: Engine) -> AbstractContextManager[Connection]:
-        """The one in which it is to be written, with what goes on beside it."""
+    @contextmanager
+    def transaction(self, engine: Engine) -> Iterator[Connection]:
+        """The one in which it is to be written, with what goes on beside it, when what comes first is done."""
+        if self.first is not nothing_to_write:
+            with writing(engine) as conn:
+                self.first(conn)
         if self.ahead:
-            return writing_ahead(engine, beside=self.bring, ended=self.brought)
-        return writing(engine)
+            opened = writing_ahead(engine, beside=self.bring, ended=self.brought)
+        else:
+            opened = writing(engine)
+        with opened as conn:
+            yield conn
 
 
 class StepProgress:

@@ -86,4 +86,6 @@ def post(engine: Engine, night: Night) -> StepResult:
         terminals().write(conn)
 
     counts, files = {**taps.counts, **rides.counts}, (*taps.files, *rides.files)
-    return StepResult(counts, files, write, taps.bring, taps.brought, ahead=taps.ahead, more=terminals)
+    return StepResult(
+        counts, files, write, taps.first, taps.bring, taps.brought, ahead=taps.ahead, more=terminals
+    )

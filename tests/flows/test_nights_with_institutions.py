@@ -29,7 +29,7 @@ from settlement.books import check_conservation
 from settlement.night import NightReport, run_night
 from settlement.positions import positions_of
 from settlement.reports import night_summary
-from tests.settlement.killed_night import killed
+from tests.settlement.killed_night import instants, killed
 from tests.settlement.small_day import DAY
 from tests.support.hospital_day import CLINIC, HOSPITAL
 from tests.support.institutions import (
@@ -135,7 +135,7 @@ def test_a_night_killed_in_every_step_that_institutions_are_part_of_ends_like_on
     addresses: dict[str, Any] = {"billers": {WATER.id: there.water.url}, "insurer": there.insurer.url}
     there.water.control("POST", "/blunders", STRANGER)
     for name in WITH_INSTITUTIONS:
-        for instant in ("commit", "done"):
+        for instant in instants(name):
             assert killed(hsm_process, database_url, tmp_path, name, instant, **addresses) == -signal.SIGKILL
     report = run_night(engine, night_with(tmp_path, city_hsm, there.peers))
     assert report.already_finished

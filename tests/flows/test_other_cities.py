@@ -23,7 +23,7 @@ from settlement.night import STEPS, NightReport, run_night
 from settlement.positions import positions_of
 from settlement.reports import night_summary
 from settlement.work_queue import items_of
-from tests.settlement.killed_night import killed
+from tests.settlement.killed_night import instants, killed
 from tests.settlement.small_day import DAY, MORNING, card_no
 from tests.support.night_books import csv_table, everything, fen_of, statement_fen
 from tests.support.other_city import (
@@ -305,7 +305,7 @@ def test_a_night_killed_in_every_step_with_a_centre_ends_like_one_that_was_not(
     there.ride_there(abroad(3))
     centres = {KUNMING: there.centre.url}
     for name, _ in STEPS:
-        for instant in ("commit", "done"):
+        for instant in instants(name):
             end = killed(hsm_process, database_url, there.home, name, instant, centres=centres)
             assert end == -signal.SIGKILL, (name, instant)
     report = run_night(there.engine, there.night())

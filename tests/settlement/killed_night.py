@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from sqlalchemy import event
 
@@ -20,6 +21,14 @@ from ledger.db import make_engine
 from settlement.night import run_night
 from tests.settlement.small_day import night_of
 from tests.support.forked import FORKED
+
+COMMITS: Final = {"commit": 0, "opened": 1, "kept": 2}
+"""Of those that a step makes, how many come before the one at which a night dies at this instant."""
+
+
+def instants(step: str) -> tuple[str, ...]:
+    """When to kill a city's first night, one after the other, so that each time less of the step is left."""
+    return ("commit", "opened", "done") if step == "post" else ("commit", "done")
 
 
 def killed(
@@ -66,7 +75,8 @@ def run_until_killed(
 ) -> None:
     """Run the night; SIGKILL ourselves when `step` is about to commit (`commit`) or just did (`done`).
 
-    At `kept` it has committed what it brought beside, and is about to commit the rest.
+    `post` commits more than once in a city's first night: at `opened` the accounts for its taps are there, at `kept`,
+    on PostgreSQL, the taps as well, and it is about to commit what comes next.
     """
     engine = make_engine(url)
     armed, spared = False, 0
@@ -75,8 +85,8 @@ def run_until_killed(
         nonlocal armed, spared
         if (name, state) == (step, instant):
             os.kill(os.getpid(), signal.SIGKILL)
-        armed = name == step and state == "started" and instant in ("commit", "kept")
-        spared = 1 if instant == "kept" else 0
+        armed = name == step and state == "started" and instant in COMMITS
+        spared = COMMITS.get(instant, 0)
 
     def at_commit(_conn: object) -> None:
         nonlocal spared
