@@ -1,5 +1,6 @@
 """What every test may ask for: a migrated database of either kind, a running HSM, the shared data."""
 
+import atexit
 import gc
 import os
 import shutil
@@ -103,13 +104,12 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_collection_finish() -> None:
-    """Whatever is loaded by now stays to the end: nobody is to look again and again whether it is garbage."""
+    """Whatever is loaded by now stays to the end: nobody is to look again and again whether it is garbage.
+
+    At the very end it is garbage like all else, after pytest, too, has looked for the last time.
+    """
     gc.freeze()
-
-
-def pytest_unconfigure() -> None:
-    """At the end it is garbage like all else."""
-    gc.unfreeze()
+    atexit.register(gc.unfreeze)
 
 
 @pytest.hookimpl(optionalhook=True)
