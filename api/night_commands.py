@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from api.city_doors import city
+from api.days_meant import night_begun, open_day
 from api.doors import Refused, books, console, now, settings
 from api.engine_doors import chosen_engine
 from api.http.kept_answers import KEPT, drop_answers
@@ -19,7 +20,7 @@ from api.night_status import status
 from api.night_watch import watched
 from api.peers import connected_peers
 from api.queue_commands import show_items, today
-from api.times import Day
+from api.times import Day, NewestNight, NightToCome
 from city.home import CITY_ZONE
 from city.world import City, night_of
 from clearing.context import StepResult
@@ -88,18 +89,18 @@ def run_watched(
     return report
 
 
-def plan(business_date: Day) -> None:
+def plan(business_date: NightToCome = None) -> None:
     """Say what the night has before it: files by their headers, taps, expected minutes, space; nothing is written."""
     home = settings().city_home()
     with books() as engine, reading(engine) as conn:
-        found = plan_night(conn, business_date.date(), home.inbox)
+        found = plan_night(conn, open_day(conn, business_date), home.inbox)
     show_plan(console, found, free_bytes=shutil.disk_usage(home.root).free)
 
 
-def exceptions(business_date: Day) -> None:
+def exceptions(business_date: NewestNight = None) -> None:
     """List what the night did not simply accept, and what of the work queue it raised."""
-    day = business_date.date()
     with books() as engine, reading(engine) as conn:
+        day = night_begun(conn, business_date)
         if run_of(conn, day) is None:
             raise Refused(f"no night of {day} was run; give a business date whose night has begun")
         rows = list(islice(exception_rows(conn, day), EXCEPTIONS_SHOWN + 1))

@@ -5,10 +5,11 @@ from datetime import date
 from rich.text import Text
 from sqlalchemy import Engine
 
+from api.days_meant import night_begun
 from api.doors import books, console, now, settings
 from api.listings import Listing, figure, prose
 from api.night_tables import code_rides_table, operators_table, reconciled
-from api.times import Day, clock_time, spell
+from api.times import NewestNight, clock_time, spell
 from clearing.wording import taps_in_words
 from ledger.db import reading
 from ledger.money import yuan
@@ -19,11 +20,11 @@ from settlement.replaced_batches import replacements_of
 from settlement.reports import NightSummary, night_summary
 
 
-def status(business_date: Day) -> None:
+def status(business_date: NewestNight = None) -> None:
     """Show a night: what it is at while it runs, its steps with counts and digests, what each operator gets."""
-    day = business_date.date()
     with books() as engine:
         with reading(engine) as conn:
+            day = night_begun(conn, business_date)
             summary = night_summary(conn, day)
             begun = run_of(conn, day)
             replaced = replacements_of(conn, day)

@@ -13,15 +13,15 @@ from rich.text import Text
 
 from api.bars import bars
 from api.city_doors import city
+from api.days_meant import open_day
 from api.doors import Refused, console, now, settings
 from api.engine_doors import bounded_engine
 from api.listings import Listing, figure
-from api.times import Day
+from api.times import NightToCome
 from city.world import night_of
 from clearing.context import StepRefused
 from clearing.interop.trial import TriedResults
 from clearing.wording import taps_in_words
-from ledger.day import DayOrderError, current_day
 from ledger.db import reading
 from ledger.money import yuan
 from settlement.batch_replacement import Asked, ReplaceRefused, replace_batch
@@ -34,15 +34,16 @@ _ODD_SHOWN = 20
 
 
 def dry_run_night(
-    business_date: Day,
+    business_date: NightToCome = None,
     keep: Annotated[
         Path | None,
         typer.Option("--keep", help="work in this empty folder, and leave verdicts and prices in it"),
     ] = None,
 ) -> None:
     """Say what the night would come to: verdicts, prices, positions. Nothing is booked, moved or acknowledged."""
-    day = business_date.date()
     with city() as opened, bars(console) as shown, _scratch(keep) as scratch:
+        with reading(opened.engine) as conn:
+            day = open_day(conn, business_date)
         night = night_of(opened, day, at=now(), progress=shown.tell, rules=bounded_engine())
         found = dry_run(opened.engine, night, scratch)
     _show(found)
@@ -97,10 +98,7 @@ def retry(
     """Judge a booked batch's taps in suspense now, between two nights, and book what is accepted on the open day."""
     with city() as opened, bars(console) as shown:
         with reading(opened.engine) as conn:
-            try:
-                day = current_day(conn)
-            except DayOrderError as error:
-                raise Refused(str(error)) from error
+            day = open_day(conn, None)
         folder = opened.home.nights / "retry"
         night = night_of(opened, day, at=now(), progress=shown.tell, rules=bounded_engine())
         night = replace(night, folder=folder, inbox=folder / "inbox")

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from api.doors import Refused, archive, books, console
+from api.days_meant import open_day
+from api.doors import archive, books, console
 from api.listings import Listing, figure, prose
-from ledger.day import DayOrderError, current_day
 from ledger.db import reading
 from ledger.money import yuan
 from settlement.bank.reserve import reserve_report
@@ -21,10 +21,7 @@ def reserve(
 ) -> None:
     """The reserve-funds report: what customers and participants are owed against the custodian's balance."""
     with books() as engine, reading(engine) as conn:
-        try:
-            day = business_date.date() if business_date else current_day(conn)
-        except DayOrderError as closed:
-            raise Refused(str(closed)) from closed
+        day = open_day(conn, business_date)
         found = reserve_report(conn, day, archive())
     table = Listing(
         "part", prose("what"), "since", figure("age days"), figure("yuan"), title=f"Reserve funds, {day}"

@@ -8,6 +8,16 @@ import typer
 from city.home import CITY_ZONE
 
 Day = Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="business date, such as 2026-03-02")]
+NewestNight = Annotated[
+    datetime | None,
+    typer.Argument(
+        formats=["%Y-%m-%d"], show_default=False, help="business date; left out, the newest night's"
+    ),
+]
+NightToCome = Annotated[
+    datetime | None,
+    typer.Argument(formats=["%Y-%m-%d"], show_default=False, help="business date; left out, the open day's"),
+]
 
 
 def clock_time(at: datetime) -> str:

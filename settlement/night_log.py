@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from ledger.day import DayState
 from ledger.ids import numbers_of
@@ -79,6 +79,12 @@ def run_of(conn: Connection, business_date: date) -> Run | None:
         return None
     state = RunState(row.state)
     return Run(row.business_date, row.started_at, state, row.refused_step, row.refused_reason)
+
+
+def newest_night(conn: Connection) -> date | None:
+    """The last business date whose night was started."""
+    found: date | None = conn.execute(select(func.max(night_run.c.business_date))).scalar_one()
+    return found
 
 
 def unfinished_before(conn: Connection, business_date: date) -> date | None:

@@ -86,6 +86,27 @@ def test_a_night_is_planned_run_dry_and_run_and_leaves_its_work_to_people(
     assert "it has booked" in onecard("night", "dry-run", DAY).stderr
 
 
+def test_without_a_date_the_newest_night_is_meant_or_the_one_to_come(onecard: Command) -> None:
+    for words in (("status",), ("night", "status"), ("night", "exceptions")):
+        refused = onecard(*words)
+        assert (refused.returncode, "no night has been run yet" in refused.stderr) == (1, True)
+    assert said(onecard("night", "plan")) == said(onecard("night", "plan", DAY))
+    assert "Nothing was booked" in said(onecard("night", "dry-run"))
+    said(onecard(*NIGHT))
+    for words in (("status",), ("night", "status"), ("night", "exceptions")):
+        assert said(onecard(*words)) == said(onecard(*words, DAY))
+    assert "taps before the night of 2018-09-02" in said(onecard("night", "plan"))
+
+
+def test_no_night_is_to_come_before_a_first_day_is_open(
+    onecard: Command, home: Path, sqlite_template: Path
+) -> None:
+    shutil.copyfile(sqlite_template, home / "onecard.db")
+    for word in ("plan", "dry-run"):
+        refused = onecard("night", word)
+        assert (refused.returncode, "no business day is open" in refused.stderr) == (1, True)
+
+
 def test_plan_and_dry_run_tell_of_results_of_other_cities(
     home: Path, onecard: Command, city_hsm: Hsm, sqlite_template: Path
 ) -> None:
