@@ -58,10 +58,7 @@ def post(engine: Engine, night: Night, *, meanwhile: Callable[[], object]) -> St
         operators = judged.operators()
     with reading(engine) as conn:
         centres = centre_codes(conn)
-        wanted = _not_there(conn, operators, centres)
-
-    def first(conn: Connection) -> None:
-        open_accounts(conn, [account(code) for code in wanted], at=night.at)
+        first = _opening(conn, night, operators, centres)
 
     progress = StepProgress(night, "rows", counts["paid_taps"] + counts["taps"])
     brought = Event()
@@ -101,9 +98,7 @@ def post(engine: Engine, night: Night, *, meanwhile: Callable[[], object]) -> St
         )
         count_anew(conn, card_position.name, total.name)
 
-    # Accounts are numbered without gaps, by the one writer: whoever opened them on the way would be that to the end.
-    opened = first if wanted else nothing_to_write
-    return StepResult(counts, (), write, opened, bring, brought, ahead=True)
+    return StepResult(counts, (), write, first, bring, brought, ahead=True)
 
 
 def _is_booked(conn: Connection, night: Night) -> bool:
@@ -118,10 +113,20 @@ def _passing(pieces: Iterable[pa.Table], progress: StepProgress) -> Iterator[pa.
         progress.add(piece.num_rows)
 
 
-def _not_there(conn: Connection, operators: Collection[str], centres: Collection[str]) -> list[str]:
-    """Accounts for taps that are not opened yet, as that of an operator who has its first batch, by code."""
+def _opening(
+    conn: Connection, night: Night, operators: Collection[str], centres: Collection[str]
+) -> Callable[[Connection], None]:
+    """What opens the accounts for taps that are not there yet, as that of an operator who has its first batch.
+
+    Accounts are numbered without gaps, by the one writer: whoever opened one on the way would be that to the end.
+    """
     codes = {OVERCHARGE, SHORTFALL, *(owed_account(operator, centres) for operator in operators)}
-    return sorted(codes - {one.code for one in find_accounts(conn, sorted(codes))})
+    wanted = sorted(codes - {one.code for one in find_accounts(conn, sorted(codes))})
+
+    def opening(conn: Connection) -> None:
+        open_accounts(conn, [account(code) for code in wanted], at=night.at)
+
+    return opening if wanted else nothing_to_write
 
 
 def _book(

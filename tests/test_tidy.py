@@ -1,6 +1,7 @@
 """The house's style, held by a test: what a reader may rely on in every room."""
 
 import ast
+import gc
 import re
 import subprocess
 from collections.abc import Iterator
@@ -40,6 +41,15 @@ OURS = [path for path in PYTHON if name_of(path).startswith(tuple(f"{room}/" for
 def tree(path: Path) -> ast.Module:
     """A module's syntax; read when it is asked for, since all processes of a run import this one."""
     return ast.parse(path.read_text())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def whole_trees() -> Iterator[None]:
+    """A million nodes, of which none is garbage until all are: to look for it meanwhile takes four times as long."""
+    gc.disable()
+    yield
+    tree.cache_clear()
+    gc.enable()
 
 
 def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:

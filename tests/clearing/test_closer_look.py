@@ -6,7 +6,6 @@ from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,6 +18,7 @@ from card.hsm.client import Hsm
 from card.tables import card
 from city.processes import RunningHsm
 from clearing.columns import card_keys, card_texts, day_number, numbers
+from clearing.engine.duck_room import opened_room
 from clearing.engine.rules import rule_text
 from clearing.fixed_rows import Field, fixed_rows, seconds, texts_of
 from clearing.tables import device
@@ -166,7 +166,7 @@ def test_a_card_breaks_off_where_a_walk_over_its_taps_does(taken: list[Step]) ->
     )
     for name, values in (("card_head", [3] * len(taken)), ("malformed", [False] * len(taken))):
         taps = taps.append_column(name, pa.array(values, pa.bool_() if name == "malformed" else pa.int64()))
-    with duckdb.connect(":memory:") as engine:
+    with opened_room("64MiB", Path("spill"), threads=1) as engine:
         engine.register("tap", taps)
         found = engine.execute(rule_text("02_breaks")).fetchall()
     broken = {(owner, tail) for owner, tail, _, begins in found if not begins}

@@ -5,7 +5,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clearing import priced
+from clearing.engine.duck_room import name_file, opened_room
 from clearing.engine.rules import PRICE, Inputs
 from clearing.priced import EVERY_TAP, NAMES, Priced, write_priced
 from clearing.verdict import MONEY, Money, Verdict
@@ -88,9 +88,9 @@ def test_every_tap_has_its_price_in_whatever_pieces_they_pass_by(
         prices = Priced(path, count)
         pieces = [prices.beside(taps.slice(start, end - start)) for start, end in pairwise(ends)]
         backwards = Priced(path, count).beside(taps.take(pa.array(range(count - 1, -1, -1), pa.int64())))
-        with duckdb.connect(":memory:") as engine:
+        with opened_room("64MiB", Path(folder) / "spill", threads=1) as engine:
             engine.register("taps", taps)
-            engine.read_parquet(str(path)).create_view("priced")
+            name_file(engine, "priced", path)
             beside = engine.sql(EVERY_TAP).order("no").project(", ".join(NAMES)).fetchall()
     found = [tuple(row[name] for name in NAMES) for piece in pieces for row in piece.to_pylist()]
     assert found == beside
