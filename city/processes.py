@@ -169,11 +169,19 @@ class PostgresServer:
 
     def stop(self) -> None:
         """Stop it at once, if it runs."""
-        self._run("pg_ctl", "-D", self.folder / "data", "-m", "immediate", "stop", check=False)
+        self._run("pg_ctl", *self.ending, check=False)
+
+    @property
+    def ending(self) -> Sequence[str | Path]:
+        """What `pg_ctl` is told to stop it."""
+        return "-D", self.folder / "data", "-m", "immediate", "stop"
+
+    def command(self, program: str, *words: str | Path) -> list[str | Path]:
+        """A command of PostgreSQL's own, as who runs the server."""
+        return [*_as_postgres_owner(), postgres_binaries() / program, *words]
 
     def _run(self, program: str, *words: str | Path, check: bool = True) -> None:
-        command = [*_as_postgres_owner(), postgres_binaries() / program, *words]
-        subprocess.run(command, check=check, stdout=subprocess.DEVNULL, cwd="/")
+        subprocess.run(self.command(program, *words), check=check, stdout=subprocess.DEVNULL, cwd="/")
 
 
 @contextmanager
@@ -187,14 +195,31 @@ def private_server(
     server = PostgresServer(Path(tempfile.mkdtemp(prefix="onecard-pg-", dir=under)), settings)
     if _as_postgres_owner():
         shutil.chown(server.folder, "nobody", "nogroup")
-    try:
+    with _guarded(server):
         server.make()
         server.start()
         server.create_database()
         yield server
+
+
+@contextmanager
+def _guarded(server: PostgresServer) -> Iterator[None]:
+    """End with a server and clear its folder away; where this process is killed, a guard does.
+
+    The guard waits for a word on a pipe that only we hold, and hears us die.
+    """
+    clear = 'read -r _; "$@"; rm -rf "$0"'
+    guard = subprocess.Popen(
+        ["sh", "-c", clear, server.folder, *server.command("pg_ctl", *server.ending)],
+        cwd="/", stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    try:
+        yield
     finally:
         server.stop()
         shutil.rmtree(server.folder, ignore_errors=True)
+        guard.kill()
+        guard.communicate()
 
 
 @contextmanager

@@ -30,6 +30,31 @@ def test_an_hsm_ends_when_who_has_started_it_is_killed(tmp_path: Path) -> None:
     wait_until(lambda: not answers(port))
 
 
+STARTS_A_POSTGRES = """
+import time
+from city.processes import FLEETING, private_server
+with private_server(FLEETING) as server:
+    print(server.folder, server.pid_file.read_text().split()[0], flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_postgres_ends_and_its_folder_goes_when_who_has_started_it_is_killed() -> None:
+    starter = subprocess.Popen(
+        [sys.executable, "-c", STARTS_A_POSTGRES], cwd=PROJECT, stdout=subprocess.PIPE, text=True
+    )
+    with starter:
+        assert starter.stdout is not None
+        folder, number = starter.stdout.readline().split()
+        assert runs(int(number)) and Path(folder).is_dir()
+        starter.kill()
+    wait_until(lambda: not runs(int(number)) and not Path(folder).exists())
+
+
+def runs(number: int) -> bool:
+    return Path(f"/proc/{number}").exists()
+
+
 def answers(port: int) -> bool:
     try:
         socket.create_connection(("127.0.0.1", port)).close()
