@@ -22,4 +22,4 @@ def open_day(conn: Connection, asked: datetime | None) -> date:
     try:
         return asked.date() if asked else current_day(conn)
     except DayOrderError as closed:
-        raise Refused(str(closed)) from closed
+        raise Refused(f"{closed}: `onecard city open DATE`") from closed

@@ -104,7 +104,7 @@ def test_no_night_is_to_come_before_a_first_day_is_open(
     shutil.copyfile(sqlite_template, home / "onecard.db")
     for word in ("plan", "dry-run"):
         refused = onecard("night", word)
-        assert (refused.returncode, "no business day is open" in refused.stderr) == (1, True)
+        assert (refused.returncode, "open one first: `onecard city open DATE`" in refused.stderr) == (1, True)
 
 
 def test_plan_and_dry_run_tell_of_results_of_other_cities(
