@@ -3,7 +3,6 @@
 A group's help needs only the names and what each command says of itself; both stand in the group's table.
 """
 
-import atexit
 import gc
 import sys
 from collections.abc import Mapping
@@ -14,6 +13,8 @@ from typing import Any, ClassVar, NamedTuple
 import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
+
+from ledger.loaded import let_stay
 
 
 class Late(NamedTuple):
@@ -51,14 +52,11 @@ def _loaded(name: str) -> ModuleType:
     gc.disable()
     try:
         module = import_module(name)
-        gc.freeze()
+        let_stay()
     finally:
         if looked_for:
             gc.enable()
     return module
-
-
-atexit.register(gc.unfreeze)
 
 
 class LateGroup(TyperGroup):

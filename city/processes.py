@@ -1,6 +1,5 @@
 """Peers of the city that are programs of their own: the HSM, and a private PostgreSQL to try things on."""
 
-import atexit
 import gc
 import os
 import shutil
@@ -14,6 +13,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from ledger.loaded import let_stay
 
 START_TIMEOUT_S = 20.0
 AUTHORISED = ("--authorised-for", "24h")
@@ -206,7 +207,8 @@ def private_server(
 def _guarded(server: PostgresServer) -> Iterator[None]:
     """End with a server and clear its folder away; where this process is killed, a guard does.
 
-    The guard waits for a word on a pipe that only we hold, and hears us die.
+    The guard waits for a word on a pipe that only we hold, and hears us die. ENDS_WITH_US would not do: `pg_ctl`
+    leaves a server to itself, and its folder would stay.
     """
     clear = 'read -r _; "$@"; rm -rf "$0"'
     guard = subprocess.Popen(
@@ -248,9 +250,7 @@ def keep_loaded() -> None:
     It is most of what there is, it stays until the program ends, and each round over it makes everybody wait.
     """
     gc.collect()
-    gc.freeze()
-    # At the end it is garbage like all else: of what is left then, DuckDB's module complains line by line.
-    atexit.register(gc.unfreeze)
+    let_stay()
 
 
 def write_port(port_file: Path | None, port: int) -> None:

@@ -6,6 +6,7 @@ Other cities' centres are heard before files are collected, and told when the ni
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 
 from sqlalchemy import Connection, Engine
@@ -86,6 +87,4 @@ def post(engine: Engine, night: Night) -> StepResult:
         terminals().write(conn)
 
     counts, files = {**taps.counts, **rides.counts}, (*taps.files, *rides.files)
-    return StepResult(
-        counts, files, write, taps.first, taps.bring, taps.brought, ahead=taps.ahead, more=terminals
-    )
+    return replace(taps, counts=counts, files=files, write=write, more=terminals)

@@ -1,6 +1,5 @@
 """What every test may ask for: a migrated database of either kind, a running HSM, the shared data."""
 
-import atexit
 import gc
 import os
 import shutil
@@ -28,6 +27,7 @@ from city.processes import (
 )
 from city.world import City
 from ledger.db import make_engine, migrate
+from ledger.loaded import let_stay
 from tests.support.depth import DEPTH
 from tests.support.foundry import Foundry, running_foundry
 from tests.support.quick_databases import MEMORY, Copies, PostgresCopies, SqliteCopies, servers_folder
@@ -104,12 +104,8 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_collection_finish() -> None:
-    """Whatever is loaded by now stays to the end: nobody is to look again and again whether it is garbage.
-
-    At the very end it is garbage like all else, after pytest, too, has looked for the last time.
-    """
-    gc.freeze()
-    atexit.register(gc.unfreeze)
+    """Whatever is loaded by now stays to the end, also when pytest looks for garbage for the last time."""
+    let_stay()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -32,6 +32,13 @@ def test_what_is_said_and_registered_is_done_and_nothing_is_taken_apart() -> Non
     assert (done.returncode, done.stdout, done.stderr) == (3, "said\nregistered\n", "aside\n")
 
 
+def test_the_program_ends_so() -> None:
+    done = ended("sys.argv = ['onecard', 'night', 'plan', '--help']; from api.cli import program; program()")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "taps, expected minutes" in " ".join(done.stdout.split()) and "registered" in done.stdout
+    assert "taken apart" not in done.stdout
+
+
 def test_an_end_without_a_number_is_a_good_one() -> None:
     assert ended("end_at_once(SystemExit())").returncode == 0
 
