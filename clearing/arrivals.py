@@ -10,6 +10,7 @@ from pathlib import Path
 from card.hsm.client import Hsm
 from card.hsm.errors import HsmError
 from clearing.archive import archived
+from clearing.at_once import each
 from clearing.wire.batch import BatchError, BatchHeader, read_batch
 from clearing.wire.frame import MAC_FROM_END, PART_BYTES
 from clearing.wire.names import batch_name
@@ -84,11 +85,17 @@ def decide(
     digests = dict(before.digests)
     outcomes: dict[str, Outcome] = {}
     held = set(digests.values())
-    for done, arrival in enumerate(sorted(arrivals, key=lambda arrival: arrival.name), 1):
-        outcome: Outcome = Repeated(arrival)
-        if arrival.digest not in held:
-            with _mapped(archived(archive, arrival.digest)) as content:
-                outcome = _judge(arrival, content, digests, before.operators, hsm)
+
+    def looked_at(arrival: Arrival) -> Sealed | Outcome:
+        return Repeated(arrival) if arrival.digest in held else _frame(archive, arrival)
+
+    in_order = sorted(arrivals, key=lambda arrival: arrival.name)
+    for done, (arrival, found) in enumerate(each(in_order, looked_at), 1):
+        outcome = (
+            refusal_of(arrival, found, digests, before.operators, hsm) or Taken(arrival, found.header)
+            if isinstance(found, Sealed)
+            else found
+        )
         if isinstance(outcome, Taken):
             digests[batch_key(outcome.header)] = arrival.digest
         outcomes[arrival.name] = outcome
@@ -119,24 +126,6 @@ def _mapped(path: Path) -> Iterator[bytes | memoryview]:
             yield view
 
 
-def _judge(
-    arrival: Arrival,
-    content: bytes | memoryview,
-    digests: dict[tuple[str, int], str],
-    operators: set[str],
-    hsm: Hsm,
-) -> Taken | Rejected:
-    try:
-        batch = read_batch(content, arrival.sealed)
-    except BatchError as error:
-        return Rejected(arrival, error.flaw.value, error.offset, str(error), error.remedy)
-    with batch.records:
-        mac_at = 2 * PART_BYTES + batch.records.nbytes - MAC_FROM_END
-        sealed = Sealed(batch.header, batch.digest, batch.mac, mac_at, batch_name)
-        refused = refusal_of(arrival, sealed, digests, operators, hsm)
-    return refused or Taken(arrival, batch.header)
-
-
 @dataclass(frozen=True, slots=True)
 class Sealed:
     """A file whose frame holds: its header, what its MAC is over, the MAC and its byte, and how its kind is named."""
@@ -146,6 +135,18 @@ class Sealed:
     mac: bytes
     mac_at: int
     name: Callable[[str, int], str]
+
+
+def _frame(archive: Path, arrival: Arrival) -> Sealed | Rejected:
+    """What a file's frame says, or what is wrong with it."""
+    with _mapped(archived(archive, arrival.digest)) as content:
+        try:
+            batch = read_batch(content, arrival.sealed)
+        except BatchError as error:
+            return Rejected(arrival, error.flaw.value, error.offset, str(error), error.remedy)
+        with batch.records:
+            mac_at = 2 * PART_BYTES + batch.records.nbytes - MAC_FROM_END
+        return Sealed(batch.header, batch.digest, batch.mac, mac_at, batch_name)
 
 
 def refusal_of(

@@ -1,9 +1,10 @@
 """Files that are whole or not there, also after a power cut, whoever else writes beside."""
 
+from errno import EMLINK, EXDEV
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from ledger.durable import put_beside, put_in_place
+from ledger.durable import name_also, put_beside, put_in_place
 
 
 def write_bytes(path: Path, content: bytes) -> Path:
@@ -18,6 +19,20 @@ def write_bytes(path: Path, content: bytes) -> Path:
 def write_new(path: Path, content: bytes) -> bool:
     """Write a file unless there is one of its name; whether it was written. Any number may try at once."""
     return put_beside(part_of(path, content), path)
+
+
+def share(path: Path, also: Path) -> bool:
+    """Let a whole file be found under a second name, too, unless there is one of that name; whether it is.
+
+    Where the two names lie on different disks, or it has as many as it can have, it is copied.
+    """
+    also.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return name_also(path, also)
+    except OSError as error:
+        if error.errno not in {EXDEV, EMLINK}:
+            raise
+        return write_new(also, path.read_bytes())
 
 
 def part_of(path: Path, content: bytes) -> Path:

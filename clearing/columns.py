@@ -43,6 +43,9 @@ _CARD_AND_COUNTER: Final = ("card_head", "card_tail", "counter")
 _FLAGS: Final = {"linked": LINKED_FLAG, "full_fare": FULL_FARE_FLAG}
 _HEX_PAIRS: Final = np.frombuffer(bytes(range(256)).hex().upper().encode("ascii"), np.uint16)
 """The two digits of each byte, as they lie in memory."""
+_TWO: Final = np.arange(1 << 16, dtype=np.uint16)
+_BYTE_OF_DIGITS: Final = ((_TWO & 15) << 4 | _TWO >> 8 & 15).astype(np.uint8)
+"""The byte of two decimal digits as they lie in memory, in ASCII."""
 
 # Texts of digits as numbers, by which rules join many times faster. A card's twenty digits are two numbers.
 _KEYS = np.dtype(
@@ -121,10 +124,9 @@ def card_keys(card_nos: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.int64], n
 
     They are the number's bytes on the chip: its first two, and the other eight with the highest bit as a sign.
     """
-    digits = card_nos & 15
-    packed = digits[:, 0::2] << 4 | digits[:, 1::2]
-    head = packed[:, 0].astype(np.int64) << 8 | packed[:, 1]
-    return head, np.ascontiguousarray(packed[:, 2:]).view(">i8").ravel().astype(np.int64)
+    packed = _BYTE_OF_DIGITS.take(np.ascontiguousarray(card_nos).view("<u2"))
+    head, tail = np.ascontiguousarray(packed[:, :2]), np.ascontiguousarray(packed[:, 2:])
+    return head.view(">u2").ravel().astype(np.int64), tail.view(">i8").ravel().astype(np.int64)
 
 
 def card_text_column(head: npt.NDArray[np.int64], tail: npt.NDArray[np.int64]) -> "pa.Array[Any]":
@@ -189,7 +191,7 @@ def tap_table(
 
 def rule_table(groups: Sequence[Presented], first_no: int = 0) -> pa.Table:
     """Of the same taps in the same order only what the rules read: cards and terminals as numbers, operators coded."""
-    table = _rule_table(*_sorted(groups), first_no)
+    table = _rule_table(*_sorted(groups), first_no).drop_columns(["position"])
     fields = [field.with_nullable(field.name in UNREADABLE) for field in table.schema]
     return pa.Table.from_arrays(table.columns, schema=pa.schema(fields))
 
@@ -230,21 +232,21 @@ def _sorted(groups: Sequence[Presented]) -> tuple[list[Presented], bytes | memor
 
 def _rule_table(groups: Sequence[Presented], raw: bytes | memoryview, first_no: int) -> pa.Table:
     rows = np.frombuffer(raw, RECORD_DTYPE)
-    of_group = np.repeat(np.arange(len(groups), dtype=np.int32), [len(group.positions) for group in groups])
+    lengths = [len(group.positions) for group in groups]
     moments = moments_of(rows["moment"])
     bad = unreadable_at(rows, moments)
     seconds = moments.days * 86_400 + moments.seconds - CITY_OFFSET_S
     names = list(dict.fromkeys(group.operator for group in groups))
-    operator = np.array([names.index(group.operator) for group in groups], np.int32)[of_group]
+    operator = np.repeat(np.array([names.index(group.operator) for group in groups], np.int32), lengths)
     columns: dict[str, pa.Array[Any]] = {
         "no": pa.array(np.arange(first_no, first_no + len(rows), dtype=np.int64)),
         "operator": pa.DictionaryArray.from_arrays(operator, pa.array(names, pa.string())),
-        "sequence": _spread([group.sequence for group in groups], of_group),
+        "sequence": _repeated([group.sequence for group in groups], lengths),
         "position": pa.array(
             np.concatenate([group.positions for group in groups]) if groups else np.empty(0, np.int64)
         ),
-        "presented_day": _spread([day_number(group.presented_on) for group in groups], of_group),
-        "retried": pa.array(np.array([group.retried for group in groups], np.bool_)[of_group]),
+        "presented_day": _repeated([day_number(group.presented_on) for group in groups], lengths),
+        "retried": pa.array(np.repeat(np.array([group.retried for group in groups], np.bool_), lengths)),
         "malformed": pa.array(bad),
         "at_s": pa.array(seconds, mask=bad),
         "tap_day": pa.array(moments.days, mask=bad),
@@ -260,8 +262,8 @@ def _rule_table(groups: Sequence[Presented], raw: bytes | memoryview, first_no: 
     return pa.table(columns)
 
 
-def _spread(values: list[int], of_group: npt.NDArray[np.int32]) -> "pa.Array[Any]":
-    return pa.array(np.array(values, np.int64)[of_group])
+def _repeated(values: list[int], lengths: list[int]) -> "pa.Array[Any]":
+    return pa.array(np.repeat(np.array(values, np.int64), lengths))
 
 
 def _hex_text(packed: npt.NDArray[np.uint8]) -> "pa.Array[Any]":

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Select,
     Text,
     bindparam,
+    false,
     func,
     select,
 )
@@ -23,7 +24,7 @@ from sqlalchemy import (
 from card.tables import card, hotlist
 from clearing.columns import CITY_OFFSET_S, DAY_S, card_keys, card_texts, day_number, hex_numbers, numbers
 from clearing.context import Night
-from clearing.fixed_rows import Field, fixed_rows, seconds, texts_of
+from clearing.fixed_rows import Field, Lines, fixed_rows, seconds, texts_of
 from clearing.interop.centres import answers_of
 from clearing.interop.tables import centre
 from clearing.sectors.transit.fare_tariff import FareTariff
@@ -37,7 +38,7 @@ from ledger.bulk import one_of
 RECENT_DAYS = 3
 """A card with a tap older than this gets a closer look; of the others, no load before then lies between two taps."""
 
-REGISTRIES = ("device", "hotlist", "card", "card_position", "loaded")
+REGISTRIES = ("device", "hotlist", "card", "validity", "card_position", "loaded")
 PAST = ("earlier", "chip_load")
 CARDS_AT_ONCE = 50_000
 CARD_WIDTH, ISSUER_WIDTH, TERMINAL_WIDTH, OPERATOR_WIDTH = 20, 8, 12, 8
@@ -94,8 +95,11 @@ def night_facts(night: Night) -> dict[str, pa.Table]:
     }
 
 
-def registry_facts(conn: Connection, night: Night) -> dict[str, pa.Table]:
-    """Devices, the hotlist, the register of cards, their positions, cards loaded since their last tap (REGISTRIES)."""
+def registry_facts(conn: Connection, night: Night, days: tuple[date, date] | None) -> dict[str, pa.Table]:
+    """Devices, the hotlist, the register of cards, their positions, cards loaded since their last tap (REGISTRIES).
+
+    `days` are the first and the last of tonight's taps, None where no tap can be read.
+    """
     return {
         "device": _devices(conn),
         "hotlist": _of_cards(
@@ -106,6 +110,7 @@ def registry_facts(conn: Connection, night: Night) -> dict[str, pa.Table]:
             effective_s=seconds(conn, hotlist.c.effective_at),
         ),
         "card": _registered(conn),
+        "validity": _ending_or_beginning(conn, days),
         "card_position": _of_cards(
             conn,
             select(card_position),
@@ -221,23 +226,40 @@ def _devices(conn: Connection) -> pa.Table:
 
 
 def _registered(conn: Connection) -> pa.Table:
-    """Cards with their issuers, and from when until before when they are valid: for ever where that is not known."""
+    """Cards with their issuers."""
     columns = card.c
-    card_nos, issuers, first_day, last_day = fixed_rows(
+    return _whose(
+        fixed_rows(
+            conn, select(card), Field(columns.card_no, CARD_WIDTH), Field(columns.issuer, ISSUER_WIDTH)
+        )
+    )
+
+
+def _ending_or_beginning(conn: Connection, days: tuple[date, date] | None) -> pa.Table:
+    """Cards that become valid, or are so no more, among these days: from when until before when they are valid.
+
+    Every device reads the days from the card; where one is not known, it is valid for ever.
+    """
+    columns = card.c
+    among = false() if days is None else (columns.valid_from > days[0]) | (columns.valid_until < days[1])
+    *whose, first_day, last_day = fixed_rows(
         conn,
-        select(card),
+        select(card).where(among),
         Field(columns.card_no, CARD_WIDTH),
         Field(columns.issuer, ISSUER_WIDTH),
         Field(columns.valid_from, no_day=date.min),
         Field(columns.valid_until, no_day=date.max),
     )
+    valid_from_s, valid_to_s = (day * DAY_S - CITY_OFFSET_S for day in (first_day, last_day + 1))
+    table = _whose(whose).append_column("valid_from_s", pa.array(valid_from_s))
+    return table.append_column("valid_to_s", pa.array(valid_to_s))
+
+
+def _whose(texts: Sequence[Lines]) -> pa.Table:
+    """Numbers of cards and their issuers, as the numbers that the rules know them by."""
+    card_nos, issuers = texts
     head, tail = card_keys(card_nos)
-    own = {
-        "issuer_no": hex_numbers(issuers),
-        "valid_from_s": first_day * DAY_S - CITY_OFFSET_S,
-        "valid_to_s": (last_day + 1) * DAY_S - CITY_OFFSET_S,
-    }
-    return pa.table({"card_head": head, "card_tail": tail, **own})
+    return pa.table({"card_head": head, "card_tail": tail, "issuer_no": hex_numbers(issuers)})
 
 
 def _loaded_since(night: Night) -> Select[Any]:

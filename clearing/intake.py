@@ -1,18 +1,17 @@
 """Taking operators' files in: every file is kept, acknowledged, and either registered or turned away."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from datetime import UTC, date
 from hashlib import file_digest
 from pathlib import Path
-from typing import TypeVar
 
 from sqlalchemy import Connection, Engine, insert, select
 
 from card.hsm.errors import HsmError
 from clearing.archive import fetch, is_kept, keep_file
 from clearing.arrivals import Arrival, Registered, Rejected, Taken, batch_key, decide
+from clearing.at_once import each
 from clearing.atomic_files import write_bytes
 from clearing.context import Night, StepRefused, StepResult
 from clearing.devices import known_operators
@@ -25,9 +24,6 @@ from clearing.wire.batch import BatchHeader, parse_batch_name, read_batch
 from clearing.wire.bcd import moment_of
 from ledger.db import reading
 
-AT_ONCE = 4
-"""Files that are read at once."""
-Found = TypeVar("Found")
 UNFINISHED = (".part", ".tmp")
 """Endings of files that their senders are still writing."""
 
@@ -120,7 +116,7 @@ def clear_inbox(engine: Engine, night: Night) -> None:
         found = _digest(path)
         return found in known or (path.name, found) in away
 
-    for path, done in _each(pending_files(night.inbox), dealt_with):
+    for path, done in each(pending_files(night.inbox), dealt_with):
         if done:
             path.unlink()
 
@@ -139,16 +135,10 @@ def pending_files(inbox: Path) -> list[Path]:
 def _arrivals(night: Night) -> list[Arrival]:
     found = list[Arrival]()
     paths = pending_files(night.inbox)
-    for path, kept in _each(paths, lambda path: keep_file(night.archive, path)):
+    for path, kept in each(paths, lambda path: keep_file(night.archive, path)):
         found.append(Arrival(path.name, kept.digest, kept.sealed))
         night.progress("files", len(found), len(paths))
     return found
-
-
-def _each(paths: Sequence[Path], of: Callable[[Path], Found]) -> Iterator[tuple[Path, Found]]:
-    """Something of every file, in order; AT_ONCE are read at a time: some compute while others wait for the disk."""
-    with ThreadPoolExecutor(AT_ONCE, "files") as threads:
-        yield from zip(paths, threads.map(of, paths), strict=True)
 
 
 def _digest(path: Path) -> str:

@@ -13,9 +13,9 @@ from typing import Final
 
 from sqlalchemy import Connection, Engine, Table, select
 
-from clearing.archive import keep
+from clearing.archive import archived, keep
 from clearing.arrivals import FileRefusal
-from clearing.atomic_files import write_new
+from clearing.atomic_files import share
 from clearing.online.qr_tables import qr_batch_file
 from clearing.qr_intake import QR_FILES
 from clearing.receipts import Receipt, Status, keep_turned_away, read_answer, write_answer
@@ -117,7 +117,7 @@ def receive(
         held = _registered(conn, kind, operator, sequence)
     if held == digest:
         return Receipt(name, digest, Status.ACCEPTED)
-    held = held or _put(landing.waiting(kind, name), file.content, digest)
+    held = held or _put(landing, landing.waiting(kind, name), digest)
     if held != digest:
         message = f"number {sequence} of {operator} is {held}, this file is {digest}"
         remedy = "find out which is right; send new taps under a new number"
@@ -169,12 +169,12 @@ def _registered(conn: Connection, kind: Kind, operator: str, sequence: int) -> s
     return conn.execute(query).scalar_one_or_none()
 
 
-def _put(path: Path, content: bytes, digest: str) -> str:
-    """Put a file into the inbox unless one of its name waits there; the digest of the one that does."""
-    if write_new(path, content):
+def _put(landing: Landing, waiting: Path, digest: str) -> str:
+    """Let a kept file wait in the inbox unless one of its name waits there; the digest of the one that does."""
+    if share(archived(landing.archive, digest), waiting):
         return digest
     try:
-        return sha256(path.read_bytes()).hexdigest()
+        return sha256(waiting.read_bytes()).hexdigest()
     except FileNotFoundError:
         # A night has dealt with the one that was in the way.
-        return _put(path, content, digest)
+        return _put(landing, waiting, digest)

@@ -13,12 +13,13 @@ from sqlalchemy import Connection, Engine
 
 from clearing.columns import with_fares
 from clearing.context import Night, StepRefused, StepResult
+from clearing.engine.duck_room import kept_house
 from clearing.engine.rules import BOUNDS, KINDS, LOOK, MATCH, OWN, TWINS, Inputs
 from clearing.facts import PAST, REGISTRIES, looked_at_facts, night_facts, registry_facts, tariff_facts
 from clearing.history_fares import fares_made, make_fares
 from clearing.interop.facts import centre_facts
 from clearing.presented import pieces
-from clearing.tap_file import TAPS
+from clearing.tap_file import TAPS, tap_days
 from clearing.verdict import Verdict
 from clearing.verification import TACS
 from clearing.wire.batch import RECORD_BYTES
@@ -48,7 +49,7 @@ def match(engine: Engine, night: Night) -> StepResult:
         raise StepRefused("match", "there is no tariff", "put one in force: `onecard tariff enact`")
     fares = make_fares(engine, night)
     with reading(engine) as conn:
-        path = judge(conn, night, {"tap": night.work / TAPS, "tac": night.work / TACS}, record_pieces(night))
+        path = judge(conn, night, night.work / TAPS, night.work / TACS, record_pieces(night))
     found = counted(path, "verdict")
     taps = pq.read_metadata(night.work / TAPS).num_rows
     found[Verdict.ACCEPTED] = taps - sum(
@@ -59,18 +60,18 @@ def match(engine: Engine, night: Night) -> StepResult:
     return StepResult(counts, files if fares is None else (*files, fares))
 
 
-def judge(conn: Connection, night: Night, inputs: Inputs, records: Iterator[Records]) -> Path:
-    """Write the verdicts on the taps of `inputs`; `records` are those of all of them, by their `no`.
+def judge(conn: Connection, night: Night, taps: Path, tacs: Path, records: Iterator[Records]) -> Path:
+    """Write the verdicts on taps, of which some have wrong TACs; `records` are those of all of them, by their `no`.
 
     While the engine runs rules over all taps, a thread reads the registries, and then the past of the cards that get
     the closer look.
     """
     work, rules, centres = night.work, night.rules, centre_facts(conn)
-    with ThreadPoolExecutor(1, "facts") as aside:
-        registry = aside.submit(registry_facts, conn, night)
+    with ThreadPoolExecutor(1, "facts") as aside, kept_house():
+        registry = aside.submit(registry_facts, conn, night, tap_days(taps))
         facts: Inputs = {name: partial(_one, registry, name) for name in REGISTRIES}
-        known: Inputs = {**inputs, **facts, **centres, **night_facts(night)}
-        prices = _prices(night, inputs)
+        known: Inputs = {"tap": taps, "tac": tacs, **facts, **centres, **night_facts(night)}
+        prices = _prices(night, taps)
         look = rules.run(LOOK, known, "look", work / "look.parquet")
         past = aside.submit(_past, conn, night, look)
         own = rules.run(OWN, {**known, **prices}, "own", work / "own.parquet")
@@ -89,9 +90,9 @@ def _past(conn: Connection, night: Night, look: Path) -> dict[str, pa.Table]:
     return looked_at_facts(conn, pq.read_table(look, columns=list(SPANNED)), night.business_date)
 
 
-def _prices(night: Night, inputs: Inputs) -> Inputs:
+def _prices(night: Night, taps: Path) -> Inputs:
     """What a tap of each kind may cost, and the prices that are the cards' own."""
-    kinds = night.rules.run(KINDS, inputs, "kinds", night.work / "kinds.parquet")
+    kinds = night.rules.run(KINDS, {"tap": taps}, "kinds", night.work / "kinds.parquet")
     told_apart = with_fares(read_table(kinds))
     priced: Inputs = {"tap": told_apart, "kinds": told_apart, **tariff_facts(night.tariffs)}
     bounds = night.rules.run(BOUNDS, priced, "bounds", night.work / BOUND)

@@ -1,11 +1,13 @@
 """The file of the columns that the rules read of every tap, made from the records in the archive."""
 
 from collections.abc import Callable, Iterator
+from datetime import date, timedelta
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from clearing.columns import rule_table
+from clearing.columns import EPOCH, rule_table
 from clearing.context import Night
 from clearing.presented import rule_pieces
 from clearing.workfiles import write_groups
@@ -26,3 +28,12 @@ def write_taps(night: Night, done: Callable[[int], None]) -> Path:
             done(table.num_rows)
 
     return write_groups(night.work / TAPS, rule_table([]).schema, told(), packed=PACKED)
+
+
+def tap_days(path: Path) -> tuple[date, date] | None:
+    """The first and the last day of the taps in such a file, by what it says of its parts; None if none is readable."""
+    held = pq.read_metadata(path)
+    column = held.schema.names.index("tap_day")
+    told = [held.row_group(place).column(column).statistics for place in range(held.num_row_groups)]
+    days = [day for part in told if part.has_min_max for day in (part.min, part.max)]
+    return (EPOCH + timedelta(min(days)), EPOCH + timedelta(max(days))) if days else None

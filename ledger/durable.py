@@ -23,11 +23,16 @@ def put_beside(part: Path, path: Path) -> bool:
     """Give a finished file its name unless there is one of that name; whether it got it. `part` is gone either way."""
     _sync(part)
     try:
-        path.hardlink_to(part)
-    except FileExistsError:
-        return False
-    else:
-        _sync(path.parent)
-        return True
+        return name_also(part, path)
     finally:
         part.unlink()
+
+
+def name_also(path: Path, also: Path) -> bool:
+    """Give a whole file a second name unless there is one of that name; whether it got it."""
+    try:
+        also.hardlink_to(path)
+    except FileExistsError:
+        return False
+    _sync(also.parent)
+    return True

@@ -17,6 +17,7 @@ from city.plan import CityPlan
 from city.world import City, found, install, night_of
 from clearing.devices import Device
 from clearing.engine.duck import IN_PROCESS
+from clearing.landing import Landing, Sent, TurnedAway, receive
 from clearing.wire.batch import RECORD_BYTES, write_batch
 from clearing.wire.bcd import pack_moment
 from clearing.wire.names import batch_name
@@ -25,6 +26,7 @@ from ledger.bulk import insert_rows
 from ledger.db import writing
 from ledger.entry import Entry, Line, Refused
 from ledger.post import post
+from ledger.sharing import Alone
 from settlement.night import run_night
 
 DAY = date(2026, 3, 2)
@@ -53,7 +55,7 @@ class Registries:
 def prepare(
     city: City, plan: CityPlan, *, taps: int, seed: int = 1, purses: bool = True, registry: int | None = None
 ) -> Registries:
-    """Found a city with cards enough for about `taps` and drop the day's batches into its inbox.
+    """Found a city with cards enough for about `taps`, and have its operators send the day's batches.
 
     Two taps in a hundred are wrong in some way, all ways alike. Only with `purses` is there money to book; without,
     two million cards are registered in seconds. `registry` says how many are, where more than the day needs.
@@ -84,7 +86,7 @@ def prepare(
                 own = records[of_operator == index]
                 if len(own):
                     sequences[operator] += 1
-                    _drop(city, operator, sequences[operator], own.tobytes(), at=dawn + timedelta(hours=18))
+                    _send(city, operator, sequences[operator], own.tobytes(), at=dawn + timedelta(hours=18))
     return registries
 
 
@@ -128,8 +130,8 @@ def _register(city: City, numbers: list[str], dawn: datetime, *, purses: bool) -
         raise RuntimeError(refused[0].message)
 
 
-def _drop(city: City, operator: str, sequence: int, records: bytes, *, at: datetime) -> None:
-    """Put a batch of the operator into the inbox."""
+def _send(city: City, operator: str, sequence: int, records: bytes, *, at: datetime) -> None:
+    """Have a batch of the operator come in through the door, as over HTTP: the archive has it before the night."""
     data = write_batch(
         operator=operator,
         sequence=sequence,
@@ -139,4 +141,8 @@ def _drop(city: City, operator: str, sequence: int, records: bytes, *, at: datet
         records=[records[start : start + RECORD_BYTES] for start in range(0, len(records), RECORD_BYTES)],
         mac=lambda digest: city.hsm.batch_mac(operator, digest, 1),
     )
-    (city.home.inbox / batch_name(operator, sequence)).write_bytes(data)
+    file = Sent(operator, batch_name(operator, sequence), data)
+    landing = Landing(city.home.inbox, city.home.archive)
+    answer = receive(city.engine, Alone(city.engine), landing, file, DAY)
+    if isinstance(answer, TurnedAway):
+        raise RuntimeError(answer.receipt.message)

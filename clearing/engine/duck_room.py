@@ -4,12 +4,14 @@ To start DuckDB costs 20 ms of processor time, most of it for naming its own fun
 a small night does little more in it than that. So whoever wants DuckDB takes an instance that another has left, and
 works there over a connection of its own, with which everything temporary goes. One that has held much, or in which
 several threads have worked, ends with its work: what it has freed stays with it until then, hundreds of megabytes
-after a large night.
+after a large night. Whoever does several pieces of such work, one after the other, keeps it for them (`kept_house`):
+to get those megabytes anew for each costs more than to open the room.
 """
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -41,6 +43,8 @@ class _House:
 
 _left: list[_House] = []
 """Instances that nobody uses. Whoever takes one has it alone, since its limits are for all that work in it."""
+_kept: ContextVar[dict[int | None, list[_House]] | None] = ContextVar("kept", default=None)
+"""Of a block, those of several threads that it keeps, by how many."""
 
 
 @contextmanager
@@ -50,7 +54,8 @@ def opened_room(memory: str, spill: Path, threads: int | None = None) -> Iterato
     It holds at most `memory` (as `800MB`); what does not fit it spills into the folder `spill`. `threads` run at once,
     by default as many as there are cores. An instance in which work has failed is not used again.
     """
-    house = _left.pop() if threads == 1 and _left else _House()
+    waiting = _waiting(threads)
+    house = waiting.pop() if waiting else _House()
     try:
         house.limit("memory_limit", memory)
         house.limit("temp_directory", str(spill))
@@ -59,14 +64,40 @@ def opened_room(memory: str, spill: Path, threads: int | None = None) -> Iterato
         with house.instance.cursor() as room:
             yield room
         # One that has spilled keeps its folder, and cannot be given another one.
-        stays = threads == 1 and house.holds_little() and not spill.exists()
+        stays = (waiting is not _left or house.holds_little()) and not spill.exists()
     except BaseException:
         house.instance.close()
         raise
-    if stays:
-        _left.append(house)
+    if stays and waiting is not None:
+        waiting.append(house)
     else:
         house.instance.close()
+
+
+@contextmanager
+def kept_house() -> Iterator[None]:
+    """Rooms in which several threads work, opened one after the other in this block, are in one instance."""
+    houses = dict[int | None, list[_House]]()
+    before = _kept.set(houses)
+    try:
+        yield
+    finally:
+        _kept.reset(before)
+        _end(*houses.values())
+
+
+def _waiting(threads: int | None) -> list[_House] | None:
+    """Where those of so many threads wait for whoever comes next; None: nowhere."""
+    if threads == 1:
+        return _left
+    houses = _kept.get()
+    return None if houses is None else houses.setdefault(threads, [])
+
+
+def _end(*all_waiting: list[_House]) -> None:
+    for waiting in all_waiting:
+        while waiting:
+            waiting.pop().instance.close()
 
 
 def threads_for(rows: int) -> int | None:
@@ -94,8 +125,7 @@ def quoted(text: str) -> str:
 
 def end_those_left() -> None:
     """End the instances that nobody uses, as before a fork: their threads would not be in the forked process."""
-    while _left:
-        _left.pop().instance.close()
+    _end(_left, *(_kept.get() or {}).values())
 
 
 os.register_at_fork(before=end_those_left)

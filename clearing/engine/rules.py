@@ -22,7 +22,7 @@ FARE = ("60_fare",)
 BOUNDS = (*FARE, "70_bounds")
 """What a tap of each kind may cost, and its price."""
 
-OWN = ("20_place", "55_validity", "88_own")
+OWN = ("20_place", "88_own")
 """What is unusual of a tap by itself."""
 
 MATCH = (

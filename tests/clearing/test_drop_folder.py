@@ -71,6 +71,7 @@ def test_a_sound_batch_is_taken_at_once_cleared_by_night_and_answered_in_its_fol
     (found,) = swept(city)
     assert (found.operator, found.receipt.status) == ("BUS-1", Status.WAITING)
     assert not path.exists() and (city.inbox / NAME).read_bytes() == good(city)
+    assert (city.inbox / NAME).samefile(archived(landing(city).archive, found.receipt.sha256))
     city.clear()
     assert swept(city) == []
     assert told(city) == {"name": NAME, "sha256": sha256(good(city)).hexdigest(), "status": "accepted"}

@@ -8,7 +8,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from clearing.engine.duck_room import PORTION_ROWS, end_those_left, opened_room, threads_for
+from clearing.engine.duck_room import PORTION_ROWS, end_those_left, kept_house, opened_room, threads_for
 
 LARGE = "CREATE TABLE large AS SELECT range AS no, md5(range::VARCHAR) AS words FROM range(400000)"
 NAMES = (
@@ -94,6 +94,22 @@ def test_nor_is_one_in_which_several_threads_have_worked(tmp_path: Path) -> None
         first = instance(room)
     with opened_room("64MiB", tmp_path / "spill", threads=1) as room:
         assert instance(room) != first
+
+
+def test_a_block_keeps_one_for_all_its_large_work_and_nobody_else_has_it(tmp_path: Path) -> None:
+    found = []
+    for _ in range(2):
+        with kept_house():
+            for threads in (None, None, 2, 2):
+                with opened_room("512MiB", tmp_path / "spill", threads=threads) as room:
+                    found.append(instance(room))
+                    room.execute(LARGE.replace("TABLE", "TEMP TABLE"))
+        with pytest.raises(duckdb.ConnectionException):
+            room.execute("SELECT 1")
+    assert found[0] == found[1] and found[2] == found[3], "each number of threads has its own"
+    assert len(set(found)) == 4
+    with opened_room("512MiB", tmp_path / "spill") as room:
+        assert instance(room) not in found
 
 
 @pytest.mark.parametrize("failure", ["rule", "person"])

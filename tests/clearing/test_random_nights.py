@@ -34,7 +34,7 @@ from clearing.wire.bcd import pack_moment
 from clearing.wire.interop import RESULT, ResultLine
 from clearing.wire.record import TapRecord
 from clearing.wire.result_code import ResultCode
-from clearing.workfiles import read_table
+from clearing.workfiles import read_table, write_table
 from ledger.balances import balances
 from ledger.checks import check_books
 from ledger.db import make_engine, reading, writing
@@ -316,7 +316,11 @@ def _judged_in_order(city: SmallCity, taps: pa.Table, tacs: pa.Table) -> pa.Tabl
     """What the rules find, of the taps that are not simply accepted; they are told all of them, in any order."""
     night, records = city.night(), list(record_pieces(city.night()))
     with reading(city.engine) as conn:
-        found = read_table(judge(conn, night, {"tap": taps, "tac": tacs}, iter(records)))
+        given = (
+            write_table(night.work / "told.parquet", taps),
+            write_table(night.work / "wrong.parquet", tacs),
+        )
+        found = read_table(judge(conn, night, *given, iter(records)))
     unusual = numbers(found, "no").tolist()
     assert unusual == sorted(set(unusual)) and set(unusual) <= set(numbers(taps, "no").tolist())
     return found

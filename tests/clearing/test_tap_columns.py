@@ -1,6 +1,7 @@
 """Records as columns say what the records say, and the rules price them as the tariff does."""
 
 import csv
+import tempfile
 from dataclasses import replace
 from datetime import date, timedelta
 from importlib.resources import files
@@ -11,14 +12,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clearing.columns import Presented, numbers, rows_of, tap_table, texts, truths, with_fares
+from clearing.columns import (
+    EPOCH,
+    Presented,
+    numbers,
+    rows_of,
+    rule_table,
+    tap_table,
+    texts,
+    truths,
+    with_fares,
+)
 from clearing.engine.rules import BOUNDS, FARE, KINDS, LOOK, MATCH, OWN, PRICE, TWINS, rule_text
 from clearing.facts import epoch_s, tariff_facts
+from clearing.tap_file import PACKED, tap_days
 from clearing.verification import tac_columns
 from clearing.wire.bcd import moment_of, pack_moment
 from clearing.wire.record import JOURNEYS, RecordError, TapRecord
 from clearing.wire.ride import Ride
 from clearing.wire.tariff import Band, Tariff, fare_fen
+from clearing.workfiles import write_groups
 from tests.support.clearing_day import DAY, TAP, at, card_no, shenzhen
 from tests.support.rules import run
 
@@ -125,6 +138,19 @@ def test_only_the_columns_that_are_asked_for_are_made() -> None:
     )
     assert "terminal" in some.column_names and "card_no" not in some.column_names
     assert some.equals(whole.select(some.column_names))
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    raw=st.lists(st.one_of(records, st.binary(min_size=64, max_size=64)), max_size=8), rows=st.integers(1, 3)
+)
+def test_the_file_of_the_taps_says_by_itself_which_days_they_are_of(raw: list[bytes], rows: int) -> None:
+    table = rule_table([presented(raw)])
+    days = [EPOCH + timedelta(day) for day in table["tap_day"].to_pylist() if day is not None]
+    with tempfile.TemporaryDirectory() as folder:
+        parts = [table.slice(start, rows) for start in range(0, len(raw), rows)]
+        path = write_groups(Path(folder) / "taps.parquet", table.schema, parts, packed=PACKED)
+        assert tap_days(path) == ((min(days), max(days)) if days else None)
 
 
 def test_no_tap_at_all_makes_an_empty_table_of_the_same_columns() -> None:
