@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -34,6 +35,9 @@ def tap_days(path: Path) -> tuple[date, date] | None:
     """The first and the last day of the taps in such a file, by what it says of its parts; None if none is readable."""
     held = pq.read_metadata(path)
     column = held.schema.names.index("tap_day")
-    told = [held.row_group(place).column(column).statistics for place in range(held.num_row_groups)]
-    days = [day for part in told if part.has_min_max for day in (part.min, part.max)]
+    days: list[int] = []
+    for place in range(held.num_row_groups):
+        told: Any = held.row_group(place).column(column).statistics
+        if told.has_min_max:
+            days += told.min, told.max
     return (EPOCH + timedelta(min(days)), EPOCH + timedelta(max(days))) if days else None
