@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine
 from clearing.columns import with_fares
 from clearing.context import Night, StepRefused, StepResult
 from clearing.engine.duck_room import kept_house
-from clearing.engine.rules import BOUNDS, KINDS, LOOK, MATCH, OWN, TWINS, Inputs
+from clearing.engine.rules import BOUNDS, KINDS, LOOK, MATCH, OWN, TWINS, VERDICT, Inputs
 from clearing.facts import PAST, REGISTRIES, looked_at_facts, night_facts, registry_facts, tariff_facts
 from clearing.history_fares import fares_made, make_fares
 from clearing.interop.facts import centre_facts
@@ -35,6 +35,16 @@ LATER = (Verdict.PRICE_DIFFERS, Verdict.ISSUER_REFUSED)
 SPANNED = ("card_head", "card_tail", "counter")
 _RECORD = pa.binary(RECORD_BYTES)
 CONTENT = pa.schema([pa.field("no", pa.int64())]).append(pa.field("record", _RECORD))
+
+CLOSER = pa.schema(
+    [
+        ("no", pa.int64()),
+        ("amount_fen", pa.int64()),
+        *((name, pa.bool_()) for name in ("duplicate", "card_known", "tac_ok", "believed")),
+        *((name, pa.bool_()) for name in ("in_conflict", "chained", "gap", "routed")),
+    ]
+)
+"""What `85_closer` finds of a tap."""
 
 Records = tuple[int, npt.NDArray[np.uint8]]
 """The number of a tap, and the records of it and of those after it, n × 64 bytes."""
@@ -75,6 +85,9 @@ def judge(conn: Connection, night: Night, taps: Path, tacs: Path, records: Itera
         look = rules.run(LOOK, known, "look", work / "look.parquet")
         past = aside.submit(_past, conn, night, look)
         own = rules.run(OWN, {**known, **prices}, "own", work / "own.parquet")
+        if not pq.read_metadata(look).num_rows:
+            found = {"own": own, "closer": CLOSER.empty_table()}
+            return rules.run(VERDICT, found, "verdict", work / VERDICTS)
         closer: Inputs = {"looked": look, **{name: partial(_one, past, name) for name in PAST}}
         twins = rules.run(TWINS, closer, "twins", work / "twins.parquet")
         content = write_rows(work / "content.parquet", CONTENT, _content(twins, records), packed=())

@@ -25,6 +25,9 @@ BOUNDS = (*FARE, "70_bounds")
 OWN = ("20_place", "88_own")
 """What is unusual of a tap by itself."""
 
+VERDICT = ("90_verdict",)
+"""All that is left to do where no tap gets a closer look."""
+
 MATCH = (
     "10_copies",
     "30_belief",
@@ -32,7 +35,7 @@ MATCH = (
     "57_route",
     "80_continuity",
     "85_closer",
-    "90_verdict",
+    *VERDICT,
 )
 """What makes the verdict of a tap that is not simply accepted; the tap's own facts, the registries and what the
 rules above left go in."""

@@ -21,6 +21,7 @@ from clearing.columns import card_keys, card_texts, day_number, numbers
 from clearing.engine.duck_room import opened_room
 from clearing.engine.rules import rule_text
 from clearing.fixed_rows import Field, fixed_rows, seconds, texts_of
+from clearing.matching import VERDICTS
 from clearing.tables import device
 from clearing.wire.bcd import pack_moment
 from clearing.wire.record import TapRecord
@@ -60,6 +61,18 @@ def test_taps_that_follow_the_books_need_no_closer_look(city: SmallCity) -> None
     city.clear(DAY + timedelta(days=1))
     assert looked_at(city, 1) == []
     assert set(city.verdicts().values()) == {"accepted"}
+
+
+def test_where_none_gets_one_taps_are_judged_as_where_some_do(city: SmallCity) -> None:
+    elsewhere = signed(replace(ride(2), terminal=terminal_no(99)))
+    city.present(OPERATOR, 1, [ride(1), elsewhere])
+    city.clear()
+    city.present(OPERATOR, 2, [ride(1, 1), ride(3, 1), signed(replace(ride(4, 1), terminal=terminal_no(99)))])
+    city.clear(DAY + timedelta(days=1))
+    assert looked_at(city, 0) == [] and len(looked_at(city, 1)) > 1
+    assert city.verdicts()[OPERATOR, 1, 1] == city.verdicts()[OPERATOR, 2, 2] == "device_unknown"
+    schemas = {pq.read_schema(city.night(DAY + timedelta(days=day)).work / VERDICTS) for day in (0, 1)}
+    assert len(schemas) == 1
 
 
 @pytest.mark.parametrize("nights", [1, 40])
