@@ -23,6 +23,7 @@ LEFT JOIN (SELECT DISTINCT grey.no
            JOIN (SELECT card_head, card_tail, counter, balance_before_fen
                  FROM heard
                  WHERE NOT duplicate AND card_known AND tac_ok
+                   AND card_tail IN (SELECT card_tail FROM looked WHERE retried)
                  UNION ALL
                  SELECT card_head, card_tail, counter, balance_before_fen
                  FROM earlier WHERE tac_ok AND believed) successor

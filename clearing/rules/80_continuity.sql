@@ -28,7 +28,10 @@ step AS (
 ),
 loaded AS (
     SELECT step.no, step.left_s, CAST(SUM(chip_load.amount_fen) AS BIGINT) AS loaded_fen
-    FROM (SELECT DISTINCT no, card_head, card_tail, at_s, left_s FROM step) step
+    FROM (SELECT DISTINCT step.no, step.card_head, step.card_tail, step.at_s, step.left_s
+          FROM step
+          JOIN (SELECT DISTINCT card_head, card_tail FROM chip_load) its
+            ON its.card_tail = step.card_tail AND its.card_head = step.card_head) step
     JOIN chip_load
       ON chip_load.card_tail = step.card_tail AND chip_load.card_head = step.card_head
      AND chip_load.at_s > step.left_s AND chip_load.at_s <= step.at_s
