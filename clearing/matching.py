@@ -36,14 +36,9 @@ SPANNED = ("card_head", "card_tail", "counter")
 _RECORD = pa.binary(RECORD_BYTES)
 CONTENT = pa.schema([pa.field("no", pa.int64())]).append(pa.field("record", _RECORD))
 
-CLOSER = pa.schema(
-    [
-        ("no", pa.int64()),
-        ("amount_fen", pa.int64()),
-        *((name, pa.bool_()) for name in ("duplicate", "card_known", "tac_ok", "believed")),
-        *((name, pa.bool_()) for name in ("in_conflict", "chained", "gap", "routed")),
-    ]
-)
+_FOUND = ("duplicate", "card_known", "tac_ok", "believed", "in_conflict", "chained", "gap", "routed")
+_CLOSER: list[tuple[str, pa.DataType]] = [("no", pa.int64()), ("amount_fen", pa.int64())]
+CLOSER = pa.schema([*_CLOSER, *((name, pa.bool_()) for name in _FOUND)])
 """What `85_closer` finds of a tap."""
 
 Records = tuple[int, npt.NDArray[np.uint8]]
@@ -86,7 +81,7 @@ def judge(conn: Connection, night: Night, taps: Path, tacs: Path, records: Itera
         past = aside.submit(_past, conn, night, look)
         own = rules.run(OWN, {**known, **prices}, "own", work / "own.parquet")
         if not pq.read_metadata(look).num_rows:
-            found = {"own": own, "closer": CLOSER.empty_table()}
+            found: Inputs = {"own": own, "closer": CLOSER.empty_table()}
             return rules.run(VERDICT, found, "verdict", work / VERDICTS)
         closer: Inputs = {"looked": look, **{name: partial(_one, past, name) for name in PAST}}
         twins = rules.run(TWINS, closer, "twins", work / "twins.parquet")

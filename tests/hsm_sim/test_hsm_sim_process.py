@@ -5,6 +5,7 @@ import re
 import signal
 import time
 from pathlib import Path
+from threading import Thread
 
 import psutil
 import pytest
@@ -78,6 +79,22 @@ def test_tacs_in_bulk_get_the_bits_that_they_deserve(hsm_process: RunningHsm) ->
     bits = "".join(f"{byte:08b}" for byte in fields[4:])
     assert (error, fields[:4]) == ("00", (1001).to_bytes(4))
     assert bits == "".join("1" if number % 3 else "0" for number in range(1001)).ljust(1008, "0")
+
+
+def test_large_requests_behind_one_another_are_each_answered_for_their_own_rows(
+    hsm_process: RunningHsm,
+) -> None:
+    rows, steps = 24_000, (2, 3, 5, 7)
+    asked = [bulk_fields([b"\0\0\0\0", *[RIGHT_TAC] * (step - 1)] * (rows // step)) for step in steps]
+    with RawPeer(hsm_process.port) as peer:
+        sending = Thread(target=lambda: peer.send(b"".join(frame(b"F0", fields) for fields in asked)))
+        sending.start()
+        answers = [peer.receive_frame() for _ in steps]
+        sending.join()
+    for step, answer in zip(steps, answers, strict=True):
+        assert answer is not None and answer[4:8] == b"F100"
+        bits = "".join(f"{byte:08b}" for byte in answer[12:])
+        assert bits.rstrip("0") == ("0" + "1" * (step - 1)) * (rows // step)
 
 
 def test_a_tap_does_not_wait_for_the_nights_work(hsm_process: RunningHsm) -> None:

@@ -1,7 +1,16 @@
 """Frames: any pieces give the same requests, and only the protocol's own error comes out."""
 
 import pytest
-from hsm_sim.wire import FRAME_BOUND_BYTES, ErrorCode, FrameDecoder, FrameError, Request, encode_answer
+from hsm_sim.wire import (
+    FRAME_BOUND_BYTES,
+    KEPT_BYTES,
+    ROOM_BYTES,
+    ErrorCode,
+    FrameDecoder,
+    FrameError,
+    Request,
+    encode_answer,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +22,11 @@ REQUESTS = st.builds(
     st.binary(min_size=2, max_size=2),
     st.binary(max_size=40) | st.integers(0xFFFF - 10, 0xFFFF).map(bytes),
 )
+
+
+def _counted(size: int) -> bytes:
+    """So many bytes, no two pieces alike."""
+    return b"".join(place.to_bytes(4) for place in range(size // 4 + 1))[:size]
 
 
 def decode(pieces: list[bytes]) -> list[Request]:
@@ -28,10 +42,47 @@ def decode(pieces: list[bytes]) -> list[Request]:
 def test_requests_come_out_whole_whatever_the_pieces(
     framed: list[tuple[Request, bool]], data: st.DataObject
 ) -> None:
-    stream = b"".join(frame(asked.command, asked.fields, asked.header, long=long) for asked, long in framed)
+    stream = b"".join(
+        frame(asked.command, bytes(asked.fields), asked.header, long=long) for asked, long in framed
+    )
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=6)))
     pieces = [stream[start:end] for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
     assert decode(pieces) == [request for request, _ in framed]
+
+
+@given(
+    st.lists(
+        st.builds(Request, st.just(b"HEAD"), st.just(b"F0"), st.integers(0, 3 * ROOM_BYTES).map(_counted)),
+        max_size=4,
+    ),
+    st.integers(1, 2 * ROOM_BYTES),
+)
+def test_one_that_lends_gives_out_long_fields_where_they_lie_until_more_is_put_there(
+    asked: list[Request], at_once: int
+) -> None:
+    decoder, found = FrameDecoder(lends=True), []
+    stream = memoryview(b"".join(frame(one.command, bytes(one.fields), one.header) for one in asked))
+    while stream:
+        room = decoder.room()
+        count = min(len(room), len(stream), at_once)
+        room[:count], stream = stream[:count], stream[count:]
+        decoder.took(count)
+        while (request := decoder.next_request()) is not None:
+            lent = isinstance(request.fields, memoryview)
+            assert lent == (len(request.fields) + 6 >= 0xFFFF)
+            found.append(Request(request.header, request.command, bytes(request.fields)))
+    assert found == asked and decoder.unread_bytes == 0
+
+
+def test_room_for_a_frame_is_made_once_and_given_up_where_it_was_very_large() -> None:
+    decoder = FrameDecoder(lends=True)
+    for size, kept in ((KEPT_BYTES // 2, KEPT_BYTES // 2 + 12), (KEPT_BYTES, ROOM_BYTES)):
+        rest = frame(b"F0", bytes(size))
+        decoder.feed(rest[:6])
+        assert len(decoder.room()) == len(rest) - 6, "no more is read than belongs to the frame"
+        decoder.feed(rest[6:])
+        assert decoder.next_request() is not None
+        assert len(decoder.room()) == kept
 
 
 @given(st.lists(st.binary(max_size=30), max_size=6))

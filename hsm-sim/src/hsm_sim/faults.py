@@ -105,7 +105,7 @@ async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
         await writer.drain()
 
 
-def _framed(answer: Request, fields: bytes) -> bytes:
+def _framed(answer: Request, fields: bytes | memoryview) -> bytes:
     body = answer.header + answer.command + fields
     if len(body) < 0xFFFF:
         return len(body).to_bytes(2) + body

@@ -106,13 +106,13 @@ class Hall:
         self.flush()
 
 
-class Conversation(asyncio.Protocol):
+class Conversation(asyncio.BufferedProtocol):
     """One client: its requests are answered in their order, whatever pieces they come in."""
 
     def __init__(self, hall: Hall) -> None:
         self._hall = hall
         self._loop = asyncio.get_running_loop()
-        self._frames = FrameDecoder()
+        self._frames = FrameDecoder(lends=True)  # nothing is read while an answer is made
         self._transport: asyncio.Transport
         self._bulk: asyncio.Task[None] | None = None
         self._next_turn: asyncio.Handle | None = None
@@ -131,9 +131,12 @@ class Conversation(asyncio.Protocol):
             return
         self._hall.conversations.add(self)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, _sizehint: int) -> memoryview:
+        return self._frames.room()
+
+    def buffer_updated(self, nbytes: int) -> None:
         self._moved_at_s = self._loop.time()
-        self._frames.feed(data)
+        self._frames.took(nbytes)
         if not self._busy:
             self._take_turn()
 

@@ -6,8 +6,13 @@ from enum import StrEnum
 HEADER_BYTES = 4
 COMMAND_BYTES = 2
 FRAME_BOUND_BYTES = 16 * 1024 * 1024
+ROOM_BYTES = 1 << 17
+"""What a connection has room for at first: more than a short frame."""
+KEPT_BYTES = 4 * 1024 * 1024
+"""What it keeps room for once it had to: more than a request of bulk work as clients send it."""
 
 _LONG = 0xFFFF
+_SHORT_HEAD_BYTES, _LONG_HEAD_BYTES = 2, 6
 _SHORTEST_BYTES = HEADER_BYTES + COMMAND_BYTES
 
 
@@ -48,53 +53,92 @@ class Request:
 
     header: bytes
     command: bytes
-    fields: bytes
+    fields: bytes | memoryview
 
 
 class FrameDecoder:
-    """Collects the bytes of one connection and gives out whole requests."""
+    """Collects the bytes of one connection and gives out whole requests.
 
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._start = 0
+    What arrives is put where it is to stay: into `room`, as much of it as `took` is then told. One that `lends` gives
+    out the fields of long frames as they lie there, good until more is put there.
+    """
+
+    def __init__(self, *, lends: bool = False) -> None:
+        self._lends = lends
+        self._buffer = bytearray(ROOM_BYTES)
+        self._start = self._end = 0
+
+    def room(self) -> memoryview:
+        """Where the next bytes belong: one at least, and of a frame that has more than fits here no more than all."""
+        _, whole = self._frame()
+        awaited = whole if self.unread_bytes < whole <= FRAME_BOUND_BYTES + _LONG_HEAD_BYTES else 0
+        if awaited > len(self._buffer):
+            self._move_to(bytearray(awaited))
+        elif not self.unread_bytes:
+            self._move_to(self._buffer if len(self._buffer) <= KEPT_BYTES else bytearray(ROOM_BYTES))
+        elif self._end == len(self._buffer):
+            self._move_to(self._buffer if self._start else bytearray(2 * self._end))
+        return memoryview(self._buffer)[self._end : self._start + awaited if awaited else None]
+
+    def took(self, count: int) -> None:
+        """So many bytes were put there."""
+        self._end += count
 
     def feed(self, data: bytes) -> None:
         """Take what has arrived, in whatever pieces."""
-        # What has been given out is dropped here, once a piece, rather than once a request.
-        del self._buffer[: self._start]
-        self._start = 0
-        self._buffer += data
+        rest = memoryview(data)
+        while rest:
+            room = self.room()
+            count = min(len(room), len(rest))
+            room[:count], rest = rest[:count], rest[count:]
+            self.took(count)
 
     @property
     def unread_bytes(self) -> int:
         """How much has arrived that no request given out has taken."""
-        return len(self._buffer) - self._start
+        return self._end - self._start
 
     def next_request(self) -> Request | None:
         """The next whole request, or None until more has arrived.
 
         Raises FrameError as soon as a length is seen that no frame can have.
         """
-        start, unread = self._start, self.unread_bytes
-        if unread < 2:
+        body, whole = self._frame()
+        if not body:
             return None
-        length, body = int.from_bytes(self._buffer[start : start + 2]), start + 2
-        if length == _LONG:
-            if unread < 6:
-                return None
-            length, body = int.from_bytes(self._buffer[start + 2 : start + 6]), start + 6
+        length = whole - body
         if not _SHORTEST_BYTES <= length <= FRAME_BOUND_BYTES:
             raise FrameError(
                 f"a frame announces {length} bytes; it must have {_SHORTEST_BYTES} to {FRAME_BOUND_BYTES}"
             )
-        if len(self._buffer) < body + length:
+        if self.unread_bytes < whole:
             return None
-        self._start = body + length
-        with memoryview(self._buffer) as view:
-            fields = bytes(view[body + _SHORTEST_BYTES : body + length])
-            header = bytes(view[body : body + HEADER_BYTES])
-            command = bytes(view[body + HEADER_BYTES : body + _SHORTEST_BYTES])
-        return Request(header, command, fields)
+        frame = memoryview(self._buffer)[self._start + body : self._start + whole]
+        self._start += whole
+        fields = frame[_SHORTEST_BYTES:]
+        return Request(
+            bytes(frame[:HEADER_BYTES]),
+            bytes(frame[HEADER_BYTES:_SHORTEST_BYTES]),
+            fields if self._lends and length >= _LONG else bytes(fields),
+        )
+
+    def _frame(self) -> tuple[int, int]:
+        """Where the next frame's body begins and where it ends, from its first byte; zeros until that is known."""
+        start, unread = self._start, self.unread_bytes
+        if unread < _SHORT_HEAD_BYTES:
+            return 0, 0
+        length = int.from_bytes(self._buffer[start : start + _SHORT_HEAD_BYTES])
+        if length != _LONG:
+            return _SHORT_HEAD_BYTES, _SHORT_HEAD_BYTES + length
+        if unread < _LONG_HEAD_BYTES:
+            return 0, 0
+        length = int.from_bytes(self._buffer[start + _SHORT_HEAD_BYTES : start + _LONG_HEAD_BYTES])
+        return _LONG_HEAD_BYTES, _LONG_HEAD_BYTES + length
+
+    def _move_to(self, buffer: bytearray) -> None:
+        unread = self.unread_bytes
+        buffer[:unread] = self._buffer[self._start : self._end]
+        self._buffer, self._start, self._end = buffer, 0, unread
 
 
 def encode_answer(request: Request, error: ErrorCode, fields: bytes = b"") -> bytes:
