@@ -81,7 +81,7 @@ def pieces(night: Night) -> Iterator[Piece]:
     Raises StepRefused where the archive no longer holds what was collected.
     """
     first_no = 0
-    for groups in _cut(_groups(night), PIECE_ROWS):
+    for groups in cut(_groups(night), PIECE_ROWS):
         yield first_no, groups
         first_no += sum(len(group.positions) for group in groups)
 
@@ -119,7 +119,7 @@ def _has(piece: Piece, *, retried: bool) -> bool:
 def _rule_piece(piece: Piece) -> pa.Table:
     first_no, groups = piece
     tables = []
-    for some in _cut(groups, CACHE_ROWS):
+    for some in cut(groups, CACHE_ROWS):
         tables.append(rule_table(some, first_no))
         first_no += tables[-1].num_rows
     return pa.concat_tables(tables)
@@ -135,7 +135,7 @@ def in_turn(make: Callable[[Piece], Made], given: Iterator[Piece]) -> Iterator[M
             yield done
 
 
-def _cut(groups: Iterable[Presented], rows: int) -> Iterator[list[Presented]]:
+def cut(groups: Iterable[Presented], rows: int) -> Iterator[list[Presented]]:
     """The same records in the same order, in lists of exactly so many rows but for the last."""
     held, room = list[Presented](), rows
     for group in groups:

@@ -17,7 +17,7 @@ from card.hsm.errors import HsmError
 from clearing.columns import joined_records, truths
 from clearing.context import Night, StepProgress, StepRefused, StepResult
 from clearing.intake import clear_inbox
-from clearing.presented import Piece, count_presented, in_turn, pieces
+from clearing.presented import Piece, count_presented, cut, in_turn, pieces
 from clearing.tap_file import TAPS, write_taps
 from clearing.wire.batch import RECORD_BYTES, RECORD_DTYPE
 from clearing.workfiles import CACHE_ROWS, write_rows
@@ -99,8 +99,8 @@ def _asked(night: Night) -> Iterator[TacColumns]:
 
 
 def _piece_columns(piece: Piece) -> list[TacColumns]:
-    rows = np.frombuffer(joined_records(piece[1]), RECORD_DTYPE)
-    return [tac_columns(rows[start : start + BULK_ROWS]) for start in range(0, len(rows), BULK_ROWS)]
+    records = map(joined_records, cut(piece[1], BULK_ROWS))
+    return [tac_columns(np.frombuffer(some, RECORD_DTYPE)) for some in records]
 
 
 def tac_columns(rows: npt.NDArray[np.void]) -> TacColumns:

@@ -70,12 +70,15 @@ class FrameDecoder:
 
     def room(self) -> memoryview:
         """Where the next bytes belong: one at least, and of a frame that has more than fits here no more than all."""
+        if self._start == self._end:
+            self._start = self._end = 0
+            if len(self._buffer) > KEPT_BYTES:
+                self._buffer = bytearray(ROOM_BYTES)
+            return memoryview(self._buffer)
         _, whole = self._frame()
         awaited = whole if self.unread_bytes < whole <= FRAME_BOUND_BYTES + _LONG_HEAD_BYTES else 0
         if awaited > len(self._buffer):
             self._move_to(bytearray(awaited))
-        elif not self.unread_bytes:
-            self._move_to(self._buffer if len(self._buffer) <= KEPT_BYTES else bytearray(ROOM_BYTES))
         elif self._end == len(self._buffer):
             self._move_to(self._buffer if self._start else bytearray(2 * self._end))
         return memoryview(self._buffer)[self._end : self._start + awaited if awaited else None]
@@ -103,6 +106,8 @@ class FrameDecoder:
 
         Raises FrameError as soon as a length is seen that no frame can have.
         """
+        if self._start == self._end:
+            return None
         body, whole = self._frame()
         if not body:
             return None
