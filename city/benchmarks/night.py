@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Engine, MetaData, Table, func, quoted_name, s
 from card.chip.keys import CardKeys, unwrap_card_keys
 from card.hsm.codec import CardKeyRef
 from card.tables import card
+from city.benchmarks.door import door_and_disk
 from city.benchmarks.figures import Figure, at_least, at_most
 from city.benchmarks.one_night import rule_steps, the_night
 from city.benchmarks.orm_ledger import entries_a_second
@@ -33,6 +34,7 @@ from city.world import City, open_city
 from clearing.priced import PRICED
 from clearing.tables import tap
 from clearing.verdict import Verdict
+from clearing.wire.batch import RECORD_BYTES
 from clearing.wire.tariff import parse_tariff
 from clearing.workfiles import counted
 from ledger.bulk_columns import insert_columns
@@ -52,6 +54,8 @@ ORM_TAPS = 3_000
 GROWTH = 20
 """By how much less the smaller day has that the time a tap is compared with."""
 BOUND_MIB = 2_560
+WANTED_PER_S = 1_500_000
+"""Taps from files to prices: ten million of them, or more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,14 @@ class Cities:
             os.sync()
             told = self._in_a_process(city, "rules")
         return Ran(told["counts"]["collect"]["taps"], sum(told["took_s"].values()), told["peak_mib"])
+
+    def at_the_door(self, taps: int) -> tuple[int, float, float]:
+        """How many taps came in through the door, in how many seconds, and in how many they are written down."""
+        with self._founded() as city:
+            prepare(city, self.plan, taps=taps, purses=False)
+            files = bodies(city, [one.id for one in self.plan.operators])
+            came = sum(len(records) // RECORD_BYTES for _, records in files)
+            return came, *door_and_disk(city, city.home.root / "again")
 
     def whole(self, city: City, database_url: str | None) -> Ran:
         """How the whole night of a city goes in a process of its own."""
@@ -166,7 +178,16 @@ def _prices(cities: Cities, taps: int) -> list[Figure]:
     smaller = max(min(taps, LEAST_TAPS), taps // GROWTH)
     ran = {count: cities.from_files_to_prices(count) for count in sorted({smaller, taps})}
     small, large = ran[smaller], ran[taps]
+    came, door_s, disk_s = cities.at_the_door(smaller)
     return [
+        at_least(
+            f"taken in through the door, {came:,} taps in files, durable", came / door_s, "taps/s",
+            against="writing the same files, durable", peer=came / disk_s, ratio=0.25,
+        ),
+        at_least(
+            f"collect to price, {taps:,} taps, DuckDB", large.taps / large.took_s, "taps/s",
+            against="the bound that was set", peer=WANTED_PER_S, ratio=1,
+        ),
         at_least(
             f"collect to price, {taps:,} taps, DuckDB", large.taps / large.took_s, "taps/s",
             against="plain Python, tap by tap", peer=1 / plain_s, ratio=30,
