@@ -1,6 +1,6 @@
 """Files that are whole or not there, also after a power cut, whoever else writes beside."""
 
-from errno import EMLINK, EXDEV
+from errno import EMLINK, EPERM, EXDEV
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -24,13 +24,13 @@ def write_new(path: Path, content: bytes) -> bool:
 def share(path: Path, also: Path) -> bool:
     """Let a whole file be found under a second name, too, unless there is one of that name; whether it is.
 
-    Where the two names lie on different disks, or it has as many as it can have, it is copied.
+    Where it can have none, it is copied: on another disk, for a file of somebody else's, or if it has too many.
     """
     also.parent.mkdir(parents=True, exist_ok=True)
     try:
         return name_also(path, also)
     except OSError as error:
-        if error.errno not in {EXDEV, EMLINK}:
+        if error.errno not in {EXDEV, EPERM, EMLINK}:
             raise
         return write_new(also, path.read_bytes())
 

@@ -1,5 +1,6 @@
 -- Did the card really make this tap? Its TAC says so; failing that, once a night has passed, the card's next
--- tap does, when it began with just the balance that this one left.
+-- tap does, when it began with just the balance that this one left. Such a next tap is looked for only of cards one of
+-- whose taps waits for it.
 WITH heard AS (
     SELECT looked.no, looked.retried, looked.card_head, looked.card_tail, looked.counter,
            looked.balance_before_fen, looked.amount_fen, looked.at_s,

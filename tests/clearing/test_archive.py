@@ -89,8 +89,10 @@ def test_what_a_killed_night_left_half_copied_is_begun_anew(tmp_path: Path) -> N
     assert not left.exists()
 
 
-@pytest.mark.parametrize("reason", [errno.EXDEV, errno.EMLINK])
-def test_on_another_disk_it_is_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: int) -> None:
+@pytest.mark.parametrize("reason", [errno.EXDEV, errno.EPERM, errno.EMLINK])
+def test_where_it_can_have_no_second_name_it_is_a_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: int
+) -> None:
     kept_in, waiting, linked = tmp_path / "archive", tmp_path / "inbox" / "a.ocb", os.link
 
     def link(of: Path, name: Path) -> None:
