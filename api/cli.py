@@ -7,6 +7,7 @@ from typing import Final
 import typer
 
 from api.ending import end_at_once
+from api.interrupt import INTERRUPTED
 from api.late_commands import Late, LateGroup
 
 REFUSALS: Final[Mapping[str, str]] = {
@@ -157,7 +158,11 @@ def main() -> None:
     """Run one command; what a person can mend is said in a line, and the exit status is 1."""
     try:
         app()
-    except SystemExit:  # how every command ends: nothing is loaded for it
+    except KeyboardInterrupt:  # before or after it does anything
+        sys.exit(_interrupted())
+    except SystemExit as ending:  # how every command ends: nothing is loaded for it
+        if ending.code == INTERRUPTED:  # what Typer makes of Ctrl-C without a word
+            _interrupted()
         raise
     except refusals() as error:
         sys.exit(_failed(_said(error)))
@@ -182,6 +187,11 @@ def _said(error: Exception) -> str:
         return str(error)
     advice = "check ONECARD_DATABASE, that its server runs, and that its disk has room"
     return f"the database cannot be used: {getattr(error, 'orig', error)}; {advice}"
+
+
+def _interrupted() -> int:
+    sys.stderr.write("onecard: interrupted\n")
+    return INTERRUPTED
 
 
 def _failed(said: str) -> int:

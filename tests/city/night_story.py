@@ -196,9 +196,7 @@ class Story:
         killed = blow is not None and blow.victim is Victim.NIGHT
         if blow is not None and blow.victim is Victim.OPERATOR:
             # In the instants before it has begun, and after it is over, it is interrupted like any other command.
-            killed = (
-                status == INTERRUPTED and "onecard: interrupted; nothing is lost" in said
-            ) or "Aborted" in said
+            killed = (status == INTERRUPTED and "onecard: interrupted" in said) or "Aborted" in said
         full = blow is not None and blow.victim in FULL
         understood = "onecard:" in said and (not full or "room" in said)
         if "Traceback" in said or not (status == 0 or killed or (status == 1 and understood)):
