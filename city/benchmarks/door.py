@@ -3,12 +3,11 @@
 import time
 from pathlib import Path
 
-from city.benchmarks.workload import DAY
+from city.benchmarks.workload import land
 from city.world import City
 from clearing.atomic_files import write_new
-from clearing.landing import Landing, Sent, receive
+from clearing.landing import Landing, Sent
 from clearing.wire.batch import parse_batch_name
-from ledger.sharing import Alone
 
 
 def door_and_disk(city: City, scratch: Path) -> tuple[float, float]:
@@ -20,7 +19,7 @@ def door_and_disk(city: City, scratch: Path) -> tuple[float, float]:
             raise RuntimeError(f"{path.name} is no batch's name")
         file = Sent(named[0], path.name, path.read_bytes())
         began = time.perf_counter()
-        receive(city.engine, Alone(city.engine), landing, file, DAY)
+        land(city, landing, file)
         landed = time.perf_counter()
         write_new(scratch / "bare" / path.name, file.content)
         door_s, disk_s = door_s + landed - began, disk_s + time.perf_counter() - landed

@@ -141,8 +141,15 @@ def _send(city: City, operator: str, sequence: int, records: bytes, *, at: datet
         records=[records[start : start + RECORD_BYTES] for start in range(0, len(records), RECORD_BYTES)],
         mac=lambda digest: city.hsm.batch_mac(operator, digest, 1),
     )
-    file = Sent(operator, batch_name(operator, sequence), data)
-    landing = Landing(city.home.inbox, city.home.archive)
+    land(
+        city,
+        Landing(city.home.inbox, city.home.archive),
+        Sent(operator, batch_name(operator, sequence), data),
+    )
+
+
+def land(city: City, landing: Landing, file: Sent) -> None:
+    """Have a file of the day received. Raises RuntimeError where it is turned away."""
     answer = receive(city.engine, Alone(city.engine), landing, file, DAY)
     if isinstance(answer, TurnedAway):
         raise RuntimeError(answer.receipt.message)

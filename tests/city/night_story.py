@@ -196,7 +196,11 @@ class Story:
         killed = blow is not None and blow.victim is Victim.NIGHT
         if blow is not None and blow.victim is Victim.OPERATOR:
             # In the instants before it has begun, and after it is over, it is interrupted like any other command.
-            killed = (status == INTERRUPTED and "onecard: interrupted" in said) or "Aborted" in said
+            before_or_after = "onecard: interrupted" in (lines := said.splitlines()) and (
+                len(lines) == 1 or "finished" in said
+            )
+            in_between = "onecard: interrupted; nothing is lost" in said
+            killed = (status == INTERRUPTED and (in_between or before_or_after)) or "Aborted" in said
         full = blow is not None and blow.victim in FULL
         understood = "onecard:" in said and (not full or "room" in said)
         if "Traceback" in said or not (status == 0 or killed or (status == 1 and understood)):
